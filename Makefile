@@ -1,0 +1,45 @@
+# make: lint, types, tests (what must be green before a commit) · make demo · make test · make slow · make bench
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+.PHONY: all demo test lint types slow bench clean
+all: lint types test
+
+# One environment, of the versions that were tested; made again when they change.
+.venv/ready: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	touch $@
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+
+types: .venv/ready
+	$(BIN)/mypy
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+slow: .venv/ready
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/ready
+	$(BIN)/python tests/benchmarks/startup.py
+
+# Train on AirPassengers, score it on its last two years, forecast the next one and draw it.
+demo: .venv/ready
+	rm -rf $(DEMO)
+	mkdir $(DEMO)
+	$(BIN)/forecast -C $(DEMO) train ../data/airpassengers.csv
+	$(BIN)/forecast -C $(DEMO) evaluate --windows 2 --horizon 12 --predictions backtest.csv
+	$(BIN)/forecast -C $(DEMO) predict --plot forecast.png
+	@echo
+	@echo "Look at   $(DEMO)/forecast.png      the forecast, drawn"
+	@echo "          $(DEMO)/predictions.csv   the forecast, a row a month"
+	@echo "          $(DEMO)/metrics.json      the scores of the last two years; backtest.csv has every forecast"
+	@echo "          $(DEMO)/.forecast/        the model, in files you can read"
+	@echo "Then try  $(BIN)/forecast train YOUR.csv"
+
+clean:
+	rm -rf .venv $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,142 @@
+"""The model folder: save, load, verify. Text you can read with cat, weights without pickle, written once.
+
+manifest.json is written last and names every other file with its size and SHA-256: a folder without it, or with a
+file that does not match it, is not a model. No name found in a folder is ever imported or called."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from forecast.config import Config
+from forecast.contract import Contract
+from forecast.errors import ForecastError, ModelError
+from forecast.forecasts import quantile_grid
+from forecast.model import RecurrentForecaster, Shape
+from forecast.plan import Plan
+from forecast.predictor import Predictor
+from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+FILES = ("config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json", "history.csv",
+         WEIGHTS)
+MOST_TEXT = 256 * 2**20                                                 # bytes of a JSON file, far above any real one
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model folder read back: the predictor, what its data looked like, and the record of its making."""
+
+    id: str
+    folder: Path
+    predictor: Predictor
+    contract: Contract
+    record: dict[str, Any]
+    metrics: dict[str, Any]
+
+
+def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict[str, Any], metrics: dict[str, Any],
+         history: str) -> None:
+    """Write the folder, whole or not at all. Raises DiskError."""
+    texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
+             "series.json": {"ids": list(predictor.seen), "end": list(predictor.seen.values()),
+                             "loc": predictor.loc.tolist(), "scale": predictor.scale.tolist()},
+             "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist()},
+             "metrics.json": metrics, "run.json": record}
+    tensors = {k: v.detach().to("cpu").contiguous() for k, v in predictor.model.state_dict().items()}
+    with new_folder(folder) as partial:
+        for name, content in texts.items():
+            write_text(partial / name, to_json(content))
+        write_text(partial / "history.csv", history)
+        write_bytes(partial / WEIGHTS, safetensors.torch.save(tensors))
+        manifest = {name: {"size": (partial / name).stat().st_size, "sha256": sha256(partial / name)}
+                    for name in FILES}
+        write_text(partial / MANIFEST, to_json({"format": FORMAT, "files": manifest}))
+
+
+def load(folder: Path) -> Run:
+    """Read a folder back after checking every byte of it. Raises ModelError naming the file that is wrong."""
+    verify(folder)
+    config_json, series = _json(folder / "config.json"), _json(folder / "series.json")
+    if config_json.get("format") != FORMAT:
+        raise ModelError(f"was written in format {config_json.get('format')}, this program reads {FORMAT}",
+                         file=str(folder / "config.json"), code="model_format", hint="Train again")
+    try:
+        config = Config.from_dict(config_json["config"])
+        sizes: dict[str, Any] = config_json["plan"]
+        plan = Plan(**sizes | {"seasons": tuple(sizes["seasons"])})
+        predictor = Predictor(
+            config=config, plan=plan, model=_model(folder / WEIGHTS, config, plan), transform=config_json["transform"],
+            widths=np.asarray(_json(folder / "calibration.json")["widths"], dtype=np.float64),
+            seen=dict(zip(series["ids"], series["end"], strict=True)), loc=np.asarray(series["loc"], dtype=np.float64),
+            scale=np.asarray(series["scale"], dtype=np.float64), steps=config_json["steps"],
+            penalty=math.inf if config_json["penalty"] is None else float(config_json["penalty"]))
+        contract = Contract.from_dict(_json(folder / "contract.json"))
+    except ModelError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, ForecastError) as error:
+        raise ModelError(f"does not describe a model: {error!r}", file=str(folder), code="model_corrupt",
+                         hint="Train again, or name another model with --model") from error
+    return Run(folder.name, folder, predictor, contract, _json(folder / "run.json"), _json(folder / "metrics.json"))
+
+
+def verify(folder: Path) -> None:
+    """Compare every file with the manifest. Raises ModelError naming the first that is missing or changed."""
+    if not folder.is_dir():
+        raise ModelError("is not a model folder", file=str(folder), code="no_model")
+    manifest = _json(folder / MANIFEST).get("files")
+    if not isinstance(manifest, dict) or set(manifest) != set(FILES):
+        raise ModelError("does not name the files of a model", file=str(folder / MANIFEST), code="model_corrupt")
+    for name in FILES:
+        path, told = folder / name, manifest[name]
+        if not path.is_file() or path.is_symlink():
+            raise ModelError("is missing", file=str(path), code="model_corrupt", hint="Train again")
+        if not isinstance(told, dict) or path.stat().st_size != told.get("size") or sha256(path) != told.get("sha256"):
+            raise ModelError("differs from its checksum in manifest.json", file=str(path), code="model_corrupt",
+                             hint="Train again, or put the file back as it was")
+
+
+def _config_of(predictor: Predictor) -> dict[str, Any]:
+    return {"format": FORMAT, "config": predictor.config.to_dict(), "plan": asdict(predictor.plan),
+            "transform": predictor.transform, "penalty": predictor.penalty, "steps": predictor.steps}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MOST_TEXT:
+            raise ModelError("is far too large", file=str(path), code="model_corrupt")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError("cannot be read", file=str(path), code="model_corrupt", hint="Train again") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError("is not JSON", file=str(path), code="model_corrupt", hint="Train again") from error
+    if not isinstance(content, dict):
+        raise ModelError("is not a JSON object", file=str(path), code="model_corrupt", hint="Train again")
+    return content
+
+
+def _model(path: Path, config: Config, plan: Plan) -> RecurrentForecaster:
+    """The network its config describes, filled from the file. Raises ModelError where they do not fit."""
+    model = RecurrentForecaster(Shape(
+        cell=config.model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden,
+        layers=config.model.layers, horizon=plan.horizon, quantiles=quantile_grid(config.model.levels),
+        dropout=config.model.dropout))
+    try:
+        tensors = safetensors.torch.load(path.read_bytes())
+        model.load_state_dict(tensors)
+    except (safetensors.SafetensorError, RuntimeError, OSError) as error:
+        raise ModelError("does not fit its config.json", file=str(path), code="model_corrupt",
+                         hint="Train again") from error
+    if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
+        raise ModelError("holds values that are not finite", file=str(path), code="model_corrupt", hint="Train again")
+    return model.eval()

@@ -1,0 +1,52 @@
+"""Calibration: how far each quantile must move from the median so that it holds as often as it says."""
+
+# W windows  H horizon  Q quantiles
+
+from __future__ import annotations
+
+import numpy as np
+
+from forecast.series import Floats
+
+ENOUGH = 200                                                            # windows for a factor of a step's own
+NARROWEST, WIDEST = 0.3, 5.0                                            # factors; with few windows none below 1
+
+
+def widths(values: Floats, truth: Floats, quantiles: tuple[float, ...]) -> Floats:
+    """(H, Q) factors on the distance from the median, from forecasts whose truth is known.
+
+    For a quantile below the median, r = (y - median) / (value - median) exceeds its factor with probability q; the
+    factor is the matching empirical quantile of r over the windows (split conformal, Vovk et al. 2005, with its
+    (n + 1) / n correction; one-sided as in Romano et al. 2019), per step where there are windows enough, else over
+    all steps, and then no band is made narrower: a few lucky windows are no proof.
+    values (W, H, Q), truth (W, H) with NaN where missing, one unit for both."""
+    windows, horizon, _ = values.shape
+    median = values[:, :, quantiles.index(0.5)]
+    factors = np.ones((horizon, len(quantiles)))
+    least = NARROWEST if windows >= ENOUGH else 1.0
+    for k, q in enumerate(quantiles):
+        if q == 0.5:
+            continue
+        distance = values[:, :, k] - median
+        usable = ~np.isnan(truth) & (distance != 0)
+        ratio = np.where(usable, truth - median, np.nan) / np.where(usable, distance, 1.0)
+        tail = min(q, 1 - q)
+        if windows >= ENOUGH:
+            factors[:, k] = [_conformal(ratio[:, h], tail, least) for h in range(horizon)]
+        else:
+            factors[:, k] = _conformal(ratio.ravel(), tail, least)
+    return factors
+
+
+def _conformal(ratio: Floats, tail: float, least: float) -> float:
+    there = ratio[~np.isnan(ratio)]
+    if len(there) < 2:
+        return 1.0
+    rank = min(1.0, (1 - tail) * (len(there) + 1) / len(there))
+    return float(np.clip(np.quantile(there, rank), least, WIDEST))
+
+
+def widened(values: Floats, factors: Floats, quantiles: tuple[float, ...]) -> Floats:
+    """values (B, H, Q) with each quantile's distance from the median times its factor, ascending again."""
+    median = values[:, :, quantiles.index(0.5), None]
+    return np.asarray(np.sort(median + (values - median) * factors, axis=-1))

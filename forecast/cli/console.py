@@ -1,0 +1,127 @@
+"""How the program speaks: the result to stdout, words to stderr, progress where somebody looks. Only cli/ uses it."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from forecast.cli.options import Session
+from forecast.display import duration, safe
+from forecast.errors import DiskError
+from forecast.storage import REMEDIES, to_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from forecast.training import Epoch
+
+WIDE = 400                                                              # columns where there is no terminal to fit
+EVERY = 30.0                                                            # seconds between lines of long work
+
+
+class Console:
+    """The two streams of a session, and how much is said on them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.terminal = sys.stderr.isatty()
+        self._words = RichConsole(stderr=True, markup=False, emoji=False, highlight=False, no_color=not session.color,
+                                  width=None if self.terminal else WIDE, soft_wrap=True)
+
+    def say(self, label: str, text: str) -> None:
+        """A line of words: `plan       horizon 14, ...`."""
+        if not self.session.quiet:
+            self._words.print(f"{label:<10} {safe(text)}")
+
+    def table(self, table: Table) -> None:
+        """A table for people: on stdout, unless that belongs to --json or --quiet."""
+        if not (self.session.json or self.session.quiet):
+            catcher = RichConsole(width=WIDE, no_color=True, markup=False, emoji=False, highlight=False)
+            with catcher.capture() as text:
+                catcher.print(table)
+            write_out("\n".join(line.rstrip() for line in text.get().splitlines()) + "\n")
+
+    def result(self, text: str) -> None:
+        """A line of the result for people."""
+        if not (self.session.json or self.session.quiet):
+            write_out(safe(text) + "\n")
+
+    def wrote(self, path: object, words: str = "") -> None:
+        """What was written, and where: the only thing that --quiet says."""
+        if self.session.quiet and not self.session.json:
+            write_out(safe(path) + "\n")
+        else:
+            self.say("wrote", f"{path}   {words}".rstrip())
+
+    def document(self, content: dict[str, Any]) -> None:
+        """The one JSON document of --json."""
+        if self.session.json:
+            write_out(to_json(content))
+
+    def track(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
+        """Pass epochs on and show them: a live bar at a terminal, else a dated line now and then."""
+        start, last = time.monotonic(), None
+        shown = self._bar(epochs, title) if self.terminal and not self.session.quiet else self._lines(epochs, title)
+        for epoch in shown:
+            if epoch.stage == "train":
+                last = epoch
+            yield epoch
+        if last is not None:
+            told = f"best at epoch {last.best_epoch}" if last.best_epoch else \
+                "the network did not better its linear skip, which serves alone"
+            self.say(title, f"stopped at epoch {last.number}, {told}, {duration(time.monotonic() - start)}")
+
+    def _bar(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
+        columns = (TextColumn("{task.description:<10}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"),
+                   TimeElapsedColumn(), TextColumn("left at most"), TimeRemainingColumn())
+        with Progress(*columns, console=self._words, transient=True) as progress:
+            task = progress.add_task(title, total=None, text="")
+            stage = ""
+            for epoch in epochs:
+                if epoch.stage != stage:
+                    stage = epoch.stage
+                    progress.reset(task)
+                progress.update(task, total=epoch.of, completed=epoch.number, text=_line(epoch))
+                yield epoch
+
+    def _lines(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
+        told = time.monotonic()
+        for epoch in epochs:
+            if time.monotonic() - told >= EVERY:
+                told = time.monotonic()
+                self.say(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{title} {_line(epoch)}")
+            yield epoch
+
+
+def _line(epoch: Epoch) -> str:
+    if math.isnan(epoch.valid_loss):
+        return f"{epoch.stage} {epoch.number}/{epoch.of}  loss {epoch.train_loss:.3f}"
+    return (f"epoch {epoch.number}/{epoch.of}  train {epoch.train_loss:.3f}  valid {epoch.valid_loss:.3f}  "
+            f"best {epoch.best_loss:.3f}@{epoch.best_epoch}")
+
+
+def write_out(text: str) -> None:
+    """To stdout, now. A reader that has gone away ends the program quietly (141); a full disk is DiskError."""
+    write_bytes_out(text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes_out(content: bytes) -> None:
+    """Bytes to stdout, as in `write_out`."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        sys.stdout = None                                               # nothing is left to flush at exit
+        raise typer.Exit(141) from None
+    except OSError as error:
+        sys.stdout = None
+        raise DiskError(f"cannot write: {error.strerror}", file="standard output", code="disk",
+                        hint=REMEDIES.get(error.errno or 0)) from error

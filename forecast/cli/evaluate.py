@@ -1,0 +1,277 @@
+"""forecast evaluate: a rolling-origin backtest that never scores a model on what it has seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forecast.cli.options import MODEL, READING, Session, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from forecast.artifact import Run
+    from forecast.backtesting import Scores
+    from forecast.cli.console import Console
+    from forecast.config import Config
+    from forecast.contract import Contract
+    from forecast.series import Panel
+
+BACKTEST = ("backtest.windows", "backtest.step", "backtest.test_size", "backtest.refit")
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "evaluate", settings=(*BACKTEST, *READING, *MODEL, "train.final_fit"))(evaluate)
+
+
+def evaluate(
+    session: Session,
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
+                                               help="CSV file; by default the one the model was trained on")] = None,
+    model: Annotated[str | None, typer.Option(metavar="RUN", show_default=False,
+                                              help="the model whose settings are scored; live, or none at all")] = None,
+    baselines: Annotated[str, typer.Option(metavar="NAME[,NAME]",
+                                           help="forecasters to stand beside it")] = "seasonal_naive,naive",
+    metrics: Annotated[str | None, typer.Option(metavar="NAME[,NAME]", show_default=False,
+                                                help="metrics to write; all by default")] = None,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.json",
+                                        help="scores; a .csv of every series beside it")] = "metrics.json",
+    predictions: Annotated[str | None, typer.Option(metavar="PATH", help="write every backtest forecast")] = None,
+    forecast: Annotated[str | None, typer.Option(metavar="OLD.csv", help="score this file of forecasts")] = None,
+    fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X",
+                                                        help="exit 6 where a metric is above X")] = None,
+) -> int:
+    """Score a forecaster on what came after rolling cutoffs, beside simple baselines.
+
+    On the file a model was trained on, its settings are fitted anew on what stood before the first cutoff. On data
+    that came after its training, the model is scored as it is. METRICS"""
+    from forecast import hardware
+
+    hardware.prepare()
+    from forecast.cli.console import Console
+    from forecast.cli.fitting import say_reading, scores_record, show_scores
+    from forecast.cli.predict import training_file
+    from forecast.errors import RequestError
+    from forecast.layout import check_ending
+    from forecast.reader import read_panel
+
+    if predictions:
+        check_ending(predictions)
+    if not output.endswith(".json"):
+        raise RequestError(f"-o {output}: scores are written as .json", code="bad_ending")
+    gates = _gates(fail_over or [])
+    console, run = Console(session), _run(session, model)
+    if data is None and run is None:
+        raise RequestError("there is no model yet, so DATA must be named", code="no_data",
+                           hint="forecast evaluate DATA")
+    config = _settings(session, run)
+    file = session.path(data) if data else training_file(session, run) if run else session.path("")
+    reading = read_panel(file, config.data, contract=run.contract if run else None)
+    say_reading(console, reading)
+    names = _known(baselines, "--baselines", _baseline_names())
+    if forecast:
+        frame, scores, how = _given(session.path(forecast), reading.panel, reading.contract, config)
+    else:
+        frame, scores, how = _backtested(console, run, config, reading.panel, names)
+    console.say("scored", how)
+    levels = [float(c.removeprefix("coverage_")) for c in map(str, scores.summary) if c.startswith("coverage_")]
+    show_scores(console, scores, levels, list(reading.panel.ids))
+    record = {"data": str(file), "how": how, "run": run.id if run else None} | scores_record(scores)
+    _write(session, console, record, scores, reading.panel, output, _wanted(metrics))
+    if predictions:
+        _write_predictions(session.path(predictions), frame, reading.panel, reading.contract)
+        console.wrote(session.path(predictions), f"{len(frame):,} rows")
+    console.document(record)
+    return _judge(scores, gates)
+
+
+def _run(session: Session, model: str | None) -> Run | None:
+    """The model named, or the live one where there is one."""
+    from forecast.artifact import load
+    from forecast.registry import Store
+
+    store = Store(session.store_folder)
+    if model is None and store.live() is None:
+        return None
+    return load(store.find(model or "live"))
+
+
+def _settings(session: Session, run: Run | None) -> Config:
+    """The run's settings, with what this call gives over them."""
+    return session.config() if run is None else run.predictor.config.override(session.given(), source="command line")
+
+
+def _backtested(console: Console, run: Run | None, config: Config, panel: Panel, names: list[str]
+                ) -> tuple[pd.DataFrame, Scores, str]:
+    from forecast.cli.fitting import baseline_makers, fitted, say_plan, scored
+    from forecast.display import counted
+    from forecast.plan import backtest_cutoffs, make_plan
+
+    as_it_is = _unseen(run, config, panel) if run else None
+    levels = config.model.levels
+    if run and as_it_is:
+        plan, cutoffs = run.predictor.plan, as_it_is
+        makers: dict[str, Any] = {run.predictor.name: lambda known: run.predictor}
+        how = f"{run.id} as it is: every test point is newer than its training data"
+    else:
+        plan = make_plan(config, panel)
+        cutoffs = backtest_cutoffs(config, panel, plan)
+        if not cutoffs:
+            from forecast.errors import DataError
+            raise DataError("the data are too short for a backtest", code="too_short",
+                            hint="Give a shorter --horizon, or --windows 1")
+        plan = make_plan(config, panel.drop_last(cutoffs[0]))
+        say_plan(console, config, plan, cutoffs)
+        makers = {config.model.cell: lambda known: fitted(console, config, known, title="training")}
+        how = ("settings of " + run.id if run else "settings given") + ", fitted before the first cutoff" + \
+            (" and anew at each" if config.backtest.refit == "each" else "")
+    makers |= baseline_makers([n for n in names if n not in makers], plan.season, levels)
+    season = config.model.season[0] if config.model.season else plan.season
+    frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels, refit=config.backtest.refit,
+                           season=season)
+    return frame, scores, f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
+
+
+def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
+    """Cutoffs whose tests all lie behind what the model has seen; None where the data hold no such test.
+
+    A series that the model has not seen counts as wholly new."""
+    import numpy as np
+
+    from forecast.errors import RequestError
+    from forecast.plan import backtest_cutoffs
+
+    predictor = run.predictor
+    if config.model != predictor.config.model or config.train != predictor.config.train:
+        return None                                                     # other settings were asked for: fit those
+    seen = np.array([predictor.seen.get(i, np.iinfo(np.int64).min) for i in panel.ids])
+    if panel.calendar.is_time:
+        seen = np.full(len(panel), max(predictor.seen.values(), default=np.iinfo(np.int64).min))
+    new = int(np.min(np.maximum(panel.newest - np.maximum(seen, panel.start), 0), initial=np.iinfo(np.int64).max))
+    horizon, asked = predictor.plan.horizon, config.backtest
+    if new < horizon:
+        return None
+    if asked.windows is None and asked.test_size is None:
+        step = asked.step or horizon
+        return [horizon + k * step for k in reversed(range(min(4, (new - horizon) // step + 1)))]
+    try:
+        cutoffs = backtest_cutoffs(config, panel, predictor.plan)
+    except RequestError:
+        return None
+    return cutoffs if cutoffs and cutoffs[0] <= new else None
+
+
+def _given(path: Path, panel: Panel, contract: Contract, config: Config) -> tuple[pd.DataFrame, Scores, str]:
+    """Score a file of forecasts: its rows are joined to the data by id and time, never by position."""
+    from forecast.backtesting import evaluate as score
+    from forecast.issued import read_issued
+
+    issued = read_issued(path, panel, contract)
+    season = (config.model.season or contract.calendar.seasons or (1,))[0]
+    scores = score(issued.frame, panel.before(issued.first), season=season, levels=issued.levels)
+    return issued.frame, scores, f"{path}: {issued.matched:,} of {issued.rows:,} rows have come true"
+
+
+def _known(text: str, flag: str, known: list[str]) -> list[str]:
+    from forecast.errors import RequestError
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in known]:
+        raise RequestError(f"{flag}: there is no {unknown[0]}", code="bad_setting", hint=f"Known: {', '.join(known)}")
+    return names
+
+
+def _baseline_names() -> list[str]:
+    from forecast.baselines import BASELINES
+
+    return list(BASELINES)
+
+
+def _wanted(text: str | None) -> list[str] | None:
+    from forecast.metrics import METRICS
+
+    return None if text is None else _known(text, "--metrics", [m for m in METRICS if m not in ("pinball", "msis")])
+
+
+def _write(session: Session, console: Console, record: dict[str, Any], scores: Scores, panel: Panel, output: str,
+           wanted: list[str] | None) -> None:
+    """metrics.json, and metrics.csv with a row for each forecaster and series."""
+    import pyarrow as pa
+
+    from forecast.display import csv_cell
+    from forecast.layout import write_table
+    from forecast.storage import to_json, write_text
+
+    path = session.path(output)
+    keep = ["model", "series", "n", *(c for c in scores.per_series
+                                      if c not in ("model", "series", "n")
+                                      and (wanted is None or str(c).split("_")[0] in wanted))]
+    table = scores.per_series[keep].copy()
+    table["series"] = [csv_cell(str(panel.ids[s])) for s in table["series"]]
+    if wanted is not None:
+        record["models"] = {name: {k: v for k, v in row.items() if k.split("_")[0] in (*wanted, "skill", "better",
+                                                                                      "series", "rows")}
+                            for name, row in record["models"].items()}
+    write_text(path, to_json(record))
+    write_table(pa.Table.from_pandas(table, preserve_index=False), path.with_suffix(".csv"))
+    console.wrote(path)
+    console.wrote(path.with_suffix(".csv"))
+
+
+def _write_predictions(path: Path, frame: pd.DataFrame, panel: Panel, contract: Contract) -> None:
+    """Every backtest forecast: id, time, cutoff, y, yhat, bands, model, source."""
+    import numpy as np
+    import pyarrow as pa
+
+    from forecast.display import csv_cell
+    from forecast.layout import is_typed, rounded, write_table
+
+    typed, calendar = is_typed(str(path)), contract.calendar
+    write = (lambda t: t) if typed else contract.time_text
+    ids = np.array([str(i) if typed else csv_cell(str(i)) for i in panel.ids], dtype=object)
+    columns: dict[str, Any] = {} if contract.id is None else {contract.id: ids[frame["series"].to_numpy()]}
+    columns[contract.time] = write(calendar.times((frame["cutoff"] + frame["step"]).to_numpy()))
+    columns["cutoff"] = write(calendar.times(frame["cutoff"].to_numpy()))
+    columns["step"] = frame["step"].to_numpy()
+    columns["y"] = frame["y"].to_numpy()
+    for name in frame:
+        if str(name).startswith("yhat"):
+            columns[str(name)] = rounded(frame[name].to_numpy(), contract.decimals)
+    columns["model"], columns["source"] = frame["model"].astype(str), frame["source"].astype(str)
+    write_table(pa.table(columns), path)
+
+
+def _gates(texts: list[str]) -> dict[str, float]:
+    """{"mase": 1.0} from "mase=1.0". Raises RequestError."""
+    from forecast.errors import RequestError
+    from forecast.metrics import METRICS
+
+    gates = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = float("nan")
+        if name not in METRICS or limit != limit:
+            raise RequestError(f"--fail-over {text}: write it as metric=number", code="bad_setting",
+                               hint=f"Metrics: {', '.join(METRICS)}")
+        gates[name] = limit
+    return gates
+
+
+def _judge(scores: Scores, gates: dict[str, float]) -> int:
+    """0, or GateError where the first forecaster's metric is above its limit (or not defined)."""
+    from forecast.errors import GateError
+
+    own = scores.summary.iloc[0]
+    for name, limit in gates.items():
+        value = own.get(name)
+        if value is None or not value <= limit:
+            raise GateError(f"{name} is {value if value is None else f'{value:.4g}'}, over the limit of {limit:g}",
+                            code="fail_over")
+    return 0

@@ -1,0 +1,116 @@
+"""What train and evaluate share: fitting with progress shown, scoring beside the baselines, and the words for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from forecast.backtesting import Scores, backtest, evaluate
+from forecast.baselines import BASELINES
+from forecast.cli.console import Console
+from forecast.config import Config
+from forecast.display import counted, safe
+from forecast.forecasts import Forecaster, quantile_grid
+from forecast.plan import Plan
+from forecast.predictor import Predictor
+from forecast.reader import Reading
+from forecast.report import score_table, step_line, worst_series
+from forecast.series import Panel
+from forecast.training import Epoch, fit
+
+REFERENCE = "seasonal_naive"
+
+
+def say_reading(console: Console, reading: Reading) -> None:
+    """What was read, what was assumed, what was repaired."""
+    panel, contract = reading.panel, reading.contract
+    calendar = contract.calendar
+    first, last = contract.time_text(calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))
+    console.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
+                        f"step {calendar.freq}, {first} .. {last}")
+    columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
+               + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
+    if contract.layout == "long":
+        columns.insert(0, f"id={contract.id}")
+    console.say("columns", "  ".join(columns) + "   (change with --id --time --target)")
+    for note in reading.notes:
+        console.say("read", note)
+    for repair in reading.repairs:
+        console.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag else ""))
+
+
+def say_plan(console: Console, config: Config, plan: Plan, cutoffs: Sequence[int]) -> None:
+    """The sizes, before any work."""
+    seasons = ",".join(str(m) for m in plan.seasons)
+    console.say("plan", f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, "
+                        f"season {seasons} ({plan.season_source}), {config.model.cell.upper()} "
+                        f"{config.model.layers}x{plan.hidden}, validated on the last {plan.validation} steps, "
+                        + (f"{counted(len(cutoffs), 'backtest window')}" if cutoffs else "too short for a backtest"))
+
+
+def reading_record(reading: Reading) -> dict[str, Any]:
+    """What a reading assumed and repaired, for JSON."""
+    return {"rows": reading.rows, "series": len(reading.panel), "sha256": reading.sha256,
+            "notes": list(reading.notes),
+            "repairs": [{"kind": r.kind, "count": r.count, "message": r.message} for r in reading.repairs]}
+
+
+def fitted(console: Console, config: Config, known: Panel, *, title: str,
+           history: list[Epoch] | None = None) -> Predictor:
+    """A predictor fitted on what was known, its epochs shown and kept."""
+    predictor = Predictor.new(config, known)
+    for epoch in console.track(fit(predictor, known), title):
+        if history is not None:
+            history.append(epoch)
+    return predictor
+
+
+def baseline_makers(names: Sequence[str], season: int, levels: Sequence[float]
+                    ) -> dict[str, Callable[[Panel], Forecaster]]:
+    """Makers of baselines, by name; they learn nothing from the panel they are made on."""
+    def make(name: str, known: Panel) -> Forecaster:
+        return BASELINES[name](season, quantile_grid(tuple(levels)))
+
+    return {name: partial(make, name) for name in names}
+
+
+def scored(panel: Panel, makers: dict[str, Callable[[Panel], Forecaster]], *, plan: Plan, cutoffs: Sequence[int],
+           levels: Sequence[float], refit: str = "never", season: int | None = None) -> tuple[Any, Scores]:
+    """(backtest frame, scores)."""
+    frame = backtest(panel, makers, horizon=plan.horizon, cutoffs=cutoffs, levels=levels, refit=refit)
+    scores = evaluate(frame, panel.drop_last(cutoffs[0]), season=season or plan.season, levels=levels)
+    return frame, scores
+
+
+def show_scores(console: Console, scores: Scores, levels: Sequence[float], ids: Sequence[str]) -> None:
+    """The table, and under it what it leaves out."""
+    model = str(scores.summary["model"].iloc[0])
+    console.table(score_table(scores, levels))
+    console.result(f"MAE by step   {step_line(scores, model)}")
+    if len(set(scores.per_series["series"])) > 1:
+        console.result(f"worst series  {worst_series(scores, model, ids)}")
+    if left := scores.left_out.get("mase"):
+        console.result(f"MASE leaves out {counted(left, 'series')} that repeat exactly or are too short")
+
+
+def scores_record(scores: Scores) -> dict[str, Any]:
+    """The scores as JSON: one entry a forecaster, with its error by step."""
+    models = scores.summary.drop(columns=["model"]).to_dict("records")
+    entries = {}
+    for name, row in zip(scores.summary["model"], models, strict=True):
+        part = scores.by_step[scores.by_step["model"] == name]
+        entries[str(name)] = row | {"mae_by_step": part["mae"].tolist()}
+    return {"season": scores.season, "windows": scores.windows, "mase_left_out": scores.left_out.get("mase", 0),
+            "models": entries}
+
+
+def history_csv(history: Sequence[Epoch]) -> str:
+    """One row an epoch."""
+    rows: Iterator[dict[str, Any]] = (asdict(e) for e in history)
+    names = ("stage", "number", "steps", "train_loss", "valid_loss", "best_epoch", "seconds")
+    lines = [",".join(names)]
+    lines += [",".join("" if row[n] != row[n] else safe(round(row[n], 6) if isinstance(row[n], float) else row[n])
+                       for n in names) for row in rows]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,193 @@
+"""forecast predict: the live model, the present contents of the file, one file of forecasts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forecast.cli.options import Session, command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from forecast.artifact import Run
+    from forecast.cli.console import Console
+    from forecast.forecasts import Forecast
+    from forecast.layout import Page
+    from forecast.series import Panel
+
+SPARK = 40                                                              # bars of history beside a forecast
+PARTIAL = 5
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "predict")(predict)
+
+
+def predict(
+    session: Session,
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
+                                               help="CSV file; by default the one the model was trained on")] = None,
+    model: Annotated[str, typer.Option(metavar="RUN",
+                                       help="run id, its beginning, a --name, a path, or live")] = "live",
+    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000,
+                                                help="steps to forecast; as trained by default")] = None,
+    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
+                                        help=".csv .csv.gz .parquet .json, or - for stdout")] = "predictions.csv",
+    series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
+    levels: Annotated[str | None, typer.Option(metavar="X[,X]", help="bands to write, among those trained")] = None,
+    layout: Annotated[str, typer.Option(metavar="default|nixtla|quantile|long",
+                                        help="columns of the file")] = "default",
+    nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
+    whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
+    plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
+) -> int:
+    """Forecast with the live model from the present contents of its file, or from DATA.
+
+    Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
+    known, the run and what served the series. Exit 5: written, but some series fell back to a simpler forecast."""
+    from forecast import hardware
+
+    hardware.prepare()
+    from forecast.artifact import load
+    from forecast.cli.console import Console, write_bytes_out
+    from forecast.layout import Page, check_ending, is_typed, levels_of, table_of, write_csv, write_table
+    from forecast.reader import read_panel
+    from forecast.registry import Store
+
+    check_ending(output)
+    console, store = Console(session), Store(session.store_folder)
+    run = load(store.find(model))
+    threads = run.predictor.config.train.threads
+    hardware.set_up("cpu", threads)
+    file = session.path(data) if data else training_file(session, run)
+    reading = read_panel(file, run.predictor.config.data, contract=run.contract)
+    panel = chosen(reading.panel, series)
+    calendar = reading.contract.calendar
+    say_model(console, run, file, reading.contract.time_text(calendar.times([int(panel.end.max()) - 1])))
+    for repair in reading.repairs:
+        console.say("repaired", repair.message)
+
+    forecast = run.predictor.predict(panel, horizon or run.predictor.plan.horizon)
+    forecast = limited(forecast, nonnegative=nonnegative, whole=whole)
+    page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
+    table = table_of(forecast, page, layout, typed=is_typed(output))
+    if output == "-" and not session.json:
+        import io
+
+        buffer = io.BytesIO()
+        write_csv(table, buffer)
+        write_bytes_out(buffer.getvalue())
+    elif output != "-":
+        write_table(table, session.path(output))
+        console.wrote(session.path(output), f"{table.num_rows:,} rows = {len(panel):,} series x {forecast.horizon} "
+                                            f"{run.contract.calendar.unit}")
+    if plot:
+        picture(session.path(plot), forecast, page)
+        console.say("drew", str(session.path(plot)))
+    fell = say_sources(console, forecast)
+    spark(console, forecast, page)
+    console.document({
+        "model": run.id, "data": str(file), "output": None if output == "-" else str(session.path(output)),
+        "rows": table.num_rows, "series": len(panel), "horizon": forecast.horizon,
+        "sources": dict(Counter(forecast.source.tolist())), "fell_back": fell,
+        "repairs": [r.message for r in reading.repairs],
+        "forecasts": table.to_pylist() if output == "-" else None})
+    return PARTIAL if fell else 0
+
+
+def training_file(session: Session, run: Run) -> Path:
+    """The file the run was trained on: as it lies from the store (which may have moved with it), else as it lay."""
+    import os
+    from pathlib import Path
+
+    data = run.record["data"]
+    moved = session.store_folder.resolve() / data["from_store"]
+    return Path(os.path.normpath(moved)) if moved.exists() else Path(data["path"])
+
+
+def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
+    """The series asked for, in the order of the file. Raises RequestError for one that is not there."""
+    if not ids:
+        return panel
+    import numpy as np
+
+    from forecast.display import listed
+    from forecast.errors import RequestError
+
+    if missing := [i for i in ids if i not in set(panel.ids)]:
+        raise RequestError(f"--series: there is no {listed(missing)}", code="no_series",
+                           hint=f"There are {listed(list(panel.ids))}")
+    return panel.take(np.flatnonzero(np.isin(panel.ids.astype(str), ids)))
+
+
+def say_model(console: Console, run: Run, file: Path, last: Sequence[str]) -> None:
+    from datetime import UTC, datetime
+
+    made = datetime.fromisoformat(run.record["created"])
+    console.say("model", f"{run.id} (made {_age((datetime.now(UTC) - made).total_seconds())} ago)")
+    console.say("data", f"{shown(file)}, last {last[0]}")
+
+
+def shown(file: Path) -> str:
+    """A path as people read it: from here where it lies below, else whole."""
+    from pathlib import Path
+
+    here = Path.cwd()
+    return str(file.relative_to(here)) if file.is_absolute() and file.is_relative_to(here) else str(file)
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return "a minute"
+
+
+def limited(forecast: Forecast, *, nonnegative: bool, whole: bool) -> Forecast:
+    """The forecast clamped at 0, or rounded to whole numbers, where asked for."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    values = np.maximum(forecast.values, 0.0) if nonnegative else forecast.values
+    return replace(forecast, values=np.rint(values) + 0.0 if whole else values)
+
+
+def picture(path: Path, forecast: Forecast, page: Page) -> None:
+    from forecast.report import plot as draw
+
+    names = [str(i) for i in forecast.panel.ids] if page.contract.id else [", ".join(page.contract.targets)]
+    draw(path, forecast, page.levels, title=f"Forecast of {', '.join(page.contract.targets[:3])}", names=names)
+
+
+def say_sources(console: Console, forecast: Forecast) -> list[str]:
+    """How many series each source served; those that fell back, named. Returns their ids."""
+    from forecast.display import counted, listed
+
+    sources = Counter(forecast.source.tolist())
+    console.say("source", "   ".join(f"{name} {count}" for name, count in sources.most_common()))
+    fell = [str(i) for i, s in zip(forecast.panel.ids, forecast.source, strict=True) if s.startswith("fallback")]
+    if fell:
+        console.say("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
+    return fell
+
+
+def spark(console: Console, forecast: Forecast, page: Page, most: int = 3) -> None:
+    """The first series as bars: their past | their forecast, and the sum of the forecast."""
+    from forecast.display import shorten, sparkline
+    from forecast.report import number
+
+    if console.session.json or not console.terminal:
+        return
+    for s in range(min(most, len(forecast.panel))):
+        past = forecast.panel.values(s)[-SPARK:].tolist()
+        bars = sparkline(past + forecast.point[s].tolist())
+        name = shorten(str(forecast.panel.ids[s]), 10) if page.contract.id else shorten(page.contract.targets[0], 10)
+        low, high = forecast.band(page.levels[0])
+        console.say(name, f"{bars[:len(past)]}|{bars[len(past):]}   next {number(forecast.point[s][0])} "
+                          f"({page.levels[0]:g}%: {number(low[s][0])} .. {number(high[s][0])})")

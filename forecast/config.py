@@ -1,0 +1,273 @@
+"""Every setting, once: its default, its meaning and its check. TOML in, JSON out.
+
+Where a value comes from (flag > environment > forecast.toml > default) is decided in `resolve`; what it does is
+said beside its default. A tuple setting is written `24,168` in text."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from forecast.errors import RequestError
+
+FILE = "forecast.toml"
+ENVIRONMENT = "FORECAST_"
+
+
+def setting(default: Any, meaning: str, *, choices: tuple[str, ...] = (), low: float | None = None,
+            high: float | None = None) -> Any:
+    """A dataclass field that knows its meaning and which values it takes."""
+    return field(default=default, metadata={"meaning": meaning, "choices": choices, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How a file is read. None means: found in the file, and said."""
+
+    id: str | None = setting(None, "column that names the series")
+    time: str | None = setting(None, "column of time stamps; several, by comma, where time is spread over columns")
+    target: str | None = setting(None, "column to forecast; several, by comma, in a wide file")
+    freq: str | None = setting(None, "step between time stamps: 30min, h, D, B, W, MS, ME, QS, YS or an integer")
+    fill: str = setting("linear", "how missing steps inside a series are filled",
+                        choices=("linear", "zero", "ffill", "mask"))
+    duplicates: str = setting("refuse", "what to do with two rows for one series and time",
+                              choices=("refuse", "last", "mean", "sum"))
+    bad_rows: str = setting("refuse", "what to do with rows that cannot be read", choices=("refuse", "quarantine"))
+    max_gap: int | None = setting(None, "longest run of missing steps that may be filled", low=0)
+    date_format: str | None = setting(None, "format of the time column, as in %d.%m.%Y")
+    dayfirst: bool | None = setting(None, "01/02/2020 is 1 February")
+    decimal: str | None = setting(None, "decimal mark", choices=(".", ","))
+    delimiter: str | None = setting(None, "character between fields; 'tab' for a tabulator")
+    encoding: str | None = setting(None, "encoding of the file, as in utf-8 or cp1252")
+    tz: str | None = setting(None, "time zone of local time stamps, as in Europe/Berlin")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the forecaster is. None means: by the frequency of the data."""
+
+    cell: str = setting("lstm", "recurrent cell", choices=("lstm", "gru", "rnn"))
+    hidden: int | None = setting(None, "units of the cell; 16 to 128 by the number of windows", low=1, high=4096)
+    layers: int = setting(1, "stacked recurrent layers", low=1, high=16)
+    horizon: int | None = setting(None, "steps to forecast", low=1, high=100_000)
+    context: int | None = setting(None, "steps the model looks back", low=1, high=1_000_000)
+    season: tuple[int, ...] | None = setting(None, "steps in a season, the main one first; 1 for none", low=1)
+    segment: int | None = setting(None, "points the cell reads at one step", low=1)
+    transform: str = setting("auto", "log for positive series, chosen on validation windows",
+                             choices=("auto", "none", "log"))
+    scaling: str = setting("window", "loc and scale from each window, or from each series by a scikit-learn scaler",
+                           choices=("window", "standard", "robust", "minmax"))
+    levels: tuple[float, ...] = setting((80.0, 95.0), "bands to give, in percent", low=1.0, high=99.8)
+    dropout: float = setting(0.1, "share of the context the head does not see while training", low=0.0, high=0.9)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the forecaster is fitted."""
+
+    seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
+    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    threads: int | None = setting(None, "CPU threads; by default those this process may use", low=1, high=1024)
+    lr: float = setting(0.002, "learning rate of AdamW", low=1e-8, high=10.0)
+    batch: int = setting(256, "windows in a batch", low=1, high=1_000_000)
+    epoch_steps: int = setting(25, "most batches between two looks at the validation windows", low=1)
+    max_epochs: int = setting(60, "epochs at most", low=0)
+    patience: int = setting(10, "epochs without a better validation loss before stopping", low=1)
+    averaging: float = setting(0.99, "share of the old weights in their running average", low=0.0, high=0.99999)
+    clip: float = setting(1.0, "largest gradient norm", low=1e-6)
+    validation_size: int | None = setting(None, "last steps of each series held out for early stopping", low=1)
+    final_fit: bool = setting(True, "refit on all the data after validation")
+
+
+@dataclass(frozen=True)
+class BacktestConfig:
+    """How a forecaster is scored."""
+
+    windows: int | None = setting(None, "rolling windows in the backtest; by default up to 4, as the data allow", low=1)
+    step: int | None = setting(None, "steps between two cutoffs; the horizon by default", low=1)
+    test_size: int | None = setting(None, "last steps of each series that are the test", low=1)
+    refit: str = setting("never", "fit once before the first cutoff, or before each", choices=("never", "each"))
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    backtest: BacktestConfig = BacktestConfig()
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain JSON values; `from_dict` gives back an equal Config."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, sections: Mapping[str, Mapping[str, Any]], *, source: str = "config.json") -> Config:
+        """Raises RequestError naming `source` for an unknown key or a value that fails its check."""
+        return cls().override({f"{s}.{k}": v for s, keys in sections.items() for k, v in keys.items()}, source=source)
+
+    def override(self, values: Mapping[str, Any], *, source: str) -> Config:
+        """A copy with `{"train.lr": 0.003}` applied; text values are read by the setting's own type."""
+        changed: dict[str, dict[str, Any]] = {}
+        known = SETTINGS
+        for key, value in values.items():
+            if key not in known:
+                close = difflib.get_close_matches(key, known, n=1)
+                raise RequestError(f"{source}: unknown setting '{key}'", code="unknown_setting",
+                                   hint=f"Did you mean '{close[0]}'?" if close else f"Known: {', '.join(known)}")
+            section, name = key.split(".")
+            changed.setdefault(section, {})[name] = known[key].check(value, source=source)
+        return dataclasses.replace(self, **{section: dataclasses.replace(getattr(self, section), **names)
+                                            for section, names in changed.items()})
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table of settings: `train.lr`, its type, default, meaning and bounds."""
+
+    key: str
+    type: Any
+    default: Any
+    meaning: str
+    choices: tuple[str, ...]
+    low: float | None
+    high: float | None
+
+    @property
+    def kind(self) -> type:
+        """The type of one value: int, float, bool or str."""
+        kinds = [t for t in _leaves(self.type) if t is not type(None)]
+        return kinds[0]
+
+    @property
+    def is_tuple(self) -> bool:
+        return "tuple" in str(self.type)
+
+    @property
+    def optional(self) -> bool:
+        return type(None) in get_args(self.type)
+
+    def check(self, value: Any, *, source: str) -> Any:
+        """The value in its own type. Raises RequestError naming source, setting, value and what it takes."""
+        if value is None:
+            if self.optional:
+                return None
+            raise self._refusal(value, source)
+        try:
+            if self.is_tuple:
+                parts = value.split(",") if isinstance(value, str) else value
+                parts = parts if isinstance(parts, (list, tuple)) else [parts]
+                checked = tuple(self._one(p) for p in parts)
+                if not checked:
+                    raise ValueError
+                return checked
+            return self._one(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._refusal(value, source) from error
+
+    def _one(self, value: Any) -> Any:
+        read: Callable[[Any], Any] = {bool: _bool, int: _int, float: _float, str: _text}[self.kind]
+        result = read(value)
+        bounded = isinstance(result, (int, float)) and not isinstance(result, bool)
+        if (self.choices and result not in self.choices) or (bounded and not (
+                (self.low is None or result >= self.low) and (self.high is None or result <= self.high))):
+            raise ValueError
+        return result
+
+    def _refusal(self, value: Any, source: str) -> RequestError:
+        if self.choices:
+            takes = "one of " + ", ".join(self.choices)
+        else:
+            takes = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.kind]
+            if self.low is not None:
+                takes += f" of {self.low:g} or more" if self.high is None else f" from {self.low:g} to {self.high:g}"
+            if self.is_tuple:
+                takes += ", or several by comma"
+        return RequestError(f"{source}: {self.key} takes {takes}, not {value!r}", code="bad_setting")
+
+
+def _leaves(kind: Any) -> list[type]:
+    inner = [t for t in get_args(kind) if t is not Ellipsis]
+    return [leaf for t in inner for leaf in _leaves(t)] if inner else [kind]
+
+
+def _bool(value: Any) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError
+    return words[str(value).lower()]
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError
+    return int(value)
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _table() -> dict[str, Setting]:
+    rows = {}
+    for section in fields(Config):
+        cls: type[Any] = type(section.default)
+        types = get_type_hints(cls)
+        for f in fields(cls):
+            key = f"{section.name}.{f.name}"
+            rows[key] = Setting(key, types[f.name], f.default, **f.metadata)
+    return rows
+
+
+SETTINGS = _table()
+
+
+def find_file(folder: Path) -> Path | None:
+    """The nearest forecast.toml in `folder` or above it."""
+    return next((d / FILE for d in (folder, *folder.parents) if (d / FILE).is_file()), None)
+
+
+def resolve(flags: Mapping[str, Any], *, sets: tuple[str, ...] = (), environment: Mapping[str, str],
+            file: Path | None) -> Config:
+    """The settings of this run: flag (and --set) over FORECAST_SECTION_NAME over forecast.toml over default.
+
+    `flags` maps `model.horizon` to a value or None (not given). Raises RequestError."""
+    config = Config()
+    if file is not None:
+        try:
+            sections = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RequestError(f"is not TOML: {error}", file=str(file), code="bad_toml") from error
+        flat: dict[str, Any] = {}
+        for section, keys in sections.items():
+            if not isinstance(keys, dict):
+                raise RequestError(f"'{section}' stands outside a section", file=str(file), code="bad_toml",
+                                   hint=f"Sections: {', '.join(f'[{f.name}]' for f in fields(Config))}")
+            flat |= {f"{section}.{name}": value for name, value in keys.items()}
+        config = config.override(flat, source=str(file))
+    variables = {ENVIRONMENT + key.replace(".", "_").upper(): key for key in SETTINGS}
+    config = config.override({variables[v]: environment[v] for v in sorted(environment) if v in variables},
+                             source="environment")
+    pairs = {}
+    for text in sets:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise RequestError(f"--set {text}: write it as section.name=value", code="bad_setting",
+                               hint="As in --set train.lr=0.003")
+        pairs[key.strip()] = value.strip()
+    config = config.override(pairs, source="--set")
+    return config.override({k: v for k, v in flags.items() if v is not None}, source="command line")

@@ -1,0 +1,76 @@
+"""Contract: what the next file must look like. Saved with the model, and held against every later file.
+
+It keeps what was found in the training file: columns, layout, writing of stamps and numbers, calendar, ids, ranges."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar import Calendar
+from forecast.dates import TimeFormat
+from forecast.numbers import NumberStyle
+from forecast.zones import from_utc
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Headers are as the file writes them. `time` is the header for outputs; `time_columns` those it is read from."""
+
+    id: str | None                  # None: one series; a wide file writes "series"
+    time: str
+    targets: tuple[str, ...]
+    layout: str                     # "single", "long" or "wide"
+    decimals: int                   # behind the decimal mark of the target, the most seen
+    calendar: Calendar
+    time_columns: tuple[str, ...] = ()
+    time_format: TimeFormat = field(default_factory=TimeFormat)
+    numbers: NumberStyle = field(default_factory=NumberStyle)
+    utc: bool = False               # stamps on the calendar are UTC, not wall clock
+    tz: str | None = None           # the zone in which the file writes them
+    encoding: str = "utf-8"
+    ids: tuple[str, ...] = ()
+    low: float | None = None        # smallest and largest value, and the usual size
+    high: float | None = None
+    size: float | None = None
+    has_header: bool = True
+
+    def time_text(self, times: NDArray[Any]) -> list[str]:
+        """Stamps of the calendar, written as the file writes them."""
+        if not self.calendar.is_time:
+            return [str(number) for number in np.asarray(times).tolist()]
+        stamps = np.asarray(times).astype("datetime64[us]")
+        if self.tz is None:
+            return self.time_format.text(stamps)
+        numbers = stamps.view(np.int64)
+        local = from_utc(numbers, self.tz) if self.utc else numbers
+        if "%z" not in self.time_format.pattern:
+            return self.time_format.text(local.view("datetime64[us]"))
+        return self._with_offsets(numbers, local)
+
+    def _with_offsets(self, utc: NDArray[np.int64], local: NDArray[np.int64]) -> list[str]:
+        """Each stamp with the offset its zone has at that moment."""
+        minutes = (local - utc) // 60_000_000
+        texts = np.empty(utc.size, dtype=object)
+        for offset in np.unique(minutes):
+            style = dataclasses.replace(self.time_format, offset=f"{'-' if offset < 0 else '+'}"
+                                        f"{abs(offset) // 60:02}:{abs(offset) % 60:02}")
+            texts[minutes == offset] = style.text(utc[minutes == offset].view("datetime64[us]"))
+        return list(texts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Contract:
+        whole: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        whole["calendar"] = Calendar.from_dict(fields["calendar"])
+        whole["time_format"] = TimeFormat.from_dict(fields["time_format"])
+        whole["numbers"] = NumberStyle.from_dict(fields["numbers"])
+        return cls(**whole)

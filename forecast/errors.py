@@ -1,0 +1,97 @@
+"""Everything that can end a command, drawn as a tree. Only cli/ catches these, prints them and exits.
+
+    ForecastError            1   a bug, if it ever surfaces bare
+    ├── RequestError         2   the request: unknown option, impossible combination
+    ├── DataError            3   the data: unusable as given
+    ├── ModelError           4   the model: missing, corrupt, of another shape than the data
+    ├── GateError            6   a quality gate was not passed; nothing promoted
+    ├── StaleError           7   data too old, or nothing new where something new was required
+    ├── BusyError            8   another run holds the lock
+    └── DiskError            9   full, read-only, I/O error; what stood before still stands
+
+Exit 5 (partial: output written, some series fell back) is an outcome, not an exception: see cli/."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong, where it stands and what would help.
+
+    `row` is the physical line in the file (1 is the first), `column` the header as the file writes it."""
+
+    code: str                   # stable, for scripts: "not_a_number"
+    message: str                # what was found: '"1.234,50" is not a number (decimal comma?)'
+    file: str | None = None
+    row: int | None = None
+    column: str | None = None
+    value: str | None = None
+    hint: str | None = None     # the remedy: "Try --decimal ','"
+
+    def __str__(self) -> str:
+        """One line: `sales.csv:1042: column 'qty': "1.234,50" is not a number. Try --decimal ','`."""
+        place = self.file or ""
+        if self.file and self.row is not None:
+            place += f":{self.row}"
+        parts = [place] if place else []
+        if self.column is not None:
+            parts.append(f"column '{self.column}'")
+        parts.append(self.message)
+        return ": ".join(parts) + (f". {self.hint}" if self.hint else "")
+
+
+class ForecastError(Exception):
+    """What went wrong, as one problem or several of one kind; the first is the headline."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, problem: Problem | str, *, hint: str | None = None, code: str | None = None,
+                 more: Sequence[Problem] = (), **where: Any) -> None:
+        if isinstance(problem, str):
+            problem = Problem(code or type(self).__name__.removesuffix("Error").lower(), problem, hint=hint, **where)
+        self.problems: tuple[Problem, ...] = (problem, *more)
+        super().__init__(str(problem))
+
+    @property
+    def problem(self) -> Problem:
+        return self.problems[0]
+
+    def __str__(self) -> str:
+        return str(self.problem)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `error` object of --json: code, exit, message, file, row, column, value, hint (and `more`)."""
+        head = asdict(self.problem) | {"exit": self.exit_code}
+        return head | ({"more": [asdict(p) for p in self.problems[1:]]} if len(self.problems) > 1 else {})
+
+
+class RequestError(ForecastError):
+    exit_code = 2
+
+
+class DataError(ForecastError):
+    exit_code = 3
+
+
+class ModelError(ForecastError):
+    exit_code = 4
+
+
+class GateError(ForecastError):
+    exit_code = 6
+
+
+class StaleError(ForecastError):
+    exit_code = 7
+
+
+class BusyError(ForecastError):
+    exit_code = 8
+
+
+class DiskError(ForecastError):
+    exit_code = 9

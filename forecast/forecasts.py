@@ -1,0 +1,65 @@
+"""Forecast: what a forecaster says of every series of a panel; and the promise that every forecaster keeps."""
+
+# S series  H horizon  Q quantiles
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.series import Floats, Ints, Panel
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Quantiles of the next H steps of each series, in original units.
+
+    values (S, H, Q) float64, ascending along Q · quantiles (Q,) ascending, 0.5 among them ·
+    source (S,) str: what served each series ("lstm", "seasonal_naive", "fallback:short")."""
+
+    panel: Panel                    # what was known; each forecast begins at panel.end
+    quantiles: tuple[float, ...]
+    values: Floats
+    source: NDArray[np.object_]
+
+    @property
+    def horizon(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def point(self) -> Floats:
+        """The median (S, H)."""
+        return self.values[:, :, self.quantiles.index(0.5)]
+
+    @property
+    def ordinals(self) -> Ints:
+        """Calendar ordinals forecast (S, H)."""
+        return self.panel.end[:, None] + np.arange(self.horizon)
+
+    def band(self, level: float) -> tuple[Floats, Floats]:
+        """Lower and upper bound (S, H) of a band in percent: 80 runs from the 10 % to the 90 % quantile."""
+        low, high = band_quantiles(level)
+        return self.values[:, :, self.quantiles.index(low)], self.values[:, :, self.quantiles.index(high)]
+
+
+class Forecaster(Protocol):
+    """Anything that can be backtested: a trained predictor or a baseline."""
+
+    @property
+    def name(self) -> str: ...
+
+    def predict(self, panel: Panel, horizon: int) -> Forecast: ...
+
+
+def band_quantiles(level: float) -> tuple[float, float]:
+    """The two quantiles of a band in percent, as the same floats wherever they are asked for."""
+    low = round((100 - level) / 200, 6)
+    return low, round(1 - low, 6)
+
+
+def quantile_grid(levels: tuple[float, ...]) -> tuple[float, ...]:
+    """The quantiles a forecaster must give for these bands: both ends of each, and the median."""
+    return tuple(sorted({0.5, *(q for level in levels for q in band_quantiles(level))}))

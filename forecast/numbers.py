@@ -1,0 +1,260 @@
+"""Numbers: cells to float64, column-wide: one decimal mark, one way of grouping, one unit for all cells or a refusal.
+
+A cell that is no number in the column's way of writing is named, never guessed at. Missing is a closed list."""
+
+# N cells
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecast.display import quoted
+from forecast.kinds import MISSING
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_GROUPS = {"": "", ",": ",", ".": r"\.", "'": "['’]", " ": "[ \u00a0\u202f]"}
+_EITHER = "^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
+_AFFIX = r"(?:[^\d.,+\-()\s'’]+[^\d+\-()]*?|%)"
+EXACT = 2.0 ** 53
+EMPTY = "Leave the cell empty if it is missing"
+
+
+@dataclass(frozen=True)
+class NumberStyle:
+    """How a column writes its numbers."""
+
+    decimal: str = "."
+    group: str = ""                 # between thousands
+    prefix: str = ""
+    suffix: str = ""
+    parentheses: bool = False       # (5) is -5
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> NumberStyle:
+        return cls(**fields)
+
+    @property
+    def pattern(self) -> str:
+        mark = re.escape(self.decimal)
+        whole = "[0-9]+" if not self.group else f"(?:[1-9][0-9]{{0,2}}(?:{_GROUPS[self.group]}[0-9]{{3}})+|[0-9]+)"
+        number = rf"(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?"
+        before, behind = re.escape(self.prefix), re.escape(self.suffix)
+        front = rf"[+-]?\s?{before}\s?[+-]?" if before else "[+-]?"
+        negative = rf"|\({before}\s?{number}\s?{behind}\)" if self.parentheses else ""
+        return rf"^(?:{front}{number}\s?{behind}{negative})$"
+
+    def words(self) -> str:
+        """What to say of it: "decimal comma", "thousands ','"; empty where numbers are plain."""
+        parts = ["decimal comma"] if self.decimal == "," else []
+        parts += [f"thousands {quoted(self.group)}"] if self.group else []
+        parts += [f"{quoted(affix.strip())} taken off" for affix in (self.prefix, self.suffix) if affix]
+        parts += ["(5) read as -5"] if self.parentheses else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A cell that is no number or no date: its row, and what to say."""
+
+    row: int
+    text: str
+    code: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """values (N,), NaN where missing or at fault · missing: word -> how often."""
+
+    values: Floats
+    decimals: int
+    style: NumberStyle
+    missing: dict[str, int] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    underflows: int = 0             # written as not zero, zero as a float
+    rounded: int = 0                # whole numbers of more digits than a float holds
+    undecided: str = ""             # why the column cannot be read without being told
+
+
+def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle | None = None,
+                 comma_parted: bool = True) -> Numbers:
+    """Cells (N,) of text as numbers. `style` is what an earlier file of the kind used; `comma_parted`: commas part
+    the fields of this file, and so are unlikely decimal marks."""
+    if decimal in (None, ".") and style in (None, NumberStyle()):
+        try:
+            values = pc.cast(cells, pa.float64())
+        except pa.ArrowInvalid:
+            pass
+        else:
+            array = _to_numpy(values)
+            if np.isfinite(array).all():
+                plain = _plain(cells, array)
+                doubtful = decimal is None and style is None and plain.decimals == 3
+                return replace(plain, undecided=_doubt(cells, comma_parted)) if doubtful else plain
+    return _slow(cells, decimal, style, comma_parted)
+
+
+def _to_numpy(values: Any) -> Floats:
+    array: Floats = values.to_numpy()
+    return array
+
+
+def _plain(cells: Any, values: Floats) -> Numbers:
+    zero = np.flatnonzero(values == 0)
+    under = 0
+    if zero.size:
+        texts = pc.unique(cells.filter(pa.array(values == 0)))
+        odd = texts.filter(pc.match_substring_regex(texts, "^[^eE]*[1-9]"))
+        under = int(pc.sum(pc.is_in(cells, value_set=odd)).as_py() or 0) if len(odd) else 0
+    return Numbers(values, _decimals(cells, "."), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
+
+
+def _rounded(cells: Any, values: Floats) -> int:
+    large = np.abs(values) >= EXACT
+    if not large.any():
+        return 0
+    texts = cells.filter(pa.array(large)).to_pylist()
+    return sum(1 for t in texts if t.strip("+-").isdigit() and int(t) != int(float(t)))
+
+
+def _decimals(cells: Any, mark: str) -> int:
+    """Most digits written behind the decimal mark."""
+    at = pc.find_substring(cells, mark)
+    behind = pc.if_else(pc.greater_equal(at, 0), pc.subtract(pc.subtract(pc.utf8_length(cells), at), 1), 0)
+    most = pc.max(behind).as_py() or 0
+    if most > 4 and pc.any(pc.match_substring_regex(cells, "[eE]")).as_py():
+        return max((_decimals_of(text, mark) for text in pc.unique(cells).to_pylist()), default=0)
+    return min(int(most), 17)
+
+
+def _decimals_of(text: str, mark: str) -> int:
+    number, _, power = text.lower().partition("e")
+    digits = len(number.partition(mark)[2])
+    return min(max(0, digits - int(power or 0)), 17)
+
+
+def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_parted: bool) -> Numbers:
+    """Any column: missing words apart, one style for the rest, and the misfits named."""
+    texts = pc.utf8_trim_whitespace(cells)
+    texts = pc.replace_substring(texts, "−", "-")                   # a typographic minus
+    lowered = pc.utf8_lower(texts)
+    absent = _to_numpy(pc.is_in(lowered, value_set=pa.array(sorted(MISSING)))).astype(bool)
+    words = Counter(texts.filter(pa.array(absent)).to_pylist()) if absent.any() else Counter()
+    present = texts.filter(pa.array(~absent))
+    rows = np.flatnonzero(~absent)
+    told = style is not None or decimal is not None
+    style = style if style is not None and decimal is None else _find_style(present, decimal)
+    undecided = "" if told else _doubt(present, comma_parted)
+    fits = _to_numpy(pc.match_substring_regex(present, style.pattern)).astype(bool)
+    numbers = _converted(present.filter(pa.array(fits)), style)
+    values = np.full(len(texts), np.nan)
+    values[rows[fits]] = numbers
+    faults = [_fault(int(row), text, style) for row, text in
+              zip(rows[~fits].tolist(), present.filter(pa.array(~fits)).to_pylist(), strict=True)]
+    over = rows[fits][~np.isfinite(numbers)]
+    faults += [Fault(int(r), str(texts[int(r)].as_py()), "not_finite", f"{quoted(texts[int(r)].as_py())} is too large "
+                     "for a number", None) for r in over]
+    values[over] = np.nan
+    good = present.filter(pa.array(fits))
+    return Numbers(values, _decimals(good, style.decimal), style, dict(words),
+                   tuple(sorted(faults, key=lambda f: f.row)), undecided=undecided,
+                   rounded=_rounded(good, numbers) if style == NumberStyle() else 0,
+                   underflows=_underflows(good, numbers))
+
+
+def _underflows(texts: Any, values: Floats) -> int:
+    zeros = texts.filter(pa.array(values == 0))
+    return int(pc.sum(pc.match_substring_regex(zeros, "^[^eE]*[1-9]")).as_py() or 0) if len(zeros) else 0
+
+
+def _converted(texts: Any, style: NumberStyle) -> Floats:
+    if style == NumberStyle():
+        return _to_numpy(pc.cast(texts, pa.float64()))
+    for affix in (style.prefix, style.suffix):
+        texts = pc.replace_substring(texts, affix, "") if affix else texts
+    if style.group:
+        texts = pc.replace_substring_regex(texts, _GROUPS[style.group], "")
+    if style.decimal != ".":
+        texts = pc.replace_substring(texts, style.decimal, ".")
+    texts = pc.replace_substring_regex(texts, r"^\((.*)\)$", r"-\1") if style.parentheses else texts
+    return _to_numpy(pc.cast(pc.replace_substring_regex(texts, r"\s", ""), pa.float64()))
+
+
+def _find_style(texts: Any, decimal: str | None) -> NumberStyle:
+    """The style that most cells fit, the plainest first."""
+    prefix, suffix = _affixes(texts)
+    groups = {".": ("", ",", "'", " "), ",": ("", ".", "'", " ")}
+    marks = (decimal,) if decimal else (".", ",")
+    parentheses = _has_parentheses(texts)
+    styles = [NumberStyle(mark, group, prefix, suffix, parentheses) for mark in marks for group in groups[mark]]
+    return max(styles, key=lambda s: int(pc.sum(pc.match_substring_regex(texts, s.pattern)).as_py() or 0))
+
+
+def _has_parentheses(texts: Any) -> bool:
+    """Bookkeepers' negatives: several of them, and no minus sign beside them."""
+    wrapped = pc.sum(pc.match_substring_regex(texts, r"^\(.*[0-9].*\)$")).as_py() or 0
+    return wrapped > 1 and not pc.any(pc.match_substring_regex(texts, r"^\s*-")).as_py()
+
+
+def _doubt(texts: Any, comma_parted: bool) -> str:
+    """Why the mark may be a thousands mark in all cells: three digits behind each, and no cell tells otherwise.
+
+    Where commas part the fields, a point is a decimal point (unless small whole numbers stand between), and a comma
+    in quotes parts thousands."""
+    marked = texts.filter(pc.match_substring_regex(texts, "[.,]"))
+    if not len(marked) or not pc.all(pc.match_substring_regex(marked, _EITHER)).as_py():
+        return ""
+    whole = texts.filter(pc.match_substring_regex(texts, "^[+-]?[0-9]+$"))
+    if len(whole) <= len(marked) and pc.any(pc.match_substring_regex(whole, "[0-9]{4}")).as_py():
+        return ""                                                   # 1234 beside 1.234: nothing parts thousands
+    points = pc.any(pc.match_substring(marked, ".")).as_py()
+    if comma_parted and (not points or not len(whole)):
+        return ""
+    return f"{quoted(marked[0].as_py())} may be a thousand or a fraction, in every row"
+
+
+def _affixes(texts: Any) -> tuple[str, str]:
+    """A sign or unit that stands before or behind the number in every cell."""
+    sample = [t for t in texts[:50].to_pylist() if t]
+    if not sample:
+        return "", ""
+    fronts = {m.group(1) for t in sample if (m := re.match(rf"^[(+-]*\s?({_AFFIX})\s?[+-]?[\d.,]", t))}
+    backs = {m.group(1) for t in sample if (m := re.search(rf"[\d.,]\s?({_AFFIX})\)?$", t))}
+    backs = {b for b in backs if not re.fullmatch(r"[eE]", b)}
+    share_front = sum(bool(re.match(rf"^[(+-]*\s?{_AFFIX}", t)) for t in sample) / len(sample)
+    share_back = sum(any(t.rstrip(")").endswith(b) for b in backs) for t in sample) / len(sample)
+    prefix = fronts.pop() if len(fronts) == 1 and share_front > 0.8 else ""
+    suffix = backs.pop() if len(backs) == 1 and share_back > 0.8 else ""
+    return prefix.strip(), suffix.strip()
+
+
+def _fault(row: int, text: str, style: NumberStyle) -> Fault:
+    shown = quoted(text)
+    if re.fullmatch(r"[+-]?inf(inity)?", text, re.IGNORECASE):
+        return Fault(row, text, "not_finite", f"{shown} is not a finite number", EMPTY)
+    if style.decimal == "." and re.fullmatch(r"[+-]?[\d.' ]*,\d+", text):
+        return Fault(row, text, "not_a_number", f"{shown} is not a number (decimal comma?)", "Try --decimal ','")
+    if style.decimal == "," and re.fullmatch(r"[+-]?[\d,' ]*\.\d+", text):
+        return Fault(row, text, "not_a_number", f"{shown} is not a number (decimal point?)", "Try --decimal .")
+    if re.fullmatch(r"[<>≤≥~=]+\s?[\d.,]+", text):
+        return Fault(row, text, "not_a_number", f"{shown} is a bound, not a number", None)
+    if re.search(r"\d{1,2}[:/-]\d{1,2}", text):
+        return Fault(row, text, "not_a_number", f"{shown} is not a number (a date or time?)", None)
+    return Fault(row, text, "not_a_number", f"{shown} is not a number",
+                 f"{EMPTY}, or --bad-rows quarantine")

@@ -1,0 +1,166 @@
+"""Plan: the sizes a run takes, settled from settings and data before any work, so that they can be shown first."""
+
+# S series  L context  H horizon  V validation
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from forecast.config import Config
+from forecast.errors import DataError, RequestError
+from forecast.scaling import aligned
+from forecast.series import Floats, Ints, Panel
+
+MAX_LAG = 400                       # longest season looked for
+STANDS_OUT = 0.005                  # autocorrelation above its neighbours' that makes a multiple a season
+LONG_SEASON = 48                    # from here on two seasons of context are enough
+SHORT_CONTEXT = 16                  # least context where no season is known
+UNITS = ((500, 16), (5_000, 32), (50_000, 64), (np.inf, 128))           # windows below which so many units do
+WINDOWS = 4                         # rolling windows of a backtest where the data allow them
+KEPT_FOR_TRAINING = 0.6             # share of the longest series that a default backtest leaves for training
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settled sizes, in steps. `min_context` points make a window; a shorter one is padded on the left."""
+
+    horizon: int
+    seasons: tuple[int, ...]        # the main one first; (1,) for none
+    season_source: str              # "given", "by frequency", "found in the data", "none found"
+    context: int
+    segment: int
+    min_context: int
+    validation: int
+    hidden: int
+
+    @property
+    def season(self) -> int:
+        return self.seasons[0]
+
+    @property
+    def least(self) -> int:
+        """Points that one series must have for a fit: a window to train on, and one to validate on."""
+        return self.min_context + 2 * self.horizon
+
+
+def make_plan(config: Config, panel: Panel) -> Plan:
+    """Sizes for this panel: given ones as given, the others by frequency and length of the data.
+
+    Raises RequestError where the horizon must be given, DataError where no series is long enough."""
+    horizon = config.model.horizon or panel.calendar.horizon
+    if horizon is None:
+        raise RequestError("integer time steps say nothing about how far to forecast", code="horizon_needed",
+                           hint="Give --horizon N")
+    longest = int(panel.lengths.max(initial=0))
+    seasons, source = _seasons(config, panel)
+    validation = config.train.validation_size or max(2 * horizon, min(longest // 10, 20 * horizon))
+    room = longest - 2 * horizon
+    context = config.model.context or max(1, min(_context(seasons, horizon), max(seasons[0], room // 2)))
+    segment = min(config.model.segment or _segment(seasons[0], context), context)
+    context = -(-context // segment) * segment                          # whole segments
+    plan = Plan(horizon=horizon, seasons=seasons, season_source=source, context=context, segment=segment,
+                min_context=min(context, max(2, seasons[0], context // 4)), validation=validation, hidden=0)
+    if longest < plan.least:
+        raise DataError(f"the longest series has {longest} points; a horizon of {horizon} needs {plan.least} "
+                        f"(season {plan.season})", code="too_short", hint="Give a shorter --horizon, or --season 1")
+    windows = int(np.maximum(panel.lengths - plan.min_context - horizon + 1, 0).sum())
+    hidden = config.model.hidden or next(units for most, units in UNITS if windows < most)
+    return replace(plan, validation=int(np.clip(validation, horizon, longest - plan.min_context - horizon)),
+                   hidden=hidden)
+
+
+def _seasons(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:
+    longest = int(panel.lengths.max(initial=0))
+    if config.model.season:
+        return config.model.season, "given"
+    if panel.calendar.seasons:
+        fitting = tuple(m for m in panel.calendar.seasons if 2 * m <= longest)
+        return fitting or (1,), "by frequency"
+    found = find_seasons(panel)
+    return found, "found in the data" if found != (1,) else "none found"
+
+
+def _context(seasons: tuple[int, ...], horizon: int) -> int:
+    """Two or three of the longest season; some more of a short one."""
+    longest = max(seasons)
+    if longest >= LONG_SEASON:
+        return 2 * longest
+    return max(3 * longest if longest >= 12 else 8 * longest, SHORT_CONTEXT, 2 * horizon)
+
+
+def _segment(season: int, context: int) -> int:
+    """The main season where it is a handful of points or more, else about a sixteenth of the context."""
+    if 4 <= season <= context // 2:
+        return season if season <= LONG_SEASON else -(-season // 4)
+    return max(1, round(context / 16))
+
+
+def find_seasons(panel: Panel) -> tuple[int, ...]:
+    """The lags at which the differences of the series repeat themselves, the main one first; (1,) where they do not.
+
+    The autocorrelations of up to 200 of the longest series are averaged. The main season is the shortest local maximum
+    that is clear of noise and within a tenth of the highest; a multiple of it that stands out among the multiples
+    (the week of hourly data) is a second one."""
+    longest = panel.take(np.argsort(-panel.lengths, kind="stable")[:200])
+    recent = replace(longest, first=np.maximum(longest.first, longest.stop - 4 * MAX_LAG))
+    matrix = np.diff(aligned(recent), axis=0)                           # (T, S)
+    lags = min(MAX_LAG, matrix.shape[0] // 3)
+    if lags < 3:
+        return (1,)
+    acf = np.array([1.0, *(_correlation(matrix, lag) for lag in range(1, lags + 1))])
+    peaks = _peaks(acf, max(0.2, 3 / np.sqrt(len(matrix))))
+    if not len(peaks):
+        return (1,)
+    main = int(peaks[acf[peaks] >= 0.9 * acf[peaks].max()][0])
+    multiples = acf[::main]
+    above = np.zeros_like(multiples)
+    above[2:-1] = multiples[2:-1] - (multiples[1:-2] + multiples[3:]) / 2
+    second = int(np.argmax(above))
+    return (main, second * main) if above[second] > STANDS_OUT and multiples[second] > 0.9 * acf[main] else (main,)
+
+
+def _peaks(values: Floats, least: float) -> Ints:
+    """Positions of the local maxima above `least`, ends apart."""
+    inner = values[1:-1]
+    return np.flatnonzero((inner > values[:-2]) & (inner >= values[2:]) & (inner > least)) + 1
+
+
+def _correlation(matrix: Floats, lag: int) -> float:
+    """Autocorrelation at one lag, per column over the pairs that are there, averaged over columns."""
+    size = np.nanmax(np.abs(matrix), axis=0)
+    unit = matrix / np.where(size > 0, size, 1.0)
+    unit = unit - np.nanmean(unit, axis=0)
+    product, square = np.nanmean(unit[lag:] * unit[:-lag], axis=0), np.nanmean(unit ** 2, axis=0)
+    usable = (square > 0) & ~np.isnan(product)
+    return float(np.mean(product[usable] / square[usable])) if usable.any() else 0.0
+
+
+def backtest_cutoffs(config: Config, panel: Panel, plan: Plan) -> list[int]:
+    """Steps back from the newest time at which a rolling backtest cuts, the earliest first; [] where it can't.
+
+        test_size 24, horizon 12, step 12:    train ........|------------|            cut 24 back
+                                                             ...........|------------|  cut 12 back
+    Raises RequestError for sizes that contradict each other or leave too little to train on."""
+    asked, horizon = config.backtest, plan.horizon
+    step = asked.step or horizon
+    room = int(panel.lengths.max(initial=0)) - plan.least
+    if asked.test_size is not None:
+        if asked.windows is not None:
+            raise RequestError("--test-size and --windows both say how long the test is", hint="Give one of them")
+        size = asked.test_size
+    elif asked.windows is not None:
+        size = horizon + (asked.windows - 1) * step
+    else:
+        share = int(panel.lengths.max(initial=0) * (1 - KEPT_FOR_TRAINING))
+        windows = min(WINDOWS, (min(room, share) - horizon) // step + 1)
+        return [horizon + k * step for k in reversed(range(max(0, windows)))]
+    if size < horizon:
+        raise RequestError(f"a test of {size} steps cannot hold a forecast of {horizon}", code="test_too_short",
+                           hint="Give a larger --test-size or a shorter --horizon")
+    if size > room:
+        raise RequestError(f"a test of {size} steps leaves too little to train on: the longest series has "
+                           f"{panel.lengths.max()} points and a fit needs {plan.least}", code="test_too_long",
+                           hint=f"Give a test of at most {max(room, 0)} steps")
+    return list(range(size, horizon - 1, -step))

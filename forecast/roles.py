@@ -1,0 +1,224 @@
+"""Roles: which column is the id, the time, the target, by name first and by what stands in it second.
+
+Where two columns could be meant, both are named and nothing is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forecast.config import DataConfig
+from forecast.contract import Contract
+from forecast.display import listed, quoted, safe
+from forecast.errors import DataError
+from forecast.kinds import kind
+
+ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "store", "sku")
+TIME_NAMES = ("ds", "timestamp", "date", "datetime", "time")
+TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load")
+PERIOD_NAMES = ("year", "month", "quarter", "week", "day", "period", "date_time", "datum", "fecha", "jahr", "yearmonth")
+PARTS = ("year", "month", "day", "hour", "minute")
+CALENDAR_NAMES = (*PARTS, "weekday", "dayofweek", "day_of_week", "week", "quarter", "dayofyear")
+KNOWN = (*ID_NAMES, *TIME_NAMES, *TARGET_NAMES)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Positions of the columns. `spare`: columns left unread."""
+
+    id: int | None
+    time: tuple[int, ...]
+    targets: tuple[int, ...]
+    layout: str
+    spare: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Headers and a sample of rows (R, K)."""
+
+    file: str
+    names: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+    def kinds(self, column: int) -> list[str]:
+        return [k for row in self.rows if (k := kind(row[column])) != "missing"]
+
+    def holds(self, column: int, *kinds: str) -> bool:
+        found = self.kinds(column)
+        return bool(found) and sum(k in kinds for k in found) >= 0.8 * len(found)
+
+    def find(self, name: str, flag: str) -> int:
+        """The column of this header, in its own case or else in any. Raises DataError."""
+        hits = [k for k, n in enumerate(self.names) if n == name]
+        hits = hits or [k for k, n in enumerate(self.names) if n.strip().lower() == name.strip().lower()]
+        if len(hits) == 1:
+            return hits[0]
+        what = f"no column {quoted(name)}" if not hits else f"{len(hits)} columns are called {quoted(name)}"
+        raise DataError(f"{what} ({flag})", file=self.file, row=1, code="missing_column" if not hits else
+                        "double_column", hint=f"Columns: {listed(self.names, 8)}")
+
+    def named(self, names: Sequence[str]) -> list[int]:
+        return [k for k, n in enumerate(self.names) if n.strip().lower() in names]
+
+
+def find_roles(file: str, names: Sequence[str], rows: Sequence[Sequence[str]], options: DataConfig,
+               contract: Contract | None = None) -> Roles:
+    """Roles of the columns of a file. Raises DataError where they cannot be told."""
+    columns = _Columns(file, tuple(names), rows)
+    roles = _as_before(columns, contract) if contract is not None else _found(columns, options)
+    for k in (roles.id, *roles.time, *roles.targets):
+        if k is not None and columns.names.count(columns.names[k]) > 1:
+            columns.find(columns.names[k], "used")                  # refuses: which of them is meant?
+    return roles
+
+
+def _as_before(columns: _Columns, contract: Contract) -> Roles:
+    """The columns an earlier file had, matched by name in whatever order."""
+    def at(name: str) -> int:
+        return columns.find(name, "used by the model")
+
+    ident = at(contract.id) if contract.layout == "long" and contract.id is not None else None
+    time = tuple(at(name) for name in contract.time_columns)
+    targets = tuple(at(name) for name in contract.targets)
+    used = {ident, *time, *targets}
+    spare = tuple(k for k in range(len(columns.names)) if k not in used)
+    return Roles(ident, time, targets, contract.layout, spare)
+
+
+def _found(columns: _Columns, options: DataConfig) -> Roles:
+    time, said = _time(columns, options)
+    ident = _ident(columns, options, time)
+    targets, layout = _targets(columns, options, time, ident)
+    used = {ident, *time, *targets}
+    spare = tuple(k for k in range(len(columns.names)) if k not in used)
+    notes = [*said, *([f"wide file: {len(targets)} columns become {len(targets)} series"] if layout == "wide" else [])]
+    if spare:
+        notes.append(f"not used: {listed([columns.names[k] or 'a column without name' for k in spare])}")
+    return Roles(ident, time, targets, layout, spare, tuple(notes))
+
+
+def _time(columns: _Columns, options: DataConfig) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    if options.time is not None:
+        names = [options.time] if options.time in columns.names else options.time.split(",")
+        return tuple(columns.find(name, "--time") for name in names), ()
+    dated = ("date", "integer", "number")
+    named = [k for k in columns.named(TIME_NAMES) if k not in _others(columns, options)]
+    clocks = [k for k in named if columns.holds(k, "clock")]
+    days = [k for k in named if columns.holds(k, "date")]
+    if len(clocks) == 1 and len(days) == 1 and len(named) == 2:
+        return (days[0], clocks[0]), (f"time={_name(columns, days[0])},{_name(columns, clocks[0])}: date and clock",)
+    if len(named) == 1:
+        return (named[0],), ()
+    if len(named) > 1:
+        raise _which(columns, named, "time", "--time")
+    parts = _spread(columns)
+    if parts:
+        return parts, (f"time={','.join(_name(columns, k) for k in parts)}: spread over columns",)
+    periods = [k for k in columns.named(PERIOD_NAMES) if columns.holds(k, *dated)]
+    dates = [k for k in range(len(columns.names)) if _all_dates(columns, k)]
+    if len(dates) == 1:
+        return (dates[0],), (f"time={_name(columns, dates[0])}: the only column of dates",)
+    if len(dates) > 1:
+        raise _which(columns, dates, "time", "--time")
+    if len(periods) == 1:
+        return (periods[0],), (f"time={_name(columns, periods[0])}: by its name",)
+    if not columns.rows:
+        raise DataError("has a header and no rows", file=columns.file, code="no_rows")
+    raise DataError("no column of time stamps found", file=columns.file, code="no_time", hint=_time_hint(columns))
+
+
+def _others(columns: _Columns, options: DataConfig) -> list[int]:
+    """Columns the caller gave another role."""
+    given = [options.id, *(options.target.split(",") if options.target else [])]
+    return [k for k, n in enumerate(columns.names) if n in given]
+
+
+def _all_dates(columns: _Columns, column: int) -> bool:
+    found = columns.kinds(column)
+    return bool(found) and all(k == "date" for k in found)
+
+
+def _time_hint(columns: _Columns) -> str:
+    numeric = sum(columns.holds(k, "integer", "number") for k in range(len(columns.names)))
+    if numeric > 10 and numeric >= len(columns.names) - 2:
+        return "If each row is a series, turn the table: one column per series, one row per time"
+    return f"Name it with --time; columns: {listed(columns.names, 8)}"
+
+
+def _spread(columns: _Columns) -> tuple[int, ...]:
+    """year, month, day, hour: as many as there are, from the year down."""
+    at = {n.strip().lower(): k for k, n in enumerate(columns.names)}
+    parts = []
+    for name in PARTS:
+        if name not in at or not columns.holds(at[name], "integer"):
+            break
+        parts.append(at[name])
+    return tuple(parts) if len(parts) > 1 else ()
+
+
+def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...]) -> int | None:
+    if options.id is not None:
+        return columns.find(options.id, "--id")
+    taken = {*time, *_others(columns, options)}
+    named = [k for k in columns.named(ID_NAMES) if k not in taken]
+    if len(named) > 1:
+        raise _which(columns, named, "id", "--id")
+    return named[0] if named else None
+
+
+def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...],
+             ident: int | None) -> tuple[tuple[int, ...], str]:
+    if options.target is not None:
+        names = [options.target] if options.target in columns.names else options.target.split(",")
+        targets = tuple(columns.find(name, "--target") for name in names)
+        if len(targets) > 1 and ident is not None:
+            raise DataError("--target takes one column where an id column names the series", file=columns.file,
+                            code="several_targets")
+        return targets, "wide" if len(targets) > 1 else "single" if ident is None else "long"
+    layout = "single" if ident is None else "long"
+    free = [k for k in range(len(columns.names)) if k != ident and k not in time]
+    named = [k for k in columns.named(TARGET_NAMES) if k in free]
+    if len(named) == 1:
+        return (named[0],), layout
+    if len(named) > 1:
+        raise _which(columns, named, "target", "--target")
+    numeric = [k for k in free if columns.holds(k, "integer", "number") and not _is_helper(columns, k)]
+    if len(numeric) == 1:
+        return (numeric[0],), layout
+    if not numeric:
+        raise _no_numbers(columns, free)
+    empty = [k for k in free if columns.names[k].strip() and not columns.kinds(k)]
+    words = [k for k in free if k not in numeric and k not in empty and not _is_helper(columns, k)]
+    if ident is not None or words:
+        raise _which(columns, numeric, "target", "--target")
+    return tuple(sorted([*numeric, *empty])), "wide"
+
+
+def _is_helper(columns: _Columns, column: int) -> bool:
+    """Parts of the date given again, and counters of rows."""
+    name = columns.names[column].strip().lower()
+    if name in CALENDAR_NAMES:
+        return True
+    cells = [row[column].strip() for row in columns.rows[:1000]]
+    counts = [str(k) for k in range(len(cells) + 1)]
+    return name in ("", "index", "unnamed: 0", "no", "row", "nr") and cells in (counts[:-1], counts[1:])
+
+
+def _no_numbers(columns: _Columns, free: Sequence[int]) -> DataError:
+    if not columns.rows:
+        return DataError("has a header and no rows", file=columns.file, code="no_rows")
+    shown = f"column {quoted(columns.names[free[0]])} holds {quoted(columns.rows[0][free[0]])}" if free else "no other"
+    return DataError(f"no column of numbers to forecast ({shown})", file=columns.file, code="no_target",
+                     hint="Name it with --target")
+
+
+def _which(columns: _Columns, candidates: Sequence[int], role: str, flag: str) -> DataError:
+    names = [columns.names[k] for k in candidates]
+    return DataError(f"several columns could be the {role}: {listed(names)}", file=columns.file, row=1,
+                     code=f"several_{role}s", hint=f"Try {flag} {safe(names[0])[:40]}")
+
+
+def _name(columns: _Columns, column: int) -> str:
+    return safe(columns.names[column]) or "(no name)"

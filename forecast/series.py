@@ -1,0 +1,102 @@
+"""Panel: all series end to end in one flat array, and what may be asked of them.
+
+A Panel is a list of slices of one array. Shortening every series, or cutting one series at many points, makes new
+slices and copies no value; what lies behind a slice's end is out of reach of whoever is handed the Panel."""
+
+# S series  N values
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar import Calendar
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Regular series on one calendar. Series s is `y[first[s]:stop[s]]`; a missing value is NaN.
+
+    y (N,) float64 in original units · first, stop (S,) positions in y · start (S,) the calendar's ordinal of
+    `y[first]` · ids (S,) object array of str, in the order of the file, byte for byte as written there."""
+
+    y: Floats
+    first: Ints
+    stop: Ints
+    start: Ints
+    ids: NDArray[np.object_]
+    calendar: Calendar
+
+    @classmethod
+    def of(cls, series: Sequence[Sequence[float] | Floats], calendar: Calendar, *, ids: Sequence[str] | None = None,
+           start: int | Sequence[int] = 0) -> Panel:
+        """A Panel from plain lists, for tests and for callers who have arrays already."""
+        arrays = [np.asarray(s, dtype=np.float64) for s in series]
+        sizes = np.array([len(a) for a in arrays], dtype=np.int64)
+        stop = np.cumsum(sizes)
+        names = [str(i) for i in range(len(arrays))] if ids is None else list(ids)
+        return cls(y=np.concatenate(arrays) if arrays else np.empty(0), first=stop - sizes,
+                   stop=stop, start=np.broadcast_to(np.asarray(start, dtype=np.int64), stop.shape).copy(),
+                   ids=np.array(names, dtype=object), calendar=calendar)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Ints:
+        """Points per series (S,)."""
+        return self.stop - self.first
+
+    @property
+    def end(self) -> Ints:
+        """Ordinal just behind the last point (S,): where a forecast begins."""
+        return self.start + self.lengths
+
+    def values(self, s: int) -> Floats:
+        """The points of series s."""
+        return self.y[self.first[s]:self.stop[s]]
+
+    def times(self, s: int) -> NDArray[np.generic]:
+        """Time stamps of series s: datetime64[us], or integers."""
+        return self.calendar.times(np.arange(self.start[s], self.end[s]))
+
+    @property
+    def newest(self) -> Ints:
+        """Ordinal just behind "now" for each series (S,): the newest time stamp of the panel, so that what is cut off
+        for one series is cut off for all; on an integer calendar, where time is only a count, each series' own end."""
+        if not self.calendar.is_time or not len(self):
+            return self.end
+        return np.full(len(self), self.end.max(), dtype=np.int64)
+
+    def before(self, ordinal: int | Ints) -> Panel:
+        """What was known before `ordinal` on the calendar (one for all, or one a series)."""
+        return replace(self, stop=self.first + np.clip(ordinal - self.start, 0, self.lengths))
+
+    def drop_last(self, steps: int) -> Panel:
+        """The panel as it stood `steps` steps ago."""
+        return self.before(self.newest - steps)
+
+    def last(self, steps: int) -> Panel:
+        """What came in the newest `steps` steps."""
+        first = np.minimum(self.drop_last(steps).stop, self.stop)
+        return replace(self, first=first, start=self.start + first - self.first)
+
+    def take(self, which: NDArray[np.generic] | Sequence[int]) -> Panel:
+        """The series at these positions (or under this mask), in this order."""
+        index = np.asarray(which)
+        return replace(self, first=self.first[index], stop=self.stop[index], start=self.start[index],
+                       ids=self.ids[index])
+
+    def rolled(self, steps_back: Sequence[int]) -> Panel:
+        """The panel as it stood at several points: `len(steps_back)` shortened panels, one after the other.
+
+        No value is copied; row k * S + s is series s as it stood `steps_back[k]` steps ago."""
+        cuts = [self.drop_last(k) for k in steps_back]
+        return replace(self, first=np.concatenate([c.first for c in cuts]), stop=np.concatenate([c.stop for c in cuts]),
+                       start=np.concatenate([c.start for c in cuts]), ids=np.concatenate([c.ids for c in cuts]))

@@ -1,0 +1,280 @@
+"""Source: where the bytes come from (a file, standard input, a compressed file) and what text they are.
+
+It hands over UTF-8 without a byte order mark, whatever came in; what the text means is dialect.py's business."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import re
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from forecast.display import quoted, safe
+from forecast.errors import DataError
+
+CHUNK = 1 << 20
+MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
+FREE_GROWTH = 256 << 20             # a compressed file may grow to this size whatever its ratio
+MAX_RATIO = 200                     # beyond that, more than this is no longer plausible for a table
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_BOMS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
+         (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
+_ENDINGS = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
+_NOT_TABLES = {b"%PDF": "a PDF", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"\xd0\xcf\x11\xe0": "an old "
+               "Excel workbook", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file", b"7z\xbc\xaf": "a 7z archive",
+               b"SQLite f": "a database", b"\x89HDF": "an HDF5 file", b"\x7fELF": "a program"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of one file. `data` is UTF-8; for Parquet it is empty and `columns` holds the table."""
+
+    file: str
+    data: bytes
+    sha256: str
+    encoding: str
+    notes: tuple[str, ...] = ()
+    columns: Any = None             # pyarrow.Table
+
+
+def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> Source:
+    """Read and decode. Raises DataError for what is no readable table of text."""
+    file = os.fspath(path)
+    if _URL.match(file):
+        raise DataError("is an address on a network; files only", file=_without_password(file), code="url",
+                        hint="Download it first")
+    if file == "-":
+        raw = _limited(iter(lambda: sys.stdin.buffer.read(CHUNK), b""), "standard input")
+        file = "<stdin>"
+    else:
+        raw = _read(Path(file), file)
+    digest = hashlib.sha256(raw).hexdigest()
+    raw, packed = _unpacked(raw, file)
+    if raw[:4] == b"PAR1":
+        return Source(file, b"", digest, "parquet", packed, _parquet(raw, file))
+    data, name, notes = decode(raw, file, encoding)
+    return Source(file, data, digest, name, packed + notes)
+
+
+def _without_password(url: str) -> str:
+    return safe(re.sub(r"//[^/@]*@", "//", url))
+
+
+def _read(path: Path, file: str) -> bytes:
+    """The whole file; refused when it changes meanwhile."""
+    try:
+        with path.open("rb") as stream:
+            before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                return _limited(iter(lambda: stream.read(CHUNK), b""), file)
+            if before.st_size > MAX_BYTES:
+                raise DataError(f"has {before.st_size:,} bytes; {MAX_BYTES:,} at most", file=file, code="too_large")
+            raw = stream.read()
+            after = os.fstat(stream.fileno())
+    except FileNotFoundError as error:
+        raise DataError("no such file", file=file, code="no_file") from error
+    except IsADirectoryError as error:
+        raise DataError("is a folder", file=file, code="is_folder", hint="Name a file in it") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=safe(file),
+                        code="unreadable") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(raw) != before.st_size:
+        raise DataError("changed while it was read", file=file, code="changing", hint="Run again when it is complete")
+    return raw
+
+
+def _limited(chunks: Iterator[bytes], file: str, limit: int = MAX_BYTES) -> bytes:
+    """All chunks in one piece; refused once they exceed the limit, however much would follow."""
+    whole = bytearray()
+    for chunk in chunks:
+        whole += chunk
+        if len(whole) > limit:
+            raise DataError(f"holds more than {limit:,} bytes of text", file=file, code="too_large",
+                            hint="If that is right, decompress it first")
+    return bytes(whole)
+
+
+def _unpacked(raw: bytes, file: str) -> tuple[bytes, tuple[str, ...]]:
+    kind = next((kind for magic, kind in _MAGIC.items() if raw.startswith(magic)), None)
+    named = _ENDINGS.get(Path(file).suffix.lower())
+    if named and named != kind and raw:
+        raise DataError(f"is called {Path(file).suffix} but is not compressed that way", file=file, code="bad_archive")
+    for magic, what in _NOT_TABLES.items():
+        if raw.startswith(magic):
+            raise DataError(f"is {what}, not a table of text", file=file, code="not_text", hint="Export it as CSV")
+    if kind is None:
+        return raw, ()
+    limit = min(MAX_BYTES, max(FREE_GROWTH, MAX_RATIO * len(raw)))
+    try:
+        whole = _limited(_STREAMS[kind](raw, file), file, limit)
+    except (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise DataError(f"is damaged: {safe(error)[:80]}", file=file, code="bad_archive",
+                        hint="Copy or download it again") from error
+    if any(whole.startswith(magic) for magic in _MAGIC):
+        raise DataError("is compressed twice", file=file, code="bad_archive", hint="Decompress it once")
+    return whole, (f"{kind}: {len(whole):,} bytes",)
+
+
+def _gz(raw: bytes, file: str) -> Iterator[bytes]:
+    with gzip.open(io.BytesIO(raw)) as stream:
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def _zst(raw: bytes, file: str) -> Iterator[bytes]:
+    with pa.CompressedInputStream(pa.BufferReader(raw), "zstd") as stream:
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def _zip(raw: bytes, file: str) -> Iterator[bytes]:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+        if any(m.filename.startswith("xl/") for m in members):
+            raise DataError("is an Excel workbook", file=file, code="not_text", hint="Export the sheet as CSV")
+        if len(members) != 1:
+            raise DataError(f"holds {len(members)} files; one is needed", file=file, code="bad_archive",
+                            hint="Unzip it and name the table")
+        with archive.open(members[0]) as stream:
+            yield from _pieces(stream)
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    return iter(lambda: stream.read(CHUNK), b"")
+
+
+_STREAMS = {"gz": _gz, "zst": _zst, "zip": _zip}
+
+
+def _parquet(raw: bytes, file: str) -> Any:
+    import pyarrow.parquet as pq  # only Parquet files pay for it
+
+    try:
+        return pq.read_table(pa.BufferReader(raw))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DataError(f"is no sound Parquet file: {safe(error)[:80]}", file=file, code="bad_archive") from error
+
+
+def decode(raw: bytes, file: str, encoding: str | None) -> tuple[bytes, str, tuple[str, ...]]:
+    """UTF-8 bytes, the encoding found, and what to say of it."""
+    name, skip = _marked(raw)
+    if encoding is not None:
+        return _told(raw[skip:] if name else raw, file, encoding)
+    if name is None:
+        name = _unmarked_wide(raw)
+    if name is not None and name != "utf-8":
+        return _transcoded(raw[skip:], file, name), name, (f"encoding {name}",)
+    body = raw[skip:] if skip else raw
+    if body.endswith(b"\x1a"):                                      # how DOS ends a file
+        body = body[:-1]
+    if body.startswith(codecs.BOM_UTF8):                            # written twice by some exports
+        body = body[3:]
+    if b"\0" in body:
+        at = body.index(b"\0")
+        raise DataError("holds a NUL byte", file=file, row=_line_at(body, at), code="nul_byte",
+                        hint="The file is damaged or is no text")
+    fault = _first_invalid(body)
+    if fault is None:
+        return body, "utf-8-sig" if skip else "utf-8", ()
+    return _western(body, file, fault)
+
+
+def _marked(raw: bytes) -> tuple[str | None, int]:
+    return next(((name, len(bom)) for bom, name in _BOMS if raw.startswith(bom)), (None, 0))
+
+
+def _unmarked_wide(raw: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark: every other byte of the first lines is NUL."""
+    head = raw[:400]
+    if len(head) < 8 or b"\0" not in head:
+        return None
+    zeros = [sum(b == 0 for b in head[k::4]) / len(head[k::4]) for k in range(4)]
+    shapes = {"utf-32-le": (0, 1, 1, 1), "utf-32-be": (1, 1, 1, 0), "utf-16-le": (0, 1, 0, 1),
+              "utf-16-be": (1, 0, 1, 0)}
+    return next((name for name, shape in shapes.items()
+                 if all(z > 0.9 if s else z < 0.1 for z, s in zip(zeros, shape, strict=True))), None)
+
+
+def _told(raw: bytes, file: str, encoding: str) -> tuple[bytes, str, tuple[str, ...]]:
+    try:
+        name = codecs.lookup(encoding).name
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise DataError(f"--encoding {quoted(encoding)} is not known", file=file, code="bad_encoding",
+                        hint="As in utf-8, cp1252, utf-16") from error
+    return _transcoded(raw, file, name), name, ()
+
+
+def _transcoded(raw: bytes, file: str, name: str) -> bytes:
+    try:
+        text = raw.decode(name)
+        body = text.lstrip("\ufeff").encode("utf-8")
+    except UnicodeDecodeError as error:
+        line = 1 + raw[:error.start].decode(name, "replace").count("\n")
+        raise DataError(f"byte {error.start:,} does not fit the encoding {name}", file=file, row=line,
+                        code="bad_encoding", hint="Try --encoding") from error
+    except (UnicodeError, TypeError, AttributeError) as error:
+        raise DataError(f"cannot be read as {name}", file=file, code="bad_encoding", hint="Try --encoding") from error
+    if b"\0" in body:
+        raise DataError("holds a NUL byte", file=file, row=_line_at(body, body.index(b"\0")), code="nul_byte")
+    return body
+
+
+def _first_invalid(data: bytes) -> int | None:
+    """Where the bytes stop being UTF-8; None where they never do."""
+    if data.isascii():
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for at in range(0, len(data), CHUNK):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(data[at:at + CHUNK], final=at + CHUNK >= len(data))
+        except UnicodeDecodeError as error:
+            return at - pending + error.start
+    return None
+
+
+def _western(data: bytes, file: str, fault: int) -> tuple[bytes, str, tuple[str, ...]]:
+    """cp1252, where every foreign byte is a letter or sign of Western Europe and none looks like damaged UTF-8."""
+    line = _line_at(data, fault)
+    refusal = DataError(f"byte 0x{data[fault]:02x} at {fault:,} is not UTF-8", file=file, row=line, code="bad_encoding",
+                        hint=_candidates(data, fault))
+    if re.search(rb"[\xc3-\xf4][\x80-\xbf]", data):                 # UTF-8 and something else in one file
+        raise refusal
+    if not all(byte in _WESTERN for byte in set(data) - set(range(128))):
+        raise refusal
+    foreign = len(re.findall(rb"[\x80-\xff]", data))
+    alone = len(re.findall(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])", data))
+    if alone < 0.9 * foreign:                                       # runs of them: another alphabet
+        raise refusal
+    return data.decode("cp1252").encode("utf-8"), "cp1252", ("encoding cp1252 (found; --encoding changes it)",)
+
+
+_WESTERN = frozenset(("äöüßÄÖÜéèêëàâîïôûùçœæÉÈÊËÀÂÎÏÔÛÙÇáíóúñÁÍÓÚÑ¿¡ãõÃÕåøÅØìòÌÒ"
+                      "€£°²³µ§½–—’‘“”…«»·ºª\xa0").encode("cp1252"))
+
+
+def _candidates(data: bytes, at: int) -> str:
+    """Two readings of the neighbourhood, as a hint."""
+    piece = data[max(0, at - 6):at + 6].split(b"\n")[0] or data[at:at + 2]
+    shown = [f"{name} ({quoted(piece.decode(name, 'replace'), 16)})" for name in ("cp1252", "shift_jis")]
+    return f"Try --encoding {' or '.join(shown)}"
+
+
+def _line_at(data: bytes, offset: int) -> int:
+    """The physical line of a byte, CR LF, LF and lone CR each ending one."""
+    head = data[:offset]
+    return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")
+
+

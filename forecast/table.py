@@ -1,0 +1,216 @@
+"""Table: the wanted columns of a text, every cell as it is written, and the physical line of every row.
+
+A row with too many or too few fields is a fault, never a guess. What cells mean is numbers.py's and dates.py's."""
+
+# N rows
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from forecast.dialect import Dialect
+from forecast.display import counted, quoted
+from forecast.errors import DataError, Problem
+from forecast.records import Records, find_records
+
+Ints = NDArray[np.int64]
+Cells = Any                         # pyarrow.ChunkedArray of strings
+
+MAX_LINE = 16 << 20
+_FOOTER_RECORDS = 10
+ASIDE = "--bad-rows quarantine sets such rows aside"
+
+
+class Lines:
+    """The physical line of each row, counted when it is first asked for."""
+
+    def __init__(self, data: bytes, dialect: Dialect | None, kept: Ints | None = None) -> None:
+        self._data, self._dialect, self._kept = data, dialect, kept
+        self._records: Records | None = None
+
+    def of(self, row: int) -> int:
+        if self._dialect is None:                                   # no lines in the file: rows, as in Parquet
+            return row + 1
+        record = row if self._kept is None else int(self._kept[row])
+        return int(self.records.line[record + self._dialect.body])
+
+    def text(self, row: int) -> str:
+        """The row as the file writes it."""
+        if self._dialect is None:
+            return ""
+        record = row if self._kept is None else int(self._kept[row])
+        return self.records.text(record + self._dialect.body)
+
+    @property
+    def records(self) -> Records:
+        if self._records is None and self._dialect is not None:
+            self._records = find_records(self._data, self._dialect.delimiter, self._dialect.quote)
+        assert self._records is not None
+        return self._records
+
+
+@dataclass(frozen=True)
+class Table:
+    """`columns[k]` holds the cells of field k for every field asked for."""
+
+    file: str
+    names: tuple[str, ...]
+    columns: dict[int, Cells]
+    rows: int
+    lines: Lines
+    faults: tuple[Problem, ...] = ()
+    left_out: tuple[Problem, ...] = field(default=())   # footers
+
+
+def read_table(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool = False) -> Table:
+    """The wanted fields as text. Raises DataError for broken quotes and, unless `set_aside`, for ragged rows."""
+    if dialect.skip_space and dialect.quote:
+        space = re.escape(dialect.delimiter.encode()) + b" +" + re.escape(dialect.quote.encode())
+        data = re.sub(space, (dialect.delimiter + dialect.quote).encode(), data)
+    records = None
+    if dialect.quote and dialect.quote.encode() in data:
+        records = find_records(data, dialect.delimiter, dialect.quote)
+        _check_quotes(records, file)
+        _check_swallowed(records, dialect, file)
+    broken = records is not None and records.broken_lines
+    try:
+        columns = _arrow(memoryview(data)[dialect.offset:], dialect, wanted, broken)
+        return Table(file, dialect.names, columns, _rows(columns), Lines(data, dialect))
+    except pa.ArrowInvalid:
+        records = records or find_records(data, dialect.delimiter, dialect.quote)
+    return _read_ragged(records, dialect, file, wanted, set_aside=set_aside)
+
+
+def _rows(columns: dict[int, Cells]) -> int:
+    return len(next(iter(columns.values()))) if columns else 0
+
+
+def _arrow(body: memoryview, dialect: Dialect, wanted: Sequence[int], broken_lines: bool) -> dict[int, Cells]:
+    names = [str(k) for k in range(dialect.fields)]
+    if not len(body):
+        return {k: pa.chunked_array([], pa.string()) for k in wanted}
+    table = csv.read_csv(
+        pa.BufferReader(pa.py_buffer(body)),
+        read_options=csv.ReadOptions(column_names=names, block_size=min(max(1 << 20, len(body) // 64), MAX_LINE)),
+        parse_options=csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False,
+                                       newlines_in_values=broken_lines),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False,
+                                           include_columns=[str(k) for k in wanted]))
+    return {k: table.column(str(k)) for k in wanted}
+
+
+def _check_quotes(records: Records, file: str) -> None:
+    at = records.stray if records.stray is not None else records.open_quote
+    if at is None:
+        return
+    data = records.data
+    line = 1 + data.count(b"\n", 0, at) + data.count(b"\r", 0, at) - data.count(b"\r\n", 0, at)
+    bound = max(data.rfind(b"\n", 0, at), data.rfind(b"\r", 0, at)) + 1
+    shown = data[bound:bound + 400].decode("utf-8", "replace").splitlines()[0]
+    what = "a quote stands inside a field or is never closed" if records.stray is not None else \
+        "a quote is never closed"
+    raise DataError(f"{what}: {quoted(shown, 60)}", file=file, row=line, code="stray_quote", value=shown,
+                    hint='Remove it, or write "" for a quote inside quotes')
+
+
+def _check_swallowed(records: Records, dialect: Dialect, file: str) -> None:
+    """A field over several lines that holds what looks like a row: two stray quotes far apart."""
+    if not records.broken_lines:
+        return
+    following = np.append(records.line[1:], 1 + records.data.count(b"\n"))
+    for r in np.flatnonzero(following - records.line > 1):
+        text = records.text(int(r))
+        inner = [*text.splitlines()[1:-1], text.rpartition("\n")[2].partition(dialect.quote or '"')[0]]
+        if any(line.count(dialect.delimiter) >= dialect.fields - 1 for line in inner if dialect.fields > 1):
+            raise DataError(f"a quoted field runs over several lines and holds rows: {quoted(text, 60)}", file=file,
+                            row=int(records.line[r]), code="stray_quote", hint="Remove the stray quote")
+
+
+def _read_ragged(records: Records, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool) -> Table:
+    """The same, row by row: blank lines and footers left out, other misfits named."""
+    fields, lengths = records.fields[dialect.body:], (records.stop - records.start)[dialect.body:]
+    longest = int(lengths.max()) if lengths.size else 0
+    if longest >= MAX_LINE:
+        row = int(records.line[dialect.body + int(lengths.argmax())])
+        raise DataError(f"the line has {longest:,} bytes; {MAX_LINE:,} at most", file=file, row=row, code="long_line")
+    misfits = np.flatnonzero(fields != dialect.fields)
+    blank = [int(r) for r in misfits if not records.text(dialect.body + int(r)).strip(" \t,;|")]
+    misfits = np.setdiff1d(misfits, blank)
+    footer = _footer(records, misfits, dialect)
+    misfits = np.setdiff1d(misfits, footer)
+    faults = tuple(_ragged(records, int(r), int(fields[r]), dialect, file) for r in misfits)
+    if faults and not set_aside:
+        raise DataError(faults[0], more=faults[1:])
+    kept = np.setdiff1d(np.arange(len(fields)), np.concatenate([misfits, blank, footer]).astype(np.int64))
+    start, stop = records.start[dialect.body:][kept], records.stop[dialect.body:][kept]
+    view = memoryview(records.data)
+    body = memoryview(b"\n".join(view[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True)))
+    try:
+        columns = _arrow(body, dialect, wanted, records.broken_lines)
+    except pa.ArrowInvalid as error:
+        raise DataError("cannot be parted into fields", file=file, code="bad_table",
+                        hint="Try --delimiter") from error
+    left_out = tuple(Problem("footer", f"left out: {quoted(records.text(dialect.body + int(r)), 60)}", file,
+                             int(records.line[dialect.body + int(r)])) for r in footer)
+    return Table(file, dialect.names, columns, _rows(columns), Lines(records.data, dialect, kept), faults, left_out)
+
+
+def _footer(records: Records, misfits: Ints, dialect: Dialect) -> Ints:
+    """Single-field records at the very end, behind a blank line or marked as a comment."""
+    count = len(records) - dialect.body
+    at = count
+    while at - 1 in misfits[-_FOOTER_RECORDS:] and dialect.delimiter not in records.text(dialect.body + at - 1):
+        at -= 1
+    if at == count or at < 2:
+        return np.empty(0, dtype=np.int64)
+    first = dialect.body + at
+    apart = records.line[first] - records.line[first - 1] > 1 + records.text(first - 1).count("\n")
+    return np.arange(at, count) if apart or records.text(first).startswith("#") else np.empty(0, dtype=np.int64)
+
+
+def _ragged(records: Records, row: int, fields: int, dialect: Dialect, file: str) -> Problem:
+    text = records.text(dialect.body + row)
+    more = fields > dialect.fields
+    return Problem("extra_field" if more else "missing_field",
+                   f"has {counted(fields, 'field')}, the header {dialect.fields}: {quoted(text, 60)}", file,
+                   int(records.line[dialect.body + row]), None, text[:200],
+                   f"{'Quote the field that holds the delimiter; ' if more else ''}{ASIDE}")
+
+
+def from_columns(table: Any, file: str, wanted: Sequence[int]) -> Table:
+    """The same from a Parquet file."""
+    columns = {k: _as_text(table.column(k)) for k in wanted}
+    return Table(file, tuple(table.column_names), columns, table.num_rows, Lines(b"", None))
+
+
+def _as_text(column: Any) -> Cells:
+    """Any column as the text a CSV file would hold; a missing value is an empty cell."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_timestamp(kind):
+        column = _short_stamps(column)
+    elif pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_null(kind):
+        return pa.chunked_array([pa.array([""] * len(column), pa.string())])
+    return pc.fill_null(column.cast(pa.string()), "")
+
+
+def _short_stamps(column: Any) -> Any:
+    """Without the zeros that all stamps share."""
+    if column.type.tz is None:
+        for unit in (pa.date32(), pa.timestamp("s"), pa.timestamp("us")):
+            try:
+                return column.cast(unit)
+            except pa.ArrowInvalid:
+                continue
+    return pc.strftime(column, format="%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,268 @@
+"""Training: fit(predictor, panel) yields an Epoch at a time and ends with the predictor on its best weights.
+
+First the closed forms (transformation, linear skip) are chosen on held-out windows, then the network learns what they
+leave over, stopping by the same windows; at last both are fitted anew on all the data, for as many steps."""
+
+# W windows  B batch  L context  H horizon  Q quantiles
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from forecast import hardware
+from forecast.calibration import widths
+from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
+from forecast.metrics import seasonal_scale
+from forecast.model import RecurrentForecaster, channels, pinball
+from forecast.predictor import Predictor
+from forecast.scaling import TRANSFORMS, normalised, restored
+from forecast.series import Floats, Ints, Panel
+from forecast.windows import Windows, contexts, targets, windows_of
+
+MOST_VALIDATION = 4_000             # windows looked at after each epoch, spread evenly
+LEAST_STEPS = 5                     # of an epoch, where the windows are few
+MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One look at the validation windows (stage "train"), or the same number of steps of the final fit."""
+
+    stage: str                      # "train" | "final fit"
+    number: int
+    of: int
+    steps: int                      # training steps so far
+    train_loss: float               # mean pinball loss, normalised units; nan before the first step
+    valid_loss: float               # nan in the final fit
+    best_loss: float
+    best_epoch: int
+    seconds: float                  # since the start of this stage
+
+    @property
+    def is_best(self) -> bool:
+        return self.number == self.best_epoch
+
+
+def fit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
+    """Choose, train and (unless train.final_fit is off) refit on everything in the panel, which is never changed.
+
+    Deterministic for a seed, on one kind of machine with as many threads. Raises RequestError where the device asked
+    for is not there."""
+    plan, train = predictor.plan, predictor.config.train
+    device = hardware.set_up(train.device, train.threads)
+    known = panel.drop_last(plan.validation)
+    training, held_out = _windows_of(predictor, known), _windows_of(predictor, panel, newest=plan.validation)
+    held_out = held_out.take(_evenly(len(held_out), MOST_VALIDATION))
+    _choose_closed_forms(predictor, known, panel, training, held_out)
+    yield from _learn(predictor, panel, training, held_out, device)
+    predictor.widths = _calibrate(predictor, panel, held_out)
+    _remember(predictor, panel)
+    if train.final_fit:
+        yield from refit(predictor, panel)
+
+
+def refit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
+    """The choices a fit has made (transformation, penalty, steps, widths) applied anew to everything in a panel."""
+    train = predictor.config.train
+    device = hardware.set_up(train.device, train.threads)
+    windows = _windows_of(predictor, panel)
+    _fit_scaler(predictor, panel)
+    torch.manual_seed(train.seed)
+    predictor.model = RecurrentForecaster(predictor.model.shape)
+    _fit_skip(predictor, panel, windows)
+    yield from _relearn(predictor, panel, windows, device)
+    _remember(predictor, panel)
+
+
+def _windows_of(predictor: Predictor, panel: Panel, newest: int | None = None) -> Windows:
+    plan = predictor.plan
+    return windows_of(panel, horizon=plan.horizon, min_context=plan.min_context, newest=newest)
+
+
+def _remember(predictor: Predictor, panel: Panel) -> None:
+    """Where each series ended that this model has now seen; weights back on the CPU, ready to predict."""
+    predictor.model.to("cpu").eval()
+    predictor.seen = dict(zip(panel.ids.tolist(), panel.end.tolist(), strict=True))
+
+
+def _evenly(count: int, most: int) -> Ints:
+    """At most `most` of `count` positions, spread evenly."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).astype(np.int64)
+
+
+def _fit_scaler(predictor: Predictor, panel: Panel) -> None:
+    if predictor.config.model.scaling != "window":
+        predictor.loc, predictor.scale = predictor.fit_scaler(panel)
+        predictor.seen = dict(zip(panel.ids.tolist(), panel.end.tolist(), strict=True))
+
+
+def _windows(predictor: Predictor, panel: Panel, windows: Windows) -> tuple[Floats, Floats, Floats, Floats]:
+    """Normalised context (W, L) and target (W, H), NaN where missing, with their loc and scale (W, 1)."""
+    forward = TRANSFORMS[predictor.transform][0]
+    with np.errstate(all="ignore"):
+        context = forward(contexts(panel.y, windows, predictor.plan.context))
+        target = forward(targets(panel.y, windows, predictor.plan.horizon))
+    loc, scale = predictor.loc_scale(context, panel.ids[windows.series], panel.take(windows.series))
+    return normalised(context, loc, scale), normalised(target, loc, scale), loc, scale
+
+
+def _choose_closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Windows,
+                         held_out: Windows) -> None:
+    """Set transformation and penalty of the linear skip to the pair with the least error on the held-out windows.
+
+    Error: absolute, in original units over each series' seasonal naive error (MASE), so transformations compare."""
+    asked = predictor.config.model.transform
+    can_log = bool(np.nanmin(panel.y, initial=np.inf) > 0)
+    names = (("none", "log") if can_log else ("none",)) if asked == "auto" else (asked,)
+    unit = seasonal_scale(known.y, known.first, known.stop, predictor.plan.season)
+    unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)[held_out.series]
+    truth = targets(panel.y, held_out, predictor.plan.horizon)
+    best = (math.inf, names[0], math.inf)
+    for name in names:
+        predictor.transform = name
+        _fit_scaler(predictor, known)
+        candidates = _skips(predictor, known, training)
+        context, _, loc, scale = _windows(predictor, panel, held_out)
+        design = with_intercept(np.nan_to_num(context))
+        for penalty, weights in zip(PENALTIES, candidates, strict=True):
+            with np.errstate(over="ignore"):
+                forecast = TRANSFORMS[name][1](restored(design @ weights, loc, scale))
+            error = np.nanmean(np.abs(forecast - truth), axis=1) / unit if len(truth) else np.empty(0)
+            error = error[~np.isnan(error)]
+            score = float(np.mean(error)) if len(error) else math.inf
+            if score < best[0]:
+                best = (score, name, penalty)
+    _, predictor.transform, predictor.penalty = best
+    _fit_scaler(predictor, known)
+    _fit_skip(predictor, known, training)
+
+
+def _skips(predictor: Predictor, panel: Panel, windows: Windows, penalties: tuple[float, ...] = PENALTIES
+           ) -> list[Floats]:
+    chosen = windows.take(_evenly(len(windows), MOST_RIDGE))
+    context, target, _, _ = _windows(predictor, panel, chosen)
+    prior = seasonal_weights(predictor.plan.context, predictor.plan.horizon, predictor.plan.season)
+    return ridge(np.nan_to_num(context), target, prior, penalties)
+
+
+def _fit_skip(predictor: Predictor, panel: Panel, windows: Windows) -> None:
+    """Set the skip, and the offsets to the quantiles of its errors."""
+    weights, = _skips(predictor, panel, windows, (predictor.penalty,))
+    chosen = windows.take(_evenly(len(windows), MOST_VALIDATION))
+    context, target, _, _ = _windows(predictor, panel, chosen)
+    error = target - with_intercept(np.nan_to_num(context)) @ weights
+    offset = np.nanquantile(error, predictor.quantiles, axis=0).T if len(error) else np.zeros_like(predictor.widths)
+    offset = offset - offset[:, [predictor.quantiles.index(0.5)]]
+    with torch.no_grad():
+        predictor.model.skip.copy_(torch.from_numpy(weights))
+        predictor.model.offset.copy_(torch.from_numpy(offset))
+
+
+@dataclass
+class _Loop:
+    """Optimiser, running average and order of the windows: what one run through the data carries along."""
+
+    predictor: Predictor
+    panel: Panel
+    windows: Windows
+    device: torch.device
+
+    def __post_init__(self) -> None:
+        train = self.predictor.config.train
+        torch.manual_seed(train.seed)
+        self.model = self.predictor.model.to(self.device).train()
+        self.average = copy.deepcopy(self.model).eval()
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimiser = torch.optim.AdamW(trained, lr=train.lr, weight_decay=1e-4)
+        self.order = np.random.default_rng(train.seed)
+        self.quantiles = torch.tensor(self.predictor.quantiles, dtype=torch.float32, device=self.device)
+        self.batch = min(train.batch, len(self.windows))
+        self.epoch = min(train.epoch_steps, max(LEAST_STEPS, len(self.windows) // self.batch))  # once over the windows
+        self.steps = 0
+
+    def run(self, steps: int) -> float:
+        """Take so many steps and give their mean loss; the windows are gathered and normalised once for all of them."""
+        clip, keep = self.predictor.config.train.clip, self.predictor.config.train.averaging
+        context, target = self._sample(steps)
+        losses = []
+        for step in range(steps):
+            rows = slice(step * self.batch, (step + 1) * self.batch)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = pinball(self.model(channels(context[rows])), target[rows], self.quantiles)
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+            self.optimiser.step()
+            self.steps += 1
+            decay = min(keep, self.steps / (self.steps + 9))            # a short run is not an average of its start
+            with torch.no_grad():
+                for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                    mean.lerp_(now, 1 - decay)
+            losses.append(loss.detach())
+        return float(torch.stack(losses).mean())
+
+    def _sample(self, steps: int) -> tuple[Tensor, Tensor]:
+        """Windows for these steps: every window once before any comes again."""
+        wanted = steps * self.batch
+        rounds = math.ceil(wanted / len(self.windows))
+        drawn = np.concatenate([self.order.permutation(len(self.windows)) for _ in range(rounds)])[:wanted]
+        return _tensors(self.predictor, self.panel, self.windows.take(drawn), self.device)
+
+
+def _tensors(predictor: Predictor, panel: Panel, windows: Windows, device: torch.device) -> tuple[Tensor, Tensor]:
+    context, target, _, _ = _windows(predictor, panel, windows)
+    return (torch.from_numpy(context.astype(np.float32)).to(device),
+            torch.from_numpy(target.astype(np.float32)).to(device))
+
+
+def _learn(predictor: Predictor, panel: Panel, training: Windows, held_out: Windows,
+           device: torch.device) -> Iterator[Epoch]:
+    """Train until the held-out loss stops falling, and leave the best averaged weights; epoch 0 is the linear skip."""
+    train, start = predictor.config.train, time.monotonic()
+    loop = _Loop(predictor, panel, training, device)
+    context, target = _tensors(predictor, panel, held_out, device)
+    best_epoch, best_loss, best = 0, math.inf, copy.deepcopy(loop.average.state_dict())
+    for number in range(train.max_epochs + 1):
+        train_loss = loop.run(loop.epoch) if number else math.nan
+        with torch.no_grad():
+            valid_loss = float(pinball(loop.average(channels(context)), target, loop.quantiles))
+        if valid_loss < best_loss:
+            best_epoch, best_loss, best = number, valid_loss, copy.deepcopy(loop.average.state_dict())
+            predictor.steps = loop.steps
+        yield Epoch("train", number, train.max_epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch,
+                    time.monotonic() - start)
+        if number - best_epoch >= train.patience:
+            break
+    predictor.model.load_state_dict(best)
+
+
+def _relearn(predictor: Predictor, panel: Panel, windows: Windows, device: torch.device) -> Iterator[Epoch]:
+    """The same number of steps from a fresh start, on all the data."""
+    start = time.monotonic()
+    loop = _Loop(predictor, panel, windows, device)
+    epochs = math.ceil(predictor.steps / loop.epoch)
+    for number in range(1, epochs + 1):
+        loss = loop.run(min(loop.epoch, predictor.steps - loop.steps))
+        yield Epoch("final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number,
+                    time.monotonic() - start)
+    predictor.model.load_state_dict(loop.average.state_dict())
+
+
+def _calibrate(predictor: Predictor, panel: Panel, held_out: Windows) -> Floats:
+    """Width factors from the held-out windows, which these weights have not been trained on."""
+    if not len(held_out):
+        return np.ones_like(predictor.widths)
+    context, target, _, _ = _windows(predictor, panel, held_out)
+    model = copy.deepcopy(predictor.model).to("cpu").double().eval()
+    with torch.no_grad():
+        values = model(channels(torch.from_numpy(context))).numpy()
+    return widths(values, target, predictor.quantiles)

@@ -1,0 +1,52 @@
+"""What several tests need: small panels, and forecasters that train in a blink."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pytest
+
+from forecast.calendar import Calendar
+from forecast.config import Config
+from forecast.predictor import Predictor
+from forecast.series import Panel
+from forecast.training import fit
+
+QUICK = {"model.horizon": 4, "model.season": (6,), "model.context": 18, "model.hidden": 8, "train.max_epochs": 3,
+         "train.epoch_steps": 5, "train.batch": 32, "train.threads": 1}
+
+
+def quick(**changes: object) -> Config:
+    """Settings that train in a fraction of a second; `train_seed=1` changes train.seed."""
+    return Config().override(QUICK | {k.replace("_", ".", 1): v for k, v in changes.items()}, source="test")
+
+
+def waves(count: int = 3, length: int = 90, *, seed: int = 0, calendar: Calendar | None = None) -> Panel:
+    """Positive series of season 6 with a trend and noise, of different sizes and lengths."""
+    random = np.random.default_rng(seed)
+    series = []
+    for s in range(count):
+        t = np.arange(length - 7 * s)
+        series.append((s + 1) * (20 + 0.1 * t + 3 * np.sin(2 * np.pi * t / 6) + random.normal(0, 0.5, len(t))))
+    return Panel.of(series, calendar or Calendar.of("step"), ids=[f"s{s}" for s in range(count)])
+
+
+def trained(config: Config, panel: Panel) -> Predictor:
+    predictor = Predictor.new(config, panel)
+    for _ in fit(predictor, panel):
+        pass
+    return predictor
+
+
+@pytest.fixture(scope="session")
+def panel() -> Panel:
+    return waves()
+
+
+@pytest.fixture(scope="session")
+def predictor(panel: Panel) -> Predictor:
+    """Trained once; tests must leave it as it was."""
+    return trained(quick(), panel)

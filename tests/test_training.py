@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from forecast.calendar import Calendar
+from forecast.config import Config
+from forecast.errors import RequestError
+from forecast.predictor import Predictor
+from forecast.series import Panel
+from forecast.training import Epoch, fit, refit
+from tests.conftest import quick, trained, waves
+
+
+def losses(config: Config, panel: Panel) -> list[tuple[float, ...]]:
+    epochs = list(fit(Predictor.new(config, panel), panel))
+    return [tuple(np.nan_to_num([e.train_loss, e.valid_loss])) for e in epochs]
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_does_not(panel: Panel) -> None:
+    assert losses(quick(), panel) == losses(quick(), panel)
+    assert losses(quick(), panel) != losses(quick(train_seed=1), panel)
+
+
+def test_the_same_fit_twice_gives_the_same_weights_to_the_bit(panel: Panel) -> None:
+    one, two = trained(quick(), panel), trained(quick(), panel)
+    for name, weight in one.model.state_dict().items():
+        assert torch.equal(weight, two.model.state_dict()[name]), name
+
+
+def test_what_a_fit_was_given_is_left_as_it_was() -> None:
+    panel = waves()
+    before = panel.y.copy()
+    trained(quick(), panel)
+    np.testing.assert_array_equal(panel.y, before)
+
+
+def test_the_fit_ends_on_the_best_weights_not_on_the_last() -> None:
+    """A fit that goes on past its best epoch must end as one that stops there."""
+    panel, wild = waves(), {"train_lr": 0.1, "train_patience": 20, "train_averaging": 0.0, "train_final_fit": False}
+    predictor = Predictor.new(quick(train_max_epochs=20, **wild), panel)
+    epochs = list(fit(predictor, panel))
+    best = epochs[-1].best_epoch
+    assert 0 < best < 20                                                # else this test shows nothing
+    stopped = trained(quick(train_max_epochs=best, **wild), panel)
+    assert predictor.steps == stopped.steps
+    for name, weight in predictor.model.state_dict().items():
+        assert torch.equal(weight, stopped.model.state_dict()[name]), name
+
+
+def test_a_network_that_never_helps_leaves_the_linear_skip_alone() -> None:
+    panel = waves(1)
+    predictor = trained(quick(train_lr=10.0, train_clip=1e6, train_max_epochs=2, train_averaging=0.0), panel)
+    assert predictor.steps == 0
+    assert predictor.name == "linear"
+    assert not predictor.model.head.weight.any()
+
+
+def test_training_stops_after_patience_epochs_without_a_better_one(panel: Panel) -> None:
+    epochs = [e for e in fit(Predictor.new(quick(train_max_epochs=40, train_patience=2, train_lr=0.3), panel), panel)
+              if e.stage == "train"]
+    assert epochs[-1].number - epochs[-1].best_epoch == 2
+
+
+def test_the_final_fit_takes_as_many_steps_as_validated_best(panel: Panel) -> None:
+    predictor = Predictor.new(quick(), panel)
+    stages = list(fit(predictor, panel))
+    last: Epoch = stages[-1]
+    assert last.stage == "final fit"
+    assert last.steps == predictor.steps > 0
+
+
+def test_validation_windows_are_newer_than_all_that_was_trained_on() -> None:
+    """Changing the held-out part changes no weight when there is nothing to choose by it."""
+    config = quick(train_max_epochs=1, train_final_fit=False, model_transform="none", train_patience=5)
+    panel = waves(2)
+    plan = Predictor.new(config, panel).plan
+    other = dataclasses.replace(panel, y=panel.y.copy())
+    held_out = other.last(plan.validation)
+    for s in range(len(other)):
+        other.y[held_out.first[s]:held_out.stop[s]] *= 1.001
+    first = [e.train_loss for e in fit(Predictor.new(config, panel), panel)][1]
+    second = [e.train_loss for e in fit(Predictor.new(config, other), other)][1]
+    assert first == second
+
+
+def test_the_model_beats_seasonal_naive_where_there_is_a_trend_to_learn() -> None:
+    panel = waves(4, 160)
+    known, truth = panel.drop_last(4), panel.last(4)
+    predictor = trained(quick(train_max_epochs=6), known)
+    point = predictor.predict(known, 4).point
+    actual = np.stack([truth.values(s) for s in range(4)])
+    naive = np.stack([known.values(s)[-6:-2] for s in range(4)])
+    assert np.abs(point - actual).mean() < 0.8 * np.abs(naive - actual).mean()
+
+
+def test_a_refit_on_newer_data_keeps_the_choices_and_learns_the_data(panel: Panel) -> None:
+    predictor = Predictor.new(quick(), panel.drop_last(10))
+    list(fit(predictor, panel.drop_last(10)))
+    kept = (predictor.transform, predictor.penalty, predictor.steps, predictor.widths.copy())
+    list(refit(predictor, panel))
+    assert kept[:3] == (predictor.transform, predictor.penalty, predictor.steps)
+    np.testing.assert_array_equal(kept[3], predictor.widths)
+    assert predictor.seen == dict(zip(panel.ids, panel.end, strict=True))
+
+
+@pytest.mark.parametrize("scaling", ["standard", "robust", "minmax"])
+def test_scaling_by_series_trains_and_predicts_in_original_units(scaling: str, panel: Panel) -> None:
+    predictor = trained(quick(model_scaling=scaling), panel)
+    forecast = predictor.predict(panel, 4)
+    for s in range(len(panel)):
+        recent = panel.values(s)[-12:]
+        assert np.all(np.abs(forecast.point[s] - recent.mean()) < 4 * np.ptp(recent))
+    assert len(predictor.loc) == len(panel)
+
+
+def test_missing_values_left_as_gaps_are_trained_around() -> None:
+    panel = waves(2)
+    panel.y[[10, 11, 30, 95]] = np.nan
+    forecast = trained(quick(), panel).predict(panel, 4)
+    assert np.isfinite(forecast.values).all()
+
+
+def test_a_device_that_is_not_there_is_refused(panel: Panel) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(RequestError, match="cuda"):
+        list(fit(Predictor.new(quick(train_device="cuda"), panel), panel))
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_the_same_fit_gives_forecasts_close_to_those_of_the_cpu() -> None:
+    panel = waves()
+    cpu = trained(quick(train_device="cpu"), panel).predict(panel, 4)
+    gpu = trained(quick(train_device="cuda"), panel).predict(panel, 4)
+    np.testing.assert_allclose(gpu.values, cpu.values, rtol=1e-2)
+
+
+def test_time_stamps_make_no_difference_to_the_numbers() -> None:
+    by_count, by_month = waves(1), waves(1, calendar=Calendar.of("MS"))
+    one, two = trained(quick(), by_count), trained(quick(), by_month)
+    np.testing.assert_array_equal(one.predict(by_count, 4).values, two.predict(by_month, 4).values)
