@@ -23,6 +23,7 @@ from forecast.forecasts import quantile_grid
 from forecast.model import RecurrentForecaster, Shape
 from forecast.plan import Plan
 from forecast.predictor import Predictor
+from forecast.scaling import TRANSFORMS
 from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
 
 FORMAT = 1
@@ -82,12 +83,17 @@ def load(folder: Path) -> Run:
             scale=np.asarray(series["scale"], dtype=np.float64), steps=config_json["steps"],
             penalty=math.inf if config_json["penalty"] is None else float(config_json["penalty"]))
         contract = Contract.from_dict(_json(folder / "contract.json"))
+        if predictor.widths.shape != (plan.horizon, len(predictor.quantiles)) or not np.isfinite(predictor.widths).all():
+            raise ValueError("calibration of another model")
+        if predictor.transform not in TRANSFORMS:
+            raise ValueError(f"unknown transformation {predictor.transform!r}")
     except ModelError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, ForecastError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, ForecastError) as error:
         raise ModelError(f"does not describe a model: {error!r}", file=str(folder), code="model_corrupt",
                          hint="Train again, or name another model with --model") from error
-    return Run(folder.name, folder, predictor, contract, _json(folder / "run.json"), _json(folder / "metrics.json"))
+    record, metrics = _json(folder / "run.json"), _json(folder / "metrics.json")
+    return Run(folder.resolve().name, folder, predictor, contract, record, metrics)
 
 
 def verify(folder: Path) -> None:
@@ -99,11 +105,20 @@ def verify(folder: Path) -> None:
         raise ModelError("does not name the files of a model", file=str(folder / MANIFEST), code="model_corrupt")
     for name in FILES:
         path, told = folder / name, manifest[name]
-        if not path.is_file() or path.is_symlink():
-            raise ModelError("is missing", file=str(path), code="model_corrupt", hint="Train again")
-        if not isinstance(told, dict) or path.stat().st_size != told.get("size") or sha256(path) != told.get("sha256"):
+        _require_file(path)
+        try:
+            found = {"size": path.stat().st_size, "sha256": sha256(path)}
+        except OSError as error:
+            raise ModelError("cannot be read", file=str(path), code="model_corrupt", hint="Train again") from error
+        if found != told:
             raise ModelError("differs from its checksum in manifest.json", file=str(path), code="model_corrupt",
                              hint="Train again, or put the file back as it was")
+
+
+def _require_file(path: Path) -> None:
+    """A link may lead anywhere, and a device may never end."""
+    if path.is_symlink() or not path.is_file():
+        raise ModelError("is missing", file=str(path), code="model_corrupt", hint="Train again")
 
 
 def _config_of(predictor: Predictor) -> dict[str, Any]:
@@ -112,6 +127,7 @@ def _config_of(predictor: Predictor) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
+    _require_file(path)
     try:
         if path.stat().st_size > MOST_TEXT:
             raise ModelError("is far too large", file=str(path), code="model_corrupt")
@@ -127,13 +143,14 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _model(path: Path, config: Config, plan: Plan) -> RecurrentForecaster:
     """The network its config describes, filled from the file. Raises ModelError where they do not fit."""
-    model = RecurrentForecaster(Shape(
-        cell=config.model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden,
-        layers=config.model.layers, horizon=plan.horizon, quantiles=quantile_grid(config.model.levels),
-        dropout=config.model.dropout))
+    shape = Shape(cell=config.model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden,
+                  layers=config.model.layers, horizon=plan.horizon, quantiles=quantile_grid(config.model.levels),
+                  dropout=config.model.dropout)
+    with torch.device("meta"):                                          # sizes only: memory is the file's, not config's
+        model = RecurrentForecaster(shape)
     try:
         tensors = safetensors.torch.load(path.read_bytes())
-        model.load_state_dict(tensors)
+        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     except (safetensors.SafetensorError, RuntimeError, OSError) as error:
         raise ModelError("does not fit its config.json", file=str(path), code="model_corrupt",
                          hint="Train again") from error

@@ -23,7 +23,6 @@ def widths(values: Floats, truth: Floats, quantiles: tuple[float, ...]) -> Float
     windows, horizon, _ = values.shape
     median = values[:, :, quantiles.index(0.5)]
     factors = np.ones((horizon, len(quantiles)))
-    least = NARROWEST if windows >= ENOUGH else 1.0
     for k, q in enumerate(quantiles):
         if q == 0.5:
             continue
@@ -32,9 +31,10 @@ def widths(values: Floats, truth: Floats, quantiles: tuple[float, ...]) -> Float
         ratio = np.where(usable, truth - median, np.nan) / np.where(usable, distance, 1.0)
         tail = min(q, 1 - q)
         if windows >= ENOUGH:
-            factors[:, k] = [_conformal(ratio[:, h], tail, least) for h in range(horizon)]
+            least = np.where(usable.sum(axis=0) >= ENOUGH, NARROWEST, 1.0)
+            factors[:, k] = [_conformal(ratio[:, h], tail, least[h]) for h in range(horizon)]
         else:
-            factors[:, k] = _conformal(ratio.ravel(), tail, least)
+            factors[:, k] = _conformal(ratio.ravel(), tail, 1.0)
     return factors
 
 

@@ -249,8 +249,10 @@ def resolve(flags: Mapping[str, Any], *, sets: tuple[str, ...] = (), environment
     config = Config()
     if file is not None:
         try:
-            sections = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            sections = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise RequestError(f"cannot be read: {error.strerror}", file=str(file), code="bad_toml") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RequestError(f"is not TOML: {error}", file=str(file), code="bad_toml") from error
         flat: dict[str, Any] = {}
         for section, keys in sections.items():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from forecast.calendar import Calendar
 from forecast.dates import TimeFormat
 from forecast.numbers import NumberStyle
-from forecast.zones import from_utc
+from forecast.zones import from_utc, to_utc
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Contract:
     low: float | None = None        # smallest and largest value, and the usual size
     high: float | None = None
     size: float | None = None
+    last: int | None = None         # the last ordinal of all series
     has_header: bool = True
 
     def time_text(self, times: NDArray[Any]) -> list[str]:
@@ -48,10 +49,11 @@ class Contract:
         if self.tz is None:
             return self.time_format.text(stamps)
         numbers = stamps.view(np.int64)
-        local = from_utc(numbers, self.tz) if self.utc else numbers
-        if "%z" not in self.time_format.pattern:
-            return self.time_format.text(local.view("datetime64[us]"))
-        return self._with_offsets(numbers, local)
+        if "%z" in self.time_format.pattern:
+            utc = numbers if self.utc else to_utc(numbers, np.arange(numbers.size), self.tz)[0]
+            return self._with_offsets(utc, from_utc(utc, self.tz))
+        local = from_utc(numbers, self.tz) if self.utc and not self.time_format.has_offset else numbers
+        return self.time_format.text(local.view("datetime64[us]"))
 
     def _with_offsets(self, utc: NDArray[np.int64], local: NDArray[np.int64]) -> list[str]:
         """Each stamp with the offset its zone has at that moment."""

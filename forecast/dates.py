@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from forecast.display import quoted
 from forecast.errors import DataError
-from forecast.numbers import Fault
+from forecast.numbers import Fault, Faults
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
+ASIDE = "--bad-rows quarantine sets such rows aside"
 FIRST_YEAR, LAST_YEAR = 1500, 2200
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LONG = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
@@ -51,7 +52,8 @@ _DATES = (*_DAYS, "%b %d, %Y", "%b %d %Y", "%Y%m%d", "%Y-%j",
           "%G-W%V", "%GW%V", "%G W%V", "%G-W%V-%u")
 _CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p", "%I %p", "%H",
            "%Hh", "%H.%M")
-_DIGITS = ("%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S", "%Y%m%d%H%M%S%f")
+_QUICK: dict[str, Any] = {           # what numpy writes as well, and faster
+    "%Y-%m": "M", "%Y-%m-%d": "D", "%Y-%m-%d %H:%M": "m", "%Y-%m-%d %H:%M:%S": "s", "%Y-%m-%dT%H:%M:%S": "s"}
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,13 @@ class TimeFormat:
     def text(self, stamps: NDArray[Any]) -> list[str]:
         """Stamps (N,) as the file would write them; equal ones are written once."""
         numbers = stamps.astype("datetime64[us]").view(np.int64) if stamps.dtype.kind == "M" else stamps
+        if self.pattern in _QUICK and not self.late_midnight and self.padded:
+            texts = np.datetime_as_string(numbers.view("datetime64[us]"), unit=_QUICK[self.pattern])
+            quick: list[str] = (np.char.replace(texts, "T", " ") if " " in self.pattern else texts).tolist()
+            return quick
         unique, where = np.unique(numbers, return_inverse=True)
-        texts = np.array([self._one(int(n)) for n in unique], dtype=object)
-        return list(texts[where])
+        written = np.array([self._one(int(n)) for n in unique], dtype=object)
+        return list(written[where])
 
     def _one(self, number: int) -> str:
         if self.pattern in NUMERIC:
@@ -145,7 +151,7 @@ class Times:
 
     stamps: Ints
     format: TimeFormat
-    faults: tuple[Fault, ...] = ()
+    faults: Faults = field(default_factory=Faults)
     utc: bool = False
     midnights: int = 0              # written as 24:00
 
@@ -209,7 +215,10 @@ def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None 
     counts = np.bincount(where, minlength=len(texts))
     fits = [int(counts[good].sum()) for _, good, *_ in readings]
     best = max(fits)
-    chosen = [(p, r) for p, r, n in zip(patterns, readings, fits, strict=True) if n == best]
+    chosen: list[tuple[str, Reading]] = []
+    for p, r, n in zip(patterns, readings, fits, strict=True):
+        if n == best and not any((r[0] == other[0]).all() and (r[1] == other[1]).all() for _, other in chosen):
+            chosen.append((p, r))                                   # two ways to the same stamps are one reading
     return [_times(texts, where, p, r) for p, r in chosen]
 
 
@@ -218,11 +227,8 @@ Reading = tuple[Ints, Bools, dict[str, Any]]
 
 def _times(texts: Any, where: Ints, pattern: str, reading: Reading) -> Times:
     stamps, good, parts = reading
-    faults: tuple[Fault, ...] = ()
-    if not good.all():
-        rows = np.flatnonzero(~good[where])
-        names = texts.to_pylist()
-        faults = tuple(_fault(int(r), names[where[r]], pattern, dayfirst="%d" in pattern[:2]) for r in rows)
+    faults = Faults(np.flatnonzero(~good[where]),
+                    lambda row: _fault(row, str(texts[int(where[row])].as_py()), pattern))
     style = _style(texts.filter(pa.array(good)), pattern, parts)
     counts = np.bincount(where, minlength=len(texts))
     midnights = int(counts[parts["late"]].sum()) if "late" in parts else 0
@@ -230,28 +236,27 @@ def _times(texts: Any, where: Ints, pattern: str, reading: Reading) -> Times:
 
 
 def _none_fits(texts: Any, where: Ints) -> Times:
-    names = texts.to_pylist()
-    faults = tuple(_fault(row, names[k], "", dayfirst=False) for row, k in enumerate(where.tolist()))
+    faults = Faults(np.arange(where.size), lambda row: _fault(row, str(texts[int(where[row])].as_py()), ""))
     return Times(np.zeros(len(where), dtype=np.int64), TimeFormat(""), faults)
 
 
-def _fault(row: int, text: str, pattern: str, *, dayfirst: bool) -> Fault:
+def _fault(row: int, text: str, pattern: str) -> Fault:
     shown = quoted(text)
     if not text:
-        return Fault(row, text, "no_time", "has no time stamp", "--bad-rows quarantine sets such rows aside")
+        return Fault(row, text, "no_time", "has no time stamp", ASIDE)
     if pattern in NUMERIC:
         return Fault(row, text, "not_a_date", f"{shown} is not a time like the others ({pattern})", None)
-    other = next((p for p in _candidates(pa.array([text]), None, False) if p not in NUMERIC), None)
+    others = _candidates(pa.array([text]), None, False)
+    other = next((p for p in others if p not in NUMERIC and _parse(pa.array([text]), p)[1][0]), None)
     if pattern and other and other != pattern and not _impossible(text, pattern):
         return Fault(row, text, "mixed_dates", f"{shown} is written as {other}, the others as {pattern}",
                      "Write all dates one way")
     if pattern and _impossible(text, pattern):
-        return Fault(row, text, "no_such_date", f"{shown} is no day of the calendar ({pattern})",
-                     "--dayfirst or --date-format if the order is another")
+        hint = ASIDE if _day_order(pattern) is None else "--dayfirst or --date-format if the order is another"
+        return Fault(row, text, "no_such_date", f"{shown} is no day of the calendar ({pattern})", hint)
     suffix = f" (others: {pattern})" if pattern else ""
     return Fault(row, text, "not_a_date", f"{shown} is not a date{suffix}",
-                 "--date-format says how dates are written" if not pattern else
-                 "--bad-rows quarantine sets such rows aside")
+                 ASIDE if pattern else "--date-format says how dates are written")
 
 
 def _impossible(text: str, pattern: str) -> bool:
@@ -295,10 +300,12 @@ def _shapes_of(sample: Sequence[str]) -> list[str]:
 def _with_clock(date: str, rest: str) -> list[str]:
     if not rest:
         return [date]
-    parted = re.match(r"(?:T|t|[ ,_]+| ?- ?|:)(?=\d)", rest)
+    if not re.search("%[dju]", date):
+        return []
+    parted = re.match(r"(?:T|t|[ ,_]+| - |:|-(?=\d\d:))(?=\d)", rest)
     if not parted:
         zone = re.fullmatch(_GROUPS["z"], rest)
-        return [f"{date}%z"] if zone and "%d" in date else []
+        return [f"{date}%z"] if zone else []
     clock_text = rest[parted.end():]
     found = []
     for clock in _CLOCKS[1:]:
@@ -534,7 +541,3 @@ def _style(texts: Any, pattern: str, parts: Mapping[str, Any]) -> TimeFormat:
     late = parts.get("late")
     return replace(style, late_midnight=late is not None and bool(late.any()))
 
-
-def future_year() -> int:
-    """The last year that a two-digit year may mean: this one."""
-    return datetime.now(UTC).year

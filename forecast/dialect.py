@@ -116,7 +116,8 @@ def _score(head: bytes, delimiter: str, quote: str | None) -> _Score:
     share = len(even) / max(1, len(rows))
     cells = [cell for row in even[1:] or even for cell in row[:200]]
     typed = sum(kind(cell) != "text" for cell in cells) / max(1, len(cells))
-    wrapped = quote == "'" and all(c[:1] == c[-1:] == "'" for c in records.text(0).split(delimiter))
+    wrapped = quote == "'" and all(
+        c.strip()[:1] == c.strip()[-1:] == "'" for c in records.text(0).split(delimiter))
     clean = records.stray is None
     usable = fields > 1 and (quote == '"' or wrapped)
     rank = (usable, usable and share > 0.5, round(share * (typed + 0.25) * (1 if clean else 0.8), 2), wrapped,
@@ -127,11 +128,12 @@ def _score(head: bytes, delimiter: str, quote: str | None) -> _Score:
 def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
     """Find the header among the first records. Preamble above it is skipped and said; a row of data never is."""
     rows, fields = best.rows, best.fields
-    at = next((r for r, row in enumerate(rows) if len(row) == fields), 0)
+    at = 0 if _padded(rows, 0, fields)[1] else next((r for r, row in enumerate(rows) if len(row) == fields), 0)
     while at + 1 < len(rows) and _is_title(rows[at]) and len(rows[at + 1]) == fields:
         at += 1
     line = int(best.records.line[at]) if len(best.records) else 1
-    header, body = rows[at], [row for row in rows[at + 1:] if len(row) == fields]
+    header, trailing = _padded(rows, at, fields)
+    body = [row for row in rows[at + 1:] if len(row) == fields]
     looks = _header_likeness(header, body, known)
     if looks == "row" and at == 0:
         names = tuple(str(k + 1) for k in range(fields))
@@ -146,12 +148,21 @@ def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
                         hint="Write one name per column on the first line")
     notes: tuple[str, ...] = (f"{counted(at, 'line')} above the header left out",) if at else ()
     skip, more = _second_headers(header, rows[at + 1:], fields)
+    if trailing:
+        notes += ("a delimiter ends every row and not the header",)
     if more:
         notes += (f"line {line + 1}: {more}",)
     first = at + 1 + skip
     offset = int(best.records.start[first]) if first < len(best.records) else len(best.records.data)
     return Dialect(best.delimiter, best.quote, tuple(cell.strip() for cell in header), first, offset,
                    skip_space=_spaced(best), notes=notes)
+
+
+def _padded(rows: Sequence[Sequence[str]], at: int, fields: int) -> tuple[list[str], bool]:
+    """The header; with a further empty name where every row, and not the header, ends in a delimiter."""
+    header, later = list(rows[at]), rows[at + 1:]
+    trailing = len(header) == fields - 1 and len(later) > 1 and all(len(r) == fields and not r[-1] for r in later)
+    return ([*header, ""], True) if trailing else (header, False)
 
 
 def _is_title(row: Sequence[str]) -> bool:

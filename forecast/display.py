@@ -33,12 +33,12 @@ def shorten(text: str, limit: int = 40) -> str:
 
 def quoted(text: object, limit: int = 40) -> str:
     """A cell as messages show it: safe, short, in double quotes."""
-    return f'"{safe(shorten(str(text), limit))}"'
+    return f'"{shorten(safe(str(text)[:limit + 1]), limit)}"'
 
 
 def listed(names: Sequence[object], limit: int = 6) -> str:
     """`a, b, c and 4 more`, safe and short."""
-    shown = ", ".join(safe(shorten(str(name), 30)) for name in names[:limit])
+    shown = ", ".join(shorten(safe(str(name)[:31]), 30) for name in names[:limit])
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit:,} more"
 
 

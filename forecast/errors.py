@@ -5,7 +5,6 @@
     ├── DataError            3   the data: unusable as given
     ├── ModelError           4   the model: missing, corrupt, of another shape than the data
     ├── GateError            6   a quality gate was not passed; nothing promoted
-    ├── StaleError           7   data too old, or nothing new where something new was required
     ├── BusyError            8   another run holds the lock
     └── DiskError            9   full, read-only, I/O error; what stood before still stands
 
@@ -65,7 +64,8 @@ class ForecastError(Exception):
 
     def to_dict(self) -> dict[str, Any]:
         """The `error` object of --json: code, exit, message, file, row, column, value, hint (and `more`)."""
-        head = asdict(self.problem) | {"exit": self.exit_code}
+        fields = asdict(self.problem)
+        head = {"code": fields.pop("code"), "exit": self.exit_code, **fields}
         return head | ({"more": [asdict(p) for p in self.problems[1:]]} if len(self.problems) > 1 else {})
 
 
@@ -83,10 +83,6 @@ class ModelError(ForecastError):
 
 class GateError(ForecastError):
     exit_code = 6
-
-
-class StaleError(ForecastError):
-    exit_code = 7
 
 
 class BusyError(ForecastError):

@@ -75,10 +75,9 @@ def _numbers(texts: pd.Series, path: Path) -> list[float]:
 
 def _truth(panel: Panel, contract: Contract) -> pd.DataFrame:
     """id, time (as written), series, ordinal and y of every value that is known."""
-    series = np.repeat(np.arange(len(panel)), panel.lengths)
-    offset = np.arange(len(series)) - np.repeat(np.cumsum(panel.lengths) - panel.lengths, panel.lengths)
-    ordinal = panel.start[series] + offset
-    table = pd.DataFrame({"series": series, "ordinal": ordinal, "y": panel.y[panel.first[series] + offset]})
+    series, at = panel.points()
+    ordinal = panel.start[series] + at - panel.first[series]
+    table = pd.DataFrame({"series": series, "ordinal": ordinal, "y": panel.y[at]})
     if contract.id:
         table[contract.id] = panel.ids[series]
     table[contract.time] = contract.time_text(contract.calendar.times(ordinal))

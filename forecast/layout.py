@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,11 @@ from forecast.contract import Contract
 from forecast.display import csv_cell
 from forecast.errors import RequestError
 from forecast.forecasts import Forecast
-from forecast.series import Floats
+from forecast.series import Floats, Ints
 from forecast.storage import replacing, to_json
 
 DIGITS = 7                                                              # significant, in what is written
+MOST_DIGITS = 12                                                        # further ones differ between processors
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".json")
 
 
@@ -36,12 +38,13 @@ class Page:
 
 
 def rounded(values: Floats, decimals: int) -> Floats:
-    """7 significant digits, or `decimals` of them behind the point where those are finer.
+    """7 significant digits, or `decimals` of them behind the point where those are finer (but 12 digits at most).
 
     The result is the float next to a decimal number, so its shortest text is that number on every processor."""
     with np.errstate(divide="ignore", invalid="ignore"):
         exponent = np.floor(np.log10(np.abs(values)))
-    places = np.where(np.isfinite(exponent), np.maximum(DIGITS - 1 - exponent, decimals), decimals)
+    exponent = np.where(np.isfinite(exponent), exponent, 0.0)
+    places = np.maximum(DIGITS - 1 - exponent, np.minimum(decimals, np.maximum(MOST_DIGITS - 1 - exponent, 0)))
     exact = places <= 22                                                # 10^22 is the last power a float holds exactly
     power = 10.0 ** np.where(exact, places, 0)
     with np.errstate(over="ignore"):
@@ -63,50 +66,49 @@ def table_of(forecast: Forecast, page: Page, layout: str, *, typed: bool = False
     return pa.table(LAYOUTS[layout](forecast, page, typed))
 
 
-def _keys(forecast: Forecast, page: Page, typed: bool, *, repeat: int = 1) -> tuple[Any, Any, Any]:
-    """(id, time, cutoff) columns of S * H * repeat rows."""
-    each = forecast.horizon * repeat
-    ids = [str(i) if typed else csv_cell(str(i)) for i in forecast.panel.ids]
-    calendar = page.contract.calendar
-    write: Callable[[Any], Any] = (lambda t: t) if typed else page.contract.time_text
-    times = np.repeat(np.asarray(write(calendar.times(forecast.ordinals.ravel()))), repeat)
-    cutoffs = np.repeat(np.asarray(write(calendar.times(forecast.panel.end - 1))), each)
-    return pa.array(ids).take(pa.array(np.repeat(np.arange(len(ids)), each))), pa.array(times), pa.array(cutoffs)
+def _keys(forecast: Forecast, page: Page, typed: bool, *, names: tuple[str | None, str] | None = None,
+          repeat: int = 1) -> dict[str, Any]:
+    """Id and time columns, by default under the file's own names, of S * H * repeat rows."""
+    id, time = names or (page.contract.id, page.contract.time)
+    series = np.repeat(np.arange(len(forecast.panel)), forecast.horizon * repeat)
+    ids = {} if id is None else {id: pa.array(forecast.panel.ids, pa.string()).take(pa.array(series))}
+    return ids | {time: np.repeat(stamps(page.contract, forecast.ordinals.ravel(), typed=typed), repeat)}
+
+
+def stamps(contract: Contract, ordinals: Ints, *, typed: bool = False) -> Any:
+    """Times of these ordinals as the file writes them; time stamps with `typed`; plain steps are numbers either way."""
+    times = contract.calendar.times(ordinals)
+    return np.asarray(times if typed or not contract.calendar.is_time else contract.time_text(times))
 
 
 def _default(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    ids, times, cutoffs = _keys(forecast, page, typed)
-    columns: dict[str, Any] = {} if page.contract.id is None else {page.contract.id: ids}
-    columns[page.contract.time] = times
-    columns |= _values(forecast, page, "yhat", "yhat_{side}_{level:g}")
-    columns["cutoff"] = cutoffs
-    columns["model"] = pa.array([page.run] * len(times))
-    columns["source"] = pa.array(np.repeat(forecast.source, forecast.horizon))
-    return columns
+    cutoffs = stamps(page.contract, forecast.panel.end - 1, typed=typed)
+    values = _values(forecast, page, "yhat", "yhat_{side}_{level:g}")
+    return _beside(_keys(forecast, page, typed), values | {
+        "cutoff": np.repeat(cutoffs, forecast.horizon), "model": np.repeat(page.run, forecast.ordinals.size),
+        "source": np.repeat(forecast.source, forecast.horizon)})
 
 
 def _nixtla(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    ids, times, _ = _keys(forecast, page, typed)
-    return {"unique_id": ids, "ds": times} | _values(forecast, page, "forecast", "forecast-{side}-{level:g}")
+    keys = _keys(forecast, page, typed, names=("unique_id", "ds"))
+    return keys | _values(forecast, page, "forecast", "forecast-{side}-{level:g}")
 
 
 def _quantile(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    ids, times, _ = _keys(forecast, page, typed)
-    columns: dict[str, Any] = {} if page.contract.id is None else {page.contract.id: ids}
-    columns[page.contract.time] = times
-    for k, q in enumerate(forecast.quantiles):
-        columns[f"{q:g}"] = rounded(forecast.values[:, :, k].ravel(), page.contract.decimals)
-    return columns
+    return _beside(_keys(forecast, page, typed), {
+        f"{q:g}": rounded(forecast.values[:, :, k].ravel(), page.contract.decimals)
+        for k, q in enumerate(forecast.quantiles)})
 
 
 def _long(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    count = len(forecast.quantiles)
-    ids, times, _ = _keys(forecast, page, typed, repeat=count)
-    columns: dict[str, Any] = {} if page.contract.id is None else {page.contract.id: ids}
-    columns[page.contract.time] = times
-    columns["quantile"] = np.tile(forecast.quantiles, len(times) // count)
-    columns["value"] = rounded(forecast.values.ravel(), page.contract.decimals)
-    return columns
+    return _beside(_keys(forecast, page, typed, repeat=len(forecast.quantiles)), {
+        "quantile": np.tile(forecast.quantiles, forecast.ordinals.size),
+        "value": rounded(forecast.values.ravel(), page.contract.decimals)})
+
+
+def _beside(keys: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
+    """Keys, then columns; where the file has a name of ours for its id or time, the file keeps it."""
+    return keys | {f"forecast_{name}" if name in keys else name: column for name, column in columns.items()}
 
 
 def _values(forecast: Forecast, page: Page, point: str, bound: str) -> dict[str, Floats]:
@@ -142,18 +144,30 @@ def write_table(table: pa.Table, path: Path) -> None:
         elif path.name.endswith(".json"):
             file.write(to_json(table.to_pylist()).encode())
         elif path.name.endswith(".gz"):
-            with pa.CompressedOutputStream(pa.PythonFile(file, "w"), "gzip") as packed:
+            with gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as packed:    # the same bytes each time
                 write_csv(table, packed)
         else:
             write_csv(table, file)
 
 
 def write_csv(table: pa.Table, file: Any) -> None:
-    """CSV text, quoted only where it must be: Arrow quotes every text of a table, or none."""
+    """CSV text that no spreadsheet takes for a formula, quoted only where it must be: Arrow quotes every text of a
+    table, or none."""
     file.write((",".join(_header(name) for name in table.column_names) + "\n").encode())
-    texts = (pc.match_substring_regex(pc.unique(c), "[,\"\r\n]") for c in table.columns if pa.types.is_string(c.type))
-    style = "needed" if any(pc.any(t).as_py() for t in texts) else "none"
-    pyarrow.csv.write_csv(table, file, pyarrow.csv.WriteOptions(include_header=False, quoting_style=style))
+    columns = [_marked(column) if _is_text(column) else column for column in table.columns]
+    special = (pc.match_substring_regex(pc.unique(c), "[,\"\r\n]") for c in columns if _is_text(c))
+    style = "needed" if any(pc.any(cells).as_py() for cells in special) else "none"
+    pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), file,
+                          pyarrow.csv.WriteOptions(include_header=False, quoting_style=style))
+
+
+def _is_text(column: Any) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def _marked(column: Any) -> Any:
+    cells = column.combine_chunks().dictionary_encode()                 # ids and sources come again and again
+    return pa.array([csv_cell(text) for text in cells.dictionary.to_pylist()], column.type).take(cells.indices)
 
 
 def _header(name: str) -> str:

@@ -14,7 +14,9 @@ PENALTIES = (*(10.0 ** np.arange(-4.0, 3.01, 1.0)).tolist(), float("inf"))
 
 
 def seasonal_weights(length: int, horizon: int, season: int) -> Floats:
-    """(L + 1, H): weights of the seasonal naive forecast, which copies x[L - m + h mod m]; last row: intercept 0."""
+    """(L + 1, H): the weights of the seasonal naive forecast, which copies x[L - m + h mod m]; the last row is the
+    intercept, 0. A season longer than the context is out of its sight: the last value is copied."""
+    season = season if season <= length else 1
     weights = np.zeros((length + 1, horizon))
     weights[length - season + np.arange(horizon) % season, np.arange(horizon)] = 1.0
     return weights

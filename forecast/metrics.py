@@ -10,35 +10,12 @@ undefined: no row at all, or a division by zero."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-class Metric(NamedTuple):
-    """One row of METRICS: what is printed where a metric's meaning is asked for."""
-
-    formula: str
-    unit: str
-
-
-METRICS = {
-    "mae": Metric("mean |y - f|", "units of the target"),
-    "rmse": Metric("sqrt(mean (y - f)^2)", "units of the target"),
-    "bias": Metric("mean (f - y)", "units of the target; above 0 forecasts too much"),
-    "mase": Metric("mean |y - f| / scale, scale = mean |y_t - y_(t-m)| in sample", "1 = as seasonal naive in sample"),
-    "smape": Metric("mean 200 |y - f| / (|y| + |f|), 0/0 = 0", "percent, 0 to 200"),
-    "wape": Metric("sum |y - f| / sum |y|", "share of the target, 0.1 = 10 %"),
-    "coverage": Metric("mean (lo <= y <= hi)", "share of the rows; a band of 80 % should give 0.8"),
-    "width": Metric("mean (hi - lo)", "units of the target"),
-    "pinball": Metric("mean max(q (y - f_q), (q - 1) (y - f_q))", "units of the target"),
-    "wql": Metric("mean over q of 2 sum pinball_q / sum |y|", "share of the target; at q = 0.5 alone it is wape"),
-    "msis": Metric("mean (hi - lo + 2/a (lo - y)+ + 2/a (y - hi)+) / scale, a = 1 - level/100", "in units of mase's"),
-}
 
 
 def mae(y: Floats, yhat: Floats, *, series: Ints, n: int) -> Floats:
@@ -95,28 +72,13 @@ def width(y: Floats, lo: Floats, hi: Floats, *, series: Ints, n: int) -> Floats:
     return _mean(hi - lo, y, series, n)
 
 
-def pinball(y: Floats, q_hat: Floats, q: float, *, series: Ints, n: int) -> Floats:
-    """Quantile loss per series (S,), Koenker & Bassett 1978: mean max(q (y - f_q), (q - 1) (y - f_q)).
-
-    q_hat (M,) the forecast of quantile q, 0 < q < 1; at 0.5 this is half of `mae`."""
-    return _mean(_pinball(y, q_hat, q), y, series, n)
-
-
 def wql(y: Floats, q_hat: Floats, q: Sequence[float], *, series: Ints, n: int) -> Floats:
     """Weighted quantile loss per series (S,): mean over q of 2 sum pinball_q / sum |y|.
 
+    pinball_q = max(q (y - f_q), (q - 1) (y - f_q)) (Koenker & Bassett 1978).
     q_hat (M, Q) the forecasts of the quantiles q (Q,); NaN where every truth is 0."""
     losses = [_sum(_pinball(y, q_hat[:, k], level), y, series, n) for k, level in enumerate(q)]
     return _ratio(2 * np.mean(losses, axis=0), _sum(np.abs(y), y, series, n))
-
-
-def msis(y: Floats, lo: Floats, hi: Floats, *, level: float, series: Ints, n: int, scale: Floats) -> Floats:
-    """Mean scaled interval score per series (S,), Gneiting & Raftery 2007, scaled as in M4.
-
-    mean (hi - lo + 2/a (lo - y)+ + 2/a (y - hi)+) / scale, with a = 1 - level/100; level in percent, scale as in
-    `mase`."""
-    outside = np.maximum(lo - y, 0) + np.maximum(y - hi, 0)
-    return _ratio(_mean(hi - lo + 2 / (1 - level / 100) * outside, y, series, n), scale)
 
 
 def seasonal_scale(y: Floats, first: Ints, stop: Ints, m: int) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -79,6 +79,17 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Faults:
+    """Cells at fault: their rows (F,) ascending, and what to say of one, said only when asked: they may be many."""
+
+    rows: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    explain: Callable[[int], Fault] = lambda row: Fault(row, "", "fault", "cannot be read")
+
+    def __len__(self) -> int:
+        return self.rows.size
+
+
+@dataclass(frozen=True)
 class Numbers:
     """values (N,), NaN where missing or at fault · missing: word -> how often."""
 
@@ -86,7 +97,7 @@ class Numbers:
     decimals: int
     style: NumberStyle
     missing: dict[str, int] = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
+    faults: Faults = field(default_factory=Faults)
     underflows: int = 0             # written as not zero, zero as a float
     rounded: int = 0                # whole numbers of more digits than a float holds
     undecided: str = ""             # why the column cannot be read without being told
@@ -111,7 +122,7 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
 
 
 def _to_numpy(values: Any) -> Floats:
-    array: Floats = values.to_numpy()
+    array: Floats = values.to_numpy(zero_copy_only=False)
     return array
 
 
@@ -138,8 +149,11 @@ def _decimals(cells: Any, mark: str) -> int:
     at = pc.find_substring(cells, mark)
     behind = pc.if_else(pc.greater_equal(at, 0), pc.subtract(pc.subtract(pc.utf8_length(cells), at), 1), 0)
     most = pc.max(behind).as_py() or 0
-    if most > 4 and pc.any(pc.match_substring_regex(cells, "[eE]")).as_py():
-        return max((_decimals_of(text, mark) for text in pc.unique(cells).to_pylist()), default=0)
+    powers = pc.match_substring(cells, "e", ignore_case=True)
+    if pc.any(powers).as_py():
+        whole = cells.filter(pc.invert(powers))
+        texts = pc.unique(cells.filter(powers)).to_pylist()
+        return max([_decimals(whole, mark), *(_decimals_of(text, mark) for text in texts)])
     return min(int(most), 17)
 
 
@@ -165,15 +179,12 @@ def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_part
     numbers = _converted(present.filter(pa.array(fits)), style)
     values = np.full(len(texts), np.nan)
     values[rows[fits]] = numbers
-    faults = [_fault(int(row), text, style) for row, text in
-              zip(rows[~fits].tolist(), present.filter(pa.array(~fits)).to_pylist(), strict=True)]
     over = rows[fits][~np.isfinite(numbers)]
-    faults += [Fault(int(r), str(texts[int(r)].as_py()), "not_finite", f"{quoted(texts[int(r)].as_py())} is too large "
-                     "for a number", None) for r in over]
     values[over] = np.nan
+    faults = Faults(np.union1d(rows[~fits], over), lambda row: _fault(row, str(texts[row].as_py()), style))
     good = present.filter(pa.array(fits))
     return Numbers(values, _decimals(good, style.decimal), style, dict(words),
-                   tuple(sorted(faults, key=lambda f: f.row)), undecided=undecided,
+                   faults, undecided=undecided,
                    rounded=_rounded(good, numbers) if style == NumberStyle() else 0,
                    underflows=_underflows(good, numbers))
 
@@ -246,6 +257,8 @@ def _affixes(texts: Any) -> tuple[str, str]:
 
 def _fault(row: int, text: str, style: NumberStyle) -> Fault:
     shown = quoted(text)
+    if re.match(style.pattern, text):
+        return Fault(row, text, "not_finite", f"{shown} is too large for a number", None)
     if re.fullmatch(r"[+-]?inf(inity)?", text, re.IGNORECASE):
         return Fault(row, text, "not_finite", f"{shown} is not a finite number", EMPTY)
     if style.decimal == "." and re.fullmatch(r"[+-]?[\d.' ]*,\d+", text):

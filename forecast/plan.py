@@ -14,6 +14,7 @@ from forecast.scaling import aligned
 from forecast.series import Floats, Ints, Panel
 
 MAX_LAG = 400                       # longest season looked for
+CLEAR_OF_NOISE = 4                  # standard errors above 0: the highest of many lags is looked at
 STANDS_OUT = 0.005                  # autocorrelation above its neighbours' that makes a multiple a season
 LONG_SEASON = 48                    # from here on two seasons of context are enough
 SHORT_CONTEXT = 16                  # least context where no season is known
@@ -100,17 +101,18 @@ def _segment(season: int, context: int) -> int:
 def find_seasons(panel: Panel) -> tuple[int, ...]:
     """The lags at which the differences of the series repeat themselves, the main one first; (1,) where they do not.
 
-    The autocorrelations of up to 200 of the longest series are averaged. The main season is the shortest local maximum
-    that is clear of noise and within a tenth of the highest; a multiple of it that stands out among the multiples
-    (the week of hourly data) is a second one."""
+    The autocorrelations are those of up to 200 of the longest series together. The main season is the shortest local
+    maximum that is clear of noise and within a tenth of the highest; a multiple of it that stands out among the
+    multiples (the week of hourly data) is a second one."""
     longest = panel.take(np.argsort(-panel.lengths, kind="stable")[:200])
     recent = replace(longest, first=np.maximum(longest.first, longest.stop - 4 * MAX_LAG))
     matrix = np.diff(aligned(recent), axis=0)                           # (T, S)
     lags = min(MAX_LAG, matrix.shape[0] // 3)
     if lags < 3:
         return (1,)
-    acf = np.array([1.0, *(_correlation(matrix, lag) for lag in range(1, lags + 1))])
-    peaks = _peaks(acf, max(0.2, 3 / np.sqrt(len(matrix))))
+    acf = _autocorrelations(matrix, lags)
+    noise = CLEAR_OF_NOISE / np.sqrt(len(matrix) - np.arange(lags + 1))
+    peaks = _peaks(acf, np.maximum(0.2, noise))
     if not len(peaks):
         return (1,)
     main = int(peaks[acf[peaks] >= 0.9 * acf[peaks].max()][0])
@@ -118,23 +120,33 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
     above = np.zeros_like(multiples)
     above[2:-1] = multiples[2:-1] - (multiples[1:-2] + multiples[3:]) / 2
     second = int(np.argmax(above))
-    return (main, second * main) if above[second] > STANDS_OUT and multiples[second] > 0.9 * acf[main] else (main,)
+    clear = above[second] > STANDS_OUT + noise[second * main] * (1 - multiples[second])
+    return (main, second * main) if clear and multiples[second] > 0.9 * acf[main] else (main,)
 
 
-def _peaks(values: Floats, least: float) -> Ints:
+def _peaks(values: Floats, least: Floats) -> Ints:
     """Positions of the local maxima above `least`, ends apart."""
     inner = values[1:-1]
-    return np.flatnonzero((inner > values[:-2]) & (inner >= values[2:]) & (inner > least)) + 1
+    return np.flatnonzero((inner > values[:-2]) & (inner >= values[2:]) & (inner > least[1:-1])) + 1
 
 
-def _correlation(matrix: Floats, lag: int) -> float:
-    """Autocorrelation at one lag, per column over the pairs that are there, averaged over columns."""
-    size = np.nanmax(np.abs(matrix), axis=0)
-    unit = matrix / np.where(size > 0, size, 1.0)
-    unit = unit - np.nanmean(unit, axis=0)
-    product, square = np.nanmean(unit[lag:] * unit[:-lag], axis=0), np.nanmean(unit ** 2, axis=0)
-    usable = (square > 0) & ~np.isnan(product)
-    return float(np.mean(product[usable] / square[usable])) if usable.any() else 0.0
+def _autocorrelations(matrix: Floats, lags: int) -> Floats:
+    """(lags + 1,) mean product of the standardised columns with themselves, over all pairs that are there."""
+    there = ~np.isnan(matrix)
+    count = np.maximum(there.sum(axis=0), 1)
+    size = np.abs(np.where(there, matrix, 0.0)).max(axis=0)
+    unit = np.where(there, matrix, 0.0) / np.where(size > 0, size, 1.0)                     # squares of 1e200 overflow
+    unit = np.where(there, unit - unit.sum(axis=0) / count, 0.0)
+    spread = np.sqrt((unit ** 2).sum(axis=0) / count)
+    unit /= np.where(spread > 0, spread, 1.0)
+    pairs = (there & (spread > 0)).astype(np.float64)
+    return _products(unit, lags) / np.maximum(_products(pairs, lags), 1.0)
+
+
+def _products(columns: Floats, lags: int) -> Floats:
+    """(lags + 1,) sums of x[t] x[t + lag] over all columns, by the Fourier transform (Wiener 1930)."""
+    spectrum = np.abs(np.fft.rfft(columns, 2 * len(columns), axis=0)) ** 2
+    return np.fft.irfft(spectrum.sum(axis=1))[:lags + 1]
 
 
 def backtest_cutoffs(config: Config, panel: Panel, plan: Plan) -> list[int]:

@@ -43,7 +43,7 @@ class Store:
     def live(self) -> str | None:
         """The id of the run that serves, if any."""
         pointer = self.folder / "live"
-        return pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else None
+        return pointer.read_text(encoding="utf-8", errors="replace").strip() or None if pointer.is_file() else None
 
     def promote(self, run_id: str) -> None:
         """Make a run live by one rename."""
@@ -60,7 +60,8 @@ class Store:
                                  hint="Train one: forecast train DATA")
             return self.runs / live
         ids = self.ids()
-        matches = [i for i in ids if i == name] or [i for i in ids if i.startswith(name)] or self._named(name, ids)
+        matches = ([i for i in ids if i == name] or [i for i in ids if name and i.startswith(name)]
+                   or self._named(name, ids))
         if len(matches) == 1:
             return self.runs / matches[0]
         if not matches and (Path(name) / "manifest.json").is_file():
@@ -74,6 +75,9 @@ class Store:
         return [i for i in ids if self._name(i) == name][-1:]
 
     def _name(self, run_id: str) -> str | None:
-        record = json.loads((self.runs / run_id / RUN_FILE).read_text(encoding="utf-8"))
-        name = record.get("name")
+        try:
+            record = json.loads((self.runs / run_id / RUN_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):                   # a damaged run has no name; load tells of it
+            return None
+        name = record.get("name") if isinstance(record, dict) else None
         return str(name) if name is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 MAX_GROWTH = 50                     # grid points per row, at most, when nothing else bounds the gaps
+LISTED = 20_000                     # problems of a kind told one by one
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
 
 
@@ -63,6 +65,11 @@ class Rows:
     @property
     def times(self) -> NDArray[np.generic]:
         return self.stamps.view("datetime64[us]") if self.is_time else self.stamps
+
+    @cached_property
+    def has_clock(self) -> bool:
+        """Stamps within the day, not days."""
+        return self.is_time and self.stamps.size > 0 and bool((self.stamps % DAY != self.stamps[0] % DAY).any())
 
     @property
     def same(self) -> Bools:
@@ -122,7 +129,7 @@ def _in_order(rows: Rows) -> tuple[Rows, list[Repair], list[Problem]]:
     if back.size == moving:
         newest = Repair("order", back.size, "rows stand newest first -> put in order of time")
         return ordered, [newest], []
-    midnight = rows.is_time and back.size > 3 and bool((rows.stamps[back + 1] % DAY == 0).all())
+    midnight = rows.has_clock and back.size > 3 and bool((rows.stamps[back + 1] % DAY == 0).all())
     faults = [] if back.size >= SHUFFLED * moving and not midnight else _clock_faults(rows, back, midnight=midnight)
     message = f"{counted(back.size, 'row')} out of order -> put in order of time"
     return ordered, [Repair("order", back.size, message)], faults
@@ -141,12 +148,19 @@ def _clock_faults(rows: Rows, back: Ints, *, midnight: bool) -> list[Problem]:
     overlaps = (rows.stamps[last[:-1]] >= rows.stamps[first[1:]]) & (rows.codes[last[:-1]] == rows.codes[first[1:]])
     if not overlaps.any():
         return []
+    total, back = back.size, back[:LISTED]
     pattern = "; midnight seems to be dated a day early" if midnight else ""
     hint = "Mend the stamps, or sort the rows if they are right"
     code = "late_midnight" if midnight else "backward_step"
-    return [Problem(code, f"the clock steps back from {rows.text(int(r))} to {rows.text(int(r) + 1)}"
-                    f"{rows.of_series(int(r))}{pattern}", rows.file, rows.line(int(r) + 1), rows.time,
-                    rows.text(int(r) + 1), hint) for r in back]
+    return _listed([Problem(code, f"the clock steps back from {rows.text(int(r))} to {rows.text(int(r) + 1)}"
+                            f"{rows.of_series(int(r))}{pattern}", rows.file, rows.line(int(r) + 1), rows.time,
+                            rows.text(int(r) + 1), hint) for r in back], total)
+
+
+def _listed(problems: list[Problem], total: int) -> list[Problem]:
+    """The problems; of very many, the first and how many more there are."""
+    rest = total - len(problems)
+    return [*problems, Problem("more", f"{rest:,} more of them", problems[0].file)] if rest else problems
 
 
 def _without_duplicates(rows: Rows, rule: str) -> tuple[Rows, list[Repair], list[Problem]]:
@@ -154,7 +168,7 @@ def _without_duplicates(rows: Rows, rule: str) -> tuple[Rows, list[Repair], list
     if not again.size:
         return rows, [], []
     if rule == "refuse":
-        return rows.take(_all_but(again, rows.codes.size)), [], _duplicates(rows, again)
+        return rows.take(_all_but(again, rows.codes.size)), [], _listed(_duplicates(rows, again[:LISTED]), again.size)
     heads = _all_but(again, rows.codes.size)
     group = np.cumsum(heads) - 1
     if rule == "last":
@@ -193,7 +207,7 @@ def _duplicate(rows: Rows, row: int, first: int, times: int) -> Problem:
     shown = rows.text(row)
     number = "twice" if times == 2 else f"{times} times"
     cause, hint = "", "Try --duplicates last, mean or sum"
-    if rows.is_time and not rows.utc and rows.stamps[row] % DAY // HOUR in range(5):
+    if rows.has_clock and not rows.utc and rows.stamps[row] % DAY // HOUR in range(5):
         day = np.datetime64(int(rows.stamps[row]), "us").astype("datetime64[D]").item()
         if changes_clock(day):
             hint = "Try --tz with the zone's name, or --duplicates mean" if times == 2 else "Try --duplicates mean"
@@ -205,6 +219,8 @@ def _duplicate(rows: Rows, row: int, first: int, times: int) -> Problem:
 def _beside_grid(rows: Rows, off: Ints, calendar: Calendar) -> list[Problem]:
     share = off.size / rows.codes.size
     hint = "Give the step with --freq, or bring the stamps to even steps"
+    if rows.utc and calendar.every >= DAY // 2:
+        hint = "Try --tz with the zone's name: the UTC offset changes"
     if share > 0.2 and off.size > 2:
         row = int(off[0])
         return [Problem("irregular", f"the stamps have no even step: {rows.text(row)}{rows.of_series(row)} and "
@@ -212,7 +228,7 @@ def _beside_grid(rows: Rows, off: Ints, calendar: Calendar) -> list[Problem]:
                         rows.line(row), rows.time, rows.text(row), hint)]
     return [Problem("off_grid", f"{quoted(rows.text(int(r)))} stands beside the step of the others ({calendar.freq})"
                     f"{rows.of_series(int(r))}", rows.file, rows.line(int(r)), rows.time, rows.text(int(r)), hint)
-            for r in off]
+            for r in off[:LISTED]]
 
 
 @dataclass(frozen=True)
@@ -231,8 +247,17 @@ def _gaps(rows: Rows, calendar: Calendar) -> _Gaps:
 
 def _gap_problems(rows: Rows, gaps: _Gaps, calendar: Calendar, limit: int = 10_000) -> list[Problem]:
     return [Problem("gap", f"{_number_of(int(n), calendar)} missing after {rows.text(int(r))}{rows.of_series(int(r))}",
-                    rows.file, rows.line(int(r) + 1), rows.time, None, "--fill says how they are filled")
+                    rows.file, rows.line(int(r) + 1), rows.time, None, _gap_hint(rows, int(r), int(n), calendar))
             for r, n in zip(gaps.before[:limit], gaps.missing[:limit], strict=True)]
+
+
+def _gap_hint(rows: Rows, row: int, missing: int, calendar: Calendar) -> str:
+    """An hour missing at night on the day of a clock change never was."""
+    if rows.has_clock and calendar.kind == "fixed" and not rows.utc and missing * calendar.every in (HOUR, HOUR // 2):
+        day = np.datetime64(int(rows.stamps[row + 1]), "us").astype("datetime64[D]").item()
+        if rows.stamps[row + 1] % DAY <= 4 * HOUR and changes_clock(day):
+            return f"Looks like a DST change ({day}); --tz reads local time"
+    return "--fill says how they are filled"
 
 
 def _number_of(number: int, calendar: Calendar) -> str:

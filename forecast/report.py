@@ -112,6 +112,8 @@ def plot(path: Path, forecast: Forecast, levels: Sequence[float], *, title: str,
 
 
 def _draw(axis: Axes, forecast: Forecast, s: int, levels: Sequence[float], name: str) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
     panel, horizon = forecast.panel, forecast.horizon
     past = panel.take([s]).last(max(6 * horizon, 60))
     past = past if len(past.values(0)) else panel.take([s])
@@ -125,6 +127,10 @@ def _draw(axis: Axes, forecast: Forecast, s: int, levels: Sequence[float], name:
                           label=f"{level:g}% band")
     axis.plot(joined, np.concatenate([y[-1:], forecast.point[s]]), color=FAN, linewidth=1.8, label="forecast")
     axis.set_title(_plain(shorten(name, 60)), loc="left", fontsize=10)
+    if panel.calendar.is_time:
+        locator = AutoDateLocator()                                     # type: ignore[no-untyped-call]
+        axis.xaxis.set_major_locator(locator)
+        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))   # type: ignore[no-untyped-call]
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", alpha=0.25)
     axis.margins(x=0.01)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from forecast.config import DataConfig
 from forecast.contract import Contract
-from forecast.display import listed, quoted, safe
+from forecast.display import listed, quoted, safe, shorten
 from forecast.errors import DataError
 from forecast.kinds import kind
 
@@ -45,9 +45,9 @@ class _Columns:
     def kinds(self, column: int) -> list[str]:
         return [k for row in self.rows if (k := kind(row[column])) != "missing"]
 
-    def holds(self, column: int, *kinds: str) -> bool:
+    def holds(self, column: int, *kinds: str, share: float = 0.8) -> bool:
         found = self.kinds(column)
-        return bool(found) and sum(k in kinds for k in found) >= 0.8 * len(found)
+        return bool(found) and sum(k in kinds for k in found) >= share * len(found)
 
     def find(self, name: str, flag: str) -> int:
         """The column of this header, in its own case or else in any. Raises DataError."""
@@ -144,7 +144,9 @@ def _time_hint(columns: _Columns) -> str:
     numeric = sum(columns.holds(k, "integer", "number") for k in range(len(columns.names)))
     if numeric > 10 and numeric >= len(columns.names) - 2:
         return "If each row is a series, turn the table: one column per series, one row per time"
-    return f"Name it with --time; columns: {listed(columns.names, 8)}"
+    first = columns.rows[0]
+    shown = [f"{name} ({shorten(first[k], 20)})" for k, name in enumerate(columns.names)]
+    return f"Name it with --time; columns: {listed(shown, 4)}"
 
 
 def _spread(columns: _Columns) -> tuple[int, ...]:
@@ -165,6 +167,9 @@ def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...]) -> int
     named = [k for k in columns.named(ID_NAMES) if k not in taken]
     if len(named) > 1:
         raise _which(columns, named, "id", "--id")
+    if not named and columns.names == tuple(str(k + 1) for k in range(len(columns.names))):
+        words = [k for k in range(len(columns.names)) if k not in taken and columns.holds(k, "text")]
+        return words[0] if len(words) == 1 else None                # no header: the one column of words
     return named[0] if named else None
 
 
@@ -187,8 +192,11 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...],
     numeric = [k for k in free if columns.holds(k, "integer", "number") and not _is_helper(columns, k)]
     if len(numeric) == 1:
         return (numeric[0],), layout
-    if not numeric:
-        raise _no_numbers(columns, free)
+    if not numeric:                                                 # a short file with damaged cells
+        numeric = [k for k in free if columns.holds(k, "integer", "number", share=0.3) and not _is_helper(columns, k)]
+        if len(numeric) != 1:
+            raise _no_numbers(columns, free)
+        return (numeric[0],), layout
     empty = [k for k in free if columns.names[k].strip() and not columns.kinds(k)]
     words = [k for k in free if k not in numeric and k not in empty and not _is_helper(columns, k)]
     if ident is not None or words:

@@ -66,19 +66,23 @@ def series_loc_scale(panel: Panel, name: str) -> tuple[Floats, Floats]:
     """(S,) loc and (S,) scale of each series by a scikit-learn scaler: standard, robust or minmax.
 
     Series are columns of one matrix padded with NaN, which these scalers pass over: one call fits them all
-    (in blocks of some million values). A constant series has scale 0."""
-    loc, scale = np.empty(len(panel)), np.empty(len(panel))
+    (in blocks of some million values). A constant series has scale 0, one without a value NaN."""
+    loc, scale = np.full(len(panel), np.nan), np.full(len(panel), np.nan)
     step = max(1, BLOCK // max(1, int(panel.lengths.max(initial=1))))
     for begin in range(0, len(panel), step):
-        block = panel.take(np.arange(begin, min(begin + step, len(panel))))
-        matrix = aligned(block)                                         # (T, S)
+        rows = np.arange(begin, min(begin + step, len(panel)))
+        matrix = aligned(panel.take(rows))                              # (T, S)
+        known = ~np.isnan(matrix).all(axis=0)
+        rows, matrix = rows[known], matrix[:, known]
+        if not rows.size:
+            continue
         size = np.nanmax(np.abs(matrix), axis=0)
         unit = np.where(size > 0, size, 1.0)
         fitted = _scaler(name).fit(matrix / unit)
         flat = np.nanmax(matrix, axis=0) == np.nanmin(matrix, axis=0)
         center, spread = _affine(fitted)
-        loc[begin:begin + step] = np.where(flat, np.nanmax(matrix, axis=0), center * unit)
-        scale[begin:begin + step] = np.where(flat, 0.0, spread * unit)
+        loc[rows] = np.where(flat, np.nanmax(matrix, axis=0), center * unit)
+        scale[rows] = np.where(flat, 0.0, spread * unit)
     return loc, scale
 
 

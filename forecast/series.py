@@ -58,6 +58,10 @@ class Panel:
         """Ordinal just behind the last point (S,): where a forecast begins."""
         return self.start + self.lengths
 
+    def points(self) -> tuple[Ints, Ints]:
+        """Every point of every series, series by series: (series (M,), position in y (M,))."""
+        return ranges(self.first, self.lengths)
+
     def values(self, s: int) -> Floats:
         """The points of series s."""
         return self.y[self.first[s]:self.stop[s]]
@@ -84,7 +88,7 @@ class Panel:
 
     def last(self, steps: int) -> Panel:
         """What came in the newest `steps` steps."""
-        first = np.minimum(self.drop_last(steps).stop, self.stop)
+        first = self.drop_last(steps).stop
         return replace(self, first=first, start=self.start + first - self.first)
 
     def take(self, which: NDArray[np.generic] | Sequence[int]) -> Panel:
@@ -100,3 +104,9 @@ class Panel:
         cuts = [self.drop_last(k) for k in steps_back]
         return replace(self, first=np.concatenate([c.first for c in cuts]), stop=np.concatenate([c.stop for c in cuts]),
                        start=np.concatenate([c.start for c in cuts]), ids=np.concatenate([c.ids for c in cuts]))
+
+
+def ranges(first: Ints, count: Ints) -> tuple[Ints, Ints]:
+    """The numbers first[k], first[k] + 1, ... `count[k]` of them, for each k in turn: (k (M,), number (M,))."""
+    which = np.repeat(np.arange(len(count)), count)
+    return which, first[which] + np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)

@@ -28,7 +28,7 @@ CHUNK = 1 << 20
 MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
 FREE_GROWTH = 256 << 20             # a compressed file may grow to this size whatever its ratio
 MAX_RATIO = 200                     # beyond that, more than this is no longer plausible for a table
-_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_URL = re.compile(r"(?:.*/)?(?:https?|ftps?|s3a?|gs|az|abfss?|hdfs|sftp|ssh|file|postgres(?:ql)?|mysql)[:]/{1,2}(?!$)")
 _BOMS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
          (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
@@ -70,7 +70,7 @@ def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> So
 
 
 def _without_password(url: str) -> str:
-    return safe(re.sub(r"//[^/@]*@", "//", url))
+    return safe(re.sub(r"(:/{1,2})[^/@]*@", r"\1", url))
 
 
 def _read(path: Path, file: str) -> bytes:
@@ -267,7 +267,8 @@ _WESTERN = frozenset(("äöüßÄÖÜéèêëàâîïôûùçœæÉÈÊËÀÂÎ�
 
 def _candidates(data: bytes, at: int) -> str:
     """Two readings of the neighbourhood, as a hint."""
-    piece = data[max(0, at - 6):at + 6].split(b"\n")[0] or data[at:at + 2]
+    begin = max(at - 6, data.rfind(b"\n", 0, at) + 1)
+    piece = data[begin:at + 8].split(b"\n")[0].rstrip(b"\r")
     shown = [f"{name} ({quoted(piece.decode(name, 'replace'), 16)})" for name in ("cp1252", "shift_jis")]
     return f"Try --encoding {' or '.join(shown)}"
 

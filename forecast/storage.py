@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import json
 import math
-import numbers
 import os
 import secrets
 import shutil
@@ -101,22 +100,21 @@ def _sync(path: Path) -> None:
 
 
 def to_json(content: Any) -> str:
-    """Strict JSON text: what is not finite becomes null."""
-    return json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """Strict JSON text: what is not finite becomes null.
+
+    A lone surrogate (from a file name that is not UTF-8) has no UTF-8; Python's escape of it is JSON's too."""
+    text = json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _strict(content: Any) -> Any:
+    if hasattr(content, "tolist"):                                      # numpy's scalars and arrays
+        content = content.tolist()
     if isinstance(content, dict):
         return {str(k): _strict(v) for k, v in content.items()}
     if isinstance(content, (list, tuple)):
         return [_strict(v) for v in content]
-    if isinstance(content, bool):
-        return content
-    if isinstance(content, numbers.Integral):                           # numpy's integers are registered as such
-        return int(content)
-    if isinstance(content, numbers.Real):
-        return float(content) if math.isfinite(content) else None
-    return content
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def sha256(path: Path) -> str:
@@ -134,14 +132,19 @@ def exclusive(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another run"
-            raise BusyError(f"{holder} is writing to this store", file=str(path), code="busy",
-                            hint="Wait for it to end, or use another --store") from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)
+        with disk_errors(path):
+            _lock(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip() or "another run"
+        raise BusyError(f"{holder} is writing to this store", file=str(path), code="busy",
+                        hint="Wait for it to end, or use another --store") from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()}\n".encode(), 0)

@@ -6,6 +6,7 @@ A row with too many or too few fields is a fault, never a guess. What cells mean
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -68,14 +69,11 @@ class Table:
     rows: int
     lines: Lines
     faults: tuple[Problem, ...] = ()
-    left_out: tuple[Problem, ...] = field(default=())   # footers
+    left_out: tuple[Problem, ...] = field(default=())   # footers and comments
 
 
 def read_table(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool = False) -> Table:
     """The wanted fields as text. Raises DataError for broken quotes and, unless `set_aside`, for ragged rows."""
-    if dialect.skip_space and dialect.quote:
-        space = re.escape(dialect.delimiter.encode()) + b" +" + re.escape(dialect.quote.encode())
-        data = re.sub(space, (dialect.delimiter + dialect.quote).encode(), data)
     records = None
     if dialect.quote and dialect.quote.encode() in data:
         records = find_records(data, dialect.delimiter, dialect.quote)
@@ -88,6 +86,25 @@ def read_table(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], 
     except pa.ArrowInvalid:
         records = records or find_records(data, dialect.delimiter, dialect.quote)
     return _read_ragged(records, dialect, file, wanted, set_aside=set_aside)
+
+
+def with_doubled_quotes(data: bytes, dialect: Dialect) -> bytes:
+    """A text whose quotes make sense only when \\" is a quote inside quotes, with "" instead. No byte moves."""
+    if b'\\"' not in data or dialect.quote != '"':
+        return data
+    if find_records(data, dialect.delimiter).stray is None:
+        return data
+    doubled = data.replace(b'\\"', b'""')
+    records = find_records(doubled, dialect.delimiter)
+    return doubled if records.stray is None and records.open_quote is None else data
+
+
+def without_spaces(data: bytes, dialect: Dialect) -> bytes:
+    """The text without spaces between a delimiter and a quote, where every delimiter is followed by a space."""
+    if not (dialect.skip_space and dialect.quote and dialect.quote.encode() in data):
+        return data
+    space = re.escape(dialect.delimiter.encode()) + b" +" + re.escape(dialect.quote.encode())
+    return re.sub(space, (dialect.delimiter + dialect.quote).encode(), data)
 
 
 def _rows(columns: dict[int, Cells]) -> int:
@@ -145,7 +162,7 @@ def _read_ragged(records: Records, dialect: Dialect, file: str, wanted: Sequence
     misfits = np.flatnonzero(fields != dialect.fields)
     blank = [int(r) for r in misfits if not records.text(dialect.body + int(r)).strip(" \t,;|")]
     misfits = np.setdiff1d(misfits, blank)
-    footer = _footer(records, misfits, dialect)
+    footer = np.union1d(_footer(records, misfits, dialect), _comments(records, misfits, dialect))
     misfits = np.setdiff1d(misfits, footer)
     faults = tuple(_ragged(records, int(r), int(fields[r]), dialect, file) for r in misfits)
     if faults and not set_aside:
@@ -175,6 +192,10 @@ def _footer(records: Records, misfits: Ints, dialect: Dialect) -> Ints:
     first = dialect.body + at
     apart = records.line[first] - records.line[first - 1] > 1 + records.text(first - 1).count("\n")
     return np.arange(at, count) if apart or records.text(first).startswith("#") else np.empty(0, dtype=np.int64)
+
+
+def _comments(records: Records, misfits: Ints, dialect: Dialect) -> Ints:
+    return np.array([r for r in misfits if records.text(dialect.body + int(r)).startswith("#")], dtype=np.int64)
 
 
 def _ragged(records: Records, row: int, fields: int, dialect: Dialect, file: str) -> Problem:
@@ -213,4 +234,6 @@ def _short_stamps(column: Any) -> Any:
                 return column.cast(unit)
             except pa.ArrowInvalid:
                 continue
+    with contextlib.suppress(pa.ArrowInvalid):                      # fractions of seconds are kept
+        column = column.cast(pa.timestamp("s", tz=column.type.tz))
     return pc.strftime(column, format="%Y-%m-%dT%H:%M:%S%z")

@@ -122,8 +122,9 @@ def _choose_closed_forms(predictor: Predictor, known: Panel, panel: Panel, train
 
     Error: absolute, in original units over each series' seasonal naive error (MASE), so transformations compare."""
     asked = predictor.config.model.transform
-    can_log = bool(np.nanmin(panel.y, initial=np.inf) > 0)
-    names = (("none", "log") if can_log else ("none",)) if asked == "auto" else (asked,)
+    _, known_at = panel.points()                                        # y itself goes on behind the panel's end
+    positive = bool(np.nanmin(panel.y[known_at]) > 0)
+    names = (("none", "log") if positive else ("none",)) if asked == "auto" else (asked,)
     unit = seasonal_scale(known.y, known.first, known.stop, predictor.plan.season)
     unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)[held_out.series]
     truth = targets(panel.y, held_out, predictor.plan.horizon)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Floats, Ints, Panel, ranges
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,8 @@ def windows_of(panel: Panel, *, horizon: int, min_context: int, newest: int | No
     low = panel.first + min_context
     if newest is not None:
         low = np.maximum(low, panel.drop_last(newest).stop)
-    count = np.maximum(panel.stop - horizon + 1 - low, 0)
-    series = np.repeat(np.arange(len(panel)), count)
-    ordinal = np.arange(len(series)) - np.repeat(np.cumsum(count) - count, count)
-    return Windows(panel.first[series], low[series] + ordinal, series)
+    series, cut = ranges(low, np.maximum(panel.stop - horizon + 1 - low, 0))
+    return Windows(panel.first[series], cut, series)
 
 
 def ends_of(panel: Panel) -> Windows:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zoneinfo
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def from_utc(utc: Ints, zone: str) -> Ints:
     return local
 
 
+@lru_cache(maxsize=10_000)
 def changes_clock(day: date) -> bool:
     """Whether clocks somewhere change on this day."""
     noon = datetime(day.year, day.month, day.day, 12)

@@ -6,8 +6,11 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import torch
 
 from forecast.calendar import Calendar
 from forecast.config import Config
@@ -39,6 +42,13 @@ def trained(config: Config, panel: Panel) -> Predictor:
     for _ in fit(predictor, panel):
         pass
     return predictor
+
+
+@pytest.fixture(autouse=True)
+def _denormals_as_found() -> Iterator[None]:
+    """Training flushes denormals in its process; hypothesis, which draws them, must not meet that."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

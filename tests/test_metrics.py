@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast import metrics
-from forecast.metrics import METRICS, Floats, Ints, mean_over_series, seasonal_scale
+from forecast.formulas import METRICS
+from forecast.metrics import Floats, Ints, mean_over_series, seasonal_scale
 
 S = 4
 QUANTILES = (0.1, 0.5, 0.9)
@@ -28,11 +29,8 @@ SCORES: dict[str, Score] = {                # each as a function of one table of
     "wape": lambda t: metrics.wape(t["y"], t["f"], series=t["series"], n=S),
     "coverage": lambda t: metrics.coverage(t["y"], t["lo"], t["hi"], series=t["series"], n=S),
     "width": lambda t: metrics.width(t["y"], t["lo"], t["hi"], series=t["series"], n=S),
-    "pinball": lambda t: metrics.pinball(t["y"], t["lo"], 0.1, series=t["series"], n=S),
     "wql": lambda t: metrics.wql(t["y"], np.stack([t["lo"], t["f"], t["hi"]], axis=1), QUANTILES, series=t["series"],
                                  n=S),
-    "msis": lambda t: metrics.msis(t["y"], t["lo"], t["hi"], level=80, series=t["series"], n=S,
-                                   scale=np.arange(1.0, S + 1)),
 }
 
 
@@ -58,13 +56,6 @@ def test_errors_are_those_of_scikit_learn(name: str, formula: Callable[..., floa
     assert SCORES[name](rows()) == pytest.approx(loop(formula, rows(), "y", "f"))
 
 
-@pytest.mark.parametrize("q", [0.05, 0.5, 0.9])
-def test_pinball_is_that_of_scikit_learn(q: float) -> None:
-    t = rows()
-    expected = loop(lambda y, f: sk.mean_pinball_loss(y, f, alpha=q), t, "y", "f")
-    assert metrics.pinball(t["y"], t["f"], q, series=t["series"], n=S) == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(("name", "columns", "formula"), [
     ("bias", "y f", lambda y, f: sum(f - y) / len(y)),
     ("smape", "y f", lambda y, f: sum(200 * abs(y - f) / (abs(y) + abs(f))) / len(y)),
@@ -87,27 +78,9 @@ def test_wql_is_twice_the_pinball_losses_over_the_truth_averaged_over_quantiles(
     assert SCORES["wql"](rows()) == pytest.approx(loop(formula, rows(), "y", "lo", "f", "hi"))
 
 
-def test_wql_of_the_median_is_wape_and_its_pinball_half_of_mae() -> None:
+def test_wql_of_the_median_is_wape() -> None:
     t = rows()
     assert metrics.wql(t["y"], t["f"][:, None], (0.5,), series=t["series"], n=S) == pytest.approx(SCORES["wape"](t))
-    half = metrics.pinball(t["y"], t["f"], 0.5, series=t["series"], n=S)
-    assert half == pytest.approx(SCORES["mae"](t) / 2)
-
-
-def test_msis_adds_a_fine_for_each_truth_outside_to_the_width() -> None:
-    y, lo, hi = np.array([5.0, 1.0, 9.0]), np.array([4.0, 4.0, 4.0]), np.array([6.0, 6.0, 6.0])
-    score = metrics.msis(y, lo, hi, level=80, series=np.zeros(3, dtype=int), n=1, scale=np.array([2.0]))
-    assert score == pytest.approx([(2 + (2 + 10 * 3) + (2 + 10 * 3)) / 3 / 2])
-
-
-def test_a_forecast_of_zero_for_a_truth_of_zero_is_no_error_in_smape() -> None:
-    assert metrics.smape(np.array([0.0, 0.0]), np.array([0.0, 3.0]), series=np.array([0, 0]), n=1) == [100.0]
-
-
-def test_a_truth_on_the_bound_is_inside_the_band() -> None:
-    y, bound = np.array([3.0, 3.0]), np.array([3.0, 3.0])
-    assert metrics.coverage(y, bound, bound + 1, series=np.array([0, 1]), n=2) == pytest.approx([1, 1])
-    assert metrics.coverage(y, bound - 1, bound, series=np.array([0, 1]), n=2) == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -151,7 +124,7 @@ def test_inputs_are_left_as_they_were(name: str) -> None:
     assert all(np.array_equal(table[c], same[c]) for c in table)
 
 
-@pytest.mark.parametrize("name", ["mae", "rmse", "bias", "width", "pinball"])
+@pytest.mark.parametrize("name", ["mae", "rmse", "bias", "width"])
 @quick
 @given(factor=st.floats(0.01, 1000))
 def test_scores_in_units_of_the_target_grow_with_the_unit(name: str, factor: float) -> None:

@@ -87,6 +87,17 @@ def test_validation_windows_are_newer_than_all_that_was_trained_on() -> None:
     assert first == second
 
 
+def test_what_lies_behind_the_end_of_a_panel_does_not_reach_a_fit() -> None:
+    panel = waves(2)
+    changed = dataclasses.replace(panel, y=panel.y.copy())
+    for s in range(2):
+        changed.y[panel.stop[s] - 8:panel.stop[s]] = -1e6
+    one, two = (trained(quick(), p.drop_last(8)) for p in (panel, changed))
+    assert (one.transform, one.penalty, one.steps) == (two.transform, two.penalty, two.steps)
+    for name, weight in one.model.state_dict().items():
+        assert torch.equal(weight, two.model.state_dict()[name]), name
+
+
 def test_the_model_beats_seasonal_naive_where_there_is_a_trend_to_learn() -> None:
     panel = waves(4, 160)
     known, truth = panel.drop_last(4), panel.last(4)

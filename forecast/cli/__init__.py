@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from forecast.cli import evaluate, predict, train
+from forecast.cli import check, evaluate, predict, train
 from forecast.cli.options import main_callback
 from forecast.display import safe
 from forecast.errors import ForecastError, Problem
@@ -18,12 +18,12 @@ from forecast.storage import to_json
 SHOWN = 10                                                              # problems of one kind printed one by one
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
-app = typer.Typer(name="forecast", no_args_is_help=True, rich_markup_mode=None, context_settings=HELP,
+app = typer.Typer(name="forecast", rich_markup_mode=None, context_settings=HELP,
                   pretty_exceptions_enable=False,
                   help="Forecast time series in CSV files with recurrent networks.",
                   epilog="forecast train data.csv, then forecast predict; forecast COMMAND --help says more.")
 app.callback()(main_callback())
-for declare in (train.declare, predict.declare, evaluate.declare):      # in the order of --help
+for declare in (train.declare, predict.declare, evaluate.declare, check.declare):      # in the order of --help
     declare(app)
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]           # typer gives no name to it
@@ -31,7 +31,7 @@ UsageError: type[Exception] = typer.BadParameter.__bases__[0]           # typer 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run and exit. Every expected failure is one line on stderr (JSON with --json) and its own exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(arguments, prog_name="forecast", standalone_mode=False)

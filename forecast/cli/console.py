@@ -80,8 +80,8 @@ class Console:
             self.say(title, f"stopped at epoch {last.number}, {told}, {duration(time.monotonic() - start)}")
 
     def _bar(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
-        columns = (TextColumn("{task.description:<10}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"),
-                   TimeElapsedColumn(), TextColumn("left at most"), TimeRemainingColumn())
+        columns = (TextColumn("{task.description:<10}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]} "),
+                   TimeElapsedColumn(), TextColumn(" left <="), TimeRemainingColumn(compact=True))
         with Progress(*columns, console=self._words, transient=True) as progress:
             task = progress.add_task(title, total=None, text="")
             stage = ""

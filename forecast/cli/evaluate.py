@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from forecast.cli.options import MODEL, READING, Session, command
+from forecast.formulas import METRICS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,12 @@ BACKTEST = ("backtest.windows", "backtest.step", "backtest.test_size", "backtest
 
 def declare(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "evaluate", settings=(*BACKTEST, *READING, *MODEL, "train.final_fit"))(evaluate)
+    command(app, "evaluate", settings=(*BACKTEST, *READING, *MODEL, "train.final_fit"), after=formulas())(evaluate)
+
+
+def formulas() -> str:
+    """The metrics for --help, a line each; \\b keeps the lines as they are."""
+    return "\b\n" + "\n".join(f"{name:<9} {metric.formula}" for name, metric in METRICS.items())
 
 
 def evaluate(
@@ -48,7 +54,10 @@ def evaluate(
     """Score a forecaster on what came after rolling cutoffs, beside simple baselines.
 
     On the file a model was trained on, its settings are fitted anew on what stood before the first cutoff. On data
-    that came after its training, the model is scored as it is. METRICS"""
+    that came after its training, the model is scored as it is.
+
+    Metrics, per series and then averaged (y truth, f forecast):
+    """
     from forecast import hardware
 
     hardware.prepare()
@@ -69,7 +78,7 @@ def evaluate(
         raise RequestError("there is no model yet, so DATA must be named", code="no_data",
                            hint="forecast evaluate DATA")
     config = _settings(session, run)
-    file = session.path(data) if data else training_file(session, run) if run else session.path("")
+    file = session.data(data) if data else training_file(session, run) if run else "-"
     reading = read_panel(file, config.data, contract=run.contract if run else None)
     say_reading(console, reading)
     names = _known(baselines, "--baselines", _baseline_names())
@@ -192,9 +201,7 @@ def _baseline_names() -> list[str]:
 
 
 def _wanted(text: str | None) -> list[str] | None:
-    from forecast.metrics import METRICS
-
-    return None if text is None else _known(text, "--metrics", [m for m in METRICS if m not in ("pinball", "msis")])
+    return None if text is None else _known(text, "--metrics", list(METRICS))
 
 
 def _write(session: Session, console: Console, record: dict[str, Any], scores: Scores, panel: Panel, output: str,
@@ -248,7 +255,6 @@ def _write_predictions(path: Path, frame: pd.DataFrame, panel: Panel, contract: 
 def _gates(texts: list[str]) -> dict[str, float]:
     """{"mase": 1.0} from "mase=1.0". Raises RequestError."""
     from forecast.errors import RequestError
-    from forecast.metrics import METRICS
 
     gates = {}
     for text in texts:

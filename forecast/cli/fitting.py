@@ -29,7 +29,7 @@ def say_reading(console: Console, reading: Reading) -> None:
     calendar = contract.calendar
     first, last = contract.time_text(calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))
     console.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
-                        f"step {calendar.freq}, {first} .. {last}")
+                        f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
     columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
                + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
     if contract.layout == "long":

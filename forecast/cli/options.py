@@ -73,6 +73,10 @@ class Session:
         """A path given on the command line, seen from -C."""
         return self.directory / name
 
+    def data(self, name: str) -> str | Path:
+        """A data file given on the command line; - is standard input."""
+        return name if name == "-" else self.path(name)
+
 
 def project_folder(directory: Path) -> Path:
     """Where the store lies by default: beside the nearest forecast.toml, else here."""
@@ -93,8 +97,9 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
                                     show_default=False)
 
 
-def command(app: typer.Typer, name: str, *, settings: Sequence[str] = ()) -> Callable[..., Any]:
-    """Register a story `(session, own arguments) -> exit code or None` as a command."""
+def command(app: typer.Typer, name: str, *, settings: Sequence[str] = (), after: str = "") -> Callable[..., Any]:
+    """Register a story `(session, own arguments) -> exit code or None` as a command; its help is the story's docstring,
+    and what comes `after` it."""
     options = {key.replace(".", "_"): (key, *_flag(SETTINGS[key])) for key in settings}
     shared = _global_options()
 
@@ -116,7 +121,7 @@ def command(app: typer.Typer, name: str, *, settings: Sequence[str] = ()) -> Cal
                                  annotation=Annotated[kind, option]) for k, kind, option in added]
         run.__signature__ = Signature(parameters)                       # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
-        app.command(name, help=inspect.getdoc(story))(run)
+        app.command(name, help=f"{inspect.getdoc(story)}\n\n{after}".strip())(run)
         return story
 
     return decorate

@@ -64,7 +64,7 @@ def predict(
     run = load(store.find(model))
     threads = run.predictor.config.train.threads
     hardware.set_up("cpu", threads)
-    file = session.path(data) if data else training_file(session, run)
+    file = session.data(data) if data else training_file(session, run)
     reading = read_panel(file, run.predictor.config.data, contract=run.contract)
     panel = chosen(reading.panel, series)
     calendar = reading.contract.calendar
@@ -125,7 +125,7 @@ def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
     return panel.take(np.flatnonzero(np.isin(panel.ids.astype(str), ids)))
 
 
-def say_model(console: Console, run: Run, file: Path, last: Sequence[str]) -> None:
+def say_model(console: Console, run: Run, file: str | Path, last: Sequence[str]) -> None:
     from datetime import UTC, datetime
 
     made = datetime.fromisoformat(run.record["created"])
@@ -133,12 +133,12 @@ def say_model(console: Console, run: Run, file: Path, last: Sequence[str]) -> No
     console.say("data", f"{shown(file)}, last {last[0]}")
 
 
-def shown(file: Path) -> str:
+def shown(file: str | Path) -> str:
     """A path as people read it: from here where it lies below, else whole."""
     from pathlib import Path
 
-    here = Path.cwd()
-    return str(file.relative_to(here)) if file.is_absolute() and file.is_relative_to(here) else str(file)
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _age(seconds: float) -> str:
@@ -161,8 +161,12 @@ def limited(forecast: Forecast, *, nonnegative: bool, whole: bool) -> Forecast:
 def picture(path: Path, forecast: Forecast, page: Page) -> None:
     from forecast.report import plot as draw
 
-    names = [str(i) for i in forecast.panel.ids] if page.contract.id else [", ".join(page.contract.targets)]
-    draw(path, forecast, page.levels, title=f"Forecast of {', '.join(page.contract.targets[:3])}", names=names)
+    contract = page.contract
+    names = [str(i) for i in forecast.panel.ids] if contract.id else [""]
+    cutoff = contract.time_text(contract.calendar.times([int(forecast.panel.end.max()) - 1]))[0]
+    what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
+    draw(path, forecast, page.levels, title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}",
+         names=names)
 
 
 def say_sources(console: Console, forecast: Forecast) -> list[str]:

@@ -56,7 +56,7 @@ def train(
     from forecast.training import Epoch, refit
 
     console, config, start = Console(session), session.config(), time.monotonic()
-    reading = read_panel(session.path(data), config.data)
+    reading = read_panel(session.data(data), config.data)
     say_reading(console, reading)
     panel = reading.panel
     cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
@@ -108,6 +108,7 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
     import os
     import platform
     from datetime import UTC, datetime
+    from pathlib import Path
 
     import numpy
     import pandas
@@ -116,7 +117,7 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
     from forecast import __version__
     from forecast.cli.fitting import reading_record
 
-    file = session.path(reading.file).resolve()
+    file = Path(reading.file).resolve()
     return {
         "id": run_id, "name": name, "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "seconds": round(seconds, 1),
         "seed": predictor.config.train.seed, "threads": torch.get_num_threads(),

@@ -1,0 +1,175 @@
+"""forecast check: everything wrong with each file, and which flag mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forecast.cli.options import READING, Session, command
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from forecast.cli.console import Console
+    from forecast.errors import ForecastError, Problem
+    from forecast.reader import Reading
+
+SHOWN = 3                                                               # lines of one kind of problem
+UNUSABLE = 3
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "check", settings=READING)(check)
+
+
+def check(
+    session: Session,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", show_default=False,
+                                               help="files to look at; - for standard input")],
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", help="write the series as they would "
+                                               "be read: .csv .csv.gz .parquet .json; a folder for several")] = None,
+    rejects: Annotated[str | None, typer.Option(metavar="PATH", help="write every bad row to a CSV file")] = None,
+) -> int:
+    """Say everything wrong with each file and which flag mends it.
+
+    A file is exact, repaired (each repair is counted) or refused. Exit 3 if any is refused."""
+    from forecast.cli.console import Console, write_out
+    from forecast.errors import DataError
+    from forecast.layout import check_ending, write_table
+    from forecast.reader import read_panel
+    from forecast.storage import to_json
+
+    console, options = Console(session), session.config().data
+    target = None if output is None else session.path(output)
+    into_folder = target is not None and (len(files) > 1 or target.is_dir())
+    if output is not None and not into_folder:
+        check_ending(output)
+    entries: list[dict[str, Any]] = []
+    bad: list[Problem] = []
+    for file in files:
+        try:
+            reading = read_panel(session.data(file), options)
+        except DataError as error:
+            entries.append(_refused(file, error))
+            bad += error.problems
+            _show_refusal(console, file, error)
+            continue
+        entries.append(_accepted(file, reading))
+        bad += reading.rejects
+        _show_reading(console, reading)
+        if target is not None:
+            path = _place(target, file) if into_folder else target
+            table = as_read(reading)
+            write_table(table, path)
+            console.wrote(path, f"{table.num_rows:,} rows")
+    if rejects is not None:
+        write_table(_rejects(bad), session.path(rejects))
+        console.wrote(session.path(rejects), f"{len(bad):,} problems")
+    if session.json:
+        write_out(to_json(entries))
+    return UNUSABLE if any(entry["outcome"] == "refused" for entry in entries) else 0
+
+
+def _place(folder: Path, file: str) -> Path:
+    """Where the series of one of several files go. Raises DiskError."""
+    from forecast.storage import disk_errors
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{Path(file).name.split('.')[0] or 'series'}.csv"
+
+
+def _refused(file: str, error: ForecastError) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"file": error.problem.file or file, "outcome": "refused",
+            "problems": [asdict(p) for p in error.problems], "repairs": [], "columns": None, "frequency": None,
+            "series": None, "rows": None}
+
+
+def _accepted(file: str, reading: Reading) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    contract = reading.contract
+    repairs = [{"kind": r.kind, "count": r.count, "message": r.message, "flag": r.flag,
+                "examples": [asdict(p) for p in r.examples]} for r in reading.repairs]
+    return {"file": file, "outcome": "repaired" if repairs else "exact",
+            "problems": [asdict(p) for p in reading.rejects], "repairs": repairs,
+            "columns": {"id": contract.id, "time": contract.time, "target": list(contract.targets)},
+            "frequency": contract.calendar.freq, "series": len(reading.panel), "rows": reading.rows,
+            "notes": list(reading.notes)}
+
+
+def _show_refusal(console: Console, file: str, error: ForecastError) -> None:
+    """Problems by kind: how many, the flag beside them, the first lines of each."""
+    from forecast.display import counted
+
+    kinds: dict[str, list[Problem]] = {}
+    for problem in error.problems:
+        kinds.setdefault(problem.code, []).append(problem)
+    console.result(f"{error.problem.file or file}   refused, {counted(len(error.problems), 'problem')}")
+    for code, problems in kinds.items():
+        hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
+        more = " (and others, by line)" if len(hints) > 1 else ""
+        console.result(f"  {code.replace('_', ' ')}, {len(problems):,}" + (f"   {hints[0]}{more}" if hints else ""))
+        _show_lines(console, problems)
+
+
+def _show_reading(console: Console, reading: Reading) -> None:
+    from forecast.display import counted, listed
+
+    panel, contract = reading.panel, reading.contract
+    first, last = contract.time_text(contract.calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))
+    outcome = "repaired" if reading.repairs else "exact"
+    console.result(f"{reading.file}   {outcome}, {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
+                   f"step {contract.calendar.freq}, {first} .. {last}")
+    ident = f"id={contract.id}  " if contract.layout == "long" else ""
+    console.result(f"  columns   {ident}time={contract.time}  target={listed(contract.targets)}")
+    for note in reading.notes:
+        console.result(f"  read      {note}")
+    for repair in reading.repairs:
+        console.result(f"  repaired  {repair.message}" + (f"   ({repair.flag})" if repair.flag else ""))
+        _show_lines(console, repair.examples, repair.count)
+
+
+def _show_lines(console: Console, problems: Sequence[Problem], count: int | None = None) -> None:
+    for problem in problems[:SHOWN]:
+        place = "" if problem.row is None else f"line {problem.row:,}"
+        column = "" if problem.column is None else f"column '{problem.column}': "
+        console.result(f"    {place:<14}{column}{problem.message}")
+    if len(problems) > SHOWN and (more := (count or len(problems)) - SHOWN) > 0:
+        console.result(f"    {'':<14}and {more:,} more")
+
+
+def as_read(reading: Reading) -> pa.Table:
+    """The series as a table: id, time, target; the holes that are left open are empty."""
+    import numpy as np
+    import pyarrow as pa
+
+    panel, contract = reading.panel, reading.contract
+    series = np.repeat(np.arange(len(panel)), panel.lengths)
+    step = np.arange(series.size) - np.repeat(np.cumsum(panel.lengths) - panel.lengths, panel.lengths)
+    times = panel.calendar.times(panel.start[series] + step)
+    values = panel.y[panel.first[series] + step]
+    target = contract.targets[0] if contract.layout != "wide" else "value"
+    columns: dict[str, Any] = {}
+    if contract.id is not None:
+        columns[contract.id] = pa.array([str(i) for i in panel.ids], pa.string()).take(pa.array(series))
+    columns[contract.time] = pa.array(contract.time_text(times), pa.string()) if panel.calendar.is_time else times
+    columns[target] = pa.array(values, mask=np.isnan(values))
+    return pa.table(columns)
+
+
+def _rejects(problems: Sequence[Problem]) -> pa.Table:
+    """One row a problem."""
+    import pyarrow as pa
+
+    texts = ("file", "column", "code", "message", "value", "hint")
+    columns: dict[str, Any] = {
+        name: pa.array([str(getattr(p, name) or "") for p in problems], pa.string()) for name in texts}
+    columns["line"] = pa.array([p.row for p in problems], pa.int64())
+    return pa.table({name: columns[name] for name in ("file", "line", *texts[1:])})

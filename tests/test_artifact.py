@@ -1,0 +1,319 @@
+"""The model folder: read back to the bit, and refused by the name of the file in which one byte is wrong."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import forecast
+from forecast import artifact, storage
+from forecast.artifact import FILES, MANIFEST, WEIGHTS, load, save
+from forecast.calendar import Calendar
+from forecast.config import Config
+from forecast.contract import Contract
+from forecast.errors import DiskError, ModelError
+from forecast.predictor import Predictor
+from forecast.series import Floats, Panel
+
+MONTHS = Calendar.of("MS")
+PANEL = Panel.of([np.arange(60.0) % 12 + 5, 100 + np.arange(48.0) ** 1.5], MONTHS, ids=["007", "ü,\udce9"],
+                 start=[0, 12])
+CONTRACT = Contract(id="shop", time="month", targets=("sales",), layout="long", decimals=1, calendar=MONTHS,
+                    ids=("007", "ü"), low=0.0, high=None)
+each_file = pytest.mark.parametrize("name", [*FILES, MANIFEST])
+each_scaling = pytest.mark.parametrize("scaling", ["window", "standard"])
+
+
+def tiny(scaling: str = "window", cell: str = "lstm", layers: int = 1) -> Predictor:
+    """Untrained, but with no weight, width or scale that a fresh one also has."""
+    config = Config().override({"model.horizon": 3, "model.hidden": 4, "model.scaling": scaling, "model.cell": cell,
+                                "model.layers": layers, "model.season": "12"}, source="test")
+    predictor = Predictor.new(config, PANEL)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in predictor.model.parameters():
+            parameter.copy_(0.1 * torch.randn_like(parameter))
+    predictor.widths = predictor.widths * np.linspace(0.7, 1.9, predictor.widths.size).reshape(predictor.widths.shape)
+    predictor.seen = dict(zip(PANEL.ids.tolist(), PANEL.end.tolist(), strict=True))
+    predictor.steps, predictor.penalty, predictor.transform = 7, 0.1, "log"
+    if scaling != "window":
+        predictor.loc, predictor.scale = predictor.fit_scaler(PANEL)
+    return predictor
+
+
+def forecast_of(predictor: Predictor) -> Floats:
+    return predictor.predict(PANEL, 5).values
+
+
+def saved(folder: Path, predictor: Predictor | None = None) -> Path:
+    save(folder, predictor or tiny(), CONTRACT, record={"name": "a", "loss": float("nan")}, metrics={"mase": 0.9},
+         history="epoch,loss\n0,1\n")
+    return folder
+
+
+def resealed(folder: Path) -> Path:
+    """Sizes and sums of the manifest made to fit the files as they are now."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    for name in manifest["files"]:
+        content = (folder / name).read_bytes()
+        manifest["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    return folder
+
+
+def changed(folder: Path, name: str, change: Callable[[Any], object]) -> Path:
+    content = json.loads((folder / name).read_text())
+    change(content)
+    (folder / name).write_text(json.dumps(content))
+    return folder if name == MANIFEST else resealed(folder)
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        load(folder)
+    assert caught.value.exit_code == 4
+    return str(caught.value)
+
+
+# There and back
+
+@each_scaling
+@pytest.mark.parametrize(("cell", "layers"), [("lstm", 1), ("gru", 2), ("rnn", 1)])
+def test_what_is_loaded_predicts_the_same_to_the_bit(tmp_path: Path, scaling: str, cell: str, layers: int) -> None:
+    predictor = tiny(scaling, cell, layers)
+    run = load(saved(tmp_path / "run", predictor))
+    np.testing.assert_array_equal(forecast_of(run.predictor), forecast_of(predictor))
+    assert run.predictor.name == predictor.name == cell
+
+
+def test_everything_is_read_back(tmp_path: Path) -> None:
+    predictor = tiny("robust")
+    run = load(saved(tmp_path / "20260919T041512Z-lstm-7f3a", predictor))
+    assert run.id == "20260919T041512Z-lstm-7f3a"
+    assert run.contract == CONTRACT
+    assert (run.record, run.metrics) == ({"name": "a", "loss": None}, {"mase": 0.9})
+    for name in ("config", "plan", "transform", "seen", "steps", "penalty", "quantiles"):
+        assert getattr(run.predictor, name) == getattr(predictor, name), name
+    for name in ("widths", "loc", "scale"):
+        np.testing.assert_array_equal(getattr(run.predictor, name), getattr(predictor, name))
+    for ours, theirs in zip(run.predictor.model.parameters(), predictor.model.parameters(), strict=True):
+        assert (ours.requires_grad, ours.dtype, ours.device) == (theirs.requires_grad, theirs.dtype, theirs.device)
+    assert not run.predictor.model.training
+
+
+def test_an_infinite_penalty_is_read_back(tmp_path: Path) -> None:
+    predictor = tiny()
+    predictor.penalty = float("inf")
+    assert load(saved(tmp_path / "run", predictor)).predictor.penalty == float("inf")
+
+
+def test_saving_changes_nothing_and_the_same_predictor_gives_the_same_bytes(tmp_path: Path) -> None:
+    predictor = tiny()
+    before = forecast_of(predictor)
+    first, second = saved(tmp_path / "a", predictor), saved(tmp_path / "b", predictor)
+    np.testing.assert_array_equal(forecast_of(predictor), before)
+    assert sorted(p.name for p in first.iterdir()) == sorted([*FILES, MANIFEST])
+    for path in first.iterdir():
+        assert path.read_bytes() == (second / path.name).read_bytes()
+
+
+def test_saving_twice_leaves_the_first_and_no_debris(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "run")
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    other = tiny()
+    other.steps = 99
+    with pytest.raises(DiskError):
+        saved(folder, other)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("calls", range(0, 40, 3))
+def test_a_disk_that_fails_at_any_moment_leaves_nothing_or_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                   calls: int) -> None:
+    left = iter(range(calls))
+    fsync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if next(left, None) is None:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(storage.os, "fsync", full)
+    try:
+        saved(tmp_path / "run")
+    except DiskError:
+        assert not list(tmp_path.glob("*.partial"))
+    monkeypatch.undo()
+    if (tmp_path / "run").exists():
+        load(tmp_path / "run")
+
+
+def test_series_json_can_be_read_with_cat(tmp_path: Path) -> None:
+    assert json.loads((saved(tmp_path / "run") / "series.json").read_text())["ids"] == PANEL.ids.tolist()
+
+
+# Refusals
+
+@each_file
+def test_a_file_that_is_missing_cut_or_changed_is_named(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path / "run") / name
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(flipped) // 2] ^= 1
+    for broken in (content[:-2], content[:len(content) // 2], b"", bytes(flipped), content + b"}"):
+        path.write_bytes(broken)
+        assert str(path) in refusal(path.parent) or name == MANIFEST    # a changed sum is laid to the file it is of
+    path.unlink()
+    assert f"{path}: is missing" in refusal(path.parent)
+
+
+@each_file
+def test_a_link_is_not_followed(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path / "run") / name
+    target = tmp_path / "elsewhere"
+    path.rename(target)
+    path.symlink_to(target)
+    assert f"{path}: is missing" in refusal(path.parent)
+
+
+@each_file
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    path = saved(tmp_path / "run") / name
+    path.unlink()
+    os.mkfifo(path)
+    assert f"{path}: is missing" in refusal(path.parent)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = saved(tmp_path / "run")
+
+    def denied(path: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(artifact, "sha256", denied)
+    assert f"{folder / FILES[0]}: cannot be read" in refusal(folder)
+
+
+def test_a_json_file_far_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = saved(tmp_path / "run")
+    monkeypatch.setattr(artifact, "MOST_TEXT", 10)
+    assert f"{folder / MANIFEST}: is far too large" in refusal(folder)
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    assert "is not a model folder" in refusal(tmp_path / "no")
+    assert "manifest.json: is missing" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "extra.py"])
+def test_a_manifest_that_names_other_files_is_refused(tmp_path: Path, name: str) -> None:
+    folder = changed(saved(tmp_path / "run"), MANIFEST, lambda m: m["files"].update({name: m["files"]["run.json"]}))
+    assert "does not name the files of a model" in refusal(folder)
+    replaced = changed(saved(tmp_path / "other"), MANIFEST,
+                       lambda m: m["files"].update({name: m["files"].pop("run.json")}))
+    assert "does not name the files of a model" in refusal(replaced)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", '{"files": []}', '{"files": 3}', "[" * 100_000, "\ufeff{}", "{"])
+def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, text: str) -> None:
+    folder = saved(tmp_path / "run")
+    (folder / MANIFEST).write_text(text)
+    assert str(folder / MANIFEST) in refusal(folder)
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("config.json", lambda c: c["config"]["train"].update(speed=1)),
+    ("config.json", lambda c: c["config"].update(more={"x": 1})),
+    ("config.json", lambda c: c["config"]["model"].update(cell="os.system")),
+    ("config.json", lambda c: c["config"].update(train=[1])),
+    ("config.json", lambda c: c["plan"].update(size=1)),
+    ("config.json", lambda c: c["plan"].update(hidden="4")),
+    ("config.json", lambda c: c["plan"].update(hidden=-4)),
+    ("config.json", lambda c: c["plan"].update(hidden=10**9)),
+    ("config.json", lambda c: c["plan"].update(horizon=2)),
+    ("config.json", lambda c: c["plan"].update(seasons=5)),
+    ("config.json", lambda c: c.pop("plan")),
+    ("config.json", lambda c: c.update(format=2)),
+    ("config.json", lambda c: c.update(penalty="strong")),
+    ("config.json", lambda c: c.update(penalty=10**400)),
+    ("config.json", lambda c: c.update(transform="eval")),
+    ("series.json", lambda c: c["ids"].pop()),
+    ("series.json", lambda c: c.update(loc="x")),
+    ("calibration.json", lambda c: c["widths"].pop()),
+    ("calibration.json", lambda c: c["widths"][0].__setitem__(0, None)),
+    ("calibration.json", lambda c: c.pop("widths")),
+    ("contract.json", lambda c: c.update(owner="me")),
+    ("contract.json", lambda c: c.pop("calendar")),
+    ("contract.json", lambda c: c["calendar"].update(moon=1)),
+])
+def test_a_folder_that_fits_its_manifest_but_describes_no_model_is_refused(tmp_path: Path, name: str,
+                                                                           change: Callable[[Any], object]) -> None:
+    assert str(tmp_path / "run") in refusal(changed(saved(tmp_path / "run"), name, change))
+
+
+def test_a_newer_format_is_named(tmp_path: Path) -> None:
+    folder = changed(saved(tmp_path / "run"), "config.json", lambda c: c.update(format=2))
+    assert "was written in format 2, this program reads 1. Train again" in refusal(folder)
+
+
+def weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
+    tensors = safetensors.torch.load((folder / WEIGHTS).read_bytes())
+    change(tensors)
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(tensors))
+    return resealed(folder)
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda t: t.update(skip=t["skip"][:-1].clone()), "does not fit its config.json"),
+    (lambda t: t.update(more=t["skip"].clone()), "does not fit its config.json"),
+    (lambda t: t.pop("offset"), "does not fit its config.json"),
+    (lambda t: t["skip"].fill_(float("nan")), "holds values that are not finite"),
+    (lambda t: t["offset"][0, 0].fill_(float("inf")), "holds values that are not finite"),
+])
+def test_weights_of_another_model_or_of_none_are_refused(tmp_path: Path,
+                                                         change: Callable[[dict[str, torch.Tensor]], object],
+                                                         said: str) -> None:
+    folder = weights(saved(tmp_path / "run"), change)
+    assert f"{folder / WEIGHTS}: {said}" in refusal(folder)
+
+
+def test_weights_that_are_no_safetensors_are_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "run")
+    (folder / WEIGHTS).write_bytes(b"\x80\x04cposix\nsystem\n")
+    assert f"{folder / WEIGHTS}: does not fit its config.json" in refusal(resealed(folder))
+
+
+def test_weights_of_another_precision_are_read_as_our_own(tmp_path: Path) -> None:
+    folder = weights(saved(tmp_path / "run"), lambda t: t.update(skip=t["skip"].double()))
+    assert load(folder).predictor.model.skip.dtype == torch.float32
+
+
+# No code in data
+
+def test_nothing_in_the_package_can_run_code_from_a_file() -> None:
+    modules = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml", "runpy"}
+    calls = {"eval", "exec", "compile", "__import__"}
+    methods = {("torch", "load"), ("torch", "save"), ("np", "load"), ("pd", "read_pickle")}
+    for path in Path(forecast.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                assert not {a.name.split(".")[0] for a in node.names} & modules, path
+            if isinstance(node, ast.ImportFrom):
+                assert (node.module or "").split(".")[0] not in modules, path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in calls, path
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert (node.value.id, node.attr) not in methods, path
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "import_module":
+                assert isinstance(node.args[0], ast.Constant), path

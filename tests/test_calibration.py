@@ -1,0 +1,108 @@
+"""Width factors: near 1 for honest forecasts, wide enough for overconfident ones, never narrow on little proof."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast.calibration import ENOUGH, NARROWEST, WIDEST, widened, widths
+from forecast.forecasts import quantile_grid
+from forecast.series import Floats
+
+quick = settings(max_examples=30, deadline=None)
+GRID = quantile_grid((80.0, 95.0))
+MIDDLE = GRID.index(0.5)
+NORMAL = np.array([NormalDist().inv_cdf(q) for q in GRID])
+
+
+def forecasts(windows: int, *, spread: float, horizon: int = 3, seed: int = 0) -> tuple[Floats, Floats]:
+    """Quantiles of N(median, spread), and truths drawn from N(median, 1)."""
+    rng = np.random.default_rng(seed)
+    median = rng.normal(100, 20, size=(windows, horizon, 1))
+    return median + spread * NORMAL, median[:, :, 0] + rng.normal(size=(windows, horizon))
+
+
+def test_honest_forecasts_are_left_nearly_alone() -> None:
+    factors = widths(*forecasts(20_000, spread=1.0), GRID)
+    np.testing.assert_allclose(factors, 1.0, atol=0.05)
+
+
+@pytest.mark.parametrize("spread", [0.4, 0.8, 2.0])
+def test_new_truths_fall_below_each_quantile_as_often_as_it_says(spread: float) -> None:
+    factors = widths(*forecasts(5_000, spread=spread), GRID)
+    values, truth = forecasts(20_000, spread=spread, seed=1)
+    below = (truth[:, :, None] <= widened(values, factors, GRID)).mean(axis=0)
+    np.testing.assert_allclose(below, np.tile(GRID, (3, 1)), atol=0.02)
+    np.testing.assert_allclose(factors[:, [0, -1]], 1 / spread, rtol=0.1)
+
+
+def test_factors_by_hand() -> None:
+    """Nine windows, truths 1..9 above the median, upper quantile at 1: the 0.9 quantile of ten parts is the ninth."""
+    values = np.tile([-1.0, 0.0, 1.0], (9, 1, 1))
+    truth = np.arange(1.0, 10.0)[:, None] / 2
+    factors = widths(values, truth, (0.1, 0.5, 0.9))
+    assert factors.tolist() == [[1.0, 1.0, 4.5]]
+
+
+def test_each_step_has_a_factor_of_its_own_where_windows_are_enough() -> None:
+    values, truth = forecasts(2_000, spread=1.0)
+    truth[:, 2] += 3 * (truth[:, 2] - values[:, 2, MIDDLE])
+    factors = widths(values, truth, GRID)
+    np.testing.assert_allclose(factors[:2, [0, -1]], 1.0, atol=0.2)
+    np.testing.assert_allclose(factors[2, [0, -1]], 4.0, atol=0.8)
+
+
+@given(st.integers(1, ENOUGH - 1), st.integers(0, 5))
+@quick
+def test_few_windows_never_make_a_band_narrower_and_give_every_step_the_same(windows: int, seed: int) -> None:
+    factors = widths(*forecasts(windows, spread=10.0, seed=seed), GRID)
+    assert (factors == 1).all()
+
+
+def test_many_windows_that_hold_few_truths_never_make_a_band_narrower() -> None:
+    values, truth = forecasts(ENOUGH, spread=10.0)
+    truth[5:, 1] = np.nan
+    factors = widths(values, truth, GRID)
+    assert (factors[1] == 1).all()
+    assert (factors[[0, 2]][:, [0, -1]] < 1).all()
+
+
+def test_factors_stay_between_their_bounds() -> None:
+    assert widths(*forecasts(ENOUGH, spread=1000.0), GRID).min() == NARROWEST
+    assert widths(*forecasts(ENOUGH, spread=0.001), GRID).max() == WIDEST
+
+
+def test_missing_truths_do_not_count() -> None:
+    values, truth = forecasts(50, spread=0.5)
+    holed = np.concatenate([truth, np.full((10, 3), np.nan)])
+    np.testing.assert_array_equal(widths(np.concatenate([values, values[:10]]), holed, GRID),
+                                  widths(values, truth, GRID))
+
+
+@pytest.mark.parametrize("windows", [0, 1, ENOUGH])
+def test_nothing_to_learn_from_leaves_everything_alone(windows: int) -> None:
+    values, truth = forecasts(windows, spread=1.0)
+    assert (widths(values, truth * np.nan, GRID) == 1).all()
+    assert (widths(0 * values, truth, GRID) == 1).all()
+
+
+@given(st.integers(0, 1000))
+@quick
+def test_the_median_is_untouched_and_quantiles_ascend(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = np.sort(rng.normal(size=(4, 3, len(GRID))), axis=-1)
+    wide = widened(values, rng.uniform(NARROWEST, WIDEST, size=(3, len(GRID))), GRID)
+    np.testing.assert_array_equal(wide[:, :, MIDDLE], values[:, :, MIDDLE])
+    assert (np.diff(wide, axis=-1) >= 0).all()
+
+
+def test_what_was_given_is_left_as_it_was() -> None:
+    values, truth = forecasts(300, spread=0.5)
+    copies = values.copy(), truth.copy()
+    widened(values, widths(values, truth, GRID), GRID)
+    np.testing.assert_array_equal(values, copies[0])
+    np.testing.assert_array_equal(truth, copies[1])

@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from forecast.cli import main
+
+DATA = Path(__file__).parent.parent / "data"
+AIR, SHOPS = DATA / "airpassengers.csv", DATA / "shops.csv"
+FAST = ("--set", "train.max_epochs=2", "--hidden", "8")
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the program in an empty folder and say how it ended."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("FORECAST_STORE", "NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: object) -> Ended:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(a) for a in arguments])
+        out, err = capfd.readouterr()
+        return Ended(int(ended.value.code or 0), out, err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one run, trained on AirPassengers by the command line."""
+    store = tmp_path_factory.mktemp("trained") / "store"
+    command = [sys.executable, "-m", "forecast", "--store", str(store), "train", str(AIR), *FAST]
+    subprocess.run(command, check=True, capture_output=True)
+    return store
+
+
+@pytest.fixture
+def store(trained_store: Path, tmp_path: Path) -> Path:
+    """A copy of it, where `forecast` looks by default."""
+    shutil.copytree(trained_store, tmp_path / ".forecast")
+    return tmp_path / ".forecast"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def record(store: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((next((store / "runs").iterdir()) / "run.json").read_text())
+    return content
+
+
+# train
+
+def test_train_says_what_it_assumed_and_makes_the_run_live(run: Run, tmp_path: Path) -> None:
+    ended = run("train", AIR, *FAST)
+    assert ended.code == 0
+    live = (tmp_path / ".forecast" / "live").read_text().strip()
+    for words in ("144 rows, 1 series, step MS, 1949-01 .. 1960-12", "time=Month", "target=Passengers",
+                  "horizon 12, context 36", "season 12 (by frequency)", f"{live}  is now live", "forecast predict"):
+        assert words in ended.err
+    assert "seasonal_naive" in ended.out
+    assert "MASE(m=12)" in ended.out
+    assert "80% covers" in ended.out
+    files = {f.name for f in (tmp_path / ".forecast" / "runs" / live).iterdir()}
+    assert files == {"config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json",
+                     "history.csv", "weights.safetensors", "manifest.json"}
+
+
+def test_the_same_command_twice_gives_the_same_weights_and_predictions(run: Run, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert run("--store", name, "train", AIR, *FAST).code == 0
+        assert run("--store", name, "predict", "-o", f"{name}.csv").code == 0
+    one, two = (next((tmp_path / name / "runs").iterdir()) for name in ("one", "two"))
+    assert (one / "weights.safetensors").read_bytes() == (two / "weights.safetensors").read_bytes()
+    texts = [(tmp_path / f"{name}.csv").read_text().replace(folder.name, "RUN")
+             for name, folder in (("one", one), ("two", two))]
+    assert texts[0] == texts[1]
+
+
+def test_dry_run_says_the_plan_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    ended = run("train", AIR, "--dry-run", "--json", "--horizon", "6")
+    assert ended.code == 0
+    assert json.loads(ended.out)["plan"]["horizon"] == 6
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_below_min_skill_is_saved_and_not_live(run: Run, store: Path) -> None:
+    before = (store / "live").read_text()
+    ended = run("train", AIR, *FAST, "--min-skill", "0.99")
+    assert ended.code == 6
+    assert "is below --min-skill 0.99" in ended.err
+    assert (store / "live").read_text() == before
+    assert len(list((store / "runs").iterdir())) == 2
+
+
+def test_train_quiet_says_only_where_the_run_is(run: Run, tmp_path: Path) -> None:
+    ended = run("train", AIR, *FAST, "-q")
+    assert ended.err == ""
+    assert Path(ended.out.strip()).is_dir()
+
+
+def test_train_json_is_one_strict_document(run: Run) -> None:
+    ended = run("train", AIR, *FAST, "--json")
+    document = json.loads(ended.out, parse_constant=lambda text: pytest.fail(text))
+    assert document["live"] is True
+    assert document["metrics"]["models"]["seasonal_naive"]["skill"] == 0
+    assert document["plan"]["seasons"] == [12]
+
+
+def test_a_second_train_at_once_is_told_and_exits_8(run: Run, store: Path) -> None:
+    from forecast.registry import Store
+
+    with Store(store).lock():
+        command = [sys.executable, "-m", "forecast", "--store", str(store), "train", str(AIR), *FAST]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 8
+    assert "is writing to this store" in ended.stderr
+
+
+# predict
+
+def test_predict_with_no_argument_writes_the_next_year(run: Run, store: Path, tmp_path: Path) -> None:
+    ended = run("predict")
+    assert ended.code == 0
+    table = rows(tmp_path / "predictions.csv")
+    assert list(table[0]) == ["Month", "yhat", "yhat_lo_80", "yhat_hi_80", "yhat_lo_95", "yhat_hi_95", "cutoff",
+                              "model", "source"]
+    assert [r["Month"] for r in table] == [f"1961-{m:02}" for m in range(1, 13)]
+    assert {r["cutoff"] for r in table} == {"1960-12"}
+    assert {r["model"] for r in table} == {(store / "live").read_text().strip()}
+    for row in table:
+        numbers = [float(row[c]) for c in ("yhat_lo_95", "yhat_lo_80", "yhat", "yhat_hi_80", "yhat_hi_95")]
+        assert numbers == sorted(numbers)
+        assert 200 < numbers[2] < 900
+    assert "12 rows = 1 series x 12 months" in ended.err
+
+
+def test_predict_reads_the_present_contents_of_the_training_file(run: Run, tmp_path: Path) -> None:
+    shutil.copy(AIR, tmp_path / "air.csv")
+    run("train", "air.csv", *FAST)
+    with (tmp_path / "air.csv").open("a") as file:
+        file.write("1961-01,450\n")
+    run("predict")
+    assert rows(tmp_path / "predictions.csv")[0]["Month"] == "1961-02"
+
+
+def test_predict_twice_writes_the_same_bytes(run: Run, store: Path, tmp_path: Path) -> None:
+    run("predict")
+    before = (tmp_path / "predictions.csv").read_bytes()
+    run("predict")
+    assert (tmp_path / "predictions.csv").read_bytes() == before
+
+
+def test_a_moved_project_finds_its_data(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    shutil.copy(AIR, tmp_path / "here" / "air.csv")
+    run("-C", "here", "train", "air.csv", *FAST)
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert run("-C", "there", "predict").code == 0
+    assert (tmp_path / "there" / "predictions.csv").is_file()
+
+
+def test_predictions_go_to_stdout_and_nothing_else_does(run: Run, store: Path, tmp_path: Path) -> None:
+    ended = run("predict", "-o", "-")
+    assert len(list(csv.reader(io.StringIO(ended.out)))) == 13
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_predict_quiet_says_only_the_path(run: Run, store: Path) -> None:
+    ended = run("predict", "-q")
+    assert (ended.out, ended.err) == ("predictions.csv\n", "")
+
+
+def test_predict_json_to_stdout_holds_the_rows(run: Run, store: Path) -> None:
+    document = json.loads(run("predict", "-o", "-", "--json").out)
+    assert len(document["forecasts"]) == 12
+    assert document["fell_back"] == []
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet", ".json"])
+def test_every_ending_holds_the_same_forecast(run: Run, store: Path, tmp_path: Path, ending: str) -> None:
+    import pandas
+
+    assert run("predict", "-o", f"out{ending}").code == 0
+    path = tmp_path / f"out{ending}"
+    table = {".parquet": pandas.read_parquet, ".json": pandas.read_json}.get(ending, pandas.read_csv)(path)
+    run("predict", "-o", "plain.csv")
+    assert table["yhat"].tolist() == [float(r["yhat"]) for r in rows(tmp_path / "plain.csv")]
+
+
+def test_horizon_levels_rounding_and_clamping_are_as_asked(run: Run, store: Path, tmp_path: Path) -> None:
+    assert run("predict", "--horizon", "30", "--levels", "80", "--round", "--nonnegative").code == 0
+    table = rows(tmp_path / "predictions.csv")
+    assert len(table) == 30
+    assert "yhat_lo_95" not in table[0]
+    assert all(float(r["yhat"]).is_integer() for r in table)
+
+
+def test_a_level_that_was_not_trained_is_refused(run: Run, store: Path, tmp_path: Path) -> None:
+    ended = run("predict", "--levels", "50")
+    assert ended.code == 2
+    assert "trained for 80,95" in ended.err
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_the_picture_is_a_png(run: Run, store: Path, tmp_path: Path) -> None:
+    assert run("predict", "--plot", "f.png").code == 0
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_model_is_named_by_id_prefix_name_or_path(run: Run, store: Path, tmp_path: Path) -> None:
+    live = (store / "live").read_text().strip()
+    for name in (live, live[:20], store / "runs" / live):
+        assert run("predict", "--model", name).code == 0
+    ended = run("predict", "--model", "nonsense")
+    assert ended.code == 4
+    assert live in ended.err
+
+
+def test_several_series_keep_their_ids_and_order_byte_for_byte(run: Run, tmp_path: Path) -> None:
+    ended = run("train", SHOPS, *FAST, "--set", "train.max_epochs=1")
+    assert ended.code == 0
+    assert "id=store" in ended.err
+    ended = run("predict")
+    table = rows(tmp_path / "predictions.csv")
+    order = list(dict.fromkeys(r["store"] for r in table))
+    assert "007" in order
+    assert order == list(dict.fromkeys(r["store"] for r in rows(SHOPS)))
+    assert len(table) == 14 * len(order)
+    picked = run("predict", "--series", "007", "-o", "one.csv")
+    assert {r["store"] for r in rows(tmp_path / "one.csv")} == {"007"}
+    assert rows(tmp_path / "one.csv") == [r for r in table if r["store"] == "007"]
+    assert picked.code == 0
+    assert run("predict", "--series", "nobody").code == 2
+
+
+def test_a_series_that_falls_back_is_named_and_exits_5(run: Run, tmp_path: Path) -> None:
+    lines = [f"{s},{t},{v}" for s, n in (("long", 80), ("short", 3)) for t, v in enumerate(range(100, 100 + n))]
+    (tmp_path / "two.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
+    assert run("train", "two.csv", "--horizon", "4", *FAST).code == 0
+    ended = run("predict")
+    assert ended.code == 5
+    assert "short" in ended.err
+    assert {r["source"] for r in rows(tmp_path / "predictions.csv") if r["id"] == "short"} == {"fallback:short"}
+
+
+# evaluate
+
+def test_evaluate_scores_two_windows_beside_seasonal_naive(run: Run, store: Path, tmp_path: Path) -> None:
+    ended = run("evaluate", "--windows", "2", "--horizon", "12", "--predictions", "backtest.csv")
+    assert ended.code == 0
+    assert "fitted before the first cutoff" in ended.err
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    model, naive = document["models"]["lstm"], document["models"]["seasonal_naive"]
+    table = rows(tmp_path / "backtest.csv")
+    assert [r["cutoff"] for r in table if r["model"] == "lstm"] == ["1958-12"] * 12 + ["1959-12"] * 12
+    errors = [abs(float(r["y"]) - float(r["yhat"])) for r in table if r["model"] == "lstm"]
+    assert model["mae"] == pytest.approx(sum(errors) / 24, rel=1e-5)
+    assert model["skill"] == pytest.approx(1 - model["mase"] / naive["mase"])
+    inside = [float(r["yhat_lo_80"]) <= float(r["y"]) <= float(r["yhat_hi_80"]) for r in table if r["model"] == "lstm"]
+    assert model["coverage_80"] == pytest.approx(sum(inside) / 24)
+    assert {r["model"] for r in rows(tmp_path / "metrics.csv")} == {"lstm", "seasonal_naive", "naive"}
+
+
+def test_evaluate_on_data_after_training_scores_the_model_as_it_is(run: Run, tmp_path: Path) -> None:
+    lines = AIR.read_text().splitlines(keepends=True)
+    (tmp_path / "old.csv").write_text("".join(lines[:121]))
+    run("train", "old.csv", *FAST)
+    ended = run("evaluate", AIR)
+    assert "as it is: every test point is newer" in ended.err
+    run("predict", "-o", "issued.csv", "--horizon", "12")
+    table = rows(tmp_path / "issued.csv")
+    truth = {r["Month"]: float(r["Passengers"]) for r in rows(AIR)}
+    expected = sum(abs(truth[r["Month"]] - float(r["yhat"])) for r in table) / 12
+    run("evaluate", AIR, "--forecast", "issued.csv")
+    assert json.loads((tmp_path / "metrics.json").read_text())["models"]["forecast"]["mae"] == pytest.approx(expected)
+
+
+def test_evaluate_never_scores_a_model_as_it_is_on_what_it_has_seen(run: Run, store: Path) -> None:
+    ended = run("evaluate", "--windows", "1")
+    assert "as it is" not in ended.err
+    assert "fitted before the first cutoff" in ended.err
+
+
+def test_evaluate_without_a_model_fits_the_settings_given(run: Run, tmp_path: Path) -> None:
+    ended = run("evaluate", AIR, "--windows", "1", "--cell", "gru", *FAST)
+    assert ended.code == 0
+    assert "gru" in json.loads((tmp_path / "metrics.json").read_text())["models"]
+    assert not (tmp_path / ".forecast").exists()
+
+
+def test_a_test_of_n_points_has_n_minus_horizon_plus_1_windows_at_step_1(run: Run, store: Path) -> None:
+    ended = run("evaluate", "--test-size", "15", "--step", "1", "--horizon", "12", "--json")
+    assert json.loads(ended.out)["windows"] == 4
+
+
+def test_fail_over_exits_6_and_names_the_metric(run: Run, store: Path) -> None:
+    ended = run("evaluate", "--windows", "1", "--fail-over", "mase=0.0001")
+    assert ended.code == 6
+    assert "mase" in ended.err
+
+
+def test_metrics_and_baselines_are_those_asked_for(run: Run, store: Path, tmp_path: Path) -> None:
+    assert run("evaluate", "--windows", "1", "--metrics", "mae,mase", "--baselines", "drift").code == 0
+    assert list(rows(tmp_path / "metrics.csv")[0]) == ["model", "series", "n", "mae", "mase"]
+    ended = run("evaluate", "--windows", "1", "--baselines", "nonsense")
+    assert ended.code == 2
+    assert "window_average" in ended.err
+
+
+# what goes wrong
+
+BAD = {
+    "empty": ("", "is empty"),
+    "header only": ("ds,y\n", "no rows"),
+    "text": ("ds,y\n2020-01-01,1\n2020-01-02,many\n2020-01-03,3\n", ":3: column 'y'"),
+    "twice": ("ds,y\n2020-01-01,1\n2020-01-02,2\n2020-01-02,3\n", ":4: column 'ds'"),
+    "ragged": ("ds,y\n2020-01-01,1\n2020-01-02,2,9\n2020-01-03,3\n", ":3"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data_is_one_line_exit_3_and_leaves_nothing(run: Run, tmp_path: Path, name: str) -> None:
+    text, words = BAD[name]
+    (tmp_path / "bad.csv").write_text(text)
+    ended = run("train", "bad.csv")
+    assert ended.code == 3
+    assert ended.err.startswith("bad.csv")
+    assert words in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert len(ended.err) <= 241
+    assert ended.out == ""
+    assert [f.name for f in tmp_path.iterdir()] == ["bad.csv"]
+
+
+def test_bad_data_at_predict_leaves_the_old_predictions_as_they_were(run: Run, tmp_path: Path) -> None:
+    shutil.copy(AIR, tmp_path / "air.csv")
+    run("train", "air.csv", *FAST)
+    run("predict")
+    before = (tmp_path / "predictions.csv").read_bytes()
+    with (tmp_path / "air.csv").open("a") as file:
+        file.write("1961-01,oops\n")
+    ended = run("predict")
+    assert (ended.code, (tmp_path / "predictions.csv").read_bytes()) == (3, before)
+    assert "air.csv:146" in ended.err
+
+
+@pytest.mark.parametrize("command", [("predict",), ("evaluate", "--model", "live")])
+def test_without_a_model_exit_4_says_how_to_get_one(run: Run, command: tuple[str, ...]) -> None:
+    ended = run(*command)
+    assert ended.code == 4
+    assert "forecast train" in ended.err
+
+
+WRONG = (("train",), ("train", AIR, "--bogus"), ("train", AIR, "--cell", "elman"), ("train", AIR, "--horizon", "none"),
+         ("train", AIR, "--set", "train.lrr=1"), ("train", AIR, "-C", "nowhere"), ("nonsense",),
+         ("evaluate", AIR, "--test-size", "5"), ("evaluate", AIR, "--fail-over", "mase"), ("evaluate",),
+         ("evaluate", AIR, "-o", "scores.txt"), ("predict", "-o", "predictions.docx"))
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=lambda a: " ".join(str(x) for x in a[:1] + a[2:]))
+def test_a_wrong_request_is_one_line_and_exit_2(run: Run, arguments: tuple[object, ...], tmp_path: Path) -> None:
+    ended = run(*arguments)
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1]
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_are_json_where_asked(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text(BAD["text"][0])
+    ended = run("train", "bad.csv", "--json")
+    error = json.loads(ended.err)["error"]
+    assert (error["exit"], error["file"], error["row"], error["column"], error["value"]) == (
+        3, "bad.csv", 3, "y", "many")
+    assert json.loads(run("--json", "train", AIR, "--cell", "x").err)["error"]["exit"] == 2
+
+
+def test_a_traceback_is_shown_only_with_debug(run: Run) -> None:
+    assert "Traceback" in run("train", "nowhere.csv", "--debug").err
+    assert "Traceback" not in run("train", "nowhere.csv").err
+
+
+def test_a_bug_is_one_line_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("forecast.reader.read_panel", broken)
+    ended = run("train", AIR)
+    assert ended.code == 1
+    assert ended.err == ("forecast: ZeroDivisionError: oh. This is a bug in forecast; --debug shows where\n")
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_global_options_stand_before_or_after_the_command(run: Run, tmp_path: Path, where: str) -> None:
+    options = ("--store", "elsewhere", "-q")
+    arguments = ("train", AIR, *FAST)
+    ended = run(*options, *arguments) if where == "before" else run(*arguments, *options)
+    assert ended.code == 0
+    assert (tmp_path / "elsewhere" / "live").is_file()
+    assert ended.err == ""
+
+
+def test_settings_come_from_flag_then_environment_then_file(run: Run, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    def horizon(*more: str) -> int:
+        return int(json.loads(run("train", AIR, "--dry-run", "--json", *more).out)["plan"]["horizon"])
+
+    assert horizon() == 12
+    (tmp_path / "forecast.toml").write_text("[model]\nhorizon = 9\n")
+    assert horizon() == 9
+    monkeypatch.setenv("FORECAST_MODEL_HORIZON", "8")
+    assert horizon() == 8
+    assert horizon("--set", "model.horizon=7") == 7
+    assert horizon("--set", "model.horizon=7", "--horizon", "6") == 6
+
+
+def test_text_from_a_file_reaches_the_terminal_without_an_escape_byte(run: Run, tmp_path: Path) -> None:
+    hostile = "\x1b[31mred[/]\x07"
+    lines = [f"{hostile},{t},{100 + t % 6}" for t in range(60)]
+    (tmp_path / "h.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
+    ended = run("train", "h.csv", "--horizon", "4", *FAST)
+    ended_predict = run("predict")
+    for text in (ended.out, ended.err, ended_predict.err):
+        assert "\x1b" not in text
+        assert "\x07" not in text

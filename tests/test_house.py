@@ -1,0 +1,72 @@
+"""The rules of the house: floors, what start-up may load, where files are opened for writing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "forecast"
+TOP = 99                                                                # cli/ may import everything
+
+
+def floors() -> dict[str, int]:
+    """README's map: module -> floor."""
+    rows = re.findall(r"^  (\d)  ([\w/]+)\.py  ", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    return {name.replace("/", "."): int(floor) for floor, name in rows}
+
+
+def modules() -> dict[str, Path]:
+    files = [f for f in PACKAGE.rglob("*.py") if f.stem != "__main__" and "cli" not in f.parts]
+    return {".".join(f.relative_to(PACKAGE).with_suffix("").parts): f for f in files if f.stem != "__init__"}
+
+
+def imported(file: Path) -> set[str]:
+    """Modules of the package that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "forecast":
+            module = (node.module or "").removeprefix("forecast").removeprefix(".")
+            names |= {f"{module}.{a.name}".strip(".") for a in node.names} | {module}
+    return names & modules().keys()
+
+
+def test_the_map_in_readme_names_every_module_and_no_other() -> None:
+    assert set(floors()) == set(modules())
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_a_file_imports_only_from_lower_floors(name: str) -> None:
+    floor = floors()
+    assert {other for other in imported(modules()[name]) if floor[other] >= floor[name]} == set()
+
+
+def test_nothing_below_the_command_line_prints_or_exits() -> None:
+    for name, file in modules().items():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"print", "input", "exit", "quit"}, f"{name}:{node.lineno}"
+            assert not (isinstance(node, (ast.Import, ast.ImportFrom)) and "typer" in ast.unparse(node)), name
+
+
+def test_nothing_but_storage_opens_a_file_for_writing() -> None:
+    writing = re.compile(r"""open\([^)]*["'][wax]b?\+?["']|\.write_text\(|\.write_bytes\(|to_csv\(|to_parquet\(""")
+    for name, file in modules().items():
+        if name != "storage":
+            assert not writing.search(file.read_text()), name
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"],
+                                       ["evaluate", "--help"], ["check", "--help"], ["train", "--bogus"],
+                                       ["nonsense"]], ids=" ".join)
+def test_help_and_wrong_usage_load_nothing_heavy(arguments: list[str]) -> None:
+    code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+            "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'pyarrow', 'matplotlib', 'scipy'} & sys.modules.keys()\n"
+            "sys.exit(f'loaded {heavy}' if heavy else 0)")
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,67 @@
+"""README is the documentation: its examples run, and it names every command, exit code, metric and column."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from forecast import errors
+from forecast.cli import app
+from forecast.formulas import METRICS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> list[str]:
+    return [str(c.name) for c in app.registered_commands]
+
+
+def test_the_session_in_readme_runs_as_it_stands_and_says_what_it_shows(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL):
+        for example in block.split("$ ")[1:]:
+            line, *shown = example.splitlines()
+            program, *arguments = shlex.split(line)
+            assert program == "forecast"
+            ended = subprocess.run([sys.executable, "-m", "forecast", *arguments], cwd=tmp_path, capture_output=True,
+                                   text=True, check=False)
+            assert ended.returncode == 0, ended.stderr
+            for text in shown:
+                if text.strip() and "..." not in text:
+                    assert text in (ended.stdout + ended.stderr).splitlines(), f"{line}: {text}"
+
+
+def test_every_command_is_documented_and_every_documented_one_exists() -> None:
+    table = set(re.findall(r"^\| `forecast (\w+)", README, flags=re.MULTILINE))
+    assert table == set(commands())
+
+
+def test_every_flag_that_readme_names_exists() -> None:
+    group = typer.main.get_command(app)
+    known = {option for command in [group, *group.commands.values()]    # type: ignore[attr-defined]
+             for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known |= {"--help", "-h", "--version", "--only", "--variants"}
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(re.findall(r"`([^`]*)`", prose)))) <= known
+
+
+def test_every_exit_code_an_error_can_give_is_documented() -> None:
+    documented = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", README, flags=re.MULTILINE)
+                  for code in row.split(",")}
+    kinds = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.ForecastError)]
+    assert {c.exit_code for c in kinds} | {0, 5, 130, 143} == documented
+
+
+def test_every_metric_is_documented_with_its_formula() -> None:
+    for name, metric in METRICS.items():
+        row = f"| {name} | {metric.formula} | {metric.unit} |".replace("|y", "\\|y").replace("f|", "f\\|")
+        assert any(name == r.split("|")[1].strip() for r in README.splitlines() if r.startswith("| ")), name
+        assert metric.formula.replace("|", "\\|") in README, row

@@ -1,0 +1,167 @@
+"""Scaling: there and back for any size of numbers, per series as scikit-learn does it column by column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import preprocessing
+
+from forecast import scaling
+from forecast.calendar import Calendar
+from forecast.scaling import TRANSFORMS, aligned, normalised, restored, series_loc_scale, window_loc_scale
+from forecast.series import Floats, Panel
+
+quick = settings(max_examples=50, deadline=None)
+STEPS = Calendar.of("step")
+NONE = np.nan
+KINDS = {"standard": preprocessing.StandardScaler, "robust": preprocessing.RobustScaler,
+         "minmax": preprocessing.MinMaxScaler}
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def back_and_forth(context: Floats, season: int = 2) -> Floats:
+    loc, scale = window_loc_scale(context, season)
+    return restored(normalised(context, loc, scale), loc, scale)
+
+
+# Per window
+
+def test_loc_is_the_mean_of_the_last_season_and_scale_the_spread_around_it() -> None:
+    loc, scale = window_loc_scale(np.array([[9.0, 1.0, 2.0, 4.0]]), 2)
+    assert loc.tolist() == [[3.0]]
+    assert scale[0, 0] == pytest.approx(np.sqrt((36 + 4 + 1 + 1) / 4))
+
+
+def test_a_missing_value_counts_nowhere() -> None:
+    loc, scale = window_loc_scale(np.array([[NONE, 9.0, 1.0, NONE, 2.0, 4.0]]), 3)
+    assert loc.tolist() == [[3.0]]
+    assert scale[0, 0] == pytest.approx(np.sqrt((36 + 4 + 1 + 1) / 4))
+
+
+def test_a_last_season_without_a_value_falls_back_on_all_there_is() -> None:
+    assert window_loc_scale(np.array([[1.0, 3.0, NONE, NONE]]), 2)[0].tolist() == [[2.0]]
+
+
+def test_a_window_without_a_value_has_neither_and_says_so_without_a_warning() -> None:
+    loc, scale = window_loc_scale(np.array([[NONE, NONE], [1.0, 3.0]]), 2)
+    assert np.isnan(loc[0, 0])
+    assert np.isnan(scale[0, 0])
+    assert (loc[1, 0], scale[1, 0]) == (2.0, 1.0)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e150, 1e-150, 3.3])
+def test_a_constant_window_is_restored_exactly_whatever_is_forecast(value: float) -> None:
+    context = np.array([[value, NONE, value, value]])
+    loc, scale = window_loc_scale(context, 2)
+    assert (loc.tolist(), scale.tolist()) == ([[value]], [[0.0]])
+    assert restored(np.array([[5.0, -7.0]]), loc, scale).tolist() == [[value, value]]
+    np.testing.assert_array_equal(back_and_forth(context), context)
+
+
+@pytest.mark.parametrize("size", [1e-150, 1e-3, 1.0, 1e150])
+def test_any_size_is_brought_to_the_same_numbers_and_back(size: float) -> None:
+    context = np.array([[3.0, 1.0, 4.0, 1.0, 5.0, 9.0]])
+    unit = normalised(context, *window_loc_scale(context, 2))
+    np.testing.assert_allclose(normalised(context * size, *window_loc_scale(context * size, 2)), unit, rtol=1e-12)
+    np.testing.assert_allclose(back_and_forth(context * size), context * size, rtol=1e-12)
+
+
+@given(arrays(np.float64, (2, 5), elements=st.floats(-1e150, 1e150)), st.integers(1, 5))
+@quick
+def test_there_and_back_is_the_identity(context: Floats, season: int) -> None:
+    tolerance = 1e-12 * np.abs(context).max(axis=1, keepdims=True)
+    assert (np.abs(back_and_forth(context, season) - context) <= tolerance).all()
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("size", [1e-150, 1.0, 1e150])
+def test_a_transformation_and_its_inverse_are_the_identity(name: str, size: float) -> None:
+    forward, backward = TRANSFORMS[name]
+    values = size * np.array([1.0, 2.0, 0.5])
+    np.testing.assert_allclose(backward(forward(values)), values, rtol=1e-12)
+
+
+def test_windows_do_not_see_each_other() -> None:
+    context = np.random.default_rng(0).normal(size=(5, 8))
+    together = window_loc_scale(context, 3)
+    for k in range(5):
+        alone = window_loc_scale(context[[k]], 3)
+        assert (alone[0][0, 0], alone[1][0, 0]) == (together[0][k, 0], together[1][k, 0])
+
+
+# Per series
+
+RAGGED: list[list[float]] = [[1, 5, 2, 8], [10, NONE, 30], [7], [4, 4, 4, 4, 4, 4], [-2, 3]]
+
+
+def loc_scale_of(fitted: object, kind: str) -> tuple[float, float]:
+    if kind == "standard":
+        return fitted.mean_[0], fitted.scale_[0]
+    if kind == "robust":
+        return fitted.center_[0], fitted.scale_[0]
+    return fitted.data_min_[0], fitted.data_range_[0]
+
+
+@each_kind
+def test_each_series_is_scaled_as_scikit_learn_scales_it_alone(kind: str) -> None:
+    loc, scale = series_loc_scale(Panel.of(RAGGED, STEPS), kind)
+    for s, series in enumerate(RAGGED):
+        there = np.array([[v] for v in series if v == v])
+        oracle = loc_scale_of(KINDS[kind]().fit(there), kind)
+        flat = there.min() == there.max()
+        np.testing.assert_allclose((loc[s], scale[s]), (there[0, 0], 0.0) if flat else oracle, rtol=1e-12)
+
+
+@each_kind
+@pytest.mark.parametrize("size", [1e-150, 1.0, 1e150])
+def test_series_of_any_size_come_back(kind: str, size: float) -> None:
+    panel = Panel.of([np.array([3.0, 1.0, 4.0, 1.0, 5.0]) * size, [2.5, 2.5]], STEPS)
+    loc, scale = series_loc_scale(panel, kind)
+    for s in range(2):
+        values = panel.values(s)
+        unit = normalised(values, loc[s], scale[s])
+        assert np.abs(unit).max() < 10
+        np.testing.assert_allclose(restored(unit, loc[s], scale[s]), values, rtol=1e-12)
+
+
+@each_kind
+def test_blocks_of_series_are_scaled_as_all_at_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = Panel.of(RAGGED, STEPS)
+    whole = series_loc_scale(panel, kind)
+    monkeypatch.setattr(scaling, "BLOCK", 12)
+    np.testing.assert_array_equal(series_loc_scale(panel, kind), whole)
+
+
+@each_kind
+def test_series_without_a_value_have_neither_and_do_not_disturb_the_others(kind: str) -> None:
+    loc, scale = series_loc_scale(Panel.of([[NONE, NONE], [1.0, 2.0, 4.0], []], STEPS), kind)
+    assert np.isnan(loc[[0, 2]]).all()
+    assert np.isnan(scale[[0, 2]]).all()
+    alone = series_loc_scale(Panel.of([[1.0, 2.0, 4.0]], STEPS), kind)
+    assert (loc[1], scale[1]) == (alone[0][0], alone[1][0])
+    assert np.isnan(series_loc_scale(Panel.of([[]], STEPS), kind)[0]).all()
+
+
+def test_only_what_the_panel_reaches_is_looked_at() -> None:
+    panel = Panel.of([[1.0, 3.0, 1e9], [2.0, 6.0, -1e9]], STEPS)
+    loc, _ = series_loc_scale(panel.drop_last(1), "standard")
+    assert loc.tolist() == [2.0, 4.0]
+
+
+def test_series_are_aligned_at_their_ends() -> None:
+    matrix = aligned(Panel.of([[1, 2, 3], [4], [5, 6]], STEPS))
+    np.testing.assert_array_equal(matrix, [[1, NONE, NONE], [2, NONE, 5], [3, 4, 6]])
+
+
+@each_kind
+def test_what_was_given_is_left_as_it_was(kind: str) -> None:
+    panel = Panel.of(RAGGED, STEPS)
+    before = panel.y.copy()
+    series_loc_scale(panel, kind)
+    context = panel.y[None, :].copy()
+    back_and_forth(context)
+    np.testing.assert_array_equal(panel.y, before)
+    np.testing.assert_array_equal(context[0], before)

@@ -1,0 +1,286 @@
+"""Files: whole or not at all, whatever fails on the way; one writer at a time; JSON that every reader takes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast import storage
+from forecast.errors import BusyError, DiskError
+from forecast.storage import exclusive, new_folder, replacing, sha256, to_json, write_bytes, write_text
+
+quick = settings(max_examples=50, deadline=None)
+HOLDER = """
+import sys
+from pathlib import Path
+from forecast.storage import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def failing(code: int, *, after: int = 0) -> Callable[..., Any]:
+    """A system call that works `after` times and fails from then on."""
+    calls = iter(range(after))
+
+    def call(*_: Any, **__: Any) -> None:
+        if next(calls, None) is None:
+            raise OSError(code, os.strerror(code))
+
+    return call
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+# A file
+
+def test_a_file_holds_what_was_written(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a", b"\x00\xff\n")
+    write_text(tmp_path / "b", "é\n")
+    assert (tmp_path / "a").read_bytes() == b"\x00\xff\n"
+    assert (tmp_path / "b").read_bytes() == "é\n".encode()
+    assert names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path,
+                                                                      error: type[BaseException]) -> None:
+    path = tmp_path / "a"
+    write_text(path, "old")
+
+    def interrupted() -> None:
+        with replacing(path) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "open"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_disk_that_refuses_leaves_the_old_file_and_ends_with_9(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                 call: str, code: int) -> None:
+    path = tmp_path / "a"
+    write_text(path, "old")
+    monkeypatch.setattr(storage.os, call, failing(code))
+    with pytest.raises(DiskError) as caught:
+        write_text(path, "new")
+    monkeypatch.undo()
+    assert caught.value.exit_code == 9
+    assert caught.value.problem.file == str(path)
+    assert os.strerror(code) in str(caught.value)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_disk_that_fills_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    write_text(path, "old")
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from forecast.storage import write_bytes
+from forecast.errors import DiskError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_bytes(Path(sys.argv[1]), bytes(100_000))
+except DiskError as error:
+    sys.exit(error.exit_code)
+"""
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 9
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_that_is_not_there_is_named_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="create it first"):
+        write_text(tmp_path / "no" / "a", "x")
+
+
+def test_a_file_cannot_replace_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DiskError):
+        write_text(tmp_path / "a", "x")
+    assert names(tmp_path) == ["a"]
+
+
+def test_the_temporary_file_stands_in_the_same_folder_and_is_synced_before_the_rename(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, Any]] = []
+    fsync, rename = os.fsync, os.replace
+
+    def watched_fsync(descriptor: int) -> None:
+        seen.append(("fsync", stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+        fsync(descriptor)
+
+    def watched_replace(source: Path, target: Path) -> None:
+        seen.append(("replace", Path(source).parent == Path(target).parent))
+        assert Path(source).read_bytes() == b"whole"
+        rename(source, target)
+
+    monkeypatch.setattr(storage.os, "fsync", watched_fsync)
+    monkeypatch.setattr(storage.os, "replace", watched_replace)
+    write_bytes(tmp_path / "a", b"whole")
+    assert seen == [("fsync", False), ("replace", True), ("fsync", True)]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_umask_decides_who_may_read(tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        write_text(tmp_path / "a", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
+
+
+# A folder
+
+def test_a_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "runs" / "a") as partial:
+        write_text(partial / "x", "1")
+        assert not (tmp_path / "runs" / "a").exists()
+    assert names(tmp_path / "runs") == ["a"]
+    assert (tmp_path / "runs" / "a" / "x").read_text() == "1"
+
+
+def test_a_folder_whose_block_fails_leaves_no_trace(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with new_folder(tmp_path / "a") as partial:
+            write_text(partial / "x", "1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("call", "after"), [("fsync", 0), ("fsync", 2), ("rename", 0)])
+def test_a_folder_on_a_full_disk_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str,
+                                                 after: int) -> None:
+    monkeypatch.setattr(storage.os, call, failing(errno.ENOSPC, after=after))
+
+    def fill() -> None:
+        with new_folder(tmp_path / "a") as partial:
+            write_text(partial / "x", "1")
+
+    with pytest.raises(DiskError, match="Free some space"):
+        fill()
+    assert names(tmp_path) == []
+
+
+def test_a_folder_does_not_replace_another(tmp_path: Path) -> None:
+    def fill(text: str) -> None:
+        with new_folder(tmp_path / "a") as partial:
+            write_text(partial / "x", text)
+
+    fill("old")
+    with pytest.raises(DiskError):
+        fill("new")
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a" / "x").read_text() == "old"
+
+
+# The lock
+
+def held(path: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def closed(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
+def test_a_second_process_is_told_at_once_who_holds_the_lock_and_a_killed_holder_frees_it(tmp_path: Path) -> None:
+    process = held(tmp_path / "store" / "lock")
+    try:
+        with pytest.raises(BusyError) as caught, exclusive(tmp_path / "store" / "lock"):
+            pass
+        assert caught.value.exit_code == 8
+        assert f"process {process.pid} is writing" in str(caught.value)
+    finally:
+        closed(process)
+    with exclusive(tmp_path / "store" / "lock"):
+        assert (tmp_path / "store" / "lock").read_text() == f"process {os.getpid()}\n"
+
+
+def test_the_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
+    for _ in range(2):
+        with exclusive(tmp_path / "lock"):
+            pass
+
+
+def test_a_file_system_without_locks_is_a_disk_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage.fcntl, "flock", failing(errno.ENOLCK))
+    with pytest.raises(DiskError), exclusive(tmp_path / "lock"):
+        pass
+
+
+def test_what_fails_under_the_lock_is_not_blamed_on_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), exclusive(tmp_path / "lock"):
+        (tmp_path / "gone").read_text()
+
+
+# JSON
+
+def test_what_is_not_finite_becomes_null() -> None:
+    content = {"a": [float("nan"), float("inf"), -np.inf, np.float32("nan")], "b": (1.5, None)}
+    assert json.loads(to_json(content)) == {"a": [None] * 4, "b": [1.5, None]}
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (True, "true"), (np.True_, "true"), (np.False_, "false"), (np.int64(3), "3"), (np.float64(0.5), "0.5"),
+    (np.float32(0.5), "0.5"), (1, "1"), (1.0, "1.0"), (np.str_("a"), '"a"'), (None, "null"),
+])
+def test_numbers_and_bools_keep_their_kind(value: object, text: str) -> None:
+    assert to_json(value) == text + "\n"
+
+
+def test_arrays_become_lists() -> None:
+    assert json.loads(to_json({"a": np.array([[1.0, np.nan]])})) == {"a": [[1.0, None]]}
+
+
+def test_a_name_that_is_not_utf8_is_written_and_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.csv")
+    write_text(tmp_path / "a", to_json({"data": name, "town": "Zürich\\"}))
+    assert json.loads((tmp_path / "a").read_text(encoding="utf-8")) == {"data": name, "town": "Zürich\\"}
+
+
+json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+                           | st.text(), lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(), v, max_size=3))
+
+
+@given(json_values)
+@quick
+def test_plain_values_are_read_back_as_they_were(content: object) -> None:
+    assert json.loads(to_json(content)) == content
+
+
+def test_the_hash_is_sha_256(tmp_path: Path) -> None:
+    write_bytes(tmp_path / "a", b"abc")
+    assert sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
