@@ -83,7 +83,8 @@ def load(folder: Path) -> Run:
             scale=np.asarray(series["scale"], dtype=np.float64), steps=config_json["steps"],
             penalty=math.inf if config_json["penalty"] is None else float(config_json["penalty"]))
         contract = Contract.from_dict(_json(folder / "contract.json"))
-        if predictor.widths.shape != (plan.horizon, len(predictor.quantiles)) or not np.isfinite(predictor.widths).all():
+        fitting = plan.horizon, len(predictor.quantiles)
+        if predictor.widths.shape != fitting or not np.isfinite(predictor.widths).all():
             raise ValueError("calibration of another model")
         if predictor.transform not in TRANSFORMS:
             raise ValueError(f"unknown transformation {predictor.transform!r}")

@@ -28,6 +28,7 @@ class Contract:
     layout: str                     # "single", "long" or "wide"
     decimals: int                   # behind the decimal mark of the target, the most seen
     calendar: Calendar
+    id_column: str | None = None    # the header it is read from; "1" where there are no headers
     time_columns: tuple[str, ...] = ()
     time_format: TimeFormat = field(default_factory=TimeFormat)
     numbers: NumberStyle = field(default_factory=NumberStyle)

@@ -302,7 +302,7 @@ def _with_clock(date: str, rest: str) -> list[str]:
         return [date]
     if not re.search("%[dju]", date):
         return []
-    parted = re.match(r"(?:T|t|[ ,_]+| - |:|-(?=\d\d:))(?=\d)", rest)
+    parted = re.match(r"(?:T|t|[ ,_]{1,3}| - |:|-(?=\d\d:))(?=\d)", rest)
     if not parted:
         zone = re.fullmatch(_GROUPS["z"], rest)
         return [f"{date}%z"] if zone else []

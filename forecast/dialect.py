@@ -129,7 +129,7 @@ def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
     """Find the header among the first records. Preamble above it is skipped and said; a row of data never is."""
     rows, fields = best.rows, best.fields
     at = 0 if _padded(rows, 0, fields)[1] else next((r for r, row in enumerate(rows) if len(row) == fields), 0)
-    while at + 1 < len(rows) and _is_title(rows[at]) and len(rows[at + 1]) == fields:
+    while at + 1 < len(rows) and _is_title(rows[at]) and _begins_table(rows, at + 1, fields, known):
         at += 1
     line = int(best.records.line[at]) if len(best.records) else 1
     header, trailing = _padded(rows, at, fields)
@@ -156,6 +156,12 @@ def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
     offset = int(best.records.start[first]) if first < len(best.records) else len(best.records.data)
     return Dialect(best.delimiter, best.quote, tuple(cell.strip() for cell in header), first, offset,
                    skip_space=_spaced(best), notes=notes)
+
+
+def _begins_table(rows: Sequence[Sequence[str]], at: int, fields: int, known: Sequence[str]) -> bool:
+    """Whether a header stands here, or another title."""
+    body = [row for row in rows[at + 1:] if len(row) == fields]
+    return len(rows[at]) == fields and (_is_title(rows[at]) or _header_likeness(rows[at], body, known) == "header")
 
 
 def _padded(rows: Sequence[Sequence[str]], at: int, fields: int) -> tuple[list[str], bool]:

@@ -35,9 +35,7 @@ def ridge(context: Floats, target: Floats, prior: Floats, penalties: Sequence[fl
     residual = residual - x @ prior
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     projected = vectors.T @ (x.T @ residual / len(x))
-    values = np.maximum(values, 0.0)
-    unit = max(values.mean(), 1e-12)
-    return [prior if np.isinf(p) else prior + vectors @ (projected / (values + p * unit)[:, None]) for p in penalties]
+    return [prior + vectors @ (projected / (values + p * values.mean())[:, None]) for p in penalties]
 
 
 def with_intercept(context: Floats) -> Floats:

@@ -31,7 +31,7 @@ class Shape:
 
 
 class RecurrentForecaster(nn.Module):
-    """context (B, L, C) -> quantiles of the next H steps (B, H, Q), ascending.
+    """context (B, L, C) -> quantiles of the next H steps (B, H, Q), ascending (in training: as they come).
 
         forecast = skip(context) + offset + head(h_T),   h_t = cell(segment_t, h_{t-1})
 
@@ -67,7 +67,8 @@ class RecurrentForecaster(nn.Module):
         segments = context.reshape(len(context), -1, self.shape.segment * CHANNELS)         # (B, T, segment * C)
         hidden = self.dropout(self.cell(segments)[0][:, -1])            # (B, D)
         learned = self.head(hidden).reshape(len(context), self.shape.horizon, -1)           # (B, H, Q)
-        return torch.sort(linear[..., None] + self.offset + learned, dim=-1).values
+        quantiles: Tensor = linear[..., None] + self.offset + learned
+        return quantiles if self.training else quantiles.sort(dim=-1).values
 
 
 def channels(context: Tensor) -> Tensor:

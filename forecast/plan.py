@@ -13,6 +13,7 @@ from forecast.errors import DataError, RequestError
 from forecast.scaling import aligned
 from forecast.series import Floats, Ints, Panel
 
+MOST_SERIES = 1_000                 # looked at for seasons
 MAX_LAG = 400                       # longest season looked for
 CLEAR_OF_NOISE = 4                  # standard errors above 0: the highest of many lags is looked at
 STANDS_OUT = 0.005                  # autocorrelation above its neighbours' that makes a multiple a season
@@ -101,11 +102,11 @@ def _segment(season: int, context: int) -> int:
 def find_seasons(panel: Panel) -> tuple[int, ...]:
     """The lags at which the differences of the series repeat themselves, the main one first; (1,) where they do not.
 
-    The autocorrelations are those of up to 200 of the longest series together. The main season is the shortest local
+    The autocorrelations are those of up to 1,000 series together. The main season is the shortest local
     maximum that is clear of noise and within a tenth of the highest; a multiple of it that stands out among the
     multiples (the week of hourly data) is a second one."""
-    longest = panel.take(np.argsort(-panel.lengths, kind="stable")[:200])
-    recent = replace(longest, first=np.maximum(longest.first, longest.stop - 4 * MAX_LAG))
+    some = panel.take(np.arange(0, len(panel), -(-len(panel) // MOST_SERIES)))
+    recent = replace(some, first=np.maximum(some.first, some.stop - 4 * MAX_LAG))
     matrix = np.diff(aligned(recent), axis=0)                           # (T, S)
     lags = min(MAX_LAG, matrix.shape[0] // 3)
     if lags < 3:
@@ -120,7 +121,9 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
     above = np.zeros_like(multiples)
     above[2:-1] = multiples[2:-1] - (multiples[1:-2] + multiples[3:]) / 2
     second = int(np.argmax(above))
-    clear = above[second] > STANDS_OUT + noise[second * main] * (1 - multiples[second])
+    moving = np.count_nonzero(np.nan_to_num(matrix)) / len(matrix)      # series' worth of points that change
+    pooled = np.clip(np.sqrt(moving), 1, 2)                             # series help, but they are not independent
+    clear = above[second] > STANDS_OUT + noise[second * main] / pooled * (1 - multiples[second])
     return (main, second * main) if clear and multiples[second] > 0.9 * acf[main] else (main,)
 
 

@@ -93,15 +93,16 @@ class Regular:
     repairs: tuple[Repair, ...] = field(default=())
 
 
-def make_regular(rows: Rows, options: DataConfig, tz: str | None = None) -> Regular:
-    """Series on the calendar their stamps tell. Raises DataError with every row that stands in the way."""
+def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed: Calendar | None = None) -> Regular:
+    """Series on the calendar their stamps tell, or on the one agreed. Raises DataError with every row in the way."""
     rows, repairs, problems = _in_order(rows)
     rows, merged, doubled = _without_duplicates(rows, options.duplicates)
     problems = doubled if merged else problems + doubled            # who has duplicates merged means overlaps too
-    if rows.codes.size < 2 and options.freq is None:
+    if rows.codes.size < 2 and options.freq is None and agreed is None:
         raise DataError("has one row of data; at least 2 are needed", file=rows.file, row=rows.line(0),
                         code="too_short")
-    calendar = Calendar.propose(rows.times, rows.codes if len(rows.ids) > 1 else None, freq=options.freq, tz=tz)
+    groups = rows.codes if len(rows.ids) > 1 else None
+    calendar = agreed or Calendar.propose(rows.times, groups, freq=options.freq, tz=tz)
     off = np.flatnonzero(calendar.off_grid(rows.times))
     rows_on = rows.take(_all_but(off, rows.codes.size)) if off.size else rows
     gaps = _gaps(rows_on, calendar)
@@ -370,7 +371,11 @@ def _filled(rows: Rows, laid: _Laid, gaps: _Gaps, calendar: Calendar, options: D
     if cells.size:
         found.append(Repair("missing", cells.size, f"{counted(cells.size, 'missing value')} -> {options.fill}",
                             "--fill", tuple(_missing_value(rows, int(r)) for r in cells[:100])))
-    return Regular(_fill(laid.y, holes, inside, options.fill), first, stop, start, calendar, tuple(found))
+    filled = _fill(laid.y, holes, inside, options.fill)
+    if inside.all():
+        return Regular(filled, first, stop, start, calendar, tuple(found))
+    ends = np.cumsum(stop - first)
+    return Regular(filled[inside], ends - (stop - first), ends, start, calendar, tuple(found))
 
 
 def _missing_value(rows: Rows, row: int) -> Problem:

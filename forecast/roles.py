@@ -79,7 +79,7 @@ def _as_before(columns: _Columns, contract: Contract) -> Roles:
     def at(name: str) -> int:
         return columns.find(name, "used by the model")
 
-    ident = at(contract.id) if contract.layout == "long" and contract.id is not None else None
+    ident = None if contract.id_column is None else at(contract.id_column)
     time = tuple(at(name) for name in contract.time_columns)
     targets = tuple(at(name) for name in contract.targets)
     used = {ident, *time, *targets}

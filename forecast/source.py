@@ -252,7 +252,9 @@ def _western(data: bytes, file: str, fault: int) -> tuple[bytes, str, tuple[str,
                         hint=_candidates(data, fault))
     if re.search(rb"[\xc3-\xf4][\x80-\xbf]", data):                 # UTF-8 and something else in one file
         raise refusal
-    if not all(byte in _WESTERN for byte in set(data) - set(range(128))):
+    if data.translate(None, bytes(range(128)) + _WESTERN):
+        raise refusal
+    if re.search(rb"[A-Za-z][%b][a-z]" % _SIGNS, data):             # a sign inside a word: letters of another alphabet
         raise refusal
     foreign = len(re.findall(rb"[\x80-\xff]", data))
     alone = len(re.findall(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])", data))
@@ -261,8 +263,9 @@ def _western(data: bytes, file: str, fault: int) -> tuple[bytes, str, tuple[str,
     return data.decode("cp1252").encode("utf-8"), "cp1252", ("encoding cp1252 (found; --encoding changes it)",)
 
 
-_WESTERN = frozenset(("äöüßÄÖÜéèêëàâîïôûùçœæÉÈÊËÀÂÎÏÔÛÙÇáíóúñÁÍÓÚÑ¿¡ãõÃÕåøÅØìòÌÒ"
-                      "€£°²³µ§½–—’‘“”…«»·ºª\xa0").encode("cp1252"))
+_SIGNS = "²³°µ§½€£¿¡«»·".encode("cp1252")
+_WESTERN = ("äöüßÄÖÜéèêëàâîïôûùçœæÉÈÊËÀÂÎÏÔÛÙÇáíóúñÁÍÓÚÑ¿¡ãõÃÕåøÅØìòÌÒ"
+            "€£°²³µ§½–—’‘“”…«»·ºª\xa0").encode("cp1252")
 
 
 def _candidates(data: bytes, at: int) -> str:

@@ -88,15 +88,15 @@ def read_table(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], 
     return _read_ragged(records, dialect, file, wanted, set_aside=set_aside)
 
 
-def with_doubled_quotes(data: bytes, dialect: Dialect) -> bytes:
-    """A text whose quotes make sense only when \\" is a quote inside quotes, with "" instead. No byte moves."""
-    if b'\\"' not in data or dialect.quote != '"':
-        return data
-    if find_records(data, dialect.delimiter).stray is None:
-        return data
-    doubled = data.replace(b'\\"', b'""')
-    records = find_records(doubled, dialect.delimiter)
-    return doubled if records.stray is None and records.open_quote is None else data
+def aligned(data: bytes) -> bytes:
+    """A text in columns of spaces, with one space between two fields. No line moves."""
+    return re.sub(rb"(?m)^ +| +(?=\r?$)", b"", re.sub(rb"[ \t]+", b" ", data))
+
+
+def escapes_quotes(data: bytes, dialect: Dialect) -> bool:
+    """Whether quotes make sense only when \\" stands for a quote inside quotes."""
+    plain, doubled = (find_records(text, dialect.delimiter) for text in (data, data.replace(b'\\"', b'""')))
+    return plain.stray is not None and doubled.stray is None and doubled.open_quote is None
 
 
 def without_spaces(data: bytes, dialect: Dialect) -> bytes:

@@ -58,9 +58,15 @@ def test_each_step_has_a_factor_of_its_own_where_windows_are_enough() -> None:
 
 @given(st.integers(1, ENOUGH - 1), st.integers(0, 5))
 @quick
-def test_few_windows_never_make_a_band_narrower_and_give_every_step_the_same(windows: int, seed: int) -> None:
+def test_few_windows_never_make_a_band_narrower(windows: int, seed: int) -> None:
     factors = widths(*forecasts(windows, spread=10.0, seed=seed), GRID)
     assert (factors == 1).all()
+
+
+def test_few_windows_give_every_step_the_same_factors() -> None:
+    factors = widths(*forecasts(30, spread=0.5), GRID)
+    np.testing.assert_array_equal(factors, factors[[0, 0, 0]])
+    assert (factors[0, [0, -1]] > 1.2).all()
 
 
 def test_many_windows_that_hold_few_truths_never_make_a_band_narrower() -> None:

@@ -448,3 +448,42 @@ def test_text_from_a_file_reaches_the_terminal_without_an_escape_byte(run: Run, 
     for text in (ended.out, ended.err, ended_predict.err):
         assert "\x1b" not in text
         assert "\x07" not in text
+
+
+def test_a_terminated_train_exits_143_and_leaves_no_half_run_and_no_lock(run: Run, store: Path) -> None:
+    command = [sys.executable, "-m", "forecast", "--store", str(store), "train", str(SHOPS),
+               "--set", "train.patience=60", "--set", "train.lr=0.0001"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("plan"):
+                break
+        process.terminate()
+        words = process.stderr.read()
+    assert process.returncode == 143
+    assert "Traceback" not in words
+    assert len(list((store / "runs").iterdir())) == 1
+    assert run("train", AIR, *FAST).code == 0
+
+
+def test_a_full_disk_behind_stdout_exits_9(run: Run, store: Path) -> None:
+    command = [sys.executable, "-m", "forecast", "--store", str(store), "predict", "-o", "-"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 9
+    assert "standard output: cannot write" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(run: Run, store: Path) -> None:
+    command = f"{sys.executable} -m forecast -q --store {store} predict -o - | true"
+    ended = subprocess.run(["bash", "-c", command + "; exit ${PIPESTATUS[0]}"], capture_output=True, text=True,
+                           check=False)
+    assert (ended.returncode in (0, 141), ended.stderr) == (True, "")
+
+
+def test_a_store_that_cannot_be_written_exits_9(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    ended = run("--store", "file", "train", AIR, *FAST)
+    assert ended.code == 9
+    assert len(ended.err.splitlines()[-1]) < 240

@@ -88,6 +88,7 @@ def test_a_value_is_read_by_the_type_of_its_setting(key: str, text: object, valu
 @pytest.mark.parametrize(("key", "value"), [
     ("train.seed", "1.5"), ("train.seed", 1.5), ("train.seed", True), ("train.seed", "one"), ("train.seed", "inf"),
     ("train.seed", float("nan")), ("train.lr", "nan"), ("train.lr", True), ("train.lr", "inf"), ("train.lr", ""),
+    ("train.lr", 10**400),
     ("train.lr", {"a": 1}), ("train.final_fit", "maybe"), ("train.final_fit", 2), ("data.id", ""), ("data.id", 3),
     ("model.season", ""), ("model.season", []), ("model.season", "24,,168"), ("model.season", "0"),
     ("model.levels", "80,200"), ("data.fill", ["zero"]),
@@ -227,3 +228,5 @@ def test_the_nearest_file_upward_is_found(tmp_path: Path) -> None:
     assert find_file(deep) == far
     near = toml(tmp_path / "a", "")
     assert find_file(deep) == near
+    own = toml(deep, "")
+    assert find_file(deep) == own

@@ -360,6 +360,12 @@ def test_the_grid_holds_the_median_and_both_ends_of_each_band_once() -> None:
     assert quantile_grid((95.0, 80.0, 80.0)) == (0.025, 0.1, 0.5, 0.9, 0.975)
 
 
+@pytest.mark.parametrize(("level", "ends"), [(80, (0.1, 0.9)), (95, (0.025, 0.975)), (70, (0.15, 0.85)),
+                                             (99.8, (0.001, 0.999)), (99.9, (0.0005, 0.9995))])
+def test_the_ends_of_a_band_are_the_numbers_people_write(level: float, ends: tuple[float, float]) -> None:
+    assert band_quantiles(level) == ends
+
+
 @given(st.lists(st.floats(1.0, 99.8), max_size=5))
 @quick
 def test_every_band_finds_its_ends_in_the_grid(levels: list[float]) -> None:

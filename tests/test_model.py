@@ -20,7 +20,7 @@ def test_the_untrained_network_is_its_linear_skip_plus_the_offsets() -> None:
     with torch.no_grad():
         model.skip.normal_()
         model.offset.copy_(torch.tensor([[-1.0, 0.0, 2.0]]).expand(4, 3))
-    forecast = model(channels(context)).detach()
+    forecast = model.eval()(channels(context)).detach()
     linear = context @ model.skip[:-1] + model.skip[-1]
     torch.testing.assert_close(forecast[..., 1], linear)
     torch.testing.assert_close(forecast[..., 2] - forecast[..., 0], torch.full((6, 4), 3.0))
@@ -49,7 +49,7 @@ def test_forecasts_ascend_along_the_quantiles_whatever_the_weights() -> None:
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=3)
-    forecast = model(channels(torch.randn(50, 12)))
+    forecast = model.eval()(channels(torch.randn(50, 12)))
     assert bool((forecast.diff(dim=-1) >= 0).all())
 
 

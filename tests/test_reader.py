@@ -64,6 +64,12 @@ def test_remarks_with_commas_quotes_and_line_breaks_leave_lines_numbered_as_they
     assert (error.problem.row, error.problem.column) == (10, "value")
 
 
+def test_backslashes_before_quotes_and_columns_of_spaces() -> None:
+    rows = [f'{d},"a \\"b\\", c",{v}' for d, v in zip(DAYS, VALUES, strict=True)]
+    is_right("date,remark,value\n" + "\n".join(rows) + "\n")
+    is_right("date          value\n" + "".join(f"{d}   {v:>6}\n" for d, v in zip(DAYS, VALUES, strict=True)))
+
+
 # encodings
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -98,6 +104,8 @@ def test_nul_bytes_are_refused_by_line() -> None:
 def test_titles_above_and_notes_below_the_table() -> None:
     is_right("A title\n\n# made by hand\n" + days())
     is_right("sep=;\n" + days(header="date;value", mark=";"))
+    is_right("A title,\n,\n" + days())
+    is_right(days(header=",value"))
     reading = read(days() + "\nSource: an office\n")
     assert repairs(reading) == {"footer": 1}
     assert reading.repairs[0].examples[0].row == 43

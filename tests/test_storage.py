@@ -130,7 +130,8 @@ def test_the_temporary_file_stands_in_the_same_folder_and_is_synced_before_the_r
     fsync, rename = os.fsync, os.replace
 
     def watched_fsync(descriptor: int) -> None:
-        seen.append(("fsync", stat.S_ISDIR(os.fstat(descriptor).st_mode)))
+        file = os.fstat(descriptor)
+        seen.append(("fsync", "folder" if stat.S_ISDIR(file.st_mode) else file.st_size))
         fsync(descriptor)
 
     def watched_replace(source: Path, target: Path) -> None:
@@ -141,7 +142,18 @@ def test_the_temporary_file_stands_in_the_same_folder_and_is_synced_before_the_r
     monkeypatch.setattr(storage.os, "fsync", watched_fsync)
     monkeypatch.setattr(storage.os, "replace", watched_replace)
     write_bytes(tmp_path / "a", b"whole")
-    assert seen == [("fsync", False), ("replace", True), ("fsync", True)]
+    assert seen == [("fsync", 5), ("replace", True), ("fsync", "folder")]
+
+
+def test_a_file_planted_under_the_temporary_name_is_not_written_to(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").write_text("untouched")
+    (tmp_path / ".a.guess.tmp").symlink_to(tmp_path / "other")
+    monkeypatch.setattr(storage.secrets, "token_hex", lambda size: "guess")
+    with pytest.raises(DiskError):
+        write_text(tmp_path / "a", "x")
+    assert names(tmp_path) == [".a.guess.tmp", "other"]
+    assert (tmp_path / "other").read_text() == "untouched"
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -229,10 +241,11 @@ def test_a_second_process_is_told_at_once_who_holds_the_lock_and_a_killed_holder
         assert (tmp_path / "store" / "lock").read_text() == f"process {os.getpid()}\n"
 
 
-def test_the_lock_is_free_again_after_its_block(tmp_path: Path) -> None:
+def test_the_lock_is_free_again_after_its_block_and_names_its_last_holder_only(tmp_path: Path) -> None:
+    write_text(tmp_path / "lock", "process 12345678901234567890\nand more\n")
     for _ in range(2):
         with exclusive(tmp_path / "lock"):
-            pass
+            assert (tmp_path / "lock").read_text() == f"process {os.getpid()}\n"
 
 
 def test_a_file_system_without_locks_is_a_disk_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,9 +87,11 @@ def test_a_forecast_is_made_at_the_end_of_every_series() -> None:
 
 
 def test_chosen_windows_come_in_the_order_chosen() -> None:
-    panel = numbered([6])
-    windows = windows_of(panel, horizon=1, min_context=2).take(np.array([3, 0]))
-    assert targets(panel.y, windows, 1).tolist() == [[5], [2]]
+    panel = numbered([3, 3])
+    windows = windows_of(panel, horizon=1, min_context=1).take(np.array([2, 0]))
+    assert targets(panel.y, windows, 1).tolist() == [[101], [1]]
+    assert windows.series.tolist() == [1, 0]
+    np.testing.assert_array_equal(contexts(panel.y, windows, 2), [[np.nan, 100], [np.nan, 0]])
 
 
 def test_what_was_given_is_left_as_it_was() -> None:

@@ -29,6 +29,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "no final fit": ("--no-final-fit",),
     "never log": ("--set", "model.transform=none"),
     "per-series scaling": ("--set", "model.scaling=standard"),
+    "segment of 1 point": ("--set", "model.segment=1"),
+    "hidden 64": ("--hidden", "64"),
     "gru": ("--cell", "gru"),
     "rnn": ("--cell", "rnn"),
 }

@@ -328,8 +328,7 @@ def outcome(base: Base, spoilt: Spoilt, read: Callable[[bytes], tuple[Truth, boo
     except ForecastError as error:
         return "refused", named(error.problem.row, spoilt), str(error)
     except (ValueError, TypeError, OverflowError, KeyError, IndexError, AttributeError) as error:
-        line = re.search(r"line (\d+)", str(error))
-        return "refused", named(int(line.group(1)) if line else None, spoilt), str(error)
+        return "refused", named(line_in(str(error)), spoilt), str(error)
     truth = base.truth()
     if spoilt.rename:
         truth = {spoilt.rename(k): v for k, v in truth.items()}
@@ -387,6 +386,12 @@ def strict_pandas(data: bytes) -> tuple[Truth, bool]:
     if any(np.isnan(v) for series in found.values() for v in series.values()):
         raise ValueError("missing values")
     return found, False
+
+
+def line_in(message: str) -> int | None:
+    """The line that pandas names, or the row below the header that it counts from 0."""
+    line, position = re.search(r"line (\d+)", message), re.search(r"position (\d+)", message)
+    return int(line.group(1)) if line else int(position.group(1)) + 2 if position else None
 
 
 def named(line: int | None, spoilt: Spoilt) -> bool | None:

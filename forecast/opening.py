@@ -1,0 +1,110 @@
+"""Opening: the bytes of a source become its used columns as text, once dialect and roles are found.
+
+What the cells mean is not asked here, beyond the glance that finds the columns."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from forecast.config import DataConfig
+from forecast.contract import Contract
+from forecast.dialect import Dialect, find_dialect, split
+from forecast.errors import DataError
+from forecast.records import find_records
+from forecast.roles import KNOWN, Roles, find_roles
+from forecast.source import Source
+from forecast.table import Table, aligned, escapes_quotes, from_columns, read_table, without_spaces
+
+SAMPLE_ROWS = 1000
+SAMPLE_BYTES = 1 << 17
+SPARE_COLUMNS = 20                  # looked at, when rows repeat, for one that tells series apart
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file whose columns can be read. dialect: None for Parquet."""
+
+    source: Source
+    dialect: Dialect | None
+    roles: Roles
+
+    @property
+    def has_header(self) -> bool:
+        return self.dialect is None or self.dialect.has_header
+
+    def used(self) -> list[int]:
+        """Positions of the columns that have a role."""
+        return sorted({*([] if self.roles.id is None else [self.roles.id]), *self.roles.time, *self.roles.targets})
+
+    def read(self, wanted: Sequence[int], *, set_aside: bool) -> Table:
+        """These columns. Raises DataError."""
+        if self.dialect is None:
+            return from_columns(self.source.columns, self.source.file, wanted)
+        return read_table(self.source.data, self.dialect, self.source.file, wanted, set_aside=set_aside)
+
+    def spare(self) -> Table:
+        """Columns without a role."""
+        return self.read(self.roles.spare[:SPARE_COLUMNS], set_aside=True)
+
+
+def open_table(source: Source, options: DataConfig, contract: Contract | None) -> tuple[Opened, Table]:
+    """The file and its used columns. Raises DataError where rows are broken or there are none."""
+    opened = _opened(source, options, contract)
+    table = opened.read(opened.used(), set_aside=options.bad_rows == "quarantine")
+    if not table.rows:
+        if table.faults:
+            raise DataError(table.faults[0], more=table.faults[1:])
+        raise DataError("has a header and no rows", file=source.file, code="no_rows")
+    return opened, table
+
+
+def _opened(source: Source, options: DataConfig, contract: Contract | None) -> Opened:
+    if source.columns is not None:
+        names = tuple(source.columns.column_names)
+        head = from_columns(source.columns.slice(0, SAMPLE_ROWS), source.file, range(len(names)))
+        sample = list(zip(*(head.columns[k].to_pylist() for k in range(len(names))), strict=True))
+        return Opened(source, None, find_roles(source.file, names, sample, options, contract))
+    known = (*KNOWN, *(n.lower() for n in _named_by(options, contract)))
+    data, dialect = _plain_dialect(source, options, known)
+    source = dataclasses.replace(source, data=data)
+    roles = find_roles(source.file, dialect.names, _sample(source.data, dialect), options, contract)
+    return Opened(source, dialect, roles)
+
+
+def _plain_dialect(source: Source, options: DataConfig, known: Sequence[str]) -> tuple[bytes, Dialect]:
+    """The text with its rarer habits undone (escaped quotes, columns of spaces, spaces before quotes), and its dialect.
+
+    What is undone moves no line."""
+    def dialect_of(data: bytes) -> Dialect:
+        return find_dialect(data, source.file, delimiter=options.delimiter, known=known)
+
+    data = source.data
+    if b'\\"' in data:
+        doubled = data.replace(b'\\"', b'""')
+        if escapes_quotes(data, dialect_of(doubled)):
+            data = doubled
+    head = data[:SAMPLE_BYTES]
+    if options.delimiter is None and b"  " in head and not set(b',;\t|"') & set(head):
+        data = aligned(data)
+    dialect = dialect_of(data)
+    tight = without_spaces(data, dialect)
+    return (data, dialect) if tight is data else (tight, dataclasses.replace(dialect_of(tight), skip_space=True))
+
+
+def _named_by(options: DataConfig, contract: Contract | None) -> list[str]:
+    given = [name for text in (options.id, options.time, options.target) if text for name in text.split(",")]
+    if contract is not None and contract.has_header:
+        given += [name for name in (contract.id, *contract.time_columns, *contract.targets) if name]
+    return given
+
+
+def _sample(data: bytes, dialect: Dialect) -> list[list[str]]:
+    """The first rows: enough to tell what a column holds."""
+    body = data[dialect.offset:dialect.offset + SAMPLE_BYTES]
+    records = find_records(body, dialect.delimiter, dialect.quote)
+    whole = len(records) - (len(body) == SAMPLE_BYTES)                  # the last one may be cut
+    rows = [split(records.text(r), dialect.delimiter, dialect.quote, skip_space=dialect.skip_space)
+            for r in range(min(whole, SAMPLE_ROWS))]
+    return [row for row in rows if len(row) == dialect.fields]

@@ -1,0 +1,127 @@
+"""Remarks: what a reading assumed, what differs from the training file and what was mended, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from forecast.calendar import DAY
+from forecast.contract import Contract
+from forecast.dates import Times
+from forecast.dialect import Dialect
+from forecast.display import counted, listed, quoted
+from forecast.errors import Problem
+from forecast.numbers import Numbers
+from forecast.regular import Regular, Repair, Rows, describe_constant
+from forecast.roles import Roles
+from forecast.source import Source
+from forecast.table import Table
+
+SHORT = 3                           # rows below which a series is named
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that was found on the way through a file."""
+
+    source: Source
+    dialect: Dialect | None
+    roles: Roles
+    table: Table
+    ids: Sequence[str]
+    times: Times
+    numbers: Sequence[Numbers]
+    aside: int                      # rows set aside
+    rejects: tuple[Problem, ...]
+
+
+def notes_of(found: Found, regular: Regular, rows: Rows, contract: Contract | None) -> tuple[str, ...]:
+    """Assumptions in words, short."""
+    of_text = [*found.source.notes, *(found.dialect.notes if found.dialect else ()), *found.roles.notes]
+    styles = sorted({n.style.words() for n in found.numbers} - {""})
+    flat = describe_constant(regular.y, regular.first, regular.stop, list(rows.ids))
+    short = [str(name) for name in rows.ids[(regular.stop - regular.first) < SHORT]]
+    few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
+    cut = found.source.data[-1:] not in (b"\n", b"\r", b"")
+    end = "no line break behind the last row: is the file complete?" if cut else ""
+    notes = (*of_text, *_of_times(found.times, contract), *styles, flat, few, end)
+    return (*(note for note in notes if note), *(_differences(contract, regular, rows) if contract else ()))
+
+
+def _of_times(times: Times, contract: Contract | None) -> list[str]:
+    form, notes = times.format, []
+    if not form.is_integer and not form.pattern.startswith("%Y-%m"):
+        notes.append(f"dates read as {form.pattern}")
+    if contract is not None and form.pattern != contract.time_format.pattern:
+        notes.append(f"dates are written as {form.pattern}, in training as {contract.time_format.pattern}")
+    if "%z" in form.pattern and times.utc and not form.offset:
+        notes.append("UTC offsets differ: times are written in UTC (--tz keeps local time)")
+    if form.is_integer and times.stamps.size and times.stamps.min() >= 20_000 and times.stamps.max() <= 80_000:
+        notes.append("times read as plain numbers (--date-format excel if they are days of a spreadsheet)")
+    return [*notes, _ahead(times)]
+
+
+def _ahead(times: Times) -> str:
+    """Rows that lie in the future, in words."""
+    if times.format.is_integer or not times.stamps.size:
+        return ""
+    now = int(datetime.now(UTC).timestamp()) * 1_000_000
+    later = int((times.stamps > now + DAY).sum())
+    return f"{counted(later, 'row')} in the future, until {str(times.values.max())[:10]}" if later else ""
+
+
+def _differences(contract: Contract, regular: Regular, rows: Rows) -> tuple[str, ...]:
+    """What is not as in the training file, and does not stand in the way."""
+    notes = []
+    if contract.layout != "single":
+        before, now = set(contract.ids), set(rows.ids)
+        new = [i for i in rows.ids if i not in before]
+        gone = [i for i in contract.ids if i not in now]
+        notes += [f"{counted(len(new), 'series')} not seen in training: {listed(new, 4)}"] if new else []
+        notes += [f"{counted(len(gone), 'series')} of the training file not there: {listed(gone, 4)}"] if gone else []
+    end = int((regular.start + regular.stop - regular.first).max()) - 1
+    if contract.last is not None and end < contract.last:
+        last, before = regular.calendar.times([end, contract.last])
+        notes.append(f"history ends {last}, before the end of the training file ({before})")
+    known = regular.y[~np.isnan(regular.y)]
+    if contract.size and known.size:
+        ratio = float(np.median(np.abs(known))) / contract.size
+        if ratio > 100 or ratio < 0.01:
+            notes.append(f"values are {ratio:,.4g} times the size of those the model learned from: another unit?")
+    return tuple(notes)
+
+
+def _alike(ids: Sequence[str]) -> list[str]:
+    """Ids that another id would be, were it not for spaces."""
+    plain = {text for text in ids if text == text.strip()}
+    return [text for text in ids if text not in plain and text.strip() in plain]
+
+
+def repairs_of(found: Found, regular: Regular) -> tuple[Repair, ...]:
+    """Everything mended, in the order it happened."""
+    footers, alike = found.table.left_out, _alike(found.ids)
+    under, rounded = sum(n.underflows for n in found.numbers), sum(n.rounded for n in found.numbers)
+    midnights, words = found.times.midnights, _missing_words(found.numbers)
+    mended = (
+        Repair("similar_ids", len(alike), f"{counted(len(alike), 'id')} differing from another in spaces only, kept "
+               f"apart: {', '.join(quoted(i) for i in alike[:3])}", "--id"),
+        Repair("footer", len(footers), f"{counted(len(footers), 'line')} below or between the rows left out", None,
+               footers),
+        Repair("quarantined", found.aside, f"{counted(found.aside, 'bad row')} set aside", "--bad-rows", found.rejects),
+        Repair("midnight", midnights, f"{counted(midnights, 'stamp')} at 24:00 -> 00:00 of the next day"),
+        Repair("underflow", under, f"{counted(under, 'value')} too small for a float -> 0"),
+        Repair("rounded", rounded, f"{counted(rounded, 'whole number')} of more digits than a float holds -> rounded"),
+        Repair("missing_words", sum(words.values()), f"{counted(sum(words.values()), 'cell')} read as missing: "
+               f"{', '.join(quoted(w) for w in sorted(words)[:6])}"))
+    return (*(repair for repair in mended if repair.count), *regular.repairs)
+
+
+def _missing_words(numbers: Sequence[Numbers]) -> Counter[str]:
+    words = Counter[str]()
+    for column in numbers:
+        words.update({word: count for word, count in column.missing.items() if word})
+    return words

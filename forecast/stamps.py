@@ -1,0 +1,152 @@
+"""Stamps: the time column of a table, in the one reading that is meant, as wall clock or UTC.
+
+Which writings a cell may have is for dates.py; which of several is meant is decided here, by the step it makes."""
+
+# N rows
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecast.calendar import DAY, Calendar
+from forecast.config import DataConfig
+from forecast.contract import Contract
+from forecast.damage import Damage
+from forecast.dates import FIRST_YEAR, LAST_YEAR, TimeFormat, Times, check_pattern, read_times
+from forecast.display import quoted, safe, shorten
+from forecast.errors import DataError
+from forecast.numbers import Fault, Faults
+from forecast.roles import Roles
+from forecast.table import Table
+from forecast.zones import from_utc, to_utc
+
+Ints = NDArray[np.int64]
+_SPREAD = ("%Y", "%m", "%d", "%H", "%M")
+
+
+def read_stamps(table: Table, roles: Roles, codes: Ints, options: DataConfig, contract: Contract | None,
+            damage: Damage) -> Times:
+    """The one reading of the time column that is meant."""
+    cells = joined(table, roles)
+    header = time_header(table, roles)
+    pattern = None if options.date_format is None else check_pattern(options.date_format)
+    if _is_spread(table, roles):
+        pattern = "-".join(_SPREAD[:len(roles.time)])
+    elif contract is not None and pattern is None:
+        pattern = contract.time_format.pattern
+    name = header.lower()
+    date_like = name not in ("ds", "step", "t", "index", "time", "timestamp")
+    readings = read_times(cells, pattern=pattern, dayfirst=options.dayfirst, date_like=date_like)
+    if contract is not None and 2 * len(readings[0].faults) > table.rows:      # written another way than agreed
+        readings = read_times(cells, dayfirst=options.dayfirst, date_like=date_like)
+    times = readings[0] if len(readings) == 1 else _settled(readings, cells, codes, table, header)
+    if _is_spread(table, roles):
+        times = dataclasses.replace(times, format=TimeFormat("%Y-%m-%d" if len(roles.time) < 4 else "%Y-%m-%d %H:%M"))
+    damage.add(times.faults, header)
+    damage.add(_impossible_years(times, cells), header)
+    return _zoned(times, cells, codes, options.tz, damage, header)
+
+
+def _is_spread(table: Table, roles: Roles) -> bool:
+    """Year, month, ... in columns of their own, rather than a date and a clock."""
+    return len(roles.time) > 2 or (len(roles.time) == 2 and table.names[roles.time[1]].strip().lower() == "month")
+
+
+def joined(table: Table, roles: Roles) -> Any:
+    """Time spread over columns, as one column of text."""
+    if len(roles.time) == 1:
+        return table.columns[roles.time[0]]
+    cells = [pc.utf8_trim_whitespace(table.columns[k]) for k in roles.time]
+    return pc.binary_join_element_wise(*cells, "-" if _is_spread(table, roles) else " ")
+
+
+def time_header(table: Table, roles: Roles) -> str:
+    return "date" if _is_spread(table, roles) else table.names[roles.time[0]]
+
+
+def _settled(readings: Sequence[Times], cells: Any, codes: Ints, table: Table, header: str) -> Times:
+    """Of several readings the one that makes the step even. Raises DataError where that tells nothing."""
+    scores = [_evenness(times, codes) for times in readings]
+    order = sorted(range(len(scores)), key=lambda k: -scores[k])
+    best, second = readings[order[0]], readings[order[1]]
+    if scores[order[0]] >= 0.8 and scores[order[1]] <= 0.6 * scores[order[0]]:
+        return best
+    where = next((row for row in range(min(table.rows, 100_000)) if best.stamps[row] != second.stamps[row]), 0)
+    flag = f"--date-format '{best.format.pattern}'"
+    raise DataError(f"{quoted(cells[where].as_py())} may be {_day(best, where)} or {_day(second, where)}, "
+                    f"and both make {'even' if scores[order[1]] > 0.5 else 'uneven'} steps", file=table.file,
+                    row=table.lines.of(where), column=shorten(header, 60), code="ambiguous_date",
+                    hint=f"Try {flag} or '{second.format.pattern}'")
+
+
+def _day(times: Times, row: int) -> str:
+    return str(times.values[row])[:10] if times.format.pattern != "integer" else "a number"
+
+
+def _evenness(times: Times, codes: Ints) -> float:
+    """The share of the grid that is filled; 0 where there is no grid."""
+    good = np.ones(codes.size, dtype=bool)
+    good[times.faults.rows] = False
+    values, groups = times.values[good], codes[good]
+    try:
+        calendar = Calendar.propose(values, groups)
+    except DataError:
+        return 0.0
+    if float(np.mean(calendar.off_grid(values))) > 0.05:
+        return 0.0
+    ordinals = calendar.nearest(values)
+    lowest, highest = np.full(groups.max() + 1, np.iinfo(np.int64).max), np.full(groups.max() + 1, -(2**62))
+    np.minimum.at(lowest, groups, ordinals)
+    np.maximum.at(highest, groups, ordinals)
+    seen = np.unique(groups)
+    return min(1.0, values.size / float((highest[seen] - lowest[seen] + 1).sum()))
+
+
+def _impossible_years(times: Times, cells: Any) -> Faults:
+    """Years that no record has, and two-digit years that would lie ahead."""
+    if times.format.is_integer or not times.stamps.size:
+        return Faults()
+    first, last = (int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) for year in (FIRST_YEAR, LAST_YEAR + 1))
+    short = "%y" in times.format.pattern
+    if short:
+        last = int(np.datetime64(datetime.now(UTC).date(), "us").astype(np.int64)) + 366 * DAY
+    if int(times.stamps.min()) >= first and int(times.stamps.max()) < last:
+        return Faults()
+    rows = np.setdiff1d(np.flatnonzero((times.stamps < first) | (times.stamps >= last)), times.faults.rows)
+    message = "has a two-digit year that would lie ahead" if short else f"is not between {FIRST_YEAR} and {LAST_YEAR}"
+    hint = "Write years with four digits" if short else "Mend the year"
+    return Faults(rows, lambda row: _fault_of(cells, row, "year", message, hint))
+
+
+def _fault_of(cells: Any, row: int, code: str, message: str, hint: str) -> Fault:
+    text = str(cells[row].as_py())
+    return Fault(row, text, code, f"{quoted(text)} {message}", hint)
+
+
+def _zoned(times: Times, cells: Any, codes: Ints, tz: str | None, damage: Damage, header: str) -> Times:
+    """Local stamps of a zone in UTC where steps are shorter than a day, in wall clock where they are days or longer."""
+    if tz is None or times.format.is_integer:
+        return times
+    if times.utc:
+        local = from_utc(times.stamps, tz)
+        if (local % DAY == local[0] % DAY).all() and local.size > 1:
+            return dataclasses.replace(times, stamps=local, utc=False)
+        return times
+    if (times.stamps % DAY == times.stamps[0] % DAY).all():
+        return times
+    utc, missing, doubtful = to_utc(times.stamps, codes, tz)
+    gone = f"does not exist in {safe(tz)}: the clock was put forward"
+    damage.add(Faults(np.flatnonzero(missing), lambda row: _fault_of(cells, row, "no_such_hour", gone,
+                                                                     "Is --tz right?")), header)
+    twice = f"happened twice in {safe(tz)} and stands once"
+    damage.add(Faults(np.flatnonzero(doubtful), lambda row: _fault_of(cells, row, "doubled_hour", twice,
+                                                                      "Write the UTC offset, as in 02:30+01:00")),
+               header)
+    return dataclasses.replace(times, stamps=utc, utc=True)
