@@ -69,9 +69,6 @@ def load(folder: Path) -> Run:
     """Read a folder back after checking every byte of it. Raises ModelError naming the file that is wrong."""
     verify(folder)
     config_json, series = _json(folder / "config.json"), _json(folder / "series.json")
-    if config_json.get("format") != FORMAT:
-        raise ModelError(f"was written in format {config_json.get('format')}, this program reads {FORMAT}",
-                         file=str(folder / "config.json"), code="model_format", hint="Train again")
     try:
         config = Config.from_dict(config_json["config"])
         sizes: dict[str, Any] = config_json["plan"]
@@ -101,7 +98,11 @@ def verify(folder: Path) -> None:
     """Compare every file with the manifest. Raises ModelError naming the first that is missing or changed."""
     if not folder.is_dir():
         raise ModelError("is not a model folder", file=str(folder), code="no_model")
-    manifest = _json(folder / MANIFEST).get("files")
+    content = _json(folder / MANIFEST)
+    if content.get("format") != FORMAT:
+        raise ModelError(f"was written in format {content.get('format')}, this program reads {FORMAT}",
+                         file=str(folder / MANIFEST), code="model_format", hint="Train again")
+    manifest = content.get("files")
     if not isinstance(manifest, dict) or set(manifest) != set(FILES):
         raise ModelError("does not name the files of a model", file=str(folder / MANIFEST), code="model_corrupt")
     for name in FILES:
@@ -123,7 +124,7 @@ def _require_file(path: Path) -> None:
 
 
 def _config_of(predictor: Predictor) -> dict[str, Any]:
-    return {"format": FORMAT, "config": predictor.config.to_dict(), "plan": asdict(predictor.plan),
+    return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan),
             "transform": predictor.transform, "penalty": predictor.penalty, "steps": predictor.steps}
 
 

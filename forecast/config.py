@@ -262,7 +262,8 @@ def resolve(flags: Mapping[str, Any], *, sets: tuple[str, ...] = (), environment
             flat |= {f"{section}.{name}": value for name, value in keys.items()}
         config = config.override(flat, source=str(file))
     variables = {ENVIRONMENT + key.replace(".", "_").upper(): key for key in SETTINGS}
-    config = config.override({variables[v]: environment[v] for v in sorted(environment) if v in variables},
+    ours = tuple(f"{ENVIRONMENT}{section.name.upper()}_" for section in fields(Config))
+    config = config.override({variables.get(v, v): environment[v] for v in sorted(environment) if v.startswith(ours)},
                              source="environment")
     pairs = {}
     for text in sets:

@@ -187,7 +187,8 @@ def read_iso(cells: Any) -> Times | None:
     if lengths["min"] != lengths["max"]:
         return None
     mark = first[10:11]
-    if mark and not pc.all(pc.match_substring(cells, mark)).as_py():
+    some = {cells[k].as_py()[10:11] for k in range(0, len(cells), max(1, len(cells) // 500))}
+    if some != {mark}:                                              # a rare T beside spaces is the same stamp
         return None
     try:
         stamps = pc.cast(cells, pa.timestamp("us")).cast(pa.int64()).to_numpy()

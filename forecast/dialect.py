@@ -179,13 +179,14 @@ def _is_title(row: Sequence[str]) -> bool:
 def _header_likeness(header: Sequence[str], body: Sequence[Sequence[str]], known: Sequence[str]) -> str:
     """"header", "row" or "neither"."""
     kinds = [kind(cell) for cell in header]
-    if any(cell.strip().lower() in known for cell in header):
-        return "header"
-    if not any(k in _DATA for k in kinds):
-        return "header" if any(k == "text" for k in kinds) else "neither"
     columns = list(zip(*body, strict=True)) if body else []
     typed = [k for k, column in enumerate(columns)
              if sum(kind(c) in _DATA for c in column) > 0.8 * sum(kind(c) != "missing" for c in column)]
+    named = any(cell.strip().lower() in known for cell in header)
+    if named and (not typed or any(kinds[k] not in _DATA for k in typed)):      # an id may be called "store" too
+        return "header"
+    if not any(k in _DATA for k in kinds):
+        return "header" if any(k == "text" for k in kinds) else "neither"
     if typed and all(kinds[k] == "text" and not re.search(r"\d{3}", header[k]) for k in typed):
         return "header"
     if typed and all(kinds[k] in _DATA or kinds[k] == "missing" for k in typed):

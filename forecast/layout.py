@@ -47,11 +47,8 @@ def rounded(values: Floats, decimals: int) -> Floats:
     places = np.maximum(DIGITS - 1 - exponent, np.minimum(decimals, np.maximum(MOST_DIGITS - 1 - exponent, 0)))
     exact = places <= 22                                                # 10^22 is the last power a float holds exactly
     power = 10.0 ** np.where(exact, places, 0)
-    with np.errstate(over="ignore"):
-        scaled = np.rint(values * power)
-    near = np.where(np.abs(scaled) < 2.0**53, scaled / power, values) + 0.0
-    tiny = [float(f"{v:.{DIGITS - 1}e}") for v in values[~exact]]
-    near[~exact] = tiny
+    near = np.rint(values * power) / power + 0.0                        # of two exact numbers; + 0.0: no -0
+    near[~exact] = [float(f"{value:.{DIGITS - 1}e}") for value in values[~exact]]
     return near
 
 

@@ -137,19 +137,20 @@ def _plain(cells: Any, values: Floats) -> Numbers:
 
 
 def _rounded(cells: Any, values: Floats) -> int:
-    large = np.abs(values) >= EXACT
-    if not large.any():
+    if not values.size or (values.max() < EXACT and values.min() > -EXACT):
         return 0
-    texts = cells.filter(pa.array(large)).to_pylist()
+    texts = cells.filter(pa.array(np.abs(values) >= EXACT)).to_pylist()
     return sum(1 for t in texts if t.strip("+-").isdigit() and int(t) != int(float(t)))
 
 
 def _decimals(cells: Any, mark: str) -> int:
     """Most digits written behind the decimal mark."""
-    at = pc.find_substring(cells, mark)
-    behind = pc.if_else(pc.greater_equal(at, 0), pc.subtract(pc.subtract(pc.utf8_length(cells), at), 1), 0)
-    most = pc.max(behind).as_py() or 0
-    powers = pc.match_substring(cells, "e", ignore_case=True)
+    if not len(cells):
+        return 0
+    at = pc.find_substring(cells, mark).to_numpy(zero_copy_only=False)
+    behind = pc.binary_length(cells).to_numpy(zero_copy_only=False) - at - 1
+    most = behind.max() if at.min() >= 0 else np.where(at >= 0, behind, 0).max()
+    powers = pc.or_(pc.match_substring(cells, "e"), pc.match_substring(cells, "E"))
     if pc.any(powers).as_py():
         whole = cells.filter(pc.invert(powers))
         texts = pc.unique(cells.filter(powers)).to_pylist()

@@ -233,7 +233,8 @@ def _contract(found: Found, regular: Regular, options: DataConfig) -> Contract:
     header = found.dialect is None or found.dialect.has_header
     id_column = None if roles.id is None else table.names[roles.id]
     ident = {"single": None, "wide": "series"}.get(roles.layout, id_column if header else "id")
-    sizes = {"low": float(known.min()), "high": float(known.max()), "size": float(np.median(np.abs(known)))}
+    some = known[::max(1, known.size // 100_000)]
+    sizes = {"low": float(known.min()), "high": float(known.max()), "size": float(np.median(np.abs(some)))}
     return Contract(
         id=ident, id_column=id_column, time=time_header(table, roles) if header else "time",
         time_columns=tuple(table.names[k] for k in roles.time), targets=tuple(table.names[k] for k in roles.targets),

@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 MAX_GROWTH = 50                     # grid points per row, at most, when nothing else bounds the gaps
+FIRST_LOOK = 500_000                # rows that usually tell the step
 LISTED = 20_000                     # problems of a kind told one by one
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
 
@@ -101,8 +102,7 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     if rows.codes.size < 2 and options.freq is None and agreed is None:
         raise DataError("has one row of data; at least 2 are needed", file=rows.file, row=rows.line(0),
                         code="too_short")
-    groups = rows.codes if len(rows.ids) > 1 else None
-    calendar = agreed or Calendar.propose(rows.times, groups, freq=options.freq, tz=tz)
+    calendar = agreed or _calendar(rows, options.freq, tz)
     off = np.flatnonzero(calendar.off_grid(rows.times))
     rows_on = rows.take(_all_but(off, rows.codes.size)) if off.size else rows
     gaps = _gaps(rows_on, calendar)
@@ -115,6 +115,17 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
         raise DataError(problems[0], more=[*problems[1:], *_gap_problems(rows_on, gaps, calendar)])
     laid = _laid_out(rows_on, calendar)
     return _filled(rows_on, laid, gaps, calendar, options, (*repairs, *merged))
+
+
+def _calendar(rows: Rows, freq: str | None, tz: str | None) -> Calendar:
+    """The grid of the first rows if all stand on it, else the one most rows stand on."""
+    groups = rows.codes if len(rows.ids) > 1 else None
+    if rows.codes.size > 2 * FIRST_LOOK and rows.codes[0] == rows.codes[1]:
+        first = Calendar.propose(rows.times[:FIRST_LOOK], None if groups is None else groups[:FIRST_LOOK], freq=freq,
+                                 tz=tz)
+        if not first.off_grid(rows.times).any():
+            return first
+    return Calendar.propose(rows.times, groups, freq=freq, tz=tz)
 
 
 def _in_order(rows: Rows) -> tuple[Rows, list[Repair], list[Problem]]:

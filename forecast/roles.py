@@ -42,6 +42,11 @@ class _Columns:
     names: tuple[str, ...]
     rows: Sequence[Sequence[str]]
 
+    @property
+    def nameless(self) -> bool:
+        """Without a header: columns are called by their number."""
+        return self.names == tuple(str(k + 1) for k in range(len(self.names)))
+
     def kinds(self, column: int) -> list[str]:
         return [k for row in self.rows if (k := kind(row[column])) != "missing"]
 
@@ -167,7 +172,7 @@ def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...]) -> int
     named = [k for k in columns.named(ID_NAMES) if k not in taken]
     if len(named) > 1:
         raise _which(columns, named, "id", "--id")
-    if not named and columns.names == tuple(str(k + 1) for k in range(len(columns.names))):
+    if not named and columns.nameless:
         words = [k for k in range(len(columns.names)) if k not in taken and columns.holds(k, "text")]
         return words[0] if len(words) == 1 else None                # no header: the one column of words
     return named[0] if named else None
@@ -199,7 +204,7 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...],
         return (numeric[0],), layout
     empty = [k for k in free if columns.names[k].strip() and not columns.kinds(k)]
     words = [k for k in free if k not in numeric and k not in empty and not _is_helper(columns, k)]
-    if ident is not None or words:
+    if ident is not None or words or columns.nameless:
         raise _which(columns, numeric, "target", "--target")
     return tuple(sorted([*numeric, *empty])), "wide"
 

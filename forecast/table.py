@@ -75,7 +75,7 @@ class Table:
 def read_table(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool = False) -> Table:
     """The wanted fields as text. Raises DataError for broken quotes and, unless `set_aside`, for ragged rows."""
     records = None
-    if dialect.quote and dialect.quote.encode() in data:
+    if dialect.quote and data.find(dialect.quote.encode(), dialect.offset) >= 0:
         records = find_records(data, dialect.delimiter, dialect.quote)
         _check_quotes(records, file)
         _check_swallowed(records, dialect, file)

@@ -230,3 +230,9 @@ def test_the_nearest_file_upward_is_found(tmp_path: Path) -> None:
     assert find_file(deep) == near
     own = toml(deep, "")
     assert find_file(deep) == own
+
+
+def test_a_misspelt_variable_of_ours_is_refused_and_those_of_others_are_not() -> None:
+    with pytest.raises(RequestError, match="FORECAST_TRAIN_SED"):
+        resolve({}, environment={"FORECAST_TRAIN_SED": "1"}, file=None)
+    assert resolve({}, environment={"FORECAST_STORE": "/x", "TRAIN_SEED": "9"}, file=None) == Config()

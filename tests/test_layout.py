@@ -85,6 +85,12 @@ def test_numbers_are_rounded_to_7_digits_or_the_targets_decimals(value: float, d
     assert one(value, decimals) == result
 
 
+def test_small_numbers_are_those_that_text_gives() -> None:
+    for exponent in range(-320, 7):
+        values = np.random.default_rng(0).uniform(1, 9.99, size=20) * float(f"1e{exponent}")
+        assert rounded(values, 0).tolist() == [float(f"{value:.6e}") for value in values]
+
+
 def test_zero_has_no_sign_and_what_is_no_number_stays() -> None:
     assert str(one(-0.0)) == "0.0"
     values = rounded(np.array([np.nan, np.inf, -np.inf]), 2)
@@ -244,6 +250,8 @@ def test_the_same_rows_are_the_same_bytes(tmp_path: Path, ending: str) -> None:
     for path in paths:
         write_table(table_of(forecast_of(), PAGE, "default", typed=is_typed(ending)), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
+    if ending == ".csv.gz":
+        assert paths[0].read_bytes()[3:8] == bytes(5)                   # no name and no time in the header (RFC 1952)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

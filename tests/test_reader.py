@@ -118,6 +118,17 @@ def test_no_header_is_no_loss() -> None:
     assert (reading.contract.id, reading.contract.time) == ("id", "time")
 
 
+def test_a_series_called_as_a_column_might_be_is_no_header() -> None:
+    reading = read("".join(f"store,{d},{k}\n" for k, d in enumerate(DAYS)))
+    assert (list(reading.panel.ids), reading.rows) == (["store"], 40)
+
+
+def test_several_columns_of_numbers_without_names_are_asked_about() -> None:
+    text = "".join(f"{d},{k},5\n" for k, d in enumerate(DAYS))             # perhaps 0,5 and 1,5
+    assert refused(text).problem.code == "several_targets"
+    assert list(read(text, target="2,3").panel.ids) == ["2", "3"]
+
+
 def test_a_header_repeated_or_followed_by_units_is_not_data() -> None:
     is_right("date,value\n" + days())
     is_right(changed(days(), 1, lambda line: line + "\n,kW"))

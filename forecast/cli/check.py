@@ -38,12 +38,10 @@ def check(
 
     A file is exact, repaired (each repair is counted) or refused. Exit 3 if any is refused."""
     from forecast.cli.console import Console, write_out
-    from forecast.errors import DataError
     from forecast.layout import check_ending, write_table
-    from forecast.reader import read_panel
     from forecast.storage import to_json
 
-    console, options = Console(session), session.config().data
+    console = Console(session)
     target = None if output is None else session.path(output)
     into_folder = target is not None and (len(files) > 1 or target.is_dir())
     if output is not None and not into_folder:
@@ -51,27 +49,34 @@ def check(
     entries: list[dict[str, Any]] = []
     bad: list[Problem] = []
     for file in files:
-        try:
-            reading = read_panel(session.data(file), options)
-        except DataError as error:
-            entries.append(_refused(file, error))
-            bad += error.problems
-            _show_refusal(console, file, error)
-            continue
-        entries.append(_accepted(file, reading))
-        bad += reading.rejects
-        _show_reading(console, reading)
-        if target is not None:
+        entry, problems, reading = _looked_at(console, session, file)
+        entries.append(entry)
+        bad += problems
+        if target is not None and reading is not None:
             path = _place(target, file) if into_folder else target
-            table = as_read(reading)
-            write_table(table, path)
-            console.wrote(path, f"{table.num_rows:,} rows")
+            write_table(as_read(reading), path)
+            console.wrote(path, f"{reading.panel.y.size:,} rows")
     if rejects is not None:
         write_table(_rejects(bad), session.path(rejects))
         console.wrote(session.path(rejects), f"{len(bad):,} problems")
     if session.json:
         write_out(to_json(entries))
     return UNUSABLE if any(entry["outcome"] == "refused" for entry in entries) else 0
+
+
+def _looked_at(console: Console, session: Session, file: str
+               ) -> tuple[dict[str, Any], Sequence[Problem], Reading | None]:
+    """The entry of one file for JSON, its bad rows, and the reading unless it is refused; said on the way."""
+    from forecast.errors import DataError
+    from forecast.reader import read_panel
+
+    try:
+        reading = read_panel(file if file == "-" else session.path(file), session.config().data)
+    except DataError as error:
+        _show_refusal(console, file, error)
+        return _refused(file, error), error.problems, None
+    _show_reading(console, reading)
+    return _accepted(file, reading), reading.rejects, reading
 
 
 def _place(folder: Path, file: str) -> Path:

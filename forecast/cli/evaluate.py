@@ -209,7 +209,6 @@ def _write(session: Session, console: Console, record: dict[str, Any], scores: S
     """metrics.json, and metrics.csv with a row for each forecaster and series."""
     import pyarrow as pa
 
-    from forecast.display import csv_cell
     from forecast.layout import write_table
     from forecast.storage import to_json, write_text
 
@@ -218,7 +217,7 @@ def _write(session: Session, console: Console, record: dict[str, Any], scores: S
                                       if c not in ("model", "series", "n")
                                       and (wanted is None or str(c).split("_")[0] in wanted))]
     table = scores.per_series[keep].copy()
-    table["series"] = [csv_cell(str(panel.ids[s])) for s in table["series"]]
+    table["series"] = [str(panel.ids[s]) for s in table["series"]]
     if wanted is not None:
         record["models"] = {name: {k: v for k, v in row.items() if k.split("_")[0] in (*wanted, "skill", "better",
                                                                                       "series", "rows")}
@@ -231,18 +230,14 @@ def _write(session: Session, console: Console, record: dict[str, Any], scores: S
 
 def _write_predictions(path: Path, frame: pd.DataFrame, panel: Panel, contract: Contract) -> None:
     """Every backtest forecast: id, time, cutoff, y, yhat, bands, model, source."""
-    import numpy as np
     import pyarrow as pa
 
-    from forecast.display import csv_cell
-    from forecast.layout import is_typed, rounded, write_table
+    from forecast.layout import is_typed, rounded, stamps, write_table
 
-    typed, calendar = is_typed(str(path)), contract.calendar
-    write = (lambda t: t) if typed else contract.time_text
-    ids = np.array([str(i) if typed else csv_cell(str(i)) for i in panel.ids], dtype=object)
-    columns: dict[str, Any] = {} if contract.id is None else {contract.id: ids[frame["series"].to_numpy()]}
-    columns[contract.time] = write(calendar.times((frame["cutoff"] + frame["step"]).to_numpy()))
-    columns["cutoff"] = write(calendar.times(frame["cutoff"].to_numpy()))
+    typed = is_typed(str(path))
+    columns: dict[str, Any] = {} if contract.id is None else {contract.id: panel.ids[frame["series"].to_numpy()]}
+    columns[contract.time] = stamps(contract, (frame["cutoff"] + frame["step"]).to_numpy(), typed=typed)
+    columns["cutoff"] = stamps(contract, frame["cutoff"].to_numpy(), typed=typed)
     columns["step"] = frame["step"].to_numpy()
     columns["y"] = frame["y"].to_numpy()
     for name in frame:

@@ -68,10 +68,10 @@ def main() -> None:
         path = Path(folder) / "long.csv"
         write(path, options.rows)
         print(f"{options.rows:,} rows, {path.stat().st_size / 2**20:,.0f} MiB")
-        best = {}
-        for name, work in (("pandas", THEIRS), ("ours", OURS)):
-            runs = [measure(name, work, path) for _ in range(options.repeats)]
-            best[name] = min(runs, key=lambda run: run["seconds"])
+        work = {"pandas": THEIRS, "ours": OURS}
+        runs = [{name: measure(name, code, path) for name, code in work.items()} for _ in range(options.repeats)]
+        best = {name: min((run[name] for run in runs), key=lambda run: run["seconds"]) for name in work}
+        for name in best:
             print(f"{name:8}{best[name]['seconds']:8.2f} s {best[name]['peak']:8,.0f} MiB at most")
         assert best["ours"]["rows"] == best["pandas"]["rows"]
         assert abs(best["ours"]["total"] / best["pandas"]["total"] - 1) < 1e-9
