@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar import Calendar
-from forecast.dates import TimeFormat
-from forecast.numbers import NumberStyle
-from forecast.zones import from_utc, to_utc
+from forecast.reading.dates import TimeFormat
+from forecast.reading.numbers import NumberStyle
+from forecast.reading.zones import from_utc, to_utc
 
 
 @dataclass(frozen=True)

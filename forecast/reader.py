@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 from forecast.calendar import Calendar
 from forecast.config import DataConfig
 from forecast.contract import Contract
-from forecast.damage import Damage
-from forecast.dates import Times
 from forecast.display import from_csv_cell, safe, shorten
 from forecast.errors import DataError, ModelError, Problem
-from forecast.numbers import Fault, Faults, Numbers, read_numbers
-from forecast.opening import Opened, open_table
-from forecast.regular import Regular, Repair, Rows, make_regular
-from forecast.remarks import Found, notes_of, repairs_of
+from forecast.reading.damage import Damage
+from forecast.reading.dates import Times
+from forecast.reading.numbers import Fault, Faults, Numbers, read_numbers
+from forecast.reading.opening import Opened, open_table
+from forecast.reading.regular import Regular, Repair, Rows, make_regular
+from forecast.reading.remarks import Found, notes_of, repairs_of
+from forecast.reading.source import open_source
+from forecast.reading.stamps import joined, read_stamps, time_header
+from forecast.reading.table import ASIDE, Table
+from forecast.reading.zones import check_zone
 from forecast.series import Panel
-from forecast.source import open_source
-from forecast.stamps import joined, read_stamps, time_header
-from forecast.table import ASIDE, Table
-from forecast.zones import check_zone
 
 Ints = NDArray[np.int64]
 

@@ -58,6 +58,12 @@ class Panel:
         """Ordinal just behind the last point (S,): where a forecast begins."""
         return self.start + self.lengths
 
+    def with_values(self) -> tuple[Panel, list[str]]:
+        """The series that have a value at all, and the ids of those that have none."""
+        series, at = self.points()
+        count = np.bincount(series[~np.isnan(self.y[at])], minlength=len(self))
+        return self.take(np.flatnonzero(count > 0)), [str(i) for i in self.ids[count == 0]]
+
     def points(self) -> tuple[Ints, Ints]:
         """Every point of every series, series by series: (series (M,), position in y (M,))."""
         return ranges(self.first, self.lengths)

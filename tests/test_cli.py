@@ -267,6 +267,16 @@ def test_a_series_that_falls_back_is_named_and_exits_5(run: Run, tmp_path: Path)
     assert {r["source"] for r in rows(tmp_path / "predictions.csv") if r["id"] == "short"} == {"fallback:short"}
 
 
+def test_a_series_without_any_value_is_named_and_left_out(run: Run, tmp_path: Path) -> None:
+    lines = [f"{s},{t},{100 + t % 6 if s == 'full' else ''}" for s in ("full", "none") for t in range(60)]
+    (tmp_path / "two.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
+    assert run("train", "two.csv", "--horizon", "4", *FAST).code == 0
+    ended = run("predict")
+    assert ended.code == 5
+    assert "no forecast for 1 series without any value: none" in ended.err
+    assert {r["id"] for r in rows(tmp_path / "predictions.csv")} == {"full"}
+
+
 # evaluate
 
 def test_evaluate_scores_two_windows_beside_seasonal_naive(run: Run, store: Path, tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from forecast.calendar import Calendar
 from forecast.contract import Contract
-from forecast.dates import TimeFormat
 from forecast.display import from_csv_cell
 from forecast.errors import DiskError, RequestError
 from forecast.forecasts import Forecast, band_quantiles, quantile_grid
@@ -40,6 +39,7 @@ from forecast.layout import (
     write_csv,
     write_table,
 )
+from forecast.reading.dates import TimeFormat
 from forecast.series import Floats, Panel
 
 quick = settings(max_examples=300, deadline=None)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast import regular
 from forecast.config import DataConfig
 from forecast.display import safe
 from forecast.errors import ForecastError
 from forecast.reader import Reading, read_panel
+from forecast.reading import regular
 from tests.benchmarks.fuzz import SEEDS, mutated, some_options
 from tests.benchmarks.pollution import Base, ours, outcome, pollutions, with_seconds
 from tests.tables import DAYS, column, read

@@ -81,18 +81,19 @@ def evaluate(
     file = session.data(data) if data else training_file(session, run) if run else "-"
     reading = read_panel(file, config.data, contract=run.contract if run else None)
     say_reading(console, reading)
+    panel, _ = reading.panel.with_values()
     names = _known(baselines, "--baselines", _baseline_names())
     if forecast:
-        frame, scores, how = _given(session.path(forecast), reading.panel, reading.contract, config)
+        frame, scores, how = _given(session.path(forecast), panel, reading.contract, config)
     else:
-        frame, scores, how = _backtested(console, run, config, reading.panel, names)
+        frame, scores, how = _backtested(console, run, config, panel, names)
     console.say("scored", how)
     levels = [float(c.removeprefix("coverage_")) for c in map(str, scores.summary) if c.startswith("coverage_")]
-    show_scores(console, scores, levels, list(reading.panel.ids))
+    show_scores(console, scores, levels, list(panel.ids))
     record = {"data": str(file), "how": how, "run": run.id if run else None} | scores_record(scores)
-    _write(session, console, record, scores, reading.panel, output, _wanted(metrics))
+    _write(session, console, record, scores, panel, output, _wanted(metrics))
     if predictions:
-        _write_predictions(session.path(predictions), frame, reading.panel, reading.contract)
+        _write_predictions(session.path(predictions), frame, panel, reading.contract)
         console.wrote(session.path(predictions), f"{len(frame):,} rows")
     console.document(record)
     return _judge(scores, gates)

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from forecast.backtesting import Scores, backtest, evaluate
 from forecast.baselines import BASELINES
 from forecast.cli.console import Console
@@ -26,8 +28,7 @@ REFERENCE = "seasonal_naive"
 def say_reading(console: Console, reading: Reading) -> None:
     """What was read, what was assumed, what was repaired."""
     panel, contract = reading.panel, reading.contract
-    calendar = contract.calendar
-    first, last = contract.time_text(calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))
+    calendar, (first, last) = contract.calendar, span(reading)
     console.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
                         f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
     columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
@@ -39,6 +40,13 @@ def say_reading(console: Console, reading: Reading) -> None:
         console.say("read", note)
     for repair in reading.repairs:
         console.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag else ""))
+
+
+def span(reading: Reading) -> tuple[str, str]:
+    """First and last time of the file, as it writes them."""
+    panel, contract = reading.panel.with_values()[0], reading.contract
+    first, last = contract.time_text(contract.calendar.times(np.array([panel.start.min(), panel.end.max() - 1])))
+    return first, last
 
 
 def say_plan(console: Console, config: Config, plan: Plan, cutoffs: Sequence[int]) -> None:

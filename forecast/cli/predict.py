@@ -49,12 +49,15 @@ def predict(
     """Forecast with the live model from the present contents of its file, or from DATA.
 
     Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
-    known, the run and what served the series. Exit 5: written, but some series fell back to a simpler forecast."""
+    known, the run and what served the series. Exit 5: written, but some series fell back to a simpler forecast, or have
+    no value to forecast from."""
     from forecast import hardware
 
     hardware.prepare()
     from forecast.artifact import load
     from forecast.cli.console import Console, write_bytes_out
+    from forecast.cli.fitting import span
+    from forecast.errors import DataError
     from forecast.layout import Page, check_ending, is_typed, levels_of, table_of, write_csv, write_table
     from forecast.reader import read_panel
     from forecast.registry import Store
@@ -66,11 +69,14 @@ def predict(
     hardware.set_up("cpu", threads)
     file = session.data(data) if data else training_file(session, run)
     reading = read_panel(file, run.predictor.config.data, contract=run.contract)
-    panel = chosen(reading.panel, series)
-    calendar = reading.contract.calendar
-    say_model(console, run, file, reading.contract.time_text(calendar.times([int(panel.end.max()) - 1])))
+    panel, valueless = chosen(reading.panel, series).with_values()
+    say_model(console, run, file, span(reading)[1])
+    for note in reading.notes:
+        console.say("read", note)
     for repair in reading.repairs:
         console.say("repaired", repair.message)
+    if not len(panel):
+        raise DataError("holds no value to forecast from", file=str(file), code="no_values")
 
     forecast = run.predictor.predict(panel, horizon or run.predictor.plan.horizon)
     forecast = limited(forecast, nonnegative=nonnegative, whole=whole)
@@ -89,7 +95,7 @@ def predict(
     if plot:
         picture(session.path(plot), forecast, page)
         console.say("drew", str(session.path(plot)))
-    fell = say_sources(console, forecast)
+    fell = say_sources(console, forecast, valueless)
     spark(console, forecast, page)
     console.document({
         "model": run.id, "data": str(file), "output": None if output == "-" else str(session.path(output)),
@@ -125,12 +131,12 @@ def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
     return panel.take(np.flatnonzero(np.isin(panel.ids.astype(str), ids)))
 
 
-def say_model(console: Console, run: Run, file: str | Path, last: Sequence[str]) -> None:
+def say_model(console: Console, run: Run, file: str | Path, last: str) -> None:
     from datetime import UTC, datetime
 
     made = datetime.fromisoformat(run.record["created"])
     console.say("model", f"{run.id} (made {_age((datetime.now(UTC) - made).total_seconds())} ago)")
-    console.say("data", f"{shown(file)}, last {last[0]}")
+    console.say("data", f"{shown(file)}, last {last}")
 
 
 def shown(file: str | Path) -> str:
@@ -169,8 +175,8 @@ def picture(path: Path, forecast: Forecast, page: Page) -> None:
          names=names)
 
 
-def say_sources(console: Console, forecast: Forecast) -> list[str]:
-    """How many series each source served; those that fell back, named. Returns their ids."""
+def say_sources(console: Console, forecast: Forecast, valueless: list[str]) -> list[str]:
+    """How many series each source served; those that fell back or have no value at all, named. Returns their ids."""
     from forecast.display import counted, listed
 
     sources = Counter(forecast.source.tolist())
@@ -178,7 +184,10 @@ def say_sources(console: Console, forecast: Forecast) -> list[str]:
     fell = [str(i) for i, s in zip(forecast.panel.ids, forecast.source, strict=True) if s.startswith("fallback")]
     if fell:
         console.say("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
-    return fell
+    if valueless:
+        console.say("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "
+                               f"{listed(valueless)}")
+    return fell + valueless
 
 
 def spark(console: Console, forecast: Forecast, page: Page, most: int = 3) -> None:

@@ -11,7 +11,6 @@ from forecast.cli.options import MODEL, READING, Session, command
 if TYPE_CHECKING:
     from forecast.predictor import Predictor
     from forecast.reader import Reading
-    from forecast.series import Panel
 
 
 def declare(app: typer.Typer) -> None:
@@ -58,7 +57,7 @@ def train(
     console, config, start = Console(session), session.config(), time.monotonic()
     reading = read_panel(session.data(data), config.data)
     say_reading(console, reading)
-    panel = reading.panel
+    panel, _ = reading.panel.with_values()
     cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
     known = panel.drop_last(cutoffs[0]) if cutoffs else panel
     plan = make_plan(config, known)
@@ -115,7 +114,7 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
     import torch
 
     from forecast import __version__
-    from forecast.cli.fitting import reading_record
+    from forecast.cli.fitting import reading_record, span
 
     file = Path(reading.file).resolve()
     return {
@@ -126,15 +125,8 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
                      "numpy": numpy.__version__, "pandas": pandas.__version__},
         "data": reading_record(reading) | {"path": str(file),
                                            "from_store": os.path.relpath(file, session.store_folder.resolve()),
-                                           **_times(reading)},
+                                           **dict(zip(("first", "last"), span(reading), strict=True))},
     }
-
-
-def _times(reading: Reading) -> dict[str, str]:
-    panel: Panel = reading.panel
-    calendar = reading.contract.calendar
-    first, last = reading.contract.time_text(calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))
-    return {"first": first, "last": last}
 
 
 def _plain(summary: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from forecast.config import DataConfig
 from forecast.contract import Contract
 from forecast.display import listed, quoted, safe, shorten
 from forecast.errors import DataError
-from forecast.kinds import kind
+from forecast.reading.kinds import kind
 
 ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "store", "sku")
 TIME_NAMES = ("ds", "timestamp", "date", "datetime", "time")

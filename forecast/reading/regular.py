@@ -17,7 +17,7 @@ from forecast.calendar import DAY, HOUR, MINUTE, SECOND, Calendar
 from forecast.config import DataConfig
 from forecast.display import counted, listed, quoted
 from forecast.errors import DataError, Problem
-from forecast.zones import changes_clock
+from forecast.reading.zones import changes_clock
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

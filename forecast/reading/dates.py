@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from forecast.display import quoted
 from forecast.errors import DataError
-from forecast.numbers import Fault, Faults
+from forecast.reading.numbers import Fault, Faults
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.display import quoted
-from forecast.kinds import MISSING
+from forecast.reading.kinds import MISSING
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

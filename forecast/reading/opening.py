@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from forecast.config import DataConfig
 from forecast.contract import Contract
-from forecast.dialect import Dialect, find_dialect, split
 from forecast.errors import DataError
-from forecast.records import find_records
-from forecast.roles import KNOWN, Roles, find_roles
-from forecast.source import Source
-from forecast.table import Table, aligned, escapes_quotes, from_columns, read_table, without_spaces
+from forecast.reading.dialect import Dialect, find_dialect, split
+from forecast.reading.records import find_records
+from forecast.reading.roles import KNOWN, Roles, find_roles
+from forecast.reading.source import Source
+from forecast.reading.table import Table, aligned, escapes_quotes, from_columns, read_table, without_spaces
 
 SAMPLE_ROWS = 1000
 SAMPLE_BYTES = 1 << 17

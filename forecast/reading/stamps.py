@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from forecast.calendar import DAY, Calendar
 from forecast.config import DataConfig
 from forecast.contract import Contract
-from forecast.damage import Damage
-from forecast.dates import FIRST_YEAR, LAST_YEAR, TimeFormat, Times, check_pattern, read_times
 from forecast.display import quoted, safe, shorten
 from forecast.errors import DataError
-from forecast.numbers import Fault, Faults
-from forecast.roles import Roles
-from forecast.table import Table
-from forecast.zones import from_utc, to_utc
+from forecast.reading.damage import Damage
+from forecast.reading.dates import FIRST_YEAR, LAST_YEAR, TimeFormat, Times, check_pattern, read_times
+from forecast.reading.numbers import Fault, Faults
+from forecast.reading.roles import Roles
+from forecast.reading.table import Table
+from forecast.reading.zones import from_utc, to_utc
 
 Ints = NDArray[np.int64]
 _SPREAD = ("%Y", "%m", "%d", "%H", "%M")

@@ -11,15 +11,15 @@ import numpy as np
 
 from forecast.calendar import DAY
 from forecast.contract import Contract
-from forecast.dates import Times
-from forecast.dialect import Dialect
 from forecast.display import counted, listed, quoted
 from forecast.errors import Problem
-from forecast.numbers import Numbers
-from forecast.regular import Regular, Repair, Rows, describe_constant
-from forecast.roles import Roles
-from forecast.source import Source
-from forecast.table import Table
+from forecast.reading.dates import Times
+from forecast.reading.dialect import Dialect
+from forecast.reading.numbers import Numbers
+from forecast.reading.regular import Regular, Repair, Rows, describe_constant
+from forecast.reading.roles import Roles
+from forecast.reading.source import Source
+from forecast.reading.table import Table
 
 SHORT = 3                           # rows below which a series is named
 

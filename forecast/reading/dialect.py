@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from forecast.display import counted, listed, quoted
 from forecast.errors import DataError
-from forecast.kinds import kind
-from forecast.records import Records, find_records
+from forecast.reading.kinds import kind
+from forecast.reading.records import Records, find_records
 
 DELIMITERS = (",", ";", "\t", "|", " ")
 NAMES = {"\t": "tab", " ": "space", ",": "comma", ";": "semicolon", "|": "pipe"}

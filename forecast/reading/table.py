@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from forecast.dialect import Dialect
 from forecast.display import counted, quoted
 from forecast.errors import DataError, Problem
-from forecast.records import Records, find_records
+from forecast.reading.dialect import Dialect
+from forecast.reading.records import Records, find_records
 
 Ints = NDArray[np.int64]
 Cells = Any                         # pyarrow.ChunkedArray of strings

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from forecast.display import shorten
 from forecast.errors import DataError, Problem
-from forecast.numbers import Fault, Faults
-from forecast.table import Table
+from forecast.reading.numbers import Fault, Faults
+from forecast.reading.table import Table
 
 LISTED = 20_000                     # problems told one by one
 
