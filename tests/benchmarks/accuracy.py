@@ -30,7 +30,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "never log": ("--set", "model.transform=none"),
     "per-series scaling": ("--set", "model.scaling=standard"),
     "segment of 1 point": ("--set", "model.segment=1"),
-    "hidden 64": ("--hidden", "64"),
+    "16 units": ("--hidden", "16"),
     "gru": ("--cell", "gru"),
     "rnn": ("--cell", "rnn"),
 }
