@@ -5,8 +5,10 @@ It keeps what was found in the training file: columns, layout, writing of stamps
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from forecast.calendar import Calendar
 from forecast.reading.dates import TimeFormat
 from forecast.reading.numbers import NumberStyle
 from forecast.reading.zones import from_utc, to_utc
+
+TAIL = 100                          # last points by which a series that begins later is compared
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,26 @@ class Contract:
     high: float | None = None
     size: float | None = None
     last: int | None = None         # the last ordinal of all series
+    marks: tuple[str, ...] = ()     # of each series: where it began, how long it was, hashes of its values
     has_header: bool = True
+
+    def was_revised(self, name: str, start: int, values: NDArray[np.float64]) -> bool:
+        """Whether a series of the training file reads otherwise now, as far as both tell of the same times.
+
+        start: ordinal of the first of its values (N,) now. Where it begins later than it did, its last points then are
+        compared; where these are not there either, or it is new, there is nothing to compare."""
+        if name not in self._marked:
+            return False
+        began, length, whole, tail = self._marked[name].split(":")
+        stop = int(began) + int(length) - start
+        first, told = (int(began) - start, whole) if int(began) >= start else (max(0, stop - TAIL), tail)
+        if first > stop or stop > len(values) or (told is tail and stop < min(TAIL, int(length))):
+            return False
+        return _hash(values[first:stop]) != told
+
+    @cached_property
+    def _marked(self) -> dict[str, str]:
+        return dict(zip(self.ids, self.marks, strict=False))            # none in a contract made by hand
 
     def time_text(self, times: NDArray[Any]) -> list[str]:
         """Stamps of the calendar, written as the file writes them."""
@@ -77,3 +100,12 @@ class Contract:
         whole["time_format"] = TimeFormat.from_dict(fields["time_format"])
         whole["numbers"] = NumberStyle.from_dict(fields["numbers"])
         return cls(**whole)
+
+
+def mark_of(start: int, values: NDArray[np.float64]) -> str:
+    """What tells a series from a revised one: `ordinal:length:hash:hash of the last points`."""
+    return f"{start}:{len(values)}:{_hash(values)}:{_hash(values[-TAIL:])}"
+
+
+def _hash(values: NDArray[np.float64]) -> str:
+    return hashlib.blake2b(values.tobytes(), digest_size=8).hexdigest()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from forecast.calendar import Calendar
 from forecast.config import DataConfig
-from forecast.contract import Contract
+from forecast.contract import Contract, mark_of
 from forecast.display import from_csv_cell, safe, shorten
 from forecast.errors import DataError, ModelError, Problem
 from forecast.reading.damage import Damage
@@ -241,7 +241,9 @@ def _contract(found: Found, regular: Regular, options: DataConfig) -> Contract:
         layout=roles.layout, decimals=max(n.decimals for n in found.numbers), calendar=regular.calendar,
         time_format=found.times.format, numbers=found.numbers[0].style, utc=found.times.utc,
         tz=None if found.times.format.is_integer else options.tz, encoding=found.source.encoding, ids=tuple(found.ids),
-        last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes)
+        last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes,
+        marks=tuple(mark_of(start, regular.y[first:stop]) for start, first, stop in zip(
+            regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)))
 
 
 def _held_against(agreed: Contract, found: Contract) -> Contract:

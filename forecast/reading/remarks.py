@@ -83,6 +83,12 @@ def _differences(contract: Contract, regular: Regular, rows: Rows) -> tuple[str,
         gone = [i for i in contract.ids if i not in now]
         notes += [f"{counted(len(new), 'series')} not seen in training: {listed(new, 4)}"] if new else []
         notes += [f"{counted(len(gone), 'series')} of the training file not there: {listed(gone, 4)}"] if gone else []
+    revised = [name for name, start, first, stop in zip(rows.ids, regular.start.tolist(), regular.first.tolist(),
+                                                        regular.stop.tolist(), strict=True)
+               if contract.was_revised(name, start, regular.y[first:stop])]
+    if revised:
+        notes.append(f"history of {counted(len(revised), 'series')} differs from the training file: "
+                     f"{listed(revised, 4)}")
     end = int((regular.start + regular.stop - regular.first).max()) - 1
     if contract.last is not None and end < contract.last:
         last, before = regular.calendar.times([end, contract.last])
