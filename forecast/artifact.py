@@ -48,12 +48,15 @@ class Run:
 
 def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict[str, Any], metrics: dict[str, Any],
          history: str) -> None:
-    """Write the folder, whole or not at all. Raises DiskError."""
+    """Write the folder, whole or not at all. Raises DiskError, and ModelError for weights that are not finite."""
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
              "series.json": {"ids": list(predictor.seen), "end": list(predictor.seen.values()),
                              "loc": predictor.loc.tolist(), "scale": predictor.scale.tolist()},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist()},
              "metrics.json": metrics, "run.json": record}
+    if not all(bool(torch.isfinite(t).all()) for t in predictor.model.state_dict().values()):
+        raise ModelError("the fit ended in weights that are not finite; nothing was saved", code="not_finite",
+                         hint="Lower the learning rate: --set train.lr=0.0005")
     tensors = {k: v.detach().to("cpu").contiguous() for k, v in predictor.model.state_dict().items()}
     with new_folder(folder) as partial:
         for name, content in texts.items():

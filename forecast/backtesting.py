@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from forecast import metrics
+from forecast.errors import DataError
 from forecast.forecasts import Forecast, Forecaster, band_quantiles
 from forecast.series import Floats, Ints, Panel
 
@@ -33,29 +34,27 @@ def backtest(panel: Panel, makers: Mapping[str, Callable[[Panel], Forecaster]], 
         for group in groups:
             forecaster = make(panel.drop_last(group[0]))
             frames.append(_issued(panel, name, forecaster, horizon, group, levels))
-    return pd.concat(frames, ignore_index=True)
+    frame = pd.concat(frames, ignore_index=True)
+    if frame.empty:
+        raise DataError("no forecast of the backtest has a truth to be scored by", code="no_truth",
+                        hint="Give a shorter --horizon, or another --windows")
+    return frame
 
 
 def _issued(panel: Panel, name: str, forecaster: Forecaster, horizon: int, cutoffs: Sequence[int],
             levels: Sequence[float]) -> pd.DataFrame:
     rolled = panel.rolled(cutoffs)
     series = np.tile(np.arange(len(panel)), len(cutoffs))
-    has_past = np.isfinite(_tail(rolled)) & (rolled.stop < panel.stop[series])
-    rows = np.flatnonzero(has_past)
+    has_past = metrics.finite_sums(panel.y, rolled.first, rolled.stop)[1] > 0
+    rows = np.flatnonzero(has_past & (rolled.stop < panel.stop[series]) & ~rolled.ends_in_a_hole)
     return frame_of(forecaster.predict(rolled.take(rows), horizon), name, series[rows], panel, levels)
-
-
-def _tail(panel: Panel) -> Floats:
-    """Some finite value of each series, NaN where it has none yet (R,)."""
-    total, count = metrics.finite_sums(panel.y, panel.first, panel.stop)
-    return np.where(count > 0, 0.0 * np.sign(total), np.nan)
 
 
 def frame_of(forecast: Forecast, name: str, series: Ints, panel: Panel, levels: Sequence[float]) -> pd.DataFrame:
     """A forecast whose row r is about `series[r]` of the panel, with the panel's truth; steps without one left out."""
     at = forecast.panel.stop[:, None] + np.arange(forecast.horizon)     # (R, H)
     inside = at < panel.stop[series][:, None]
-    truth = np.where(inside, panel.y[np.where(inside, at, 0)], np.nan)
+    truth = np.where(inside, panel.truth[np.where(inside, at, 0)], np.nan)
     known = ~np.isnan(truth)
     row, step = np.nonzero(known)
     columns: dict[str, Any] = {
@@ -81,6 +80,7 @@ class Scores:
     left_out: dict[str, int]
     season: int
     windows: int
+    levels: tuple[float, ...]
 
 
 def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence[float],
@@ -89,7 +89,7 @@ def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence
 
     Metrics are per series, then averaged over the series where they are defined. Skill is 1 - (mean MASE / that of
     `reference`), by MAE where no series has a MASE; `better_on` counts the series with a smaller MAE."""
-    scale = metrics.seasonal_scale(known.y, known.first, known.stop, season)
+    scale = metrics.seasonal_scale(known.truth, known.first, known.stop, season)
     models = list(dict.fromkeys(frame["model"]))
     parts = {name: frame[frame["model"] == name] for name in models}
     per_series = pd.concat([_per_series(part, name, known, scale, levels) for name, part in parts.items()],
@@ -101,7 +101,7 @@ def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence
     left_out = {m: int(first[m].isna().sum()) for m in ("mase", "wape") if m in first}
     windows = frame["cutoff"].nunique() if known.calendar.is_time else int(
         frame.groupby(["model", "series"], observed=True)["cutoff"].nunique().max() if len(frame) else 0)
-    return Scores(per_series, by_step, summary, left_out, season, int(windows))
+    return Scores(per_series, by_step, summary, left_out, season, int(windows), tuple(levels))
 
 
 def _per_series(part: pd.DataFrame, name: str, known: Panel, scale: Floats, levels: Sequence[float]) -> pd.DataFrame:

@@ -55,7 +55,7 @@ class ModelConfig:
     hidden: int | None = setting(None, "units of the cell; 64, or 128 from 50,000 windows", low=1, high=4096)
     layers: int = setting(1, "stacked recurrent layers", low=1, high=16)
     horizon: int | None = setting(None, "steps to forecast", low=1, high=100_000)
-    context: int | None = setting(None, "steps the model looks back", low=1, high=1_000_000)
+    context: int | None = setting(None, "steps the model looks back", low=2, high=1_000_000)
     season: tuple[int, ...] | None = setting(None, "steps in a season, the main one first; 1 for none", low=1)
     segment: int | None = setting(None, "points the cell reads at one step", low=1)
     transform: str = setting("auto", "log for positive series, chosen on validation windows",
@@ -238,33 +238,48 @@ SETTINGS = _table()
 
 def find_file(folder: Path) -> Path | None:
     """The nearest forecast.toml in `folder` or above it."""
-    return next((d / FILE for d in (folder, *folder.parents) if (d / FILE).is_file()), None)
+    whole = folder.absolute()
+    return next((d / FILE for d in (whole, *whole.parents) if (d / FILE).is_file()), None)
+
+
+def layers(flags: Mapping[str, Any], *, sets: tuple[str, ...] = (), environment: Mapping[str, str],
+           file: Path | None) -> list[tuple[str, dict[str, Any]]]:
+    """What was given, and by whom, the weakest first: forecast.toml, FORECAST_SECTION_NAME, --set, flag.
+
+    `flags` maps `model.horizon` to a value or None (not given). Raises RequestError."""
+    variables = {ENVIRONMENT + key.replace(".", "_").upper(): key for key in SETTINGS}
+    ours = tuple(f"{ENVIRONMENT}{section.name.upper()}_" for section in fields(Config))
+    return [(str(file), {} if file is None else _from_toml(file)),
+            ("environment", {variables.get(v, v): environment[v] for v in sorted(environment) if v.startswith(ours)}),
+            ("--set", _from_pairs(sets)), ("command line", {k: v for k, v in flags.items() if v is not None})]
 
 
 def resolve(flags: Mapping[str, Any], *, sets: tuple[str, ...] = (), environment: Mapping[str, str],
             file: Path | None) -> Config:
-    """The settings of this run: flag (and --set) over FORECAST_SECTION_NAME over forecast.toml over default.
-
-    `flags` maps `model.horizon` to a value or None (not given). Raises RequestError."""
+    """The settings of a run: every layer over the ones before it, the defaults below all. Raises RequestError."""
     config = Config()
-    if file is not None:
-        try:
-            sections = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-        except OSError as error:
-            raise RequestError(f"cannot be read: {error.strerror}", file=str(file), code="bad_toml") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RequestError(f"is not TOML: {error}", file=str(file), code="bad_toml") from error
-        flat: dict[str, Any] = {}
-        for section, keys in sections.items():
-            if not isinstance(keys, dict):
-                raise RequestError(f"'{section}' stands outside a section", file=str(file), code="bad_toml",
-                                   hint=f"Sections: {', '.join(f'[{f.name}]' for f in fields(Config))}")
-            flat |= {f"{section}.{name}": value for name, value in keys.items()}
-        config = config.override(flat, source=str(file))
-    variables = {ENVIRONMENT + key.replace(".", "_").upper(): key for key in SETTINGS}
-    ours = tuple(f"{ENVIRONMENT}{section.name.upper()}_" for section in fields(Config))
-    config = config.override({variables.get(v, v): environment[v] for v in sorted(environment) if v.startswith(ours)},
-                             source="environment")
+    for source, values in layers(flags, sets=sets, environment=environment, file=file):
+        config = config.override(values, source=source)
+    return config
+
+
+def _from_toml(file: Path) -> dict[str, Any]:
+    try:
+        sections = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise RequestError(f"cannot be read: {error.strerror}", file=str(file), code="bad_toml") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"is not TOML: {error}", file=str(file), code="bad_toml") from error
+    flat: dict[str, Any] = {}
+    for section, keys in sections.items():
+        if not isinstance(keys, dict):
+            raise RequestError(f"'{section}' stands outside a section", file=str(file), code="bad_toml",
+                               hint=f"Sections: {', '.join(f'[{f.name}]' for f in fields(Config))}")
+        flat |= {f"{section}.{name}": value for name, value in keys.items()}
+    return flat
+
+
+def _from_pairs(sets: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for text in sets:
         key, equals, value = text.partition("=")
@@ -272,5 +287,4 @@ def resolve(flags: Mapping[str, Any], *, sets: tuple[str, ...] = (), environment
             raise RequestError(f"--set {text}: write it as section.name=value", code="bad_setting",
                                hint="As in --set train.lr=0.003")
         pairs[key.strip()] = value.strip()
-    config = config.override(pairs, source="--set")
-    return config.override({k: v for k, v in flags.items() if v is not None}, source="command line")
+    return pairs

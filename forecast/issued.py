@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from forecast.contract import Contract
 from forecast.display import from_csv_cell, listed
@@ -29,7 +30,7 @@ class Issued:
 
 def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
     """Read a file that predict wrote in its default layout. Raises DataError naming file, row and column."""
-    table = _texts(path)
+    table = _texts(path, contract)
     keys = [*([contract.id] if contract.id else []), contract.time]
     if missing := [name for name in (*keys, "yhat") if name not in table]:
         raise DataError(f"has no column {listed(missing)}", file=str(path), code="missing_column",
@@ -40,8 +41,6 @@ def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
     numbers = pd.DataFrame({name: _numbers(table[name], path) for name in values})
     truth = _truth(panel, contract)
     told = table[keys].assign(row=np.arange(len(table)))
-    if contract.id:
-        told[contract.id] = [from_csv_cell(text) for text in told[contract.id]]
     joined = told.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
     if joined.empty:
         raise DataError("none of its rows has come true in the data", file=str(path), code="nothing_matched",
@@ -52,12 +51,17 @@ def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
                   tuple(float(c.removeprefix(LOWER)) for c in values if c.startswith(LOWER)))
 
 
-def _texts(path: Path) -> pd.DataFrame:
+def _texts(path: Path, contract: Contract) -> pd.DataFrame:
+    """The file's cells as predict writes them in CSV."""
     try:
         if path.suffix == ".parquet":
-            raise DataError("is Parquet; forecasts to score are read from CSV", file=str(path), code="bad_ending")
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            typed = pd.read_parquet(path)
+            times = contract.time_text(typed[contract.time].to_numpy()) if contract.time in typed else []
+            texts = {str(c): typed[c].map(repr if typed[c].dtype == float else str) for c in typed}
+            return pd.DataFrame(texts | ({contract.time: times} if len(times) else {}), dtype=object)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        return table.map(from_csv_cell)
+    except (OSError, UnicodeDecodeError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
         raise DataError(f"cannot be read: {reason}", file=str(path), code="unreadable") from error
 
@@ -77,7 +81,7 @@ def _truth(panel: Panel, contract: Contract) -> pd.DataFrame:
     """id, time (as written), series, ordinal and y of every value that is known."""
     series, at = panel.points()
     ordinal = panel.start[series] + at - panel.first[series]
-    table = pd.DataFrame({"series": series, "ordinal": ordinal, "y": panel.y[at]})
+    table = pd.DataFrame({"series": series, "ordinal": ordinal, "y": panel.truth[at]})
     if contract.id:
         table[contract.id] = panel.ids[series]
     table[contract.time] = contract.time_text(contract.calendar.times(ordinal))

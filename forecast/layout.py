@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -19,8 +20,8 @@ import pyarrow.parquet
 from forecast.contract import Contract
 from forecast.display import csv_cell
 from forecast.errors import RequestError
-from forecast.forecasts import Forecast
-from forecast.series import Floats, Ints
+from forecast.forecasts import Forecast, quantile_grid
+from forecast.series import Floats, Ints, Panel
 from forecast.storage import replacing, to_json
 
 DIGITS = 7                                                              # significant, in what is written
@@ -45,10 +46,11 @@ def rounded(values: Floats, decimals: int) -> Floats:
         exponent = np.floor(np.log10(np.abs(values)))
     exponent = np.where(np.isfinite(exponent), exponent, 0.0)
     places = np.maximum(DIGITS - 1 - exponent, np.minimum(decimals, np.maximum(MOST_DIGITS - 1 - exponent, 0)))
-    exact = places <= 22                                                # 10^22 is the last power a float holds exactly
+    exact = (places <= 22) & (exponent < MOST_DIGITS)                   # 10^22 is the last power a float holds exactly
     power = 10.0 ** np.where(exact, places, 0)
     near = np.rint(values * power) / power + 0.0                        # of two exact numbers; + 0.0: no -0
-    near[~exact] = [float(f"{value:.{DIGITS - 1}e}") for value in values[~exact]]
+    digits = np.where(exponent < MOST_DIGITS, DIGITS, MOST_DIGITS)[~exact] - 1
+    near[~exact] = [float(f"{value:.{d}e}") for value, d in zip(values[~exact], digits, strict=True)]
     return near
 
 
@@ -93,14 +95,27 @@ def _nixtla(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
 
 def _quantile(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
     return _beside(_keys(forecast, page, typed), {
-        f"{q:g}": rounded(forecast.values[:, :, k].ravel(), page.contract.decimals)
-        for k, q in enumerate(forecast.quantiles)})
+        f"{q:g}": rounded(forecast.values[:, :, forecast.quantiles.index(q)].ravel(), page.contract.decimals)
+        for q in quantile_grid(page.levels)})
 
 
 def _long(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    return _beside(_keys(forecast, page, typed, repeat=len(forecast.quantiles)), {
-        "quantile": np.tile(forecast.quantiles, forecast.ordinals.size),
-        "value": rounded(forecast.values.ravel(), page.contract.decimals)})
+    grid = quantile_grid(page.levels)
+    values = forecast.values[:, :, [forecast.quantiles.index(q) for q in grid]]
+    return _beside(_keys(forecast, page, typed, repeat=len(grid)), {
+        "quantile": np.tile(grid, forecast.ordinals.size), "value": rounded(values.ravel(), page.contract.decimals)})
+
+
+def backtest_table(frame: pd.DataFrame, panel: Panel, contract: Contract, *, typed: bool = False) -> pa.Table:
+    """Every forecast of a backtest frame about this panel: id, time, cutoff, step, y, yhat, bands, model, source."""
+    keys = {} if contract.id is None else {contract.id: pa.array(panel.ids[frame["series"].to_numpy()], pa.string())}
+    keys |= {contract.time: stamps(contract, (frame["cutoff"] + frame["step"]).to_numpy(), typed=typed)}
+    columns: dict[str, Any] = {"cutoff": stamps(contract, frame["cutoff"].to_numpy(), typed=typed),
+                               "step": frame["step"].to_numpy(), "y": frame["y"].to_numpy()}
+    columns |= {name: rounded(frame[name].to_numpy(), contract.decimals)
+                for name in map(str, frame) if name.startswith("yhat")}
+    texts = {name: frame[name].astype(str).to_numpy(dtype=object) for name in ("model", "source")}
+    return pa.table(_beside(keys, columns | texts))
 
 
 def _beside(keys: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
@@ -126,9 +141,9 @@ def is_typed(path: str) -> bool:
     return path.endswith(".parquet")
 
 
-def check_ending(path: str) -> None:
-    """Raises RequestError for a path whose ending says nothing about what to write."""
-    if path != "-" and not path.endswith(ENDINGS):
+def check_ending(path: str, *, stdout: bool = False) -> None:
+    """Raises RequestError for a path whose ending says nothing about what to write; "-" is one where `stdout` is."""
+    if not (stdout and path == "-") and not path.endswith(ENDINGS):
         raise RequestError(f"{path}: its ending does not say what to write", code="bad_ending",
                            hint=f"Use one of {' '.join(ENDINGS)}")
 

@@ -26,8 +26,13 @@ def mae(y: Floats, yhat: Floats, *, series: Ints, n: int) -> Floats:
 
 
 def rmse(y: Floats, yhat: Floats, *, series: Ints, n: int) -> Floats:
-    """Root mean squared error per series (S,): sqrt(mean (y - f)^2). Arguments as for `mae`."""
-    return np.sqrt(_mean((y - yhat) ** 2, y, series, n))
+    """Root mean squared error per series (S,): sqrt(mean (y - f)^2). Arguments as for `mae`.
+
+    Squares are taken in units of the largest error's size, so that 1e200 and 1e-200 stay in the range of a float."""
+    error = np.abs(y - yhat)
+    unit = np.ldexp(0.5, np.frexp(np.max(error[np.isfinite(error)], initial=0.0))[1])       # a power of 2: exact
+    root: Floats = unit * np.sqrt(_mean((error / unit) ** 2, y, series, n))
+    return root
 
 
 def bias(y: Floats, yhat: Floats, *, series: Ints, n: int) -> Floats:
@@ -38,8 +43,7 @@ def bias(y: Floats, yhat: Floats, *, series: Ints, n: int) -> Floats:
 def mase(y: Floats, yhat: Floats, *, series: Ints, n: int, scale: Floats) -> Floats:
     """Mean absolute scaled error per series (S,), Hyndman & Koehler 2006: mean |y - f| / scale.
 
-    scale (S,) from `seasonal_scale`, of the same past the forecast was made from; NaN or 0 gives NaN. A series
-    forecast at several cutoffs has several scales: give each pair of series and cutoff a code of its own."""
+    scale (S,) from `seasonal_scale`, of the past before the first cutoff; NaN or 0 gives NaN."""
     return _ratio(mae(y, yhat, series=series, n=n), scale)
 
 

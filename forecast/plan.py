@@ -56,24 +56,26 @@ def make_plan(config: Config, panel: Panel) -> Plan:
         raise RequestError("integer time steps say nothing about how far to forecast", code="horizon_needed",
                            hint="Give --horizon N")
     longest = int(panel.lengths.max(initial=0))
-    seasons, source = _seasons(config, panel)
+    seasons, source = seasons_of(config, panel)
     validation = config.train.validation_size or max(2 * horizon, min(longest // 10, 20 * horizon))
     room = longest - 2 * horizon
-    context = config.model.context or max(1, min(_context(seasons, horizon), max(seasons[0], room // 2)))
+    context = config.model.context or max(2, min(_context(seasons, horizon), max(seasons[0], room // 2)))
     segment = min(config.model.segment or _segment(seasons[0], context), context)
     context = -(-context // segment) * segment                          # whole segments
     plan = Plan(horizon=horizon, seasons=seasons, season_source=source, context=context, segment=segment,
                 min_context=min(context, max(2, seasons[0], context // 4)), validation=validation, hidden=0)
     if longest < plan.least:
         raise DataError(f"the longest series has {longest} points; a horizon of {horizon} needs {plan.least} "
-                        f"(season {plan.season})", code="too_short", hint="Give a shorter --horizon, or --season 1")
+                        f"(season {plan.season})", code="too_short",
+                        hint="Give a shorter --horizon" + (", or --season 1" if plan.season > 1 else ""))
     windows = int(np.maximum(panel.lengths - plan.min_context - horizon + 1, 0).sum())
     hidden = config.model.hidden or next(units for most, units in UNITS if windows < most)
     return replace(plan, validation=int(np.clip(validation, horizon, longest - plan.min_context - horizon)),
                    hidden=hidden)
 
 
-def _seasons(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:
+def seasons_of(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:
+    """The seasons, the main one first, and where they come from."""
     longest = int(panel.lengths.max(initial=0))
     if config.model.season:
         return config.model.season, "given"

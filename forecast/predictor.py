@@ -68,8 +68,9 @@ class Predictor:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
         forecast as history; the spreads of the parts add in quadrature.
 
-        A series that is too short, or not positive where the model needs it, is served by the seasonal naive
-        forecast and says so in `source`; `values` are finite always."""
+        A series that is too short, or not positive where the model needs it, is served by the seasonal naive forecast
+        and says so in `source`; so is one that moved once but stood still for the whole context, which then says
+        nothing of its unit. `values` are finite always."""
         values, able = self._quantiles(panel)                           # (S, H, Q)
         parts, longer = [values], panel
         while sum(p.shape[1] for p in parts) < horizon:
@@ -103,6 +104,8 @@ class Predictor:
             able[rows[empty]] = "fallback:no_data"
             context = np.where(empty[:, None], 0.0, forward(context))
             loc, scale = self.loc_scale(context, panel.ids[rows], panel.take(rows))
+            still = rows[(scale[:, 0] == 0) & (able[rows] == "")]
+            able[[s for s in still if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
             z = _forward(network, normalised(context, loc, scale))
             z = widened(z, self.widths, self.quantiles)
             with np.errstate(over="ignore"):

@@ -13,6 +13,7 @@ from forecast.errors import ModelError
 from forecast.storage import exclusive, write_text
 
 RUN_FILE = "run.json"
+MOST_NAME = 1_000                                                       # a longer text is no path
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Store:
                    or self._named(name, ids))
         if len(matches) == 1:
             return self.runs / matches[0]
-        if not matches and (Path(name) / "manifest.json").is_file():
+        if not matches and len(name) < MOST_NAME and (Path(name) / "manifest.json").is_file():
             return Path(name)
         shown = ", ".join((matches or ids)[-5:]) or "none; train one: forecast train DATA"
         problem = f"'{name}' names {len(matches)} models" if matches else f"there is no model '{name}'"

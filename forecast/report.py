@@ -27,9 +27,9 @@ def number(value: float) -> str:
     """Four significant digits, thousands apart; - for what is undefined."""
     if not math.isfinite(value):
         return "-"
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
+    if value == 0 or 1e-3 <= abs(value) < 1e3:
         return f"{value:.4g}"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.3e}"
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.3e}"
 
 
 def percent(value: float) -> str:
@@ -48,11 +48,11 @@ def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def score_table(scores: Scores, levels: Sequence[float]) -> Table:
-    """One row a forecaster: errors, what the bands cover, and the skill against seasonal naive."""
-    headers = ["", "MAE", "RMSE", f"MASE(m={scores.season})", "sMAPE", "WAPE",
-               *(f"{level:g}% covers" for level in levels), "skill vs seasonal naive"]
-    return plain_table(headers, [_score_row(dict(row), levels) for _, row in scores.summary.iterrows()])
+def score_table(scores: Scores) -> Table:
+    """One row a forecaster: errors, what the bands cover and how wide they are, the skill against seasonal naive."""
+    headers = ["", "MAE", "RMSE", f"MASE(m={scores.season})", "sMAPE", "WAPE", "WQL",
+               *(f"{level:g}% covers (width)" for level in scores.levels), "skill vs seasonal naive"]
+    return plain_table(headers, [_score_row(dict(row), scores.levels) for _, row in scores.summary.iterrows()])
 
 
 def _score_row(row: dict[str, Any], levels: Sequence[float]) -> list[str]:
@@ -61,7 +61,8 @@ def _score_row(row: dict[str, Any], levels: Sequence[float]) -> list[str]:
     if row["series"] > 1 and "better_on" in row and row["model"] != "seasonal_naive":
         said += f" (better on {row['better_on']} of {row['series']} series)"
     return [row["model"], number(row["mae"]), number(row["rmse"]), number(row["mase"]), number(row["smape"]),
-            percent(row["wape"]), *(percent(row[f"coverage_{level:g}"]) for level in levels), said]
+            percent(row["wape"]), number(row["wql"]),
+            *(f"{percent(row[f'coverage_{level:g}'])} ({number(row[f'width_{level:g}'])})" for level in levels), said]
 
 
 def step_line(scores: Scores, model: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,9 @@ class Panel:
     """Regular series on one calendar. Series s is `y[first[s]:stop[s]]`; a missing value is NaN.
 
     y (N,) float64 in original units · first, stop (S,) positions in y · start (S,) the calendar's ordinal of
-    `y[first]` · ids (S,) object array of str, in the order of the file, byte for byte as written there."""
+    `y[first]` · ids (S,) object array of str, in the order of the file, byte for byte as written there ·
+    filled (N,) bool: points invented from their neighbours on both sides. They carry a context over a hole; they are no
+    truth to learn or to score, and a cut among them would let the future in."""
 
     y: Floats
     first: Ints
@@ -32,6 +35,7 @@ class Panel:
     start: Ints
     ids: NDArray[np.object_]
     calendar: Calendar
+    filled: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, series: Sequence[Sequence[float] | Floats], calendar: Calendar, *, ids: Sequence[str] | None = None,
@@ -67,6 +71,18 @@ class Panel:
     def points(self) -> tuple[Ints, Ints]:
         """Every point of every series, series by series: (series (M,), position in y (M,))."""
         return ranges(self.first, self.lengths)
+
+    @cached_property
+    def truth(self) -> Floats:
+        """y (N,) with NaN where a point was filled in."""
+        return self.y if self.filled is None else np.where(self.filled, np.nan, self.y)
+
+    @property
+    def ends_in_a_hole(self) -> NDArray[np.bool_]:
+        """Whether the last point of each series was filled in (S,): its panel was cut inside a gap."""
+        if self.filled is None or not len(self.y):
+            return np.zeros(len(self), dtype=bool)
+        return self.filled[self.stop - 1] & (self.lengths > 0)
 
     def values(self, s: int) -> Floats:
         """The points of series s."""

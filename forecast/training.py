@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from forecast import hardware
 from forecast.calibration import widths
+from forecast.errors import DataError
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.metrics import seasonal_scale
 from forecast.model import RecurrentForecaster, channels, pinball
@@ -46,23 +47,23 @@ class Epoch:
     best_epoch: int
     seconds: float                  # since the start of this stage
 
-    @property
-    def is_best(self) -> bool:
-        return self.number == self.best_epoch
-
 
 def fit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
     """Choose, train and (unless train.final_fit is off) refit on everything in the panel, which is never changed.
 
-    Deterministic for a seed, on one kind of machine with as many threads. Raises RequestError where the device asked
-    for is not there."""
+    Deterministic for a seed, on one kind of machine with as many threads. Without a series that reaches into the newest
+    steps there is nothing to choose by: the seasonal naive forecast serves. Raises RequestError where the device asked
+    for is not there, DataError for a logarithm of values that are not positive."""
     plan, train = predictor.plan, predictor.config.train
     device = hardware.set_up(train.device, train.threads)
     known = panel.drop_last(plan.validation)
     training, held_out = _windows_of(predictor, known), _windows_of(predictor, panel, newest=plan.validation)
     held_out = held_out.take(_evenly(len(held_out), MOST_VALIDATION))
+    known_truth = ~np.isnan(targets(panel.truth, held_out, plan.horizon)).all(axis=1)
+    held_out = held_out.take(np.flatnonzero(known_truth))
     _choose_closed_forms(predictor, known, panel, training, held_out)
-    yield from _learn(predictor, panel, training, held_out, device)
+    if len(training) and len(held_out):
+        yield from _learn(predictor, panel, training, held_out, device)
     predictor.widths = _calibrate(predictor, panel, held_out)
     _remember(predictor, panel)
     if train.final_fit:
@@ -74,6 +75,8 @@ def refit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
     train = predictor.config.train
     device = hardware.set_up(train.device, train.threads)
     windows = _windows_of(predictor, panel)
+    if not is_positive(panel):
+        predictor.transform = "none"                                    # the newest data may end a choice of log
     _fit_scaler(predictor, panel)
     torch.manual_seed(train.seed)
     predictor.model = RecurrentForecaster(predictor.model.shape)
@@ -91,6 +94,11 @@ def _remember(predictor: Predictor, panel: Panel) -> None:
     """Where each series ended that this model has now seen; weights back on the CPU, ready to predict."""
     predictor.model.to("cpu").eval()
     predictor.seen = dict(zip(panel.ids.tolist(), panel.end.tolist(), strict=True))
+
+
+def is_positive(panel: Panel) -> bool:
+    """Whether every known value is above 0; what lies behind the panel's end in its array is not looked at."""
+    return bool(np.nanmin(panel.y[panel.points()[1]], initial=np.inf) > 0)
 
 
 def _evenly(count: int, most: int) -> Ints:
@@ -111,8 +119,10 @@ def _windows(predictor: Predictor, panel: Panel, windows: Windows) -> tuple[Floa
     forward = TRANSFORMS[predictor.transform][0]
     with np.errstate(all="ignore"):
         context = forward(contexts(panel.y, windows, predictor.plan.context))
-        target = forward(targets(panel.y, windows, predictor.plan.horizon))
+        target = forward(targets(panel.truth, windows, predictor.plan.horizon))
+    context, target = (np.where(np.isfinite(a), a, np.nan) for a in (context, target))
     loc, scale = predictor.loc_scale(context, panel.ids[windows.series], panel.take(windows.series))
+    target = np.where(scale > 0, target, np.nan)                        # a flat context has no unit to say it in
     return normalised(context, loc, scale), normalised(target, loc, scale), loc, scale
 
 
@@ -122,12 +132,15 @@ def _choose_closed_forms(predictor: Predictor, known: Panel, panel: Panel, train
 
     Error: absolute, in original units over each series' seasonal naive error (MASE), so transformations compare."""
     asked = predictor.config.model.transform
-    _, known_at = panel.points()                                        # y itself goes on behind the panel's end
-    positive = bool(np.nanmin(panel.y[known_at]) > 0)
+    positive = is_positive(panel)
+    if asked == "log" and not positive:
+        raise DataError("some values are not positive and have no logarithm", code="not_positive",
+                        hint="Leave model.transform at auto")
     names = (("none", "log") if positive else ("none",)) if asked == "auto" else (asked,)
-    unit = seasonal_scale(known.y, known.first, known.stop, predictor.plan.season)
+    unit = seasonal_scale(known.truth, known.first, known.stop, predictor.plan.season)
     unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)[held_out.series]
-    truth = targets(panel.y, held_out, predictor.plan.horizon)
+    unit = unit if np.isfinite(unit).any() else np.ones_like(unit)      # no season to measure by: plain errors
+    truth = targets(panel.truth, held_out, predictor.plan.horizon)
     best = (math.inf, names[0], math.inf)
     for name in names:
         predictor.transform = name
@@ -162,7 +175,9 @@ def _fit_skip(predictor: Predictor, panel: Panel, windows: Windows) -> None:
     chosen = windows.take(_evenly(len(windows), MOST_VALIDATION))
     context, target, _, _ = _windows(predictor, panel, chosen)
     error = target - with_intercept(np.nan_to_num(context)) @ weights
-    offset = np.nanquantile(error, predictor.quantiles, axis=0).T if len(error) else np.zeros_like(predictor.widths)
+    offset = np.zeros_like(predictor.widths)
+    if (told := (~np.isnan(error)).any(axis=0)).any():
+        offset[told] = np.nanquantile(error[:, told], predictor.quantiles, axis=0).T
     offset = offset - offset[:, [predictor.quantiles.index(0.5)]]
     with torch.no_grad():
         predictor.model.skip.copy_(torch.from_numpy(weights))
@@ -248,14 +263,19 @@ def _learn(predictor: Predictor, panel: Panel, training: Windows, held_out: Wind
 
 def _relearn(predictor: Predictor, panel: Panel, windows: Windows, device: torch.device) -> Iterator[Epoch]:
     """The same number of steps from a fresh start, on all the data."""
-    start = time.monotonic()
+    start, start_model = time.monotonic(), copy.deepcopy(predictor.model)
     loop = _Loop(predictor, panel, windows, device)
     epochs = math.ceil(predictor.steps / loop.epoch)
     for number in range(1, epochs + 1):
         loss = loop.run(min(loop.epoch, predictor.steps - loop.steps))
         yield Epoch("final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number,
                     time.monotonic() - start)
-    predictor.model.load_state_dict(loop.average.state_dict())
+    finite = all(bool(torch.isfinite(p).all()) for p in loop.average.parameters())
+    if finite:
+        predictor.model.load_state_dict(loop.average.state_dict())
+    else:                                                               # it diverged here: the skip alone is sound
+        predictor.steps = 0
+        predictor.model = start_model
 
 
 def _calibrate(predictor: Predictor, panel: Panel, held_out: Windows) -> Floats:

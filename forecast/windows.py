@@ -31,13 +31,14 @@ class Windows:
 def windows_of(panel: Panel, *, horizon: int, min_context: int, newest: int | None = None) -> Windows:
     """Every window whose target lies wholly inside its series, with `min_context` points or more before it.
 
-    A series of n points has max(0, n - min_context - horizon + 1) of them. With `newest`, only those whose target
+    A series of n points has max(0, n - min_context - horizon + 1), less those cut inside a filled gap. With `newest`, only those whose target
     lies wholly inside the newest `newest` steps of the panel (validation)."""
     low = panel.first + min_context
     if newest is not None:
         low = np.maximum(low, panel.drop_last(newest).stop)
     series, cut = ranges(low, np.maximum(panel.stop - horizon + 1 - low, 0))
-    return Windows(panel.first[series], cut, series)
+    windows = Windows(panel.first[series], cut, series)
+    return windows if panel.filled is None else windows.take(np.flatnonzero(~panel.filled[cut - 1]))
 
 
 def ends_of(panel: Panel) -> Windows:

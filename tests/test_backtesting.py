@@ -12,7 +12,7 @@ from forecast.calendar import Calendar
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.predictor import Predictor
 from forecast.series import Panel
-from tests.conftest import waves
+from tests.conftest import quick, trained, waves
 
 LEVELS = (80.0, 95.0)
 
@@ -135,3 +135,26 @@ def test_what_the_backtest_was_given_is_left_as_it_was(predictor: Predictor) -> 
     before = replace(panel, y=panel.y.copy())
     backtest(panel, {"lstm": lambda known: predictor}, horizon=4, cutoffs=[4], levels=LEVELS)
     np.testing.assert_array_equal(panel.y, before.y)
+
+
+def with_a_gap(*, later: float) -> Panel:
+    """20 measured points, 10 filled ones on the line to what came later, 20 more measured ones."""
+    y = np.concatenate([np.arange(20.0), np.linspace(19, later, 12)[1:-1], later + np.arange(20.0)])
+    filled = np.zeros(50, dtype=bool)
+    filled[20:30] = True
+    return replace(Panel.of([y], Calendar.of("D")), filled=filled)
+
+
+def test_a_cutoff_inside_a_filled_gap_is_not_scored_and_a_filled_value_is_no_truth() -> None:
+    frame = backtest(with_a_gap(later=40), {"spy": lambda known: Spy([])}, horizon=5, cutoffs=[32, 25, 18, 5],
+                     levels=LEVELS)
+    assert frame["cutoff"].unique().tolist() == [17, 31, 44]
+    assert frame.groupby("cutoff")["step"].apply(list).to_dict() == {
+        17: [1, 2], 31: [1, 2, 3, 4, 5], 44: [1, 2, 3, 4, 5]}
+
+
+def test_what_came_after_a_gap_does_not_reach_a_fit_that_ends_inside_it() -> None:
+    one, two = (trained(quick(model_horizon=2, model_season=(1,), model_context=4), p.drop_last(25))
+                for p in (with_a_gap(later=40), with_a_gap(later=900)))
+    np.testing.assert_array_equal(one.model.skip.detach().numpy(), two.model.skip.detach().numpy())
+    assert one.steps == two.steps

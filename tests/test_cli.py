@@ -83,7 +83,7 @@ def test_train_says_what_it_assumed_and_makes_the_run_live(run: Run, tmp_path: P
         assert words in ended.err
     assert "seasonal_naive" in ended.out
     assert "MASE(m=12)" in ended.out
-    assert "80% covers" in ended.out
+    assert "80% covers (width)" in ended.out
     files = {f.name for f in (tmp_path / ".forecast" / "runs" / live).iterdir()}
     assert files == {"config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json",
                      "history.csv", "weights.safetensors", "manifest.json"}
@@ -284,15 +284,16 @@ def test_evaluate_scores_two_windows_beside_seasonal_naive(run: Run, store: Path
     assert ended.code == 0
     assert "fitted before the first cutoff" in ended.err
     document = json.loads((tmp_path / "metrics.json").read_text())
-    model, naive = document["models"]["lstm"], document["models"]["seasonal_naive"]
-    table = rows(tmp_path / "backtest.csv")
-    assert [r["cutoff"] for r in table if r["model"] == "lstm"] == ["1958-12"] * 12 + ["1959-12"] * 12
-    errors = [abs(float(r["y"]) - float(r["yhat"])) for r in table if r["model"] == "lstm"]
+    name, naive = next(iter(document["models"])), document["models"]["seasonal_naive"]
+    model, table = document["models"][name], rows(tmp_path / "backtest.csv")
+    own = [r for r in table if r["model"] == name]
+    assert [r["cutoff"] for r in own] == ["1958-12"] * 12 + ["1959-12"] * 12
+    errors = [abs(float(r["y"]) - float(r["yhat"])) for r in own]
     assert model["mae"] == pytest.approx(sum(errors) / 24, rel=1e-5)
     assert model["skill"] == pytest.approx(1 - model["mase"] / naive["mase"])
-    inside = [float(r["yhat_lo_80"]) <= float(r["y"]) <= float(r["yhat_hi_80"]) for r in table if r["model"] == "lstm"]
+    inside = [float(r["yhat_lo_80"]) <= float(r["y"]) <= float(r["yhat_hi_80"]) for r in own]
     assert model["coverage_80"] == pytest.approx(sum(inside) / 24)
-    assert {r["model"] for r in rows(tmp_path / "metrics.csv")} == {"lstm", "seasonal_naive", "naive"}
+    assert {r["model"] for r in rows(tmp_path / "metrics.csv")} == {name, "seasonal_naive", "naive"}
 
 
 def test_evaluate_on_data_after_training_scores_the_model_as_it_is(run: Run, tmp_path: Path) -> None:
@@ -318,7 +319,7 @@ def test_evaluate_never_scores_a_model_as_it_is_on_what_it_has_seen(run: Run, st
 def test_evaluate_without_a_model_fits_the_settings_given(run: Run, tmp_path: Path) -> None:
     ended = run("evaluate", AIR, "--windows", "1", "--cell", "gru", *FAST)
     assert ended.code == 0
-    assert "gru" in json.loads((tmp_path / "metrics.json").read_text())["models"]
+    assert "GRU 1x8" in ended.err
     assert not (tmp_path / ".forecast").exists()
 
 
@@ -497,3 +498,87 @@ def test_a_store_that_cannot_be_written_exits_9(run: Run, tmp_path: Path) -> Non
     ended = run("--store", "file", "train", AIR, *FAST)
     assert ended.code == 9
     assert len(ended.err.splitlines()[-1]) < 240
+
+
+@pytest.mark.parametrize("arguments", [("evaluate", "data.csv", "-o", "data.json"), ("predict", "-o", "data.csv"),
+                                       ("evaluate", "--predictions", "metrics.csv"), ("predict", "--plot", "x.jpg"),
+                                       ("train", "data.csv", "--name", "live")], ids=" ".join)
+def test_no_file_that_is_read_is_written_over(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    shutil.copy(AIR, tmp_path / "data.csv")
+    run("train", "data.csv", *FAST)
+    before = {f.name for f in tmp_path.iterdir()}
+    assert run(*arguments).code == 2
+    assert (tmp_path / "data.csv").read_bytes() == AIR.read_bytes()
+    assert {f.name for f in tmp_path.iterdir()} == before
+
+
+def test_version_says_the_version(run: Run) -> None:
+    from forecast import __version__
+
+    ended = run("--version")
+    assert (ended.code, ended.out) == (0, f"forecast {__version__}\n")
+
+
+def test_forecast_toml_and_the_store_are_found_from_a_folder_below(run: Run, tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "forecast.toml").write_text("[model]\nhorizon = 6\n")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    assert json.loads(run("train", AIR, "--dry-run", "--json").out)["plan"]["horizon"] == 6
+    run("train", AIR, *FAST)
+    assert (tmp_path / ".forecast" / "live").is_file()
+    run("-C", tmp_path, "--store", "other", "train", AIR, *FAST)
+    assert (tmp_path / "other" / "live").is_file()
+
+
+def test_a_flag_at_its_default_stands_over_the_settings_of_a_run(run: Run, tmp_path: Path) -> None:
+    run("train", AIR, "--cell", "gru", *FAST)
+    assert "GRU" in run("evaluate", "--windows", "1").err
+    assert "LSTM" in run("evaluate", "--windows", "1", "--cell", "lstm").err
+
+
+def test_a_positive_series_that_ends_in_zeros_can_still_be_forecast(run: Run, tmp_path: Path) -> None:
+    values = [*range(50, 130), 0, 0, 0, 0, 0]
+    (tmp_path / "z.csv").write_text("ds,y\n" + "".join(f"{t},{v}\n" for t, v in enumerate(values)))
+    assert run("train", "z.csv", "--horizon", "4", *FAST).code == 0
+    assert run("predict").code in (0, 5)
+
+
+def test_partial_forecasts_are_named_even_when_quiet(run: Run, tmp_path: Path) -> None:
+    lines = [f"{s},{t},{v}" for s, n in (("long", 80), ("short", 3)) for t, v in enumerate(range(100, 100 + n))]
+    (tmp_path / "two.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
+    run("train", "two.csv", "--horizon", "4", *FAST)
+    ended = run("predict", "-q")
+    assert (ended.code, ended.out) == (5, "predictions.csv\n")
+    assert ended.err == "partial    1 series fell back to seasonal naive: short\n"
+
+
+def test_a_model_trained_from_standard_input_needs_data_to_predict(tmp_path: Path, run: Run) -> None:
+    command = [sys.executable, "-m", "forecast", "train", "-", *FAST]
+    subprocess.run(command, check=True, capture_output=True, input=AIR.read_bytes())
+    assert "trained from standard input" in run("predict").err
+    assert run("predict", AIR).code == 0
+
+
+def test_columns_called_like_ours_stay_the_files_own(run: Run, tmp_path: Path) -> None:
+    lines = [f"m{s},{t},{50 + 3 * s + t % 6}" for s in range(2) for t in range(60)]
+    (tmp_path / "own.csv").write_text("model,step,y\n" + "\n".join(lines) + "\n")
+    assert run("train", "own.csv", "--id", "model", "--time", "step", "--horizon", "4", *FAST).code == 0
+    assert run("evaluate", "--windows", "1", "--predictions", "b.csv").code == 0
+    table = rows(tmp_path / "b.csv")
+    assert {r["model"] for r in table} == {"m0", "m1"}
+    assert {r["step"] for r in table} == {"56", "57", "58", "59"}
+    assert {r["forecast_step"] for r in table} == {"1", "2", "3", "4"}
+
+
+def test_issued_forecasts_are_scored_from_parquet_as_from_csv(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("".join(AIR.read_text().splitlines(keepends=True)[:121]))
+    run("train", "old.csv", *FAST)
+    scores = []
+    for name in ("issued.csv", "issued.parquet"):
+        assert run("predict", "-o", name).code == 0
+        assert run("evaluate", AIR, "--forecast", name).code == 0
+        scores.append(json.loads((tmp_path / "metrics.json").read_text())["models"]["forecast"])
+    assert scores[0] == scores[1]
+    run("evaluate", AIR, "--windows", "1")
+    assert json.loads((tmp_path / "metrics.json").read_text())["season"] == 12

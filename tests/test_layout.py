@@ -100,6 +100,8 @@ def test_zero_has_no_sign_and_what_is_no_number_stays() -> None:
 def places_of(value: float, decimals: int) -> int:
     """Digits behind the point that are kept: those of 7 significant ones, or the target's up to 12."""
     exponent = Decimal(value).adjusted()
+    if exponent >= MOST_DIGITS:
+        return MOST_DIGITS - 1 - exponent
     return max(DIGITS - 1 - exponent, min(decimals, max(MOST_DIGITS - 1 - exponent, 0)))
 
 
@@ -327,9 +329,15 @@ def test_no_series_are_a_header_alone(tmp_path: Path) -> None:
 
 # Requests
 
-@pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "b/a.parquet", "a.json", "-"])
+@pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "b/a.parquet", "a.json"])
 def test_an_ending_that_says_what_to_write_is_taken(path: str) -> None:
     check_ending(path)
+
+
+def test_standard_output_is_taken_only_where_there_is_one() -> None:
+    check_ending("-", stdout=True)
+    with pytest.raises(RequestError):
+        check_ending("-")
 
 
 @pytest.mark.parametrize("path", ["a", "a.xlsx", "a.CSV2", "csv", "a.gz", "a.csv.", ""])

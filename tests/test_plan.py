@@ -62,7 +62,7 @@ def test_a_season_that_the_data_do_not_hold_twice_is_left_out() -> None:
     assert planned(23, freq="MS", model_horizon=2).seasons == (1,)
 
 
-@given(st.integers(1, 400), st.integers(1, 30), st.none() | st.integers(1, 50), st.none() | st.integers(1, 60),
+@given(st.integers(1, 400), st.integers(1, 30), st.none() | st.integers(1, 50), st.none() | st.integers(2, 60),
        st.none() | st.integers(1, 60), st.none() | st.integers(1, 500))
 @quick
 def test_any_plan_fits_its_data_and_is_plain_json(length: int, horizon: int, season: int | None, context: int | None,

@@ -115,6 +115,15 @@ def test_a_constant_series_stays_exactly_constant(predictor: Predictor, value: f
     assert np.all(plain.predict(flat, 4).values == value)
 
 
+def test_a_series_that_stands_still_after_it_moved_is_not_called_certain(panel: Panel) -> None:
+    predictor = random_weights(panel, model_transform="none")
+    still = Panel.of([[*np.sin(np.arange(40.0)), *([2.0] * 30)]], panel.calendar)
+    forecast = predictor.predict(still, 4)
+    low, high = forecast.band(95)
+    assert forecast.source.tolist() == ["seasonal_naive"]
+    assert np.all(high > low)
+
+
 def test_prediction_does_not_change_the_predictor_or_the_panel(panel: Panel) -> None:
     predictor = random_weights(panel)
     before, y = {k: v.clone() for k, v in predictor.model.state_dict().items()}, panel.y.copy()

@@ -41,6 +41,15 @@ class Console:
         if not self.session.quiet:
             self._words.print(f"{label:<10} {safe(text)}")
 
+    def warn(self, label: str, text: str) -> None:
+        """A line of words that is said even with --quiet: something a person must look at."""
+        self._words.print(f"{label:<10} {safe(text)}")
+
+    def more(self, label: str, text: str) -> None:
+        """A line of words for --verbose."""
+        if self.session.verbose:
+            self.say(label, text)
+
     def table(self, table: Table) -> None:
         """A table for people: on stdout, unless that belongs to --json or --quiet."""
         if not (self.session.json or self.session.quiet):
@@ -54,12 +63,12 @@ class Console:
         if not (self.session.json or self.session.quiet):
             write_out(safe(text) + "\n")
 
-    def wrote(self, path: object, words: str = "") -> None:
+    def wrote(self, path: object, words: str = "", verb: str = "wrote") -> None:
         """What was written, and where: the only thing that --quiet says."""
         if self.session.quiet and not self.session.json:
             write_out(safe(path) + "\n")
         else:
-            self.say("wrote", f"{path}   {words}".rstrip())
+            self.say(verb, f"{path}   {words}".rstrip())
 
     def document(self, content: dict[str, Any]) -> None:
         """The one JSON document of --json."""

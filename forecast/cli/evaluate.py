@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.cli.options import MODEL, READING, Session, command
+from forecast.cli.options import MODEL, READING, Session, command, guard
 from forecast.formulas import METRICS
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from forecast.contract import Contract
     from forecast.series import Panel
 
+GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one number a forecaster, the less the better
 BACKTEST = ("backtest.windows", "backtest.step", "backtest.test_size", "backtest.refit")
 
 
@@ -62,7 +64,7 @@ def evaluate(
 
     hardware.prepare()
     from forecast.cli.console import Console
-    from forecast.cli.fitting import say_reading, scores_record, show_scores
+    from forecast.cli.fitting import REFERENCE, say_reading, say_settings, scores_record, show_scores
     from forecast.cli.predict import training_file
     from forecast.errors import RequestError
     from forecast.layout import check_ending
@@ -72,26 +74,32 @@ def evaluate(
         check_ending(predictions)
     if not output.endswith(".json"):
         raise RequestError(f"-o {output}: scores are written as .json", code="bad_ending")
-    gates = _gates(fail_over or [])
+    gates, wanted = _gates(fail_over or []), _known(metrics or ",".join(METRICS), "--metrics", list(METRICS))
+    names = _known(baselines, "--baselines", _baseline_names())
     console, run = Console(session), _run(session, model)
-    if data is None and run is None:
+    config = _settings(session, run)
+    if data is not None:
+        file = session.data(data)
+    elif run is not None:
+        file = training_file(session, run)
+    else:
         raise RequestError("there is no model yet, so DATA must be named", code="no_data",
                            hint="forecast evaluate DATA")
-    config = _settings(session, run)
-    file = session.data(data) if data else training_file(session, run) if run else "-"
+    written = session.path(output), session.path(output).with_suffix(".csv")
+    given = session.path(forecast) if forecast else None
+    guard([*written, session.path(predictions) if predictions else None], [file, given])
+    say_settings(console, session)
     reading = read_panel(file, config.data, contract=run.contract if run else None)
     say_reading(console, reading)
     panel, _ = reading.panel.with_values()
-    names = _known(baselines, "--baselines", _baseline_names())
-    if forecast:
-        frame, scores, how = _given(session.path(forecast), panel, reading.contract, config)
+    if given:
+        frame, scores, how = _given(given, panel, reading.contract, config, run)
     else:
-        frame, scores, how = _backtested(console, run, config, panel, names)
+        frame, scores, how = _backtested(console, run, config, panel, [REFERENCE, *names])
     console.say("scored", how)
-    levels = [float(c.removeprefix("coverage_")) for c in map(str, scores.summary) if c.startswith("coverage_")]
-    show_scores(console, scores, levels, list(panel.ids))
-    record = {"data": str(file), "how": how, "run": run.id if run else None} | scores_record(scores)
-    _write(session, console, record, scores, panel, output, _wanted(metrics))
+    show_scores(console, scores, list(panel.ids))
+    record = {"data": str(file), "how": how, "run": run.id if run else None} | scores_record(scores, wanted)
+    _write(console, record, scores, panel, written, wanted)
     if predictions:
         _write_predictions(session.path(predictions), frame, panel, reading.contract)
         console.wrote(session.path(predictions), f"{len(frame):,} rows")
@@ -119,35 +127,39 @@ def _backtested(console: Console, run: Run | None, config: Config, panel: Panel,
                 ) -> tuple[pd.DataFrame, Scores, str]:
     from forecast.cli.fitting import baseline_makers, fitted, say_plan, scored
     from forecast.display import counted
+    from forecast.errors import DataError
     from forecast.plan import backtest_cutoffs, make_plan
 
-    as_it_is = _unseen(run, config, panel) if run else None
-    levels = config.model.levels
-    if run and as_it_is:
-        plan, cutoffs = run.predictor.plan, as_it_is
-        makers: dict[str, Any] = {run.predictor.name: lambda known: run.predictor}
-        how = f"{run.id} as it is: every test point is newer than its training data"
+    cutoffs = _unseen(run, config, panel) if run else None
+    if run and cutoffs:
+        predictor = run.predictor
+        plan, how = predictor.plan, f"{run.id} as it is: every test point is newer than its training data"
+        makers: dict[str, Any] = {predictor.name: lambda known: predictor}
     else:
-        plan = make_plan(config, panel)
-        cutoffs = backtest_cutoffs(config, panel, plan)
+        cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
         if not cutoffs:
-            from forecast.errors import DataError
             raise DataError("the data are too short for a backtest", code="too_short",
                             hint="Give a shorter --horizon, or --windows 1")
-        plan = make_plan(config, panel.drop_last(cutoffs[0]))
+        known = panel.drop_last(cutoffs[0])
+        plan = make_plan(config, known)
         say_plan(console, config, plan, cutoffs)
-        makers = {config.model.cell: lambda known: fitted(console, config, known, title="training")}
-        how = ("settings of " + run.id if run else "settings given") + ", fitted before the first cutoff" + \
-            (" and anew at each" if config.backtest.refit == "each" else "")
-    makers |= baseline_makers([n for n in names if n not in makers], plan.season, levels)
+        how = (f"settings of {run.id}" if run else "settings given") + ", fitted before the first cutoff"
+        if config.backtest.refit == "each":
+            how += " and anew at each"
+            makers = {config.model.cell: lambda known: fitted(console, config, known, title="training")}
+        else:
+            fit = fitted(console, config, known, title="training")
+            makers = {fit.name: lambda known: fit}
+    makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else plan.season
-    frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels, refit=config.backtest.refit,
-                           season=season)
+    frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=config.model.levels,
+                           refit=config.backtest.refit, season=season)
     return frame, scores, f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
 
 
 def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
-    """Cutoffs whose tests all lie behind what the model has seen; None where the data hold no such test.
+    """Cutoffs whose tests all lie behind what the model has seen; None where the data hold no such test, or other
+    settings were asked for than the model has (where it computes apart).
 
     A series that the model has not seen counts as wholly new."""
     import numpy as np
@@ -155,14 +167,16 @@ def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
     from forecast.errors import RequestError
     from forecast.plan import backtest_cutoffs
 
-    predictor = run.predictor
-    if config.model != predictor.config.model or config.train != predictor.config.train:
-        return None                                                     # other settings were asked for: fit those
-    seen = np.array([predictor.seen.get(i, np.iinfo(np.int64).min) for i in panel.ids])
+    predictor, asked = run.predictor, config.backtest
+    same_place = replace(config.train, device=predictor.config.train.device, threads=predictor.config.train.threads)
+    if (config.model, same_place) != (predictor.config.model, predictor.config.train):
+        return None
+    never = np.iinfo(np.int64).min
+    seen = np.array([predictor.seen.get(i, never) for i in panel.ids])
     if panel.calendar.is_time:
-        seen = np.full(len(panel), max(predictor.seen.values(), default=np.iinfo(np.int64).min))
+        seen = np.full(len(panel), max(predictor.seen.values(), default=never))
     new = int(np.min(np.maximum(panel.newest - np.maximum(seen, panel.start), 0), initial=np.iinfo(np.int64).max))
-    horizon, asked = predictor.plan.horizon, config.backtest
+    horizon = predictor.plan.horizon
     if new < horizon:
         return None
     if asked.windows is None and asked.test_size is None:
@@ -175,14 +189,17 @@ def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
     return cutoffs if cutoffs and cutoffs[0] <= new else None
 
 
-def _given(path: Path, panel: Panel, contract: Contract, config: Config) -> tuple[pd.DataFrame, Scores, str]:
+def _given(path: Path, panel: Panel, contract: Contract, config: Config, run: Run | None
+           ) -> tuple[pd.DataFrame, Scores, str]:
     """Score a file of forecasts: its rows are joined to the data by id and time, never by position."""
     from forecast.backtesting import evaluate as score
     from forecast.issued import read_issued
+    from forecast.plan import seasons_of
 
     issued = read_issued(path, panel, contract)
-    season = (config.model.season or contract.calendar.seasons or (1,))[0]
-    scores = score(issued.frame, panel.before(issued.first), season=season, levels=issued.levels)
+    known = panel.before(issued.first)
+    season = run.predictor.plan.season if run and not config.model.season else seasons_of(config, known)[0][0]
+    scores = score(issued.frame, known, season=season, levels=issued.levels)
     return issued.frame, scores, f"{path}: {issued.matched:,} of {issued.rows:,} rows have come true"
 
 
@@ -201,51 +218,27 @@ def _baseline_names() -> list[str]:
     return list(BASELINES)
 
 
-def _wanted(text: str | None) -> list[str] | None:
-    return None if text is None else _known(text, "--metrics", list(METRICS))
-
-
-def _write(session: Session, console: Console, record: dict[str, Any], scores: Scores, panel: Panel, output: str,
-           wanted: list[str] | None) -> None:
+def _write(console: Console, record: dict[str, Any], scores: Scores, panel: Panel, paths: tuple[Path, Path],
+           wanted: list[str]) -> None:
     """metrics.json, and metrics.csv with a row for each forecaster and series."""
     import pyarrow as pa
 
+    from forecast.cli.fitting import is_wanted
     from forecast.layout import write_table
     from forecast.storage import to_json, write_text
 
-    path = session.path(output)
-    keep = ["model", "series", "n", *(c for c in scores.per_series
-                                      if c not in ("model", "series", "n")
-                                      and (wanted is None or str(c).split("_")[0] in wanted))]
-    table = scores.per_series[keep].copy()
-    table["series"] = [str(panel.ids[s]) for s in table["series"]]
-    if wanted is not None:
-        record["models"] = {name: {k: v for k, v in row.items() if k.split("_")[0] in (*wanted, "skill", "better",
-                                                                                      "series", "rows")}
-                            for name, row in record["models"].items()}
-    write_text(path, to_json(record))
-    write_table(pa.Table.from_pandas(table, preserve_index=False), path.with_suffix(".csv"))
-    console.wrote(path)
-    console.wrote(path.with_suffix(".csv"))
+    keep = [c for c in map(str, scores.per_series) if c in ("model", "series", "n") or is_wanted(c, wanted)]
+    table = scores.per_series[keep].assign(series=[str(panel.ids[s]) for s in scores.per_series["series"]])
+    write_text(paths[0], to_json(record))
+    write_table(pa.Table.from_pandas(table, preserve_index=False), paths[1])
+    for path in paths:
+        console.wrote(path)
 
 
 def _write_predictions(path: Path, frame: pd.DataFrame, panel: Panel, contract: Contract) -> None:
-    """Every backtest forecast: id, time, cutoff, y, yhat, bands, model, source."""
-    import pyarrow as pa
+    from forecast.layout import backtest_table, is_typed, write_table
 
-    from forecast.layout import is_typed, rounded, stamps, write_table
-
-    typed = is_typed(str(path))
-    columns: dict[str, Any] = {} if contract.id is None else {contract.id: panel.ids[frame["series"].to_numpy()]}
-    columns[contract.time] = stamps(contract, (frame["cutoff"] + frame["step"]).to_numpy(), typed=typed)
-    columns["cutoff"] = stamps(contract, frame["cutoff"].to_numpy(), typed=typed)
-    columns["step"] = frame["step"].to_numpy()
-    columns["y"] = frame["y"].to_numpy()
-    for name in frame:
-        if str(name).startswith("yhat"):
-            columns[str(name)] = rounded(frame[name].to_numpy(), contract.decimals)
-    columns["model"], columns["source"] = frame["model"].astype(str), frame["source"].astype(str)
-    write_table(pa.table(columns), path)
+    write_table(backtest_table(frame, panel, contract, typed=is_typed(str(path))), path)
 
 
 def _gates(texts: list[str]) -> dict[str, float]:
@@ -259,9 +252,9 @@ def _gates(texts: list[str]) -> dict[str, float]:
             limit = float(value)
         except ValueError:
             limit = float("nan")
-        if name not in METRICS or limit != limit:
+        if name not in GATED or limit != limit:
             raise RequestError(f"--fail-over {text}: write it as metric=number", code="bad_setting",
-                               hint=f"Metrics: {', '.join(METRICS)}")
+                               hint=f"Metrics: {', '.join(GATED)}")
         gates[name] = limit
     return gates
 

@@ -12,9 +12,11 @@ import numpy as np
 from forecast.backtesting import Scores, backtest, evaluate
 from forecast.baselines import BASELINES
 from forecast.cli.console import Console
-from forecast.config import Config
+from forecast.cli.options import Session
+from forecast.config import SETTINGS, Config
 from forecast.display import counted, safe
 from forecast.forecasts import Forecaster, quantile_grid
+from forecast.formulas import METRICS
 from forecast.plan import Plan
 from forecast.predictor import Predictor
 from forecast.reader import Reading
@@ -40,6 +42,14 @@ def say_reading(console: Console, reading: Reading) -> None:
         console.say("read", note)
     for repair in reading.repairs:
         console.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag else ""))
+
+
+def say_settings(console: Console, session: Session) -> None:
+    """With --verbose: every setting that was given, and every other one at its default."""
+    given = session.given()
+    console.more("given", "  ".join(f"{k}={v}" for k, v in given.items()) or "nothing, all defaults")
+    rest = {key: setting.default for key, setting in SETTINGS.items() if key not in given}
+    console.more("default", "  ".join(f"{k}={v}" for k, v in rest.items() if v is not None))
 
 
 def span(reading: Reading) -> tuple[str, str]:
@@ -92,10 +102,10 @@ def scored(panel: Panel, makers: dict[str, Callable[[Panel], Forecaster]], *, pl
     return frame, scores
 
 
-def show_scores(console: Console, scores: Scores, levels: Sequence[float], ids: Sequence[str]) -> None:
+def show_scores(console: Console, scores: Scores, ids: Sequence[str]) -> None:
     """The table, and under it what it leaves out."""
     model = str(scores.summary["model"].iloc[0])
-    console.table(score_table(scores, levels))
+    console.table(score_table(scores))
     console.result(f"MAE by step   {step_line(scores, model)}")
     if len(set(scores.per_series["series"])) > 1:
         console.result(f"worst series  {worst_series(scores, model, ids)}")
@@ -103,11 +113,17 @@ def show_scores(console: Console, scores: Scores, levels: Sequence[float], ids: 
         console.result(f"MASE leaves out {counted(left, 'series')} that repeat exactly or are too short")
 
 
-def scores_record(scores: Scores) -> dict[str, Any]:
-    """The scores as JSON: one entry a forecaster, with its error by step."""
-    models = scores.summary.drop(columns=["model"]).to_dict("records")
+def is_wanted(column: str, metrics: Sequence[str]) -> bool:
+    """Whether a column of scores (`mase`, `coverage_80`) is one of these metrics."""
+    return column.split("_")[0] in metrics
+
+
+def scores_record(scores: Scores, metrics: Sequence[str] = tuple(METRICS)) -> dict[str, Any]:
+    """The scores as JSON: one entry a forecaster with these metrics, and its error by step."""
+    kept = [c for c in map(str, scores.summary) if c in ("series", "rows", "skill", "better_on")
+            or is_wanted(c, metrics)]
     entries = {}
-    for name, row in zip(scores.summary["model"], models, strict=True):
+    for name, row in zip(scores.summary["model"], scores.summary[kept].to_dict("records"), strict=True):
         part = scores.by_step[scores.by_step["model"] == name]
         entries[str(name)] = row | {"mae_by_step": part["mae"].tolist()}
     return {"season": scores.season, "windows": scores.windows, "mase_left_out": scores.left_out.get("mase", 0),

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from forecast.config import FILE, SETTINGS, Config, Setting, find_file, resolve
+from forecast.config import SETTINGS, Config, Setting, find_file, layers, resolve
 from forecast.errors import RequestError
 
 READING = tuple(key for key in SETTINGS if key.startswith("data."))
@@ -54,7 +54,6 @@ class Session:
     quiet: bool
     verbose: bool
     color: bool
-    debug: bool
     sets: tuple[str, ...]
     flags: Mapping[str, Any]            # setting key -> text given, None where not
 
@@ -64,10 +63,10 @@ class Session:
 
     def given(self) -> dict[str, Any]:
         """The settings that flags, --set, environment or file name, and what they were set to."""
-        settled, default = self.config(), Config()
-        sections = {key: key.split(".") for key in SETTINGS}
-        return {key: getattr(getattr(settled, s), n) for key, (s, n) in sections.items()
-                if getattr(getattr(settled, s), n) != getattr(getattr(default, s), n)}
+        settled = self.config().to_dict()
+        given = layers(self.flags, sets=self.sets, environment=os.environ, file=find_file(self.directory))
+        keys = [key.split(".") for _, values in given for key in values]
+        return {f"{section}.{name}": settled[section][name] for section, name in keys}
 
     def path(self, name: str | Path) -> Path:
         """A path given on the command line, seen from -C."""
@@ -76,6 +75,19 @@ class Session:
     def data(self, name: str) -> str | Path:
         """A data file given on the command line; - is standard input."""
         return name if name == "-" else self.path(name)
+
+
+def guard(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
+    """Before any work: no output may be an input, or another output. Raises RequestError."""
+    taken = {Path(i).resolve() for i in inputs if i not in (None, "-")}
+    for output in outputs:
+        if output is None or str(output) == "-":
+            continue
+        place = Path(output).resolve()
+        if place in taken:
+            raise RequestError(f"{output}: would be written over a file that this command reads or writes",
+                               code="overwrite", hint="Choose another -o")
+        taken.add(place)
 
 
 def project_folder(directory: Path) -> Path:
@@ -132,19 +144,23 @@ def main_callback() -> Callable[..., None]:
     shared = _global_options()
 
     def run(version: bool, **values: Any) -> None:
-        if version:
-            from forecast import __version__
+        """What the options say is read by the command that follows."""
 
-            typer.echo(f"forecast {__version__}")
-            raise typer.Exit
-
-    versioned = typer.Option("--version", help="show the version", is_eager=True)
+    versioned = typer.Option("--version", help="show the version", is_eager=True, callback=_show_version)
     parameters = [Parameter("version", Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, versioned])]
     parameters += [Parameter(k, Parameter.KEYWORD_ONLY, default=False if kind is bool else None,
                              annotation=Annotated[kind, option]) for k, (kind, option) in shared.items()]
     run.__signature__ = Signature(parameters)                           # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from forecast import __version__
+
+        typer.echo(f"forecast {__version__}")
+        raise typer.Exit
 
 
 def _session(chosen: Mapping[str, Any], outer: Mapping[str, Any], flags: Mapping[str, Any]) -> Session:
@@ -154,10 +170,7 @@ def _session(chosen: Mapping[str, Any], outer: Mapping[str, Any], flags: Mapping
     store = chosen["store"] or os.environ.get("FORECAST_STORE")
     plain = chosen["no_color"] or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     return Session(
-        directory=directory, store_folder=Path(store) if store else project_folder(directory) / ".forecast",
+        directory=directory, store_folder=directory / store if store else project_folder(directory) / ".forecast",
         json=bool(chosen["json"]), quiet=bool(chosen["quiet"]), verbose=bool(chosen["verbose"]),
-        color=not plain and sys.stderr.isatty(), debug=bool(chosen["debug"]),
+        color=not plain and sys.stderr.isatty(),
         sets=tuple(outer.get("sets") or ()) + tuple(chosen["sets"] or ()), flags=flags)
-
-
-__all__ = ["FILE", "MODEL", "READING", "SIZES", "Session", "command", "main_callback"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forecast.cli.options import Session, command
+from forecast.cli.options import Session, command, guard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,17 +57,20 @@ def predict(
     from forecast.artifact import load
     from forecast.cli.console import Console, write_bytes_out
     from forecast.cli.fitting import span
-    from forecast.errors import DataError
+    from forecast.errors import DataError, RequestError
     from forecast.layout import Page, check_ending, is_typed, levels_of, table_of, write_csv, write_table
     from forecast.reader import read_panel
     from forecast.registry import Store
 
-    check_ending(output)
+    check_ending(output, stdout=True)
+    if plot is not None and not plot.endswith(".png"):
+        raise RequestError(f"--plot {plot}: a picture is written as .png", code="bad_ending")
     console, store = Console(session), Store(session.store_folder)
     run = load(store.find(model))
     threads = run.predictor.config.train.threads
     hardware.set_up("cpu", threads)
     file = session.data(data) if data else training_file(session, run)
+    guard([output if output == "-" else session.path(output), session.path(plot) if plot else None], [file])
     reading = read_panel(file, run.predictor.config.data, contract=run.contract)
     panel, valueless = chosen(reading.panel, series).with_values()
     say_model(console, run, file, span(reading)[1])
@@ -94,11 +97,12 @@ def predict(
                                             f"{run.contract.calendar.unit}")
     if plot:
         picture(session.path(plot), forecast, page)
-        console.say("drew", str(session.path(plot)))
+        console.wrote(session.path(plot), verb="drew")
     fell = say_sources(console, forecast, valueless)
     spark(console, forecast, page)
     console.document({
         "model": run.id, "data": str(file), "output": None if output == "-" else str(session.path(output)),
+        "plot": str(session.path(plot)) if plot else None,
         "rows": table.num_rows, "series": len(panel), "horizon": forecast.horizon,
         "sources": dict(Counter(forecast.source.tolist())), "fell_back": fell,
         "repairs": [r.message for r in reading.repairs],
@@ -111,7 +115,12 @@ def training_file(session: Session, run: Run) -> Path:
     import os
     from pathlib import Path
 
+    from forecast.errors import RequestError
+
     data = run.record["data"]
+    if data["path"] is None:
+        raise RequestError("the model was trained from standard input, so DATA must be named", code="no_data",
+                           hint="forecast predict DATA")
     moved = session.store_folder.resolve() / data["from_store"]
     return Path(os.path.normpath(moved)) if moved.exists() else Path(data["path"])
 
@@ -183,9 +192,9 @@ def say_sources(console: Console, forecast: Forecast, valueless: list[str]) -> l
     console.say("source", "   ".join(f"{name} {count}" for name, count in sources.most_common()))
     fell = [str(i) for i, s in zip(forecast.panel.ids, forecast.source, strict=True) if s.startswith("fallback")]
     if fell:
-        console.say("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
+        console.warn("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
     if valueless:
-        console.say("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "
+        console.warn("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "
                                f"{listed(valueless)}")
     return fell + valueless
 

@@ -44,18 +44,22 @@ def train(
         reading_record,
         say_plan,
         say_reading,
+        say_settings,
         scored,
         scores_record,
         show_scores,
     )
-    from forecast.errors import GateError
+    from forecast.errors import GateError, RequestError
     from forecast.plan import backtest_cutoffs, make_plan
     from forecast.reader import read_panel
     from forecast.registry import Store
     from forecast.training import Epoch, refit
 
+    if name is not None and name.strip() in ("", "live"):
+        raise RequestError(f"--name {name!r}: a run cannot be called so", code="bad_setting")
     console, config, start = Console(session), session.config(), time.monotonic()
     reading = read_panel(session.data(data), config.data)
+    say_settings(console, session)
     say_reading(console, reading)
     panel, _ = reading.panel.with_values()
     cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
@@ -75,7 +79,7 @@ def train(
             levels = config.model.levels
             makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
             _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
-            show_scores(console, scores, levels, list(panel.ids))
+            show_scores(console, scores, list(panel.ids))
             metrics = scores_record(scores)
         if cutoffs and config.train.final_fit:
             history += console.track(refit(predictor, panel), "final fit")
@@ -116,15 +120,15 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
     from forecast import __version__
     from forecast.cli.fitting import reading_record, span
 
-    file = Path(reading.file).resolve()
+    file = None if reading.file == "<stdin>" else Path(reading.file).resolve()
     return {
         "id": run_id, "name": name, "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "seconds": round(seconds, 1),
         "seed": predictor.config.train.seed, "threads": torch.get_num_threads(),
         "device": predictor.config.train.device,
         "versions": {"forecast": __version__, "python": platform.python_version(), "torch": torch.__version__,
                      "numpy": numpy.__version__, "pandas": pandas.__version__},
-        "data": reading_record(reading) | {"path": str(file),
-                                           "from_store": os.path.relpath(file, session.store_folder.resolve()),
+        "data": reading_record(reading) | {"path": file and str(file), "from_store": file and os.path.relpath(
+                                               file, session.store_folder.resolve()),
                                            **dict(zip(("first", "last"), span(reading), strict=True))},
     }
 
