@@ -31,8 +31,8 @@ class Windows:
 def windows_of(panel: Panel, *, horizon: int, min_context: int, newest: int | None = None) -> Windows:
     """Every window whose target lies wholly inside its series, with `min_context` points or more before it.
 
-    A series of n points has max(0, n - min_context - horizon + 1), less those cut inside a filled gap. With `newest`, only those whose target
-    lies wholly inside the newest `newest` steps of the panel (validation)."""
+    A series of n points has max(0, n - min_context - horizon + 1), less those cut inside a filled gap. With `newest`,
+    only those whose target lies wholly inside the newest `newest` steps of the panel (validation)."""
     low = panel.first + min_context
     if newest is not None:
         low = np.maximum(low, panel.drop_last(newest).stop)

@@ -8,7 +8,7 @@ import torch
 
 from forecast.calendar import Calendar
 from forecast.config import Config
-from forecast.errors import RequestError
+from forecast.errors import DataError, RequestError
 from forecast.predictor import Predictor
 from forecast.series import Panel
 from forecast.training import Epoch, fit, refit
@@ -133,6 +133,47 @@ def test_missing_values_left_as_gaps_are_trained_around() -> None:
     panel.y[[10, 11, 30, 95]] = np.nan
     forecast = trained(quick(), panel).predict(panel, 4)
     assert np.isfinite(forecast.values).all()
+
+
+def test_a_logarithm_chosen_on_positive_data_is_dropped_when_the_newest_are_not() -> None:
+    panel = waves(1)
+    predictor = trained(quick(model_transform="log"), panel.drop_last(10))
+    assert predictor.transform == "log"
+    panel.y[panel.stop[0] - 3:] = 0.0
+    list(refit(predictor, panel))
+    assert predictor.transform == "none"
+    assert all(bool(torch.isfinite(p).all()) for p in predictor.model.parameters())
+    assert predictor.predict(panel, 4).source.tolist() != ["fallback:not_positive"]
+
+
+def test_a_logarithm_asked_for_is_refused_on_data_that_are_not_positive() -> None:
+    panel = waves(1)
+    panel.y[5] = 0.0
+    with pytest.raises(DataError, match="not positive"):
+        trained(quick(model_transform="log"), panel)
+
+
+def test_a_final_fit_that_diverges_leaves_the_linear_skip(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
+    predictor = trained(quick(train_final_fit=False), panel)
+    predictor.config = quick(train_lr=10.0, train_clip=1e9, train_averaging=0.0)
+    predictor.steps = 5
+    from forecast import training
+
+    def broken(*_: object) -> torch.Tensor:
+        return sum(p.sum() for p in predictor.model.parameters() if p.requires_grad) * float("nan")
+
+    monkeypatch.setattr(training, "pinball", broken)
+    list(refit(predictor, panel))
+    assert (predictor.steps, predictor.name) == (0, "linear")
+    assert all(bool(torch.isfinite(p).all()) for p in predictor.model.parameters())
+
+
+def test_without_a_series_that_reaches_the_newest_steps_seasonal_naive_serves() -> None:
+    old, new = waves(1, 80).y, np.arange(5.0)
+    panel = Panel.of([old, new], Calendar.of("D"), start=[0, 900])
+    predictor = trained(quick(), panel)
+    assert (predictor.name, predictor.penalty) == ("linear", float("inf"))
+    assert np.isfinite(predictor.predict(panel, 4).values).all()
 
 
 def test_a_device_that_is_not_there_is_refused(panel: Panel) -> None:
