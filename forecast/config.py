@@ -29,7 +29,7 @@ def setting(default: Any, meaning: str, *, choices: tuple[str, ...] = (), low: f
 class DataConfig:
     """How a file is read. None means: found in the file, and said."""
 
-    id: str | None = setting(None, "column that names the series")
+    id: str | None = setting(None, "column that names the series; none if all rows are one series")
     time: str | None = setting(None, "column of time stamps; several, by comma, where time is spread over columns")
     target: str | None = setting(None, "column to forecast; several, by comma, in a wide file")
     freq: str | None = setting(None, "step between time stamps: 30min, h, D, B, W, MS, ME, QS, YS or an integer")

@@ -11,17 +11,15 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.calendar import Calendar
 from forecast.config import DataConfig
 from forecast.contract import Contract, mark_of
-from forecast.display import from_csv_cell, safe, shorten
+from forecast.display import from_csv_cell, shorten
 from forecast.errors import DataError, ModelError, Problem
 from forecast.reading.damage import Damage
 from forecast.reading.dates import Times
@@ -30,6 +28,7 @@ from forecast.reading.opening import Opened, open_table
 from forecast.reading.regular import Regular, Repair, Rows, make_regular
 from forecast.reading.remarks import Found, notes_of, repairs_of
 from forecast.reading.source import open_source
+from forecast.reading.stacked import check_stacked, encoded, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
 from forecast.reading.table import ASIDE, Table
 from forecast.reading.zones import check_zone
@@ -73,7 +72,8 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     agreed = _contract(found, regular, options)
     if contract is not None:
         agreed = _held_against(contract, agreed)
-    panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar)
+    panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
+                  regular.filled)
     return Reading(panel, agreed, table.rows, source.sha256, notes_of(found, regular, rows, contract),
                    repairs_of(found, regular), source.file, rejects)
 
@@ -91,7 +91,7 @@ def _series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, l
     if roles.id is None:
         named = opened.has_header or len(roles.targets) > 1
         return np.zeros(table.rows, dtype=np.int64), [table.names[k] for k in roles.targets] if named else ["value"]
-    cells = _encoded(table.columns[roles.id])
+    cells = encoded(table.columns[roles.id])
     ids = cells.dictionary.to_pylist()
     codes: Ints = cells.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     nameless = [k for k, text in enumerate(ids) if not text.strip()]
@@ -104,13 +104,6 @@ def _series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, l
     return codes, unmarked if len(set(unmarked)) == len(ids) else ids
 
 
-def _encoded(cells: Any) -> Any:
-    """Cells as a dictionary of distinct texts in the order of the file, and indices into it."""
-    if isinstance(cells, pa.ChunkedArray):
-        return pc.dictionary_encode(cells).unify_dictionaries().combine_chunks()
-    return pc.dictionary_encode(cells)
-
-
 def _values(opened: Opened, table: Table, options: DataConfig, contract: Contract | None,
             damage: Damage) -> list[Numbers]:
     """Each target column as numbers."""
@@ -120,7 +113,9 @@ def _values(opened: Opened, table: Table, options: DataConfig, contract: Contrac
     for k in opened.roles.targets:
         numbers = read_numbers(table.columns[k], decimal=options.decimal, style=style, comma_parted=commas)
         if numbers.undecided:
-            raise DataError(numbers.undecided, file=table.file, column=shorten(table.names[k], 60),
+            row = next((r for r in range(min(table.rows, 100_000)) if not str(table.columns[k][r]).isdigit()), 0)
+            raise DataError(numbers.undecided, file=table.file, row=table.lines.of(row),
+                            column=shorten(table.names[k], 60),
                             code="ambiguous_number", hint="Try --decimal . or --decimal ','")
         damage.add(numbers.faults, table.names[k])
         found.append(numbers)
@@ -171,14 +166,17 @@ def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, cont
     if contract is not None:
         _check_step(rows, contract.calendar, told=options.freq is not None)
     try:
-        return make_regular(rows, options, options.tz if times.utc else None,
+        regular = make_regular(rows, options, options.tz if times.utc else None,
                             None if contract is None else contract.calendar)
     except DataError as error:
-        separators = _separators(rows, opened) if error.problem.code in _STACKED else ""
-        if not separators:
+        remedy = separators(rows, opened.roles, opened.spare) if error.problem.code in _STACKED else ""
+        if not remedy:
             raise
-        first = dataclasses.replace(error.problem, hint=separators)
+        first = dataclasses.replace(error.problem, hint=remedy)
         raise DataError(first, more=error.problems[1:]) from error
+    if contract is None and options.id is None and opened.has_header:
+        check_stacked(rows, opened.roles, opened.names, lambda wanted: opened.read(wanted, set_aside=True))
+    return regular
 
 
 def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
@@ -204,27 +202,6 @@ def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
 def _week(found: Calendar, agreed: Calendar) -> bool:
     """A few days without a weekend between them may be business days."""
     return {found.freq, agreed.freq} == {"B", "D"}
-
-
-def _separators(rows: Rows, opened: Opened) -> str:
-    """The column left unread that tells rows of one stamp apart: several series stacked without an id."""
-    if len(opened.roles.targets) > 1 or not opened.roles.spare:
-        return ""
-    table = opened.spare()
-    if table.rows != rows.codes.size:
-        return ""
-    stamps = np.unique(rows.stamps, return_inverse=True)[1]
-    for k, cells in table.columns.items():
-        groups = _encoded(cells)
-        codes = groups.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        count = len(groups.dictionary)
-        keys = (rows.codes * count + codes) * (int(stamps.max()) + 1) + stamps
-        if 2 * count <= rows.codes.size and np.unique(keys).size == keys.size:
-            name = safe(table.names[k])[:40]
-            if opened.roles.id is not None:
-                return f"Column '{name}' also parts the series: join it and the id into one column"
-            return f"Column '{name}' separates them: --id {name}"
-    return ""
 
 
 def _contract(found: Found, regular: Regular, options: DataConfig) -> Contract:

@@ -69,7 +69,8 @@ def test_any_size_is_brought_to_the_same_numbers_and_back(size: float) -> None:
     np.testing.assert_allclose(back_and_forth(context * size), context * size, rtol=1e-12)
 
 
-@given(arrays(np.float64, (2, 5), elements=st.floats(-1e150, 1e150)), st.integers(1, 5))
+@given(arrays(np.float64, (2, 5), elements=st.floats(-1e150, 1e150).filter(
+    lambda v: v == 0 or abs(v) > 1e-150)), st.integers(1, 5))
 @quick
 def test_there_and_back_is_the_identity(context: Floats, season: int) -> None:
     tolerance = 1e-12 * np.abs(context).max(axis=1, keepdims=True)

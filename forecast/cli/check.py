@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.cli.options import READING, Session, command
+from forecast.cli.options import READING, Session, command, guard
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SHOWN = 3                                                               # lines of one kind of problem
 UNUSABLE = 3
+ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".zst", ".zip", ".bz2", ".xz", ".parquet", ".pq", ".json")
 
 
 def declare(app: typer.Typer) -> None:
@@ -46,6 +47,10 @@ def check(
     into_folder = target is not None and (len(files) > 1 or target.is_dir())
     if output is not None and not into_folder:
         check_ending(output)
+    if target is not None and into_folder:
+        _check_places(target, files)
+    guard([*({_named(target, file) for file in files} if target is not None and into_folder else {target}),
+           session.path(rejects) if rejects else None], [session.data(file) for file in files])
     entries: list[dict[str, Any]] = []
     bad: list[Problem] = []
     for file in files:
@@ -71,12 +76,25 @@ def _looked_at(console: Console, session: Session, file: str
     from forecast.reader import read_panel
 
     try:
-        reading = read_panel(file if file == "-" else session.path(file), session.config().data)
+        reading = read_panel(session.data(file), session.config().data)
     except DataError as error:
         _show_refusal(console, file, error)
         return _refused(file, error), error.problems, None
     _show_reading(console, reading)
     return _accepted(file, reading), reading.rejects, reading
+
+
+def _check_places(folder: Path, files: Sequence[str]) -> None:
+    """Raises RequestError where two files would be written to one."""
+    from forecast.display import quoted
+    from forecast.errors import RequestError
+
+    first: dict[Path, str] = {}
+    for file in files:
+        other = first.setdefault(_named(folder, file), file)
+        if other is not file:
+            raise RequestError(f"{quoted(other, 60)} and {quoted(file, 60)} would both be written to "
+                               f"{quoted(_named(folder, file).name)}", hint="Rename one, or check one at a time")
 
 
 def _place(folder: Path, file: str) -> Path:
@@ -85,7 +103,15 @@ def _place(folder: Path, file: str) -> Path:
 
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{Path(file).name.split('.')[0] or 'series'}.csv"
+    return _named(folder, file)
+
+
+def _named(folder: Path, file: str) -> Path:
+    """The file in the folder: the same name, with .csv in place of the known endings."""
+    name = Path(file).name
+    while (stem := Path(name).stem) != name and Path(name).suffix.lower() in ENDINGS:
+        name = stem
+    return folder / f"{'series' if name in ('', '-') else name}.csv"
 
 
 def _refused(file: str, error: ForecastError) -> dict[str, Any]:

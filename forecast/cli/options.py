@@ -73,8 +73,8 @@ class Session:
         return self.directory / name
 
     def data(self, name: str) -> str | Path:
-        """A data file given on the command line; - is standard input."""
-        return name if name == "-" else self.path(name)
+        """A data file given on the command line; - is standard input, and an address stays as it is to be refused."""
+        return name if name == "-" or "://" in name else self.path(name)
 
 
 def guard(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.display import shorten
+from forecast.display import quoted, shorten
 from forecast.errors import DataError, Problem
+from forecast.reading.kinds import kind
 from forecast.reading.numbers import Fault, Faults
 from forecast.reading.table import Table
 
@@ -38,6 +39,8 @@ class Damage:
 
     def settle(self, *, set_aside: bool) -> tuple[int, tuple[Problem, ...]]:
         """How many rows are set aside, and what is wrong with them. Raises DataError where none may be."""
+        if set_aside:
+            self._check_tables()
         problems = self._problems()
         if problems and not set_aside:
             raise DataError(problems[0], more=problems[1:])
@@ -46,6 +49,18 @@ class Damage:
         if 2 * count > self.table.rows:
             raise DataError(rejects[0], more=rejects[1:])
         return count, tuple(sorted(rejects, key=lambda p: p.row or 0))
+
+    def _check_tables(self) -> None:
+        """A row of words in two columns that hold none is the header of another table, and not to be set aside: what
+        stands below it would join this one. Raises DataError."""
+        faults = np.bincount(np.concatenate([f.rows for f, _ in self.found] or [np.empty(0, dtype=np.int64)]),
+                             minlength=self.table.rows)
+        for row in np.flatnonzero((faults > 1) & ~self.blank)[:LISTED]:
+            texts = {column: f.explain(int(row)).text for f, column in self.found if row in f.rows}
+            if sum(kind(text) == "text" and text[:1].isalpha() for text in texts.values()) > 1:
+                raise DataError(f"is a second header: {quoted(' '.join(texts.values()), 60)}", file=self.file,
+                                row=self.table.lines.of(int(row)), code="second_header",
+                                hint="Put each table in a file of its own, or remove the line")
 
     def _problems(self) -> list[Problem]:
         """In the order of the rows; the first of very many."""

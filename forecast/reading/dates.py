@@ -8,9 +8,10 @@ A format is a pattern in the letters of strftime (`%d.%m.%Y %H:%M`), or a word f
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -35,9 +36,13 @@ _LONG = ("january", "february", "march", "april", "may", "june", "july", "august
          "december")
 _GROUPS = {"Y": "[0-9]{4}", "y": "[0-9]{2}", "m": "[0-9]{1,2}", "d": "[0-9]{1,2}", "H": "[0-9]{1,2}",
            "I": "[0-9]{1,2}", "M": "[0-9]{2}", "S": "[0-9]{2}", "f": "[0-9]{1,9}", "p": "[AaPp]\\.?[Mm]\\.?",
-           "b": "[A-Za-z]{3,9}\\.?", "q": "[1-4]", "G": "[0-9]{4}", "V": "[0-9]{2}", "u": "[1-7]", "j": "[0-9]{3}",
+           "b": "[A-Za-z]{3,9}\\.?", "q": "[1-4]", "G": "[0-9]{4}", "V": "[0-9]{1,2}", "u": "[1-7]", "j": "[0-9]{3}",
            "z": "Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2}| ?UTC| ?GMT"}
-_FIXED = {"m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}"}
+_FIXED = {"m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "V": "[0-9]{2}"}
+_DIGITS = {                         # digits only: the dates that so many of them may be
+    5: ("excel", "%y%j"), 6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y", "%G%V"), 7: ("%Y%j", "%d%m%Y", "%m%d%Y"),
+    8: ("%Y%m%d", "%d%m%Y", "%m%d%Y")}
+_SHORT = ("%d%m%Y", "%m%d%Y")       # 7 digits where a spreadsheet has dropped the leading zero
 NUMERIC = ("integer", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 _EPOCHS = {"epoch_s": SECOND, "epoch_ms": 1000, "epoch_us": 1, "epoch_ns": 0.001}
 _EXCEL_ZERO = -25_569               # days from 1970-01-01 back to 1899-12-30
@@ -49,7 +54,7 @@ _DAYS = tuple(f"{a}{s}{b}{s}{c}" for a, b, c, seps in (
 _DATES = (*_DAYS, "%b %d, %Y", "%b %d %Y", "%Y%m%d", "%Y-%j",
           "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%Y", "%b %Y", "%b/%Y", "%b. %Y", "%b-%y", "%b %y", "%Y-%b",
           "%Y %b", "%YM%m", "%Y%m", "%Y", "%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "Q%q%Y",
-          "%G-W%V", "%GW%V", "%G W%V", "%G-W%V-%u")
+          "%Yq%q", "%Y-q%q", "%G-W%V", "%GW%V", "%G W%V", "%G-W%V-%u")
 _CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p", "%I %p", "%H",
            "%Hh", "%H.%M")
 _QUICK: dict[str, Any] = {           # what numpy writes as well, and faster
@@ -104,6 +109,8 @@ class TimeFormat:
         if self.late_midnight and (moment.hour, moment.minute, moment.second) == (0, 0, 0):
             before = moment - timedelta(days=1)
             return "".join("24" if part == "%H" else self._part(part, before) for part in _parts(self.pattern))
+        if self.pattern in _SHORT and not self.padded:
+            return replace(self, padded=True)._one(number).removeprefix("0")
         return "".join(self._part(part, moment) for part in _parts(self.pattern))
 
     def _part(self, part: str, t: datetime) -> str:
@@ -131,7 +138,7 @@ def _write(letter: str, t: datetime, style: TimeFormat) -> str:
         return name.upper() if style.upper else name
     if letter == "j":
         return f"{t.timetuple().tm_yday:03}"
-    return f"{t.isocalendar()[0]:04}" if letter == "G" else f"{t.isocalendar()[1]:02}"
+    return f"{t.isocalendar()[0]:04}" if letter == "G" else f"{t.isocalendar()[1]:{width}}"
 
 
 def _number_text(pattern: str, number: int) -> str:
@@ -198,10 +205,11 @@ def read_iso(cells: Any) -> Times | None:
 
 
 def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None = None,
-               date_like: bool = True) -> list[Times]:
+               date_like: bool = True, plain: bool = True) -> list[Times]:
     """Every reading of the column (N,) that as many cells fit as any other, the plainest first.
 
-    `pattern` leaves one. `date_like`: the header speaks of dates, so that 43831 may be an Excel day."""
+    `pattern` leaves one. `date_like`: the header speaks of dates, so that 43831 may be an Excel day. `plain`: five to
+    eight digits that are no date may be plain numbers."""
     if pattern is None or pattern.startswith("%Y-%m-%d"):
         quick = read_iso(cells)
         if quick is not None and pattern in (None, quick.format.pattern):
@@ -209,7 +217,7 @@ def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None 
     encoded = pc.dictionary_encode(cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells)
     texts = pc.utf8_trim_whitespace(encoded.dictionary)
     where = encoded.indices.to_numpy()
-    patterns = [pattern] if pattern else _candidates(texts, dayfirst, date_like)
+    patterns = [pattern] if pattern else _candidates(texts, dayfirst, date_like, plain)
     readings = [_parse(texts, p) for p in patterns]
     if not readings:
         return [_none_fits(texts, where)]
@@ -265,13 +273,13 @@ def _impossible(text: str, pattern: str) -> bool:
     return bool(re.fullmatch(_regex(pattern).strip("^$"), text))
 
 
-def _candidates(texts: Any, dayfirst: bool | None, date_like: bool) -> list[str]:
+def _candidates(texts: Any, dayfirst: bool | None, date_like: bool, plain: bool = True) -> list[str]:
     """Patterns worth parsing: those whose shape most of a sample of the distinct cells has."""
     sample = [t for t in texts[:: max(1, len(texts) // 200)].to_pylist() if t][:250]
     if not sample:
         return []
     if sum(bool(re.fullmatch(r"[+-]?\d+(\.\d+)?", t)) for t in sample) > 0.5 * len(sample):
-        found = _numeric_candidates(sample, date_like)
+        found = _numeric_candidates(sample, date_like, plain)
     else:
         shares = {p: sum(bool(_shape(p).fullmatch(t)) for t in sample) for p in _shapes_of(sample)}
         most = max(shares.values(), default=0)
@@ -320,22 +328,14 @@ def _with_clock(date: str, rest: str) -> list[str]:
     return found
 
 
-def _numeric_candidates(sample: Sequence[str], date_like: bool) -> list[str]:
+def _numeric_candidates(sample: Sequence[str], date_like: bool, plain: bool) -> list[str]:
     """What whole numbers in a time column may stand for, by their size and number of digits."""
     if any("." in t for t in sample):
-        days = all(re.fullmatch(r"\d{5}(\.\d+)?", t) for t in sample)
-        if days and date_like:
-            return ["excel"]
-        months = all(re.fullmatch(r"(1[5-9]|2[01])\d\d\.(0[1-9]|1[0-2])", t) for t in sample)
-        return ["%Y.%m"] if months else ["integer"]
+        return _fraction_candidates(sample, date_like)
     widths = {len(t) for t in sample}
     found = ["integer"]
     if widths == {4} and all(FIRST_YEAR <= int(t) <= LAST_YEAR for t in sample) and date_like:
         return ["%Y"]
-    if widths == {6}:
-        found = ["%Y%m", "%y%m%d", *(["integer"] if not date_like else [])]
-    if widths == {8}:
-        found = ["%Y%m%d", *(["integer"] if not date_like else [])]
     if widths == {10}:
         found = ["epoch_s", "%Y%m%d%H"]
     if widths <= {9, 10} and found == ["integer"]:
@@ -343,16 +343,47 @@ def _numeric_candidates(sample: Sequence[str], date_like: bool) -> list[str]:
     long = {12: ["%Y%m%d%H%M", "epoch_ms"], 13: ["epoch_ms"], 14: ["%Y%m%d%H%M%S"], 16: ["epoch_us"], 19: ["epoch_ns"]}
     if len(widths) == 1 and max(widths) in long:
         found = long[max(widths)]
-    if widths == {5} and all(20_000 <= int(t) <= 80_000 for t in sample):
-        found = ["excel"] if date_like else ["integer"]
+    usual, count = Counter(len(t) for t in sample).most_common(1)[0]
+    if {usual} <= widths <= {7, 8}:
+        usual, count = max(widths), len(sample)
+    if usual in _DIGITS and count > 0.8 * len(sample):
+        return _digit_candidates(sample, usual, date_like, plain)
     possible = [p for p in found if p == "integer" or all(_plausible(t, p) for t in sample[:50])]
     return possible or ["integer"]
+
+
+def _fraction_candidates(sample: Sequence[str], date_like: bool) -> list[str]:
+    """What numbers with a point may stand for: days and hours of a spreadsheet, 2020.01, whole numbers with .0."""
+    if all(re.fullmatch(r"\d+\.0", t) for t in sample):
+        whole = _numeric_candidates([t[:-2] for t in sample], date_like, True)
+        dates = [p if p.startswith("epoch") else f"{p}.0" for p in whole if p not in ("integer", "excel")]
+        if dates:
+            return dates
+    if all(re.fullmatch(r"\d{5}(\.\d+)?", t) for t in sample) and date_like:
+        return ["excel"]
+    months = all(re.fullmatch(r"(1[5-9]|2[01])\d\d\.(0[1-9]|1[0-2])", t) for t in sample)
+    return ["%Y.%m"] if months else ["integer"]
+
+
+def _digit_candidates(sample: Sequence[str], width: int, date_like: bool, plain: bool) -> list[str]:
+    """Of five to eight digits: the dates they may be in any order of day, month and year, and whether plain numbers."""
+    if width == 5 and not date_like:
+        return ["integer"]
+    shares = {p: sum(_plausible(t, p) for t in sample) / len(sample) for p in _DIGITS[width]}
+    if width == 5 and not all(20_000 <= int(t) <= 80_000 for t in sample):
+        del shares["excel"]
+    dates = [p for p, share in shares.items() if share >= 0.9]
+    dates = dates or [p for p, share in shares.items() if share >= 0.5 and share == max(shares.values())]
+    if not dates:
+        return ["integer"] if plain else []
+    return dates if date_like or width == 8 else [*dates, "integer"]
 
 
 def _plausible(text: str, pattern: str) -> bool:
     stamps, good, _ = _parse(pa.array([text]), pattern)
     low = 20 if pattern.startswith("epoch") else FIRST_YEAR - 1970     # integers before 1990 are counts, not seconds
-    return bool(good[0]) and low <= int(stamps[0]) / (365.2425 * DAY) <= LAST_YEAR - 1970
+    high = datetime.now(UTC).year - 1969 if "%y" in pattern else LAST_YEAR - 1970
+    return bool(good[0]) and low <= int(stamps[0]) / (365.2425 * DAY) <= high
 
 
 def _parts(pattern: str) -> list[str]:
@@ -362,14 +393,17 @@ def _parts(pattern: str) -> list[str]:
 @lru_cache(maxsize=1024)
 def _regex(pattern: str) -> str:
     if pattern in NUMERIC:
-        return r"^(?P<n>[+-]?[0-9]+(?:\.[0-9]+)?)$" if pattern == "excel" else r"^(?P<n>[+-]?[0-9]{1,19})$"
-    tight = not re.search(r"[^%A-Za-z]", re.sub(r"%.", "", pattern)) and "%b" not in pattern
+        floats = r"(?:\.0)?" if pattern.startswith("epoch") else ""
+        whole = rf"^(?P<n>[+-]?[0-9]{{1,19}}){floats}$"
+        return r"^(?P<n>[+-]?[0-9]+(?:\.[0-9]+)?)$" if pattern == "excel" else whole
+    tight = re.fullmatch(r"(%[^b]|[A-Za-z])+(\.0)?", pattern) and re.search("%.%", pattern)
     pieces = []
     for part in _parts(pattern):
         if part[0] != "%":
             pieces.append(re.escape(part))
             continue
-        group = _FIXED.get(part[1]) if tight else None
+        leading = pattern in _SHORT and not pieces
+        group = _FIXED.get(part[1]) if tight and not leading else None
         pieces.append(f"(?P<{part[1]}>{group or _GROUPS.get(part[1], '(?:$^)')})")
     text = "".join(pieces)
     return "^" + text.replace(r":(?P<S>[0-9]{2})\.(?P<f>[0-9]{1,9})",
@@ -524,7 +558,9 @@ def _style(texts: Any, pattern: str, parts: Mapping[str, Any]) -> TimeFormat:
     if pattern in NUMERIC or not len(texts):
         return TimeFormat(pattern)
     style = TimeFormat(pattern)
-    if re.search(r"%[mdHI]", pattern):
+    if pattern in _SHORT:
+        style = replace(style, padded=bool(pc.all(pc.greater(pc.utf8_length(texts), 7)).as_py()))
+    elif re.search(r"%[mdHI]|%V$", pattern):
         single = pc.any(pc.match_substring_regex(texts, r"(^|[^0-9.])[0-9]([^0-9]|$)")).as_py()
         style = replace(style, padded=not single)
     if "b" in parts:

@@ -22,6 +22,9 @@ SAMPLE = 1 << 18                    # bytes looked at
 LOOK = 60                           # records looked at closely
 MAX_FIELDS = 10_000
 _DATA = ("integer", "number", "date", "clock")
+_OTHER = ((re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{])'), "JSON"),
+          (re.compile(rb"\s*<(!|\?xml|html|head|body|table|div|svg|p>)", re.IGNORECASE), "HTML or XML"))
+_TITLES = 20                        # lines above a header
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Dialect:
     has_header: bool = True
     skip_space: bool = False        # a space follows each delimiter
     notes: tuple[str, ...] = ()
+    above: tuple[tuple[int, str], ...] = ()     # lines over the header left out, and their text
+    second: tuple[tuple[int, str], ...] = ()    # further header rows left out
 
     @property
     def fields(self) -> int:
@@ -49,6 +54,9 @@ def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known:
     head = _head(data)
     if not head.strip():
         raise DataError("is empty", file=file, code="empty", hint="It needs a header and rows of data")
+    if other := next((name for begin, name in _OTHER if begin.match(head)), ""):
+        raise DataError(f"is {other}, not a table", file=file, row=1, code="not_a_table",
+                        hint="Save it as CSV: a header and one row per time")
     chosen = _delimiter(delimiter) if delimiter else None
     best = max((_score(head, mark, quote) for mark in ((chosen,) if chosen else DELIMITERS)
                 for quote in _quotes(head)), key=lambda s: s.rank)
@@ -56,7 +64,8 @@ def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known:
         raise DataError("has one column only", file=file, row=1, code="one_column",
                         hint="It needs a time and a value column; try --delimiter if something else parts them")
     if best.fields > MAX_FIELDS:
-        raise DataError(f"has {best.fields:,} columns; {MAX_FIELDS:,} at most", file=file, code="too_many_columns")
+        raise DataError(f"has {best.fields:,} columns; {MAX_FIELDS:,} at most", file=file, row=1,
+                        code="too_many_columns", hint="Leave out columns, or write one row per series and time")
     found = _with_header(best, file, known)
     told = () if best.delimiter == "," or chosen else (f"delimiter {NAMES.get(best.delimiter, best.delimiter)}",)
     return replace(found, notes=told + found.notes)
@@ -131,6 +140,7 @@ def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
     at = 0 if _padded(rows, 0, fields)[1] else next((r for r, row in enumerate(rows) if len(row) == fields), 0)
     while at + 1 < len(rows) and _is_title(rows[at]) and _begins_table(rows, at + 1, fields, known):
         at += 1
+    at, lowered = _lowered(rows, at, fields, known)
     line = int(best.records.line[at]) if len(best.records) else 1
     header, trailing = _padded(rows, at, fields)
     body = [row for row in rows[at + 1:] if len(row) == fields]
@@ -139,23 +149,45 @@ def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
         names = tuple(str(k + 1) for k in range(fields))
         return Dialect(best.delimiter, best.quote, names, 0, int(best.records.start[0]), has_header=False,
                        skip_space=_spaced(best), notes=("no header",))
-    if looks != "header" or (at and any(len(row) > 1 and not _is_title(row) for row in rows[:at])):
+    if looks != "header" or (at and not lowered and any(len(row) > 1 and not _is_title(row) for row in rows[:at])):
         above = len(rows[0])
         found = (f"header has {counted(above, 'name')}, rows have {fields}" if above != fields
                  else "is neither a header nor a row of data")
         raise DataError(found, file=file, row=int(best.records.line[0]) if above != fields else line,
                         code="bad_header", value=best.records.text(0)[:200],
                         hint="Write one name per column on the first line")
-    notes: tuple[str, ...] = (f"{counted(at, 'line')} above the header left out",) if at else ()
+    notes: tuple[str, ...] = ()
     skip, more = _second_headers(header, rows[at + 1:], fields)
     if trailing:
         notes += ("a delimiter ends every row and not the header",)
-    if more:
-        notes += (f"line {line + 1}: {more}",)
     first = at + 1 + skip
     offset = int(best.records.start[first]) if first < len(best.records) else len(best.records.data)
     return Dialect(best.delimiter, best.quote, tuple(cell.strip() for cell in header), first, offset,
-                   skip_space=_spaced(best), notes=notes)
+                   skip_space=_spaced(best), notes=notes,
+                   above=tuple((int(best.records.line[r]), best.records.text(r)) for r in range(at)
+                               if not _EXCEL.fullmatch(best.records.text(r).strip())),
+                   second=((int(best.records.line[at + 1]), more),) if skip else ())
+
+
+_EXCEL = re.compile("sep=.", re.IGNORECASE)     # names the delimiter; no preamble
+
+
+def _lowered(rows: Sequence[Sequence[str]], at: int, fields: int, known: Sequence[str]) -> tuple[int, bool]:
+    """The header, where lines above it happen to have as many fields: the first row with a name we know, if the rows
+    over it have none and hold words where data follows."""
+    for r in range(at, min(at + _TITLES, len(rows) - 1)):
+        if not any(cell.strip().lower() in known for cell in rows[r]):
+            continue
+        body = [row for row in rows[r + 1:] if len(row) == fields]
+        typed = [k for k, column in enumerate(zip(*body, strict=True))
+                 if sum(kind(c) in _DATA for c in column) > 0.8 * len(column)]
+        over = all(any(kind(row[k]) not in _DATA for k in typed if k < len(row)) or len(row) < fields
+                   for row in rows[at:r])
+        words = len(rows[r]) == fields and typed and all(kind(rows[r][k]) == "text" for k in typed)
+        if r > at and words and over and _header_likeness(rows[r], body, known) == "header":
+            return r, True
+        break
+    return at, False
 
 
 def _begins_table(rows: Sequence[Sequence[str]], at: int, fields: int, known: Sequence[str]) -> bool:
@@ -201,13 +233,14 @@ def _second_headers(header: Sequence[str], rows: Sequence[Sequence[str]], fields
     if not rows or len(rows[0]) != fields:
         return 0, ""
     if [c.strip() for c in rows[0]] == [c.strip() for c in header]:
-        return 1, "the header again, left out"
+        return 1, "the header again"
     later = [row for row in rows[1:LOOK] if len(row) == fields]
-    words = all(kind(cell) in ("text", "missing") and not re.search(r"\d{2}", cell) for cell in rows[0])
+    missing = any(kind(cell) == "missing" and cell.strip() for cell in rows[0])     # "n/a" is no name
+    words = not missing and all(kind(cell) in ("text", "missing") and not re.search(r"\d{2}", cell) for cell in rows[0])
     written = [k for k, cell in enumerate(rows[0]) if kind(cell) == "text"]
     typed = later and written and all(kind(row[k]) in (*_DATA, "missing") for row in later for k in written[-1:])
     if words and typed and kind(rows[0][written[-1]]) == "text" and len(later) >= 2:
-        return 1, f"a second header row ({listed([c for c in rows[0] if c.strip()], 3)}), left out"
+        return 1, f"a second header row ({listed([c for c in rows[0] if c.strip()], 3)})"
     return 0, ""
 
 

@@ -11,13 +11,15 @@ MISSING = frozenset({"", "-", "--", "---", "?", ".", "..", "...", "*", "na", "n/
 _NUMBER = re.compile(r"[(]?[+\-−]?\s?(?:[$€£¥]|USD|EUR|GBP|CHF)?\s?[+\-]?(?:\d[\d.,'\u2019\u00a0\u202f ]*|[.,]\d+)"
                      r"(?:[eE][+-]?\d+)?\s?(?:[%$€£¥]|USD|EUR|GBP|CHF)?[)]?")
 _DATE = re.compile(
-    r"\d{4}([-/. ])\d{1,2}(\1\d{1,2})?([T ]\s*\d{1,2}(:\d{2}){0,2}.*)?"
-    r"|\d{1,2}([-/. ])\d{1,2}\5\d{2,4}([T ,]\s*\d{1,2}(:\d{2}){1,2}.*)?"
+    r"\d{4}([-/. ])\d{1,2}(\1\d{1,2})?([T ]\s*\d{1,2}(:\d{2}(:\d{2}(,\d+)?)?)?[^,;|\t]*)?"
+    r"|\d{1,2}([-/. ])\d{1,2}\7\d{2,4}([T ,]\s*\d{1,2}(:\d{2}){1,2}[^,;|\t]*)?"
     r"|\d{1,2}[-/.]\d{4}|\d{4}[- ]?Q[1-4]|Q[1-4][- /]?\d{4}|\d{4}-?W\d{2}(-\d)?|\d{4}M\d{2}"
-    r"|(\d{1,2}[- ./]?)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-, ./].*\d{2}.*"
-    r"|\d{2,4}[- ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*.*"
-    r"|\d{1,2}(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\d{2,4}.*",
+    r"|(\d{1,2}[- ./]?)?(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[-, ./](?=.*\d{2})[^,;|\t]*"
+    r"(,\s+\d{2,4}[^,;|\t]*|,\d{4}[^,;|\t]*)?"
+    r"|\d{2,4}[- ](jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[^,;|\t]*"
+    r"|\d{1,2}(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\d{2,4}[^,;|\t]*",
     re.IGNORECASE)
+LONGEST_DATE = 64                   # characters; the pattern would be slow on very long cells
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?(\s?[AaPp]\.?[Mm]\.?)?")
 _INTEGER = re.compile(r"[+-]?\d+")
 
@@ -29,7 +31,7 @@ def kind(text: str) -> str:
         return "missing"
     if _INTEGER.fullmatch(cell):
         return "integer"
-    if _DATE.fullmatch(cell):
+    if len(cell) <= LONGEST_DATE and _DATE.fullmatch(cell):
         return "number" if _is_plain_number(cell) else "date"
     if _NUMBER.fullmatch(cell):
         return "number"

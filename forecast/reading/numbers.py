@@ -27,6 +27,7 @@ _PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _GROUPS = {"": "", ",": ",", ".": r"\.", "'": "['’]", " ": "[ \u00a0\u202f]"}
 _EITHER = "^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
 _AFFIX = r"(?:[^\d.,+\-()\s'’]+[^\d+\-()]*?|%)"
+LONGEST = 64                        # characters of a cell that may tell an affix: the search is slow on long ones
 EXACT = 2.0 ** 53
 EMPTY = "Leave the cell empty if it is missing"
 
@@ -139,8 +140,9 @@ def _plain(cells: Any, values: Floats) -> Numbers:
 def _rounded(cells: Any, values: Floats) -> int:
     if not values.size or (values.max() < EXACT and values.min() > -EXACT):
         return 0
-    texts = cells.filter(pa.array(np.abs(values) >= EXACT)).to_pylist()
-    return sum(1 for t in texts if t.strip("+-").isdigit() and int(t) != int(float(t)))
+    texts = cells.filter(pa.array((np.abs(values) >= EXACT) & np.isfinite(values))).to_pylist()
+    digits = [t.strip("+-").lstrip("0") for t in texts]             # not many: the number is finite
+    return sum(1 for t in digits if t.isdigit() and int(t) != int(float(t)))
 
 
 def _decimals(cells: Any, mark: str) -> int:
@@ -243,7 +245,7 @@ def _doubt(texts: Any, comma_parted: bool) -> str:
 
 def _affixes(texts: Any) -> tuple[str, str]:
     """A sign or unit that stands before or behind the number in every cell."""
-    sample = [t for t in texts[:50].to_pylist() if t]
+    sample = [t for t in texts[:50].to_pylist() if 0 < len(t) <= LONGEST]
     if not sample:
         return "", ""
     fronts = {m.group(1) for t in sample if (m := re.match(rf"^[(+-]*\s?({_AFFIX})\s?[+-]?[\d.,]", t))}
@@ -262,6 +264,13 @@ def _fault(row: int, text: str, style: NumberStyle) -> Fault:
         return Fault(row, text, "not_finite", f"{shown} is too large for a number", None)
     if re.fullmatch(r"[+-]?inf(inity)?", text, re.IGNORECASE):
         return Fault(row, text, "not_finite", f"{shown} is not a finite number", EMPTY)
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", text) and ("," in text) == (style.decimal == "."):
+        whole, part = re.split("[.,]", text)
+        point, comma = (f"{whole}{part}", f"{whole}.{part}") if "," in text else (f"{whole}.{part}", f"{whole}{part}")
+        return Fault(row, text, "ambiguous_number", f"{shown} may be {whole}{part} or {whole}.{part}",
+                     f"Try --decimal . for {point}, or --decimal ',' for {comma}")
+    if style.decimal == "." and re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+", text):
+        return Fault(row, text, "not_a_number", f"{shown} is not a number (thousands?)", "Try --decimal .")
     if style.decimal == "." and re.fullmatch(r"[+-]?[\d.' ]*,\d+", text):
         return Fault(row, text, "not_a_number", f"{shown} is not a number (decimal comma?)", "Try --decimal ','")
     if style.decimal == "," and re.fullmatch(r"[+-]?[\d,' ]*\.\d+", text):

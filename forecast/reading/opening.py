@@ -15,7 +15,7 @@ from forecast.reading.dialect import Dialect, find_dialect, split
 from forecast.reading.records import find_records
 from forecast.reading.roles import KNOWN, Roles, find_roles
 from forecast.reading.source import Source
-from forecast.reading.table import Table, aligned, escapes_quotes, from_columns, read_table, without_spaces
+from forecast.reading.table import Table, aligned, check_lines, escapes_quotes, from_columns, read_table, without_spaces
 
 SAMPLE_ROWS = 1000
 SAMPLE_BYTES = 1 << 17
@@ -34,14 +34,23 @@ class Opened:
     def has_header(self) -> bool:
         return self.dialect is None or self.dialect.has_header
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All headers."""
+        if self.source.columns is not None:
+            return tuple(self.source.columns.names)
+        assert self.dialect is not None
+        return self.dialect.names
+
     def used(self) -> list[int]:
         """Positions of the columns that have a role."""
         return sorted({*([] if self.roles.id is None else [self.roles.id]), *self.roles.time, *self.roles.targets})
 
     def read(self, wanted: Sequence[int], *, set_aside: bool) -> Table:
         """These columns. Raises DataError."""
-        if self.dialect is None:
-            return from_columns(self.source.columns, self.source.file, wanted)
+        if self.source.columns is not None:
+            return from_columns(self.source.columns.read(wanted), self.source.file, self.source.columns.names, wanted)
+        assert self.dialect is not None
         return read_table(self.source.data, self.dialect, self.source.file, wanted, set_aside=set_aside)
 
     def spare(self) -> Table:
@@ -62,8 +71,8 @@ def open_table(source: Source, options: DataConfig, contract: Contract | None) -
 
 def _opened(source: Source, options: DataConfig, contract: Contract | None) -> Opened:
     if source.columns is not None:
-        names = tuple(source.columns.column_names)
-        head = from_columns(source.columns.slice(0, SAMPLE_ROWS), source.file, range(len(names)))
+        names = source.columns.names
+        head = from_columns(source.columns.read(range(len(names)), SAMPLE_ROWS), source.file, names, range(len(names)))
         sample = list(zip(*(head.columns[k].to_pylist() for k in range(len(names))), strict=True))
         return Opened(source, None, find_roles(source.file, names, sample, options, contract))
     known = (*KNOWN, *(n.lower() for n in _named_by(options, contract)))
@@ -81,6 +90,7 @@ def _plain_dialect(source: Source, options: DataConfig, known: Sequence[str]) ->
         return find_dialect(data, source.file, delimiter=options.delimiter, known=known)
 
     data = source.data
+    check_lines(data, source.file)
     if b"\\" in data and b'\\"' in data:                            # the search for one byte is quick
         doubled = data.replace(b'\\"', b'""')
         if escapes_quotes(data, dialect_of(doubled)):

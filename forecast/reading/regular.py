@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 MAX_GROWTH = 50                     # grid points per row, at most, when nothing else bounds the gaps
+MAX_TOLD = 10_000_000               # more of them, where --max-gap allows the gaps
 FIRST_LOOK = 500_000                # rows that usually tell the step
 LISTED = 20_000                     # problems of a kind told one by one
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
@@ -92,10 +93,13 @@ class Regular:
     start: Ints
     calendar: Calendar
     repairs: tuple[Repair, ...] = field(default=())
+    filled: Bools | None = None     # (N',) points invented from their neighbours
 
 
 def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed: Calendar | None = None) -> Regular:
     """Series on the calendar their stamps tell, or on the one agreed. Raises DataError with every row in the way."""
+    if not rows.codes.size:
+        raise DataError("has no row with data in it", file=rows.file, code="no_rows")
     rows, repairs, problems = _in_order(rows)
     rows, merged, doubled = _without_duplicates(rows, options.duplicates)
     problems = doubled if merged else problems + doubled            # who has duplicates merged means overlaps too
@@ -304,20 +308,22 @@ def _span(size: int, calendar: Calendar) -> str:
 
 
 def _long_gaps(rows: Rows, gaps: _Gaps, calendar: Calendar, options: DataConfig) -> list[Problem]:
-    """Gaps beyond --max-gap; without it, series that would be more than half invented, and absurd grids."""
+    """Gaps beyond --max-gap and absurd grids; without --max-gap, series that would be more than half invented."""
     if options.max_gap is not None:
         long = gaps.missing > options.max_gap
-        return [Problem("long_gap", f"{_number_of(int(n), calendar)} missing after {rows.text(int(r))}"
-                        f"{rows.of_series(int(r))}; --max-gap allows {options.max_gap}", rows.file,
-                        rows.line(int(r) + 1), rows.time, None, "Fill it in the file, or raise --max-gap")
-                for r, n in zip(gaps.before[long], gaps.missing[long], strict=True)]
+        beyond = [Problem("long_gap", f"{_number_of(int(n), calendar)} missing after {rows.text(int(r))}"
+                          f"{rows.of_series(int(r))}; --max-gap allows {options.max_gap}", rows.file,
+                          rows.line(int(r) + 1), rows.time, None, "Fill it in the file, or raise --max-gap")
+                  for r, n in zip(gaps.before[long][:LISTED], gaps.missing[long], strict=False)]
+        if beyond:
+            return _listed(beyond, int(long.sum()))
     total = int(gaps.missing.sum()) + rows.codes.size
-    if total > MAX_GROWTH * rows.codes.size + 1000:
+    if total > MAX_GROWTH * rows.codes.size + (1000 if options.max_gap is None else MAX_TOLD):
         worst = int(gaps.before[np.argmax(gaps.missing)])
         return [Problem("mostly_gaps", f"{_number_of(int(gaps.missing.max()), calendar)} missing after "
                         f"{rows.text(worst)}{rows.of_series(worst)}", rows.file, rows.line(worst + 1), rows.time, None,
                         "Mend the stamp if it is wrong, or give a larger step with --freq")]
-    if options.fill in ("zero", "mask"):
+    if options.fill in ("zero", "mask") or options.max_gap is not None:
         return []
     missing = np.bincount(rows.codes[gaps.before], gaps.missing, len(rows.ids))
     present = np.bincount(rows.codes, minlength=len(rows.ids))
@@ -383,10 +389,11 @@ def _filled(rows: Rows, laid: _Laid, gaps: _Gaps, calendar: Calendar, options: D
         found.append(Repair("missing", cells.size, f"{counted(cells.size, 'missing value')} -> {options.fill}",
                             "--fill", tuple(_missing_value(rows, int(r)) for r in cells[:100])))
     filled = _fill(laid.y, holes, inside, options.fill)
+    invented = holes[inside] if options.fill in ("linear", "ffill") and holes.any() else None
     if inside.all():
-        return Regular(filled, first, stop, start, calendar, tuple(found))
+        return Regular(filled, first, stop, start, calendar, tuple(found), invented)
     ends = np.cumsum(stop - first)
-    return Regular(filled[inside], ends - (stop - first), ends, start, calendar, tuple(found))
+    return Regular(filled[inside], ends - (stop - first), ends, start, calendar, tuple(found), invented)
 
 
 def _missing_value(rows: Rows, row: int) -> Problem:

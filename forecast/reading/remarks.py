@@ -13,7 +13,7 @@ from forecast.calendar import DAY
 from forecast.contract import Contract
 from forecast.display import counted, listed, quoted
 from forecast.errors import Problem
-from forecast.reading.dates import Times
+from forecast.reading.dates import FIRST_YEAR, Times
 from forecast.reading.dialect import Dialect
 from forecast.reading.numbers import Numbers
 from forecast.reading.regular import Regular, Repair, Rows, describe_constant
@@ -60,8 +60,10 @@ def _of_times(times: Times, contract: Contract | None) -> list[str]:
         notes.append(f"dates are written as {form.pattern}, in training as {contract.time_format.pattern}")
     if "%z" in form.pattern and times.utc and not form.offset:
         notes.append("UTC offsets differ: times are written in UTC (--tz keeps local time)")
-    if form.is_integer and times.stamps.size and times.stamps.min() >= 20_000 and times.stamps.max() <= 80_000:
-        notes.append("times read as plain numbers (--date-format excel if they are days of a spreadsheet)")
+    if form.is_integer and times.stamps.size and times.stamps.min() >= FIRST_YEAR:
+        days = times.stamps.min() >= 20_000 and times.stamps.max() <= 80_000
+        notes.append("times read as plain numbers (--date-format "
+                     + ("excel if they are days of a spreadsheet)" if days else "says how dates are written)"))
     return [*notes, _ahead(times)]
 
 
@@ -112,7 +114,11 @@ def repairs_of(found: Found, regular: Regular) -> tuple[Repair, ...]:
     footers, alike = found.table.left_out, _alike(found.ids)
     under, rounded = sum(n.underflows for n in found.numbers), sum(n.rounded for n in found.numbers)
     midnights, words = found.times.midnights, _missing_words(found.numbers)
+    above, second = _lines_left_out(found)
     mended = (
+        Repair("preamble", len(above), f"{counted(len(above), 'line')} above the header left out", None, above),
+        Repair("second_header", len(second), f"{counted(len(second), 'row')} below the header left out: no data in it",
+               None, second),
         Repair("similar_ids", len(alike), f"{counted(len(alike), 'id')} differing from another in spaces only, kept "
                f"apart: {', '.join(quoted(i) for i in alike[:3])}", "--id"),
         Repair("footer", len(footers), f"{counted(len(footers), 'line')} below or between the rows left out", None,
@@ -124,6 +130,15 @@ def repairs_of(found: Found, regular: Regular) -> tuple[Repair, ...]:
         Repair("missing_words", sum(words.values()), f"{counted(sum(words.values()), 'cell')} read as missing: "
                f"{', '.join(quoted(w) for w in sorted(words)[:6])}"))
     return (*(repair for repair in mended if repair.count), *regular.repairs)
+
+
+def _lines_left_out(found: Found) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Lines above the header, and further header rows."""
+    dialect, file = found.dialect, found.table.file
+    if dialect is None:
+        return (), ()
+    return (tuple(Problem("preamble", f"left out: {quoted(text, 60)}", file, line) for line, text in dialect.above),
+            tuple(Problem("second_header", f"left out: {text}", file, line) for line, text in dialect.second))
 
 
 def _missing_words(numbers: Sequence[Numbers]) -> Counter[str]:

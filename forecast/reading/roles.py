@@ -4,6 +4,7 @@ Where two columns could be meant, both are named and nothing is chosen."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,11 @@ TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load")
 PERIOD_NAMES = ("year", "month", "quarter", "week", "day", "period", "date_time", "datum", "fecha", "jahr", "yearmonth")
 PARTS = ("year", "month", "day", "hour", "minute")
 CALENDAR_NAMES = (*PARTS, "weekday", "dayofweek", "day_of_week", "week", "quarter", "dayofyear")
+ENTITIES = ("country", "region", "state", "city", "shop", "station", "site", "sensor", "device", "meter", "location",
+            "product", "item", "symbol", "ticker", "customer", "branch", "plant", "machine", "category", "name",
+            *ID_NAMES)
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+NO_ID = "none"                      # --id none: no column names series
 KNOWN = (*ID_NAMES, *TIME_NAMES, *TARGET_NAMES)
 
 
@@ -62,7 +68,7 @@ class _Columns:
             return hits[0]
         what = f"no column {quoted(name)}" if not hits else f"{len(hits)} columns are called {quoted(name)}"
         raise DataError(f"{what} ({flag})", file=self.file, row=1, code="missing_column" if not hits else
-                        "double_column", hint=f"Columns: {listed(self.names, 8)}")
+                        "double_column", hint="Rename one" if hits else f"Columns: {listed(self.names, 8)}")
 
     def named(self, names: Sequence[str]) -> list[int]:
         return [k for k, n in enumerate(self.names) if n.strip().lower() in names]
@@ -89,19 +95,40 @@ def _as_before(columns: _Columns, contract: Contract) -> Roles:
     targets = tuple(at(name) for name in contract.targets)
     used = {ident, *time, *targets}
     spare = tuple(k for k in range(len(columns.names)) if k not in used)
-    return Roles(ident, time, targets, contract.layout, spare)
+    return Roles(ident, time, targets, contract.layout, spare, tuple(_unused(columns, spare)))
+
+
+def _unused(columns: _Columns, spare: Sequence[int]) -> list[str]:
+    names = [columns.names[k] or "a column without name" for k in spare]
+    return [f"not used: {listed(names)}"] if names else []
 
 
 def _found(columns: _Columns, options: DataConfig) -> Roles:
     time, said = _time(columns, options)
     ident = _ident(columns, options, time)
     targets, layout = _targets(columns, options, time, ident)
+    if layout == "wide" and options.target is None:
+        _check_matrix(columns, time, targets)
     used = {ident, *time, *targets}
     spare = tuple(k for k in range(len(columns.names)) if k not in used)
     notes = [*said, *([f"wide file: {len(targets)} columns become {len(targets)} series"] if layout == "wide" else [])]
-    if spare:
-        notes.append(f"not used: {listed([columns.names[k] or 'a column without name' for k in spare])}")
+    notes += _unused(columns, spare)
     return Roles(ident, time, targets, layout, spare, tuple(notes))
+
+
+def _check_matrix(columns: _Columns, time: tuple[int, ...], targets: Sequence[int]) -> None:
+    """A row per year and a column per month is one series, not twelve. Raises DataError."""
+    cells = [row[time[0]].strip() for row in columns.rows]
+    if len(time) > 1 or not all(len(c) == 4 and c.isdigit() for c in cells if c):
+        return
+    names = {columns.names[k].strip().lower() for k in targets}
+    months = {n[:3] for n in names if n[:3] in MONTHS}
+    numbers, quarters = {str(k) for k in range(1, 13)}, {"q1", "q2", "q3", "q4"}
+    part = "month" if len(months) == 12 or numbers <= {n.lstrip("0") for n in names} else \
+        "quarter" if quarters <= names else ""
+    if part:
+        raise DataError(f"a row holds the {part}s of a year: one row per {part} is needed", file=columns.file, row=1,
+                        code="year_matrix", hint=f"Turn it into two columns, date and value, with one row per {part}")
 
 
 def _time(columns: _Columns, options: DataConfig) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -131,7 +158,8 @@ def _time(columns: _Columns, options: DataConfig) -> tuple[tuple[int, ...], tupl
         return (periods[0],), (f"time={_name(columns, periods[0])}: by its name",)
     if not columns.rows:
         raise DataError("has a header and no rows", file=columns.file, code="no_rows")
-    raise DataError("no column of time stamps found", file=columns.file, code="no_time", hint=_time_hint(columns))
+    raise DataError("no column of time stamps found", file=columns.file, row=1, code="no_time",
+                    hint=_time_hint(columns))
 
 
 def _others(columns: _Columns, options: DataConfig) -> list[int]:
@@ -147,7 +175,9 @@ def _all_dates(columns: _Columns, column: int) -> bool:
 
 def _time_hint(columns: _Columns) -> str:
     numeric = sum(columns.holds(k, "integer", "number") for k in range(len(columns.names)))
-    if numeric > 10 and numeric >= len(columns.names) - 2:
+    head = columns.rows[0] if columns.nameless else columns.names
+    stamped = sum(kind(n) == "date" or bool(re.fullmatch(r"(1[5-9]|2[01])\d\d", n.strip())) for n in head)
+    if (numeric > 10 and numeric >= len(columns.names) - 2) or stamped > 1:
         return "If each row is a series, turn the table: one column per series, one row per time"
     first = columns.rows[0]
     shown = [f"{name} ({shorten(first[k], 20)})" for k, name in enumerate(columns.names)]
@@ -159,17 +189,34 @@ def _spread(columns: _Columns) -> tuple[int, ...]:
     at = {n.strip().lower(): k for k, n in enumerate(columns.names)}
     parts = []
     for name in PARTS:
-        if name not in at or not columns.holds(at[name], "integer"):
+        if name not in at:
+            break
+        if not columns.holds(at[name], "integer") and not (name == "month" and _names_months(columns, at[name])):
             break
         parts.append(at[name])
     return tuple(parts) if len(parts) > 1 else ()
 
 
+def _names_months(columns: _Columns, column: int) -> bool:
+    cells = [row[column].strip().lower() for row in columns.rows]
+    return bool(cells) and all(cell[:3] in MONTHS for cell in cells if cell)
+
+
+def _counts_rows(columns: _Columns, column: int, time: tuple[int, ...]) -> bool:
+    """1, 2, 3 ... beside stamps that are all different: numbers of rows, not of series."""
+    cells = [row[column].strip() for row in columns.rows]
+    stamps = {tuple(row[k] for k in time) for row in columns.rows}
+    counts = [str(k) for k in range(len(cells) + 1)]
+    return len(cells) > 2 and len(stamps) == len(cells) and cells in (counts[:-1], counts[1:])
+
+
 def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...]) -> int | None:
+    if options.id == NO_ID and NO_ID not in columns.names:
+        return None
     if options.id is not None:
         return columns.find(options.id, "--id")
     taken = {*time, *_others(columns, options)}
-    named = [k for k in columns.named(ID_NAMES) if k not in taken]
+    named = [k for k in columns.named(ID_NAMES) if k not in taken and not _counts_rows(columns, k, time)]
     if len(named) > 1:
         raise _which(columns, named, "id", "--id")
     if not named and columns.nameless:
@@ -195,6 +242,8 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...],
     if len(named) > 1:
         raise _which(columns, named, "target", "--target")
     numeric = [k for k in free if columns.holds(k, "integer", "number") and not _is_helper(columns, k)]
+    if len(numeric) > 1:                                            # "index" may be the only thing measured
+        numeric = [k for k in numeric if not _is_index(columns, k)] or numeric
     if len(numeric) == 1:
         return (numeric[0],), layout
     if not numeric:                                                 # a short file with damaged cells
@@ -203,7 +252,8 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...],
             raise _no_numbers(columns, free)
         return (numeric[0],), layout
     empty = [k for k in free if columns.names[k].strip() and not columns.kinds(k)]
-    words = [k for k in free if k not in numeric and k not in empty and not _is_helper(columns, k)]
+    words = [k for k in free if k not in numeric and k not in empty and not _is_helper(columns, k)
+             and not _is_index(columns, k)]
     if ident is not None or words or columns.nameless:
         raise _which(columns, numeric, "target", "--target")
     return tuple(sorted([*numeric, *empty])), "wide"
@@ -219,6 +269,13 @@ def _is_helper(columns: _Columns, column: int) -> bool:
     return name in ("", "index", "unnamed: 0", "no", "row", "nr") and cells in (counts[:-1], counts[1:])
 
 
+def _is_index(columns: _Columns, column: int) -> bool:
+    """The index of a data frame: whole numbers without a name of their own, each once."""
+    cells = [row[column].strip() for row in columns.rows]
+    return (columns.names[column].strip().lower() in ("", "index", "unnamed: 0") and columns.holds(
+        column, "integer", share=1.0) and len(set(cells)) == len(cells))
+
+
 def _no_numbers(columns: _Columns, free: Sequence[int]) -> DataError:
     if not columns.rows:
         return DataError("has a header and no rows", file=columns.file, code="no_rows")
@@ -229,8 +286,9 @@ def _no_numbers(columns: _Columns, free: Sequence[int]) -> DataError:
 
 def _which(columns: _Columns, candidates: Sequence[int], role: str, flag: str) -> DataError:
     names = [columns.names[k] for k in candidates]
+    alike = len({n.strip().lower() for n in names}) == 1
     return DataError(f"several columns could be the {role}: {listed(names)}", file=columns.file, row=1,
-                     code=f"several_{role}s", hint=f"Try {flag} {safe(names[0])[:40]}")
+                     code=f"several_{role}s", hint="Rename one" if alike else f"Try {flag} {safe(names[0])[:40]}")
 
 
 def _name(columns: _Columns, column: int) -> str:

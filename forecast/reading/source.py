@@ -12,20 +12,25 @@ import os
 import re
 import stat
 import sys
+import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from forecast.display import quoted, safe
 from forecast.errors import DataError
 
 CHUNK = 1 << 20
 MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
+MAX_STREAM = 4 << 30                # from a pipe, whose end nobody knows
+FIFO_WAIT = 5.0                     # seconds for a program to open the other end of a named pipe
+PIECE_ROWS = 1 << 16                # of a Parquet file
 FREE_GROWTH = 256 << 20             # a compressed file may grow to this size whatever its ratio
 MAX_RATIO = 200                     # beyond that, more than this is no longer plausible for a table
 _URL = re.compile(r"(?:.*/)?(?:https?|ftps?|s3a?|gs|az|abfss?|hdfs|sftp|ssh|file|postgres(?:ql)?|mysql)[:]/{1,2}(?!$)")
@@ -40,14 +45,56 @@ _NOT_TABLES = {b"%PDF": "a PDF", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a pi
 
 @dataclass(frozen=True)
 class Source:
-    """The text of one file. `data` is UTF-8; for Parquet it is empty and `columns` holds the table."""
+    """The text of one file. `data` is UTF-8; for Parquet it is empty and `columns` reads the table."""
 
     file: str
     data: bytes
     sha256: str
     encoding: str
     notes: tuple[str, ...] = ()
-    columns: Any = None             # pyarrow.Table
+    columns: Columns | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A Parquet file, of which only the columns asked for are read, as text is: in pieces, and up to a limit."""
+
+    file: str
+    parquet: Any                    # pyarrow.parquet.ParquetFile
+    limit: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.parquet.schema_arrow.names)
+
+    def read(self, wanted: Sequence[int], rows: int | None = None) -> Any:
+        """The wanted columns, at these positions in a pyarrow.Table, or their first rows. Raises DataError."""
+        names = [self.names[k] for k in wanted]
+        try:
+            table = pa.Table.from_batches(self._pieces(names, rows), self._schema(names))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _unsound(error, self.file) from error
+        at = {self._kept(names)[k]: k for k in range(table.num_columns)}
+        return table.select([at[k] for k in wanted])
+
+    def _kept(self, names: Sequence[str]) -> list[int]:
+        """Positions of all columns of these names; a name may stand twice."""
+        return [k for k, name in enumerate(self.names) if name in names]
+
+    def _schema(self, names: Sequence[str]) -> Any:
+        return pa.schema([self.parquet.schema_arrow.field(k) for k in self._kept(names)])
+
+    def _pieces(self, names: Sequence[str], rows: int | None) -> Iterator[Any]:
+        size, left = 0, rows
+        for piece in self.parquet.iter_batches(batch_size=rows or PIECE_ROWS, columns=names):
+            piece = piece.select([k for k, name in enumerate(piece.schema.names) if name in names])  # "a" brings "a.b"
+            size += sum(_bytes_as_text(column) for column in piece.columns)
+            if size > self.limit:
+                raise _grown(self.file, self.limit)
+            yield piece if left is None else piece[:left]
+            left = None if left is None else left - piece.num_rows
+            if left is not None and left <= 0:
+                return
 
 
 def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> Source:
@@ -56,11 +103,19 @@ def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> So
     if _URL.match(file):
         raise DataError("is an address on a network; files only", file=_without_password(file), code="url",
                         hint="Download it first")
-    if file == "-":
-        raw = _limited(iter(lambda: sys.stdin.buffer.read(CHUNK), b""), "standard input")
-        file = "<stdin>"
-    else:
-        raw = _read(Path(file), file)
+    try:
+        if file == "-":
+            raw = _limited(iter(lambda: sys.stdin.buffer.read(CHUNK), b""), "<stdin>", _stream_limit())
+            file = "<stdin>"
+        else:
+            raw = _read(Path(file), file)
+        return _opened(raw, file, encoding)
+    except MemoryError as error:
+        raise DataError("does not fit into memory", file=file, code="too_large",
+                        hint="Keep fewer columns or rows") from error
+
+
+def _opened(raw: bytes, file: str, encoding: str | None) -> Source:
     digest = hashlib.sha256(raw).hexdigest()
     raw, packed = _unpacked(raw, file)
     if raw[:4] == b"PAR1":
@@ -76,10 +131,15 @@ def _without_password(url: str) -> str:
 def _read(path: Path, file: str) -> bytes:
     """The whole file; refused when it changes meanwhile."""
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise DataError("is a device, not a file", file=file, code="device", hint="Name a file, or - for a pipe")
+        if stat.S_ISFIFO(mode) and not Path(os.path.realpath(path)).name.startswith("pipe:["):
+            return _limited(_fifo(path, file), file, _stream_limit())
         with path.open("rb") as stream:
             before = os.fstat(stream.fileno())
             if not stat.S_ISREG(before.st_mode):
-                return _limited(iter(lambda: stream.read(CHUNK), b""), file)
+                return _limited(iter(lambda: stream.read(CHUNK), b""), file, _stream_limit())
             if before.st_size > MAX_BYTES:
                 raise DataError(f"has {before.st_size:,} bytes; {MAX_BYTES:,} at most", file=file, code="too_large")
             raw = stream.read()
@@ -96,14 +156,41 @@ def _read(path: Path, file: str) -> bytes:
     return raw
 
 
-def _limited(chunks: Iterator[bytes], file: str, limit: int = MAX_BYTES) -> bytes:
+def _fifo(path: Path, file: str) -> Iterator[bytes]:
+    """What a program writes into a named pipe, refused where none does."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(handle, "rb", buffering=0) as stream:
+        until = time.monotonic() + FIFO_WAIT
+        while not (first := stream.read(CHUNK)):                    # None: a writer is there, and has not written yet
+            if first is None:
+                break
+            if time.monotonic() > until:
+                raise DataError("is a pipe that nothing writes to", file=file, code="no_writer",
+                                hint=f"Start the writer, or pass its output on: cat {quoted(file)} | forecast ... -")
+            time.sleep(0.02)
+        os.set_blocking(handle, True)
+        yield first or b""
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def _stream_limit() -> int:
+    """Bytes of a stream, which may be endless: what is kept twice while it is joined has to fit into memory."""
+    try:
+        free = next(int(line.split()[1]) << 10 for line in Path("/proc/meminfo").read_text().splitlines()
+                    if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return MAX_STREAM
+    return min(MAX_STREAM, free // 4)
+
+
+def _limited(chunks: Iterator[bytes], file: str, limit: int) -> bytes:
     """All chunks in one piece; refused once they exceed the limit, however much would follow."""
     whole = bytearray()
     for chunk in chunks:
         whole += chunk
         if len(whole) > limit:
             raise DataError(f"holds more than {limit:,} bytes of text", file=file, code="too_large",
-                            hint="If that is right, decompress it first")
+                            hint="If that is right, write it to a plain file first")
     return bytes(whole)
 
 
@@ -157,19 +244,47 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
 _STREAMS = {"gz": _gz, "zst": _zst, "zip": _zip}
 
 
-def _parquet(raw: bytes, file: str) -> Any:
+def _parquet(raw: bytes, file: str) -> Columns:
     import pyarrow.parquet as pq  # only Parquet files pay for it
 
     try:
-        return pq.read_table(pa.BufferReader(raw))
+        texts = [field.name for field in pq.read_schema(pa.BufferReader(raw)) if _is_text(field.type)]
+        opened = pq.ParquetFile(pa.BufferReader(raw), read_dictionary=texts)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"is no sound Parquet file: {safe(error)[:80]}", file=file, code="bad_archive") from error
+        raise _unsound(error, file) from error
+    limit = min(MAX_BYTES, max(FREE_GROWTH, MAX_RATIO * len(raw)))
+    if sum(opened.metadata.row_group(k).total_byte_size for k in range(opened.num_row_groups)) > limit:
+        raise _grown(file, limit)                                   # a single page may be as large
+    return Columns(file, opened, limit)
+
+
+def _grown(file: str, limit: int) -> DataError:
+    return DataError(f"holds more than {limit:,} bytes in the columns used", file=file, code="too_large",
+                     hint="If that is right, write it as CSV")
+
+
+def _unsound(error: Exception, file: str) -> DataError:
+    return DataError(f"is no sound Parquet file: {safe(error)[:80]}", file=file, code="bad_archive")
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _bytes_as_text(column: Any) -> int:
+    """What a column holds once repeated texts are written out."""
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return int(column.nbytes)
+    return int(pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0) + 4 * len(column)
 
 
 def decode(raw: bytes, file: str, encoding: str | None) -> tuple[bytes, str, tuple[str, ...]]:
     """UTF-8 bytes, the encoding found, and what to say of it."""
     name, skip = _marked(raw)
     if encoding is not None:
+        if name and encoding.lower().replace("_", "-") in ("utf-16", "utf16", "utf-32", "utf32") and \
+                name.startswith(codecs.lookup(encoding).name):
+            encoding = name                                         # the mark tells the order of the bytes
         return _told(raw[skip:] if name else raw, file, encoding)
     if name is None:
         name = _unmarked_wide(raw)
@@ -247,9 +362,16 @@ def _first_invalid(data: bytes) -> int | None:
 
 def _western(data: bytes, file: str, fault: int) -> tuple[bytes, str, tuple[str, ...]]:
     """cp1252, where every foreign byte is a letter or sign of Western Europe and none looks like damaged UTF-8."""
+    eastern = next((marks for marks, beside in _EASTERN if data.translate(None, _OTHERS[marks]) and
+                    not data.translate(None, _OTHERS[beside])), None)
+    if eastern is not None:                                         # Czech, Polish, Hungarian: the same bytes in cp1250
+        fault = min(at for b in eastern.encode("cp1252") if (at := data.find(b)) >= 0)
     line = _line_at(data, fault)
+    names = ("cp1252", "cp1250" if eastern else "shift_jis")
     refusal = DataError(f"byte 0x{data[fault]:02x} at {fault:,} is not UTF-8", file=file, row=line, code="bad_encoding",
-                        hint=_candidates(data, fault))
+                        hint=_candidates(data, fault, names))
+    if eastern is not None:
+        raise refusal
     if re.search(rb"[\xc3-\xf4][\x80-\xbf]", data):                 # UTF-8 and something else in one file
         raise refusal
     if data.translate(None, bytes(range(128)) + _WESTERN):
@@ -264,15 +386,17 @@ def _western(data: bytes, file: str, fault: int) -> tuple[bytes, str, tuple[str,
 
 
 _SIGNS = "²³°µ§½€£¿¡«»·".encode("cp1252")
+_OTHERS = {letters: bytes(set(range(256)) - set(letters.encode("cp1252"))) for letters in ("õÕ", "ãÃ", "òìÒÌ", "àÀ")}
+_EASTERN = (("õÕ", "ãÃ"), ("òìÒÌ", "àÀ"))       # letters of cp1250 too, unless Portuguese or Italian: they use both
 _WESTERN = ("äöüßÄÖÜéèêëàâîïôûùçœæÉÈÊËÀÂÎÏÔÛÙÇáíóúñÁÍÓÚÑ¿¡ãõÃÕåøÅØìòÌÒ"
             "€£°²³µ§½–—’‘“”…«»·ºª\xa0").encode("cp1252")
 
 
-def _candidates(data: bytes, at: int) -> str:
+def _candidates(data: bytes, at: int, names: Sequence[str]) -> str:
     """Two readings of the neighbourhood, as a hint."""
     begin = max(at - 6, data.rfind(b"\n", 0, at) + 1)
     piece = data[begin:at + 8].split(b"\n")[0].rstrip(b"\r")
-    shown = [f"{name} ({quoted(piece.decode(name, 'replace'), 16)})" for name in ("cp1252", "shift_jis")]
+    shown = [f"{name} ({quoted(piece.decode(name, 'replace'), 16)})" for name in names]
     return f"Try --encoding {' or '.join(shown)}"
 
 

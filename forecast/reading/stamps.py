@@ -7,6 +7,7 @@ Which writings a cell may have is for dates.py; which of several is meant is dec
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -29,6 +30,7 @@ from forecast.reading.zones import from_utc, to_utc
 
 Ints = NDArray[np.int64]
 _SPREAD = ("%Y", "%m", "%d", "%H", "%M")
+_DATED = re.compile(r"date|datum|fecha|day|month|week|year|quarter")      # above them plain numbers are no times
 
 
 def read_stamps(table: Table, roles: Roles, codes: Ints, options: DataConfig, contract: Contract | None,
@@ -43,10 +45,14 @@ def read_stamps(table: Table, roles: Roles, codes: Ints, options: DataConfig, co
         pattern = contract.time_format.pattern
     name = header.lower()
     date_like = name not in ("ds", "step", "t", "index", "time", "timestamp")
-    readings = read_times(cells, pattern=pattern, dayfirst=options.dayfirst, date_like=date_like)
+    plain = not _DATED.search(name)
+    readings = read_times(cells, pattern=pattern, dayfirst=options.dayfirst, date_like=date_like, plain=plain)
     if contract is not None and 2 * len(readings[0].faults) > table.rows:      # written another way than agreed
-        readings = read_times(cells, dayfirst=options.dayfirst, date_like=date_like)
+        readings = read_times(cells, dayfirst=options.dayfirst, date_like=date_like, plain=plain)
+    readings = _weeks_or_months(readings, name)
     times = readings[0] if len(readings) == 1 else _settled(readings, cells, codes, table, header)
+    if pattern is None:
+        _check_years(times, cells, table, header)
     if _is_spread(table, roles):
         times = dataclasses.replace(times, format=TimeFormat("%Y-%m-%d" if len(roles.time) < 4 else "%Y-%m-%d %H:%M"))
     damage.add(times.faults, header)
@@ -56,7 +62,13 @@ def read_stamps(table: Table, roles: Roles, codes: Ints, options: DataConfig, co
 
 def _is_spread(table: Table, roles: Roles) -> bool:
     """Year, month, ... in columns of their own, rather than a date and a clock."""
-    return len(roles.time) > 2 or (len(roles.time) == 2 and table.names[roles.time[1]].strip().lower() == "month")
+    if len(roles.time) < 2 or _part(table, roles) != "month":
+        return len(roles.time) > 2
+    return len(roles.time) > 2 or bool(pc.any(pc.match_substring_regex(table.columns[roles.time[1]], "[0-9]")).as_py())
+
+
+def _part(table: Table, roles: Roles) -> str:
+    return table.names[roles.time[1]].strip().lower()
 
 
 def joined(table: Table, roles: Roles) -> Any:
@@ -64,7 +76,11 @@ def joined(table: Table, roles: Roles) -> Any:
     if len(roles.time) == 1:
         return table.columns[roles.time[0]]
     cells = [pc.utf8_trim_whitespace(table.columns[k]) for k in roles.time]
-    return pc.binary_join_element_wise(*cells, "-" if _is_spread(table, roles) else " ")
+    if _is_spread(table, roles):
+        return pc.binary_join_element_wise(*cells, "-")
+    plain = pc.all(pc.match_substring_regex(cells[1], "^[0-9]{1,2}$")).as_py()
+    mark = {"quarter": "Q", "week": "-W"}.get(_part(table, roles), " ") if plain else " "     # 2020Q1, 2020-W1
+    return pc.binary_join_element_wise(*cells, mark)
 
 
 def time_header(table: Table, roles: Roles) -> str:
@@ -79,11 +95,34 @@ def _settled(readings: Sequence[Times], cells: Any, codes: Ints, table: Table, h
     if scores[order[0]] >= 0.8 and scores[order[1]] <= 0.6 * scores[order[0]]:
         return best
     where = next((row for row in range(min(table.rows, 100_000)) if best.stamps[row] != second.stamps[row]), 0)
-    flag = f"--date-format '{best.format.pattern}'"
+    tied = [readings[k].format.pattern for k in order if scores[k] > 0.6 * scores[order[0]]][:4]
+    either = " or ".join(f"'{p}'" for p in (tied if len(tied) > 1 else (best.format.pattern, second.format.pattern)))
     raise DataError(f"{quoted(cells[where].as_py())} may be {_day(best, where)} or {_day(second, where)}, "
                     f"and both make {'even' if scores[order[1]] > 0.5 else 'uneven'} steps", file=table.file,
                     row=table.lines.of(where), column=shorten(header, 60), code="ambiguous_date",
-                    hint=f"Try {flag} or '{second.format.pattern}'")
+                    hint=f"Try --date-format {either}")
+
+
+def _weeks_or_months(readings: list[Times], name: str) -> list[Times]:
+    """202001 to 202012 are months, unless the header speaks of weeks; 200101 is no week where it may be a day."""
+    patterns = [times.format.pattern for times in readings]
+    if len(patterns) < 2 or "%G%V" not in patterns:
+        return readings
+    other = "%Y%m" if "week" in name else "%G%V"
+    return [times for times in readings if times.format.pattern != other]
+
+
+def _check_years(times: Times, cells: Any, table: Table, header: str) -> None:
+    """Jan-01 to Jan-20 may be years or days. Raises DataError."""
+    pattern = times.format.pattern
+    if not ("%b" in pattern and "%y" in pattern and "%d" not in pattern) or len(times.faults):
+        return
+    months = np.unique(times.stamps.view("datetime64[us]").astype("datetime64[M]").astype(np.int64))
+    years = 1970 + months // 12
+    if months.size > 1 and np.unique(months % 12).size == 1 and years.min() > 2000 and years.max() <= 2031:
+        raise DataError(f"{quoted(cells[0].as_py())} may be a month of a year or a day without its year",
+                        file=table.file, row=table.lines.of(0), column=shorten(header, 60), code="ambiguous_date",
+                        hint=f"Try --date-format '{pattern}', or write years with four digits")
 
 
 def _day(times: Times, row: int) -> str:

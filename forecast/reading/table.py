@@ -7,6 +7,7 @@ A row with too many or too few fields is a fault, never a guess. What cells mean
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,14 +21,16 @@ from pyarrow import csv
 
 from forecast.display import counted, quoted
 from forecast.errors import DataError, Problem
-from forecast.reading.dialect import Dialect
+from forecast.reading.dialect import LOOK, Dialect
 from forecast.reading.records import Records, find_records
 
 Ints = NDArray[np.int64]
 Cells = Any                         # pyarrow.ChunkedArray of strings
 
 MAX_LINE = 16 << 20
+LISTED = 20_000                     # rows with a cell too many told one by one
 _FOOTER_RECORDS = 10
+_BREAK = re.compile("\r\n|\n|\r")
 ASIDE = "--bad-rows quarantine sets such rows aside"
 
 
@@ -37,6 +40,11 @@ class Lines:
     def __init__(self, data: bytes, dialect: Dialect | None, kept: Ints | None = None) -> None:
         self._data, self._dialect, self._kept = data, dialect, kept
         self._records: Records | None = None
+
+    def take(self, rows: NDArray[np.bool_]) -> Lines:
+        """Of these rows only."""
+        at = np.flatnonzero(rows)
+        return Lines(self._data, self._dialect, at if self._kept is None else self._kept[at])
 
     def of(self, row: int) -> int:
         if self._dialect is None:                                   # no lines in the file: rows, as in Parquet
@@ -74,6 +82,44 @@ class Table:
 
 def read_table(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool = False) -> Table:
     """The wanted fields as text. Raises DataError for broken quotes and, unless `set_aside`, for ragged rows."""
+    last = dialect.fields - 1
+    nameless = dialect.has_header and not dialect.names[-1] and last not in wanted
+    table = _read(data, dialect, file, [*wanted, last] if nameless else wanted, set_aside=set_aside)
+    return _without_overhang(table, last, set_aside=set_aside) if nameless else table
+
+
+def check_lines(data: bytes, file: str) -> None:
+    """Raises DataError for a line longer than any table has, before anything is counted in it."""
+    at = 0
+    while len(data) - at > MAX_LINE:
+        stop = at + MAX_LINE
+        found = max(data.rfind(b"\n", at, stop), data.rfind(b"\r", at, stop))
+        if found < 0:
+            line = 1 + data.count(b"\n", 0, at) + data.count(b"\r", 0, at) - data.count(b"\r\n", 0, at)
+            raise DataError(f"the line has more than {MAX_LINE:,} bytes", file=file, row=line, code="long_line")
+        at = found + 1
+
+
+def _without_overhang(table: Table, last: int, *, set_aside: bool) -> Table:
+    """Without the last column, which has no name. Where the first rows leave it empty a delimiter ends every row, and
+    a cell that stands there later is one that its row parted: a decimal comma, a comma in a text."""
+    columns = {k: cells for k, cells in table.columns.items() if k != last}
+    written = np.asarray(pc.match_substring_regex(table.columns[last], r"\S"), dtype=bool)
+    if not written.any() or written[:LOOK // 2].any():
+        return dataclasses.replace(table, columns=columns)
+    kept = ~written
+    faults = tuple(Problem("extra_field", f"has {counted(last + 1, 'field')}, the header {last}: "
+                           f"{quoted(table.lines.text(int(r)), 60)}", table.file, table.lines.of(int(r)), None,
+                           table.lines.text(int(r))[:200], f"Quote the field that holds the delimiter; {ASIDE}")
+                   for r in np.flatnonzero(written)[:LISTED])
+    if not set_aside or 2 * int(written.sum()) > table.rows:
+        raise DataError(faults[0], more=faults[1:])
+    columns = {k: cells.filter(pa.array(kept)) for k, cells in columns.items()}
+    return dataclasses.replace(table, columns=columns, rows=int(kept.sum()), lines=table.lines.take(kept),
+                               faults=(*table.faults, *faults))
+
+
+def _read(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool) -> Table:
     records = None
     if dialect.quote and data.find(dialect.quote.encode(), dialect.offset) >= 0:
         records = find_records(data, dialect.delimiter, dialect.quote)
@@ -140,16 +186,25 @@ def _check_quotes(records: Records, file: str) -> None:
 
 
 def _check_swallowed(records: Records, dialect: Dialect, file: str) -> None:
-    """A field over several lines that holds what looks like a row: two stray quotes far apart."""
+    """A record over several lines of which each alone would be a row: two stray quotes far apart."""
     if not records.broken_lines:
         return
     following = np.append(records.line[1:], 1 + records.data.count(b"\n"))
     for r in np.flatnonzero(following - records.line > 1):
         text = records.text(int(r))
-        inner = [*text.splitlines()[1:-1], text.rpartition("\n")[2].partition(dialect.quote or '"')[0]]
-        if any(line.count(dialect.delimiter) >= dialect.fields - 1 for line in inner if dialect.fields > 1):
+        lines = [line for line in _BREAK.split(text) if line.strip()]
+        if dialect.fields > 1 and len(lines) > 1 and all(_may_be_row(line, dialect) for line in lines):
             raise DataError(f"a quoted field runs over several lines and holds rows: {quoted(text, 60)}", file=file,
-                            row=int(records.line[r]), code="stray_quote", hint="Remove the stray quote")
+                            row=int(records.line[r]), code="stray_quote",
+                            hint="Remove the stray quotes, or the line breaks inside the field")
+
+
+def _may_be_row(line: str, dialect: Dialect) -> bool:
+    """Whether a line alone has the fields of a row, its quotes taken as letters or paired from either end."""
+    quote = re.escape(dialect.quote or '"')
+    pair = f"{quote}[^{quote}]*{quote}"
+    return dialect.fields - 1 in {text.count(dialect.delimiter)
+                                  for text in (line, re.sub(pair, "", line), re.sub(pair, "", line[::-1]))}
 
 
 def _read_ragged(records: Records, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool) -> Table:
@@ -207,10 +262,10 @@ def _ragged(records: Records, row: int, fields: int, dialect: Dialect, file: str
                    f"{'Quote the field that holds the delimiter; ' if more else ''}{ASIDE}")
 
 
-def from_columns(table: Any, file: str, wanted: Sequence[int]) -> Table:
-    """The same from a Parquet file."""
-    columns = {k: _as_text(table.column(k)) for k in wanted}
-    return Table(file, tuple(table.column_names), columns, table.num_rows, Lines(b"", None))
+def from_columns(table: Any, file: str, names: Sequence[str], wanted: Sequence[int]) -> Table:
+    """The same from a Parquet file whose columns are called `names`, and of which the table holds those wanted."""
+    columns = {k: _as_text(table.column(at)) for at, k in enumerate(wanted)}
+    return Table(file, tuple(names), columns, table.num_rows, Lines(b"", None))
 
 
 def _as_text(column: Any) -> Cells:
@@ -227,13 +282,12 @@ def _as_text(column: Any) -> Cells:
 
 
 def _short_stamps(column: Any) -> Any:
-    """Without the zeros that all stamps share."""
-    if column.type.tz is None:
-        for unit in (pa.date32(), pa.timestamp("s"), pa.timestamp("us")):
-            try:
-                return column.cast(unit)
-            except pa.ArrowInvalid:
-                continue
-    with contextlib.suppress(pa.ArrowInvalid):                      # fractions of seconds are kept
-        column = column.cast(pa.timestamp("s", tz=column.type.tz))
-    return pc.strftime(column, format="%Y-%m-%dT%H:%M:%S%z")
+    """Without the zeros that all stamps share. A cast may cut silently, so what it gives is cast back and compared."""
+    zone = column.type.tz
+    for unit in (*([pa.date32()] if zone is None else []), pa.timestamp("s", zone), pa.timestamp("us", zone)):
+        with contextlib.suppress(pa.ArrowInvalid):
+            short = column.cast(unit)
+            if short.cast(column.type).equals(column):
+                column = short
+                break
+    return column if zone is None else pc.strftime(column, format="%Y-%m-%dT%H:%M:%S%z")
