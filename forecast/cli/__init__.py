@@ -70,7 +70,7 @@ def _fail(error: ForecastError, arguments: list[str], cause: BaseException | Non
     else:
         lines = "".join(f"{safe(_with_file_first(p))}\n" for p in error.problems[:SHOWN])
         if (more := len(error.problems) - SHOWN) > 0:
-            lines += f"... and {more} more\n"
+            lines += f"... and {more} more; forecast check FILE --rejects rejects.csv lists them all\n"
     sys.stderr.write(lines)
     return error.exit_code
 
