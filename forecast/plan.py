@@ -19,7 +19,7 @@ CLEAR_OF_NOISE = 4                  # standard errors above 0: the highest of ma
 STANDS_OUT = 0.005                  # autocorrelation above its neighbours' that makes a multiple a season
 LONG_SEASON = 48                    # from here on two seasons of context are enough
 SHORT_CONTEXT = 16                  # least context where no season is known
-UNITS = ((50_000, 64), (np.inf, 128))                                    # windows below which so many units do
+UNITS = ((500, 16), (50_000, 64), (np.inf, 128))                         # windows below which so many units do
 WINDOWS = 4                         # rolling windows of a backtest where the data allow them
 KEPT_FOR_TRAINING = 0.6             # share of the longest series that a default backtest leaves for training
 

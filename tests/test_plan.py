@@ -41,7 +41,7 @@ def planned(*lengths: int, freq: str = "step", **values: object) -> Plan:
 def test_monthly_data_are_planned_by_their_frequency() -> None:
     plan = planned(144, freq="MS")
     assert (plan.horizon, plan.seasons, plan.season_source) == (12, (12,), "by frequency")
-    assert (plan.context, plan.segment, plan.min_context, plan.validation, plan.hidden) == (36, 12, 12, 24, 64)
+    assert (plan.context, plan.segment, plan.min_context, plan.validation, plan.hidden) == (36, 12, 12, 24, 16)
 
 
 def test_given_sizes_are_kept() -> None:
@@ -85,7 +85,7 @@ def test_any_plan_fits_its_data_and_is_plain_json(length: int, horizon: int, sea
 
 def test_units_grow_with_the_number_of_windows() -> None:
     hidden = [planned(*[100] * count, freq="D").hidden for count in (1, 100, 1000)]
-    assert hidden == [64, 64, 128]
+    assert hidden == [16, 64, 128]
 
 
 def test_integer_steps_need_a_horizon() -> None:
