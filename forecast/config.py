@@ -52,7 +52,7 @@ class ModelConfig:
     """What the forecaster is. None means: by the frequency of the data."""
 
     cell: str = setting("lstm", "recurrent cell", choices=("lstm", "gru", "rnn"))
-    hidden: int | None = setting(None, "units of the cell; 16 below 500 windows, 128 from 50,000, else 64", low=1, high=4096)
+    hidden: int | None = setting(None, "units of the cell; 16, 64 or 128 by the number of windows", low=1, high=4096)
     layers: int = setting(1, "stacked recurrent layers", low=1, high=16)
     horizon: int | None = setting(None, "steps to forecast", low=1, high=100_000)
     context: int | None = setting(None, "steps the model looks back", low=2, high=1_000_000)
