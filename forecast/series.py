@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar import Calendar
+from forecast.metrics import finite_sums
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -64,8 +65,7 @@ class Panel:
 
     def with_values(self) -> tuple[Panel, list[str]]:
         """The series that have a value at all, and the ids of those that have none."""
-        series, at = self.points()
-        count = np.bincount(series[~np.isnan(self.y[at])], minlength=len(self))
+        _, count = finite_sums(self.y, self.first, self.stop)
         return self.take(np.flatnonzero(count > 0)), [str(i) for i in self.ids[count == 0]]
 
     def points(self) -> tuple[Ints, Ints]:

@@ -93,7 +93,12 @@ def _windows_of(predictor: Predictor, panel: Panel, newest: int | None = None) -
 def _remember(predictor: Predictor, panel: Panel) -> None:
     """Where each series ended that this model has now seen; weights back on the CPU, ready to predict."""
     predictor.model.to("cpu").eval()
-    predictor.seen = dict(zip(panel.ids.tolist(), panel.end.tolist(), strict=True))
+    predictor.seen = _ends(panel)
+
+
+def _ends(panel: Panel) -> dict[str, int]:
+    """Each series' id and the ordinal just behind its last point."""
+    return dict(zip(panel.ids.tolist(), panel.end.tolist(), strict=True))
 
 
 def is_positive(panel: Panel) -> bool:
@@ -111,7 +116,7 @@ def _evenly(count: int, most: int) -> Ints:
 def _fit_scaler(predictor: Predictor, panel: Panel) -> None:
     if predictor.config.model.scaling != "window":
         predictor.loc, predictor.scale = predictor.fit_scaler(panel)
-        predictor.seen = dict(zip(panel.ids.tolist(), panel.end.tolist(), strict=True))
+        predictor.seen = _ends(panel)
 
 
 def _windows(predictor: Predictor, panel: Panel, windows: Windows) -> tuple[Floats, Floats, Floats, Floats]:

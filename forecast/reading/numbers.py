@@ -23,7 +23,6 @@ from forecast.reading.kinds import MISSING
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _GROUPS = {"": "", ",": ",", ".": r"\.", "'": "['’]", " ": "[ \u00a0\u202f]"}
 _EITHER = "^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
 _AFFIX = r"(?:[^\d.,+\-()\s'’]+[^\d+\-()]*?|%)"
