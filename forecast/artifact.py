@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 import safetensors
-import safetensors.torch
-import torch
+import safetensors.numpy
 
 from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import ForecastError, ModelError
-from forecast.forecasts import quantile_grid
-from forecast.model import RecurrentForecaster, Shape
+from forecast.network import Network, Shape
 from forecast.plan import Plan
-from forecast.predictor import Predictor
+from forecast.predictor import Predictor, shape_of
 from forecast.scaling import TRANSFORMS
 from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
 
@@ -54,15 +52,15 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict
                              "loc": predictor.loc.tolist(), "scale": predictor.scale.tolist()},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist()},
              "metrics.json": metrics, "run.json": record}
-    if not all(bool(torch.isfinite(t).all()) for t in predictor.model.state_dict().values()):
+    if not predictor.network.is_finite:
         raise ModelError("the fit ended in weights that are not finite; nothing was saved", code="not_finite",
                          hint="Lower the learning rate: --set train.lr=0.0005")
-    tensors = {k: v.detach().to("cpu").contiguous() for k, v in predictor.model.state_dict().items()}
+    tensors = {name: np.ascontiguousarray(t) for name, t in predictor.network.tensors.items()}
     with new_folder(folder) as partial:
         for name, content in texts.items():
             write_text(partial / name, to_json(content))
         write_text(partial / "history.csv", history)
-        write_bytes(partial / WEIGHTS, safetensors.torch.save(tensors))
+        write_bytes(partial / WEIGHTS, safetensors.numpy.save(tensors))
         manifest = {name: {"size": (partial / name).stat().st_size, "sha256": sha256(partial / name)}
                     for name in FILES}
         write_text(partial / MANIFEST, to_json({"format": FORMAT, "files": manifest}))
@@ -77,7 +75,8 @@ def load(folder: Path) -> Run:
         sizes: dict[str, Any] = config_json["plan"]
         plan = Plan(**sizes | {"seasons": tuple(sizes["seasons"])})
         predictor = Predictor(
-            config=config, plan=plan, model=_model(folder / WEIGHTS, config, plan), transform=config_json["transform"],
+            config=config, plan=plan, network=_network(folder / WEIGHTS, shape_of(config, plan)),
+            transform=config_json["transform"],
             widths=np.asarray(_json(folder / "calibration.json")["widths"], dtype=np.float64),
             seen=dict(zip(series["ids"], series["end"], strict=True)), loc=np.asarray(series["loc"], dtype=np.float64),
             scale=np.asarray(series["scale"], dtype=np.float64), steps=config_json["steps"],
@@ -146,19 +145,17 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _model(path: Path, config: Config, plan: Plan) -> RecurrentForecaster:
-    """The network its config describes, filled from the file. Raises ModelError where they do not fit."""
-    shape = Shape(cell=config.model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden,
-                  layers=config.model.layers, horizon=plan.horizon, quantiles=quantile_grid(config.model.levels),
-                  dropout=config.model.dropout)
-    with torch.device("meta"):                                          # sizes only: memory is the file's, not config's
-        model = RecurrentForecaster(shape)
+def _network(path: Path, shape: Shape) -> Network:
+    """The weights of that shape, from the file. Raises ModelError where they do not fit, or are not finite numbers."""
     try:
-        tensors = safetensors.torch.load(path.read_bytes())
-        model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
-    except (safetensors.SafetensorError, RuntimeError, OSError) as error:
-        raise ModelError("does not fit its config.json", file=str(path), code="model_corrupt",
+        tensors = safetensors.numpy.load(path.read_bytes())
+    except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ModelError("is not a file of weights", file=str(path), code="model_corrupt",
                          hint="Train again") from error
-    if not all(bool(torch.isfinite(t).all()) for t in tensors.values()):
+    sizes = {name: t.shape for name, t in tensors.items()}
+    if sizes != shape.tensors or any(t.dtype != np.float32 for t in tensors.values()):
+        raise ModelError("does not fit its config.json", file=str(path), code="model_corrupt", hint="Train again")
+    network = Network(shape, tensors)
+    if not network.is_finite:
         raise ModelError("holds values that are not finite", file=str(path), code="model_corrupt", hint="Train again")
-    return model.eval()
+    return network

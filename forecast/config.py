@@ -51,7 +51,9 @@ class DataConfig:
 class ModelConfig:
     """What the forecaster is. None means: by the frequency of the data."""
 
-    cell: str = setting("lstm", "recurrent cell", choices=("lstm", "gru", "rnn"))
+    cell: str = setting("lstm", "recurrent cell", choices=("lstm", "gru", "rnn", "peephole", "coupled"))
+    bidirectional: bool = setting(False, "read the context in both directions")
+    attention: bool = setting(False, "let each step of the horizon weigh all steps of the context")
     hidden: int | None = setting(None, "units of the cell; 16, 64 or 128 by the number of windows", low=1, high=4096)
     layers: int = setting(1, "stacked recurrent layers", low=1, high=16)
     horizon: int | None = setting(None, "steps to forecast", low=1, high=100_000)
@@ -63,6 +65,10 @@ class ModelConfig:
     scaling: str = setting("window", "loc and scale from each window, or from each series by a scikit-learn scaler",
                            choices=("window", "standard", "robust", "minmax"))
     levels: tuple[float, ...] = setting((80.0, 95.0), "bands to give, in percent", low=1.0, high=99.8)
+    skip: bool = setting(True, "let the network learn what a linear forecast leaves over, instead of everything")
+    init: str = setting("auto", "forget gates before training: bias 1, or memories up to the length of the context "
+                                "(chrono); auto is chrono where the cell takes 100 steps or more",
+                        choices=("auto", "one", "chrono"))
     dropout: float = setting(0.1, "share of the context the head does not see while training", low=0.0, high=0.9)
 
 
@@ -77,6 +83,7 @@ class TrainConfig:
     batch: int = setting(256, "windows in a batch", low=1, high=1_000_000)
     epoch_steps: int = setting(25, "most batches between two looks at the validation windows", low=1)
     max_epochs: int = setting(60, "epochs at most", low=0)
+    time_limit: float | None = setting(None, "seconds of training after which the best epoch so far is taken", low=0)
     patience: int = setting(10, "epochs without a better validation loss before stopping", low=1)
     averaging: float = setting(0.99, "share of the old weights in their running average", low=0.0, high=0.99999)
     clip: float = setting(1.0, "largest gradient norm", low=1e-6)

@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     import torch
 
 
-def prepare() -> None:
-    """Settings that only work before torch is imported. A value the user has set stays.
+def prepare(*, threads: int | None = None) -> None:
+    """Settings that only work before numpy and torch are imported. A value the user has set stays.
 
     OpenMP threads sleep while they wait: spinning ones steal the core they wait for on a busy machine.
-    cuBLAS gets a fixed workspace, without which an LSTM on a GPU is not repeatable."""
+    cuBLAS gets a fixed workspace, without which an LSTM on a GPU is not repeatable. `threads` of numpy's BLAS: a small
+    job is done before a second one would be of use."""
+    if threads is not None:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
@@ -38,7 +41,7 @@ def set_up(name: str = "auto", threads: int | None = None) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = "cuda" if there["cuda"] else "cpu"
-    if not there[name]:
+    if not there.get(name):
         raise RequestError(f"--device {name}: there is none here", code="no_device",
                            hint="Use --device " + " or ".join(d for d, here in there.items() if here))
     return torch.device(name)

@@ -8,10 +8,9 @@ import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -23,6 +22,9 @@ from forecast.errors import RequestError
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.series import Floats, Ints, Panel
 from forecast.storage import replacing, to_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIGITS = 7                                                              # significant, in what is written
 MOST_DIGITS = 12                                                        # further ones differ between processors

@@ -1,33 +1,21 @@
-"""RecurrentForecaster: a recurrent network over segments of the context, on top of a linear skip.
+"""RecurrentForecaster: the network as torch trains it, equal to network.Network with the same weights.
 
-Everything here is in normalised units; which window, which units and which series are others' business."""
+A recurrent cell over segments of the context, on top of a linear skip. Everything here is in normalised units; which
+window, which units and which series are others' business."""
 
-# B batch  L context  C channels  T segments  D hidden  H horizon  Q quantiles
+# B batch  L context  C channels  T segments  D hidden  E = D, or 2 D in both directions  H horizon  Q quantiles
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-CHANNELS = 2                                                            # value, and whether it is there
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The sizes that fix every weight."""
-
-    cell: str
-    context: int
-    segment: int
-    hidden: int
-    layers: int
-    horizon: int
-    quantiles: tuple[float, ...]
-    dropout: float
+from forecast.layers import CELLS, open_gates
+from forecast.network import CHANNELS, Floats, Network, Shape
 
 
 class RecurrentForecaster(nn.Module):
@@ -38,37 +26,77 @@ class RecurrentForecaster(nn.Module):
     `skip` (L+1, H) is a linear forecast from context to horizon and `offset` (H, Q) the spread of its errors; both are
     set from closed forms, not trained. The head starts at zero, so that the untrained network is the linear forecast
     and training can only leave it for something better (skip: Zeng et al. 2023, DLinear; segments as steps: Lin et al.
-    2023, SegRNN; forget bias 1: Gers et al. 2000, Jozefowicz et al. 2015)."""
+    2023, SegRNN). In both directions, h_T is where each of them ends."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, memory: float | None = None) -> None:
+        """memory: the longest memory, in steps of the cell, for chrono initialisation; None for forget bias 1."""
         super().__init__()
         self.shape = shape
-        self.cell = CELLS[shape.cell](shape.segment * CHANNELS, shape.hidden, shape.layers, batch_first=True)
+        self.cell = CELLS[shape.cell](shape.segment * CHANNELS, shape.hidden, shape.layers, batch_first=True,
+                                      bidirectional=shape.bidirectional)
         self.dropout = nn.Dropout(shape.dropout)
-        self.head = nn.Linear(shape.hidden, shape.horizon * len(shape.quantiles))
+        self.head = nn.Linear(shape.encoded, shape.horizon * len(shape.quantiles))
+        self.attention = Attention(shape) if shape.attention else None
         self.skip = nn.Parameter(torch.zeros(shape.context + 1, shape.horizon), requires_grad=False)
         self.offset = nn.Parameter(torch.zeros(shape.horizon, len(shape.quantiles)), requires_grad=False)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        if shape.cell == "lstm":
-            self._open_forget_gates()
-
-    def _open_forget_gates(self) -> None:
-        """Forget bias 1: torch keeps two biases a gate, so one is set and the other cleared."""
-        for name, bias in self.cell.named_parameters():
-            if name.startswith("bias"):
-                gate = slice(self.shape.hidden, 2 * self.shape.hidden)  # torch's order: input, forget, cell, output
-                with torch.no_grad():
-                    bias[gate] = 1.0 if "_ih_" in name else 0.0
+        open_gates(shape.cell, self.cell, shape.hidden, memory)
 
     def forward(self, context: Tensor) -> Tensor:
-        values = context[..., 0]
+        values, shape = context[..., 0], self.shape
         linear = values @ self.skip[:-1] + self.skip[-1]                # (B, H)
-        segments = context.reshape(len(context), -1, self.shape.segment * CHANNELS)         # (B, T, segment * C)
-        hidden = self.dropout(self.cell(segments)[0][:, -1])            # (B, D)
-        learned = self.head(hidden).reshape(len(context), self.shape.horizon, -1)           # (B, H, Q)
+        segments = context.reshape(len(context), shape.steps, shape.segment * CHANNELS)     # (B, T, segment * C)
+        hidden = self.cell(segments)[0]                                 # (B, T, E)
+        ends = torch.cat([hidden[:, -1, :shape.hidden], hidden[:, 0, shape.hidden:]], dim=-1)
+        learned = self.head(self.dropout(ends)).reshape(len(context), shape.horizon, -1)    # (B, H, Q)
+        if self.attention is not None:
+            learned = learned + self.attention(hidden, ends)
         quantiles: Tensor = linear[..., None] + self.offset + learned
         return quantiles if self.training else quantiles.sort(dim=-1).values
+
+    def network(self) -> Network:
+        """The weights as they stand, for numpy."""
+        return Network(self.shape, {k: v.detach().to("cpu", copy=True).numpy() for k, v in self.state_dict().items()})
+
+    def load(self, network: Network, names: tuple[str, ...] | None = None) -> RecurrentForecaster:
+        """Take over the weights (of these names), and return itself."""
+        chosen = {k: torch.from_numpy(np.asarray(v)) for k, v in network.tensors.items() if names is None or k in names}
+        self.load_state_dict(chosen, strict=names is None)
+        return self
+
+
+def forward_on(network: Network, device: torch.device) -> Callable[[Floats], Floats]:
+    """`network.forward` on a device: in float64 (to 1e-9 of numpy's numbers), in float32 where it has no other."""
+    kind = torch.float32 if device.type == "mps" else torch.float64
+    model = RecurrentForecaster(network.shape).load(network).to(device, kind).eval()
+
+    def forward(context: Floats) -> Floats:
+        with torch.inference_mode():
+            values: Tensor = model(channels(torch.from_numpy(context).to(device, kind)))
+        return np.asarray(values.double().cpu().numpy())
+
+    return forward
+
+
+class Attention(nn.Module):
+    """Each step of the horizon weighs all steps of the context and reads from them (Bahdanau et al. 2015; the score is
+    the scaled product of Vaswani et al. 2017): softmax_t((W_q h_T + s_h) . W_k h_t / sqrt(D)). What it reads counts
+    nothing at first."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        d, e = shape.hidden, shape.encoded
+        self.query = nn.Linear(e, d, bias=False)
+        self.key = nn.Linear(e, d, bias=False)
+        self.step = nn.Parameter(torch.randn(shape.horizon, d) / math.sqrt(d))
+        self.value = nn.Parameter(torch.zeros(shape.horizon, e, len(shape.quantiles)))
+
+    def forward(self, hidden: Tensor, ends: Tensor) -> Tensor:
+        asked = self.query(ends)[:, None] + self.step                   # (B, H, D)
+        score = asked @ self.key(hidden).transpose(1, 2) / math.sqrt(asked.shape[-1])
+        read = score.softmax(dim=-1) @ hidden                           # (B, H, E)
+        return torch.matmul(read.transpose(0, 1), self.value).transpose(0, 1)
 
 
 def channels(context: Tensor) -> Tensor:

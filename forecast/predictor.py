@@ -6,26 +6,24 @@ Training fills it, artifact.py writes it; it never learns from what it predicts 
 
 from __future__ import annotations
 
-import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from forecast.baselines import SeasonalNaive
 from forecast.calibration import widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, quantile_grid
-from forecast.model import RecurrentForecaster, Shape, channels
+from forecast.network import BLOCK, Network, Shape
 from forecast.plan import Plan, make_plan
 from forecast.scaling import TRANSFORMS, normalised, restored, series_loc_scale, window_loc_scale
 from forecast.series import Floats, Panel
 from forecast.windows import contexts, ends_of
 
-BLOCK = 64          # rows computed together, always: in a fixed shape, a row's bits do not depend on its neighbours
+ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
 @dataclass
@@ -34,7 +32,7 @@ class Predictor:
 
     config: Config
     plan: Plan
-    model: RecurrentForecaster
+    network: Network
     transform: str                          # "none" | "log"
     widths: Floats                          # (H, Q) calibration factors
     seen: dict[str, int]
@@ -42,27 +40,24 @@ class Predictor:
     scale: Floats
     penalty: float = math.inf               # of the ridge regression behind the linear skip
     steps: int = 0                          # training steps behind the weights; 0: the linear skip alone
+    forward: Callable[[Floats], Floats] | None = None   # in place of the network's own, on another device
 
     @classmethod
     def new(cls, config: Config, panel: Panel) -> Predictor:
         """Untrained, with the sizes settled for this panel. Raises what make_plan raises."""
         plan = make_plan(config, panel)
-        quantiles = quantile_grid(config.model.levels)
-        model = config.model
-        shape = Shape(cell=model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden,
-                      layers=model.layers, horizon=plan.horizon, quantiles=quantiles, dropout=model.dropout)
-        torch.manual_seed(config.train.seed)
-        return cls(config=config, plan=plan, model=RecurrentForecaster(shape), transform="none",
-                   widths=np.ones((plan.horizon, len(quantiles))), seen={}, loc=np.empty(0), scale=np.empty(0))
+        shape = shape_of(config, plan)
+        return cls(config=config, plan=plan, network=Network.blank(shape), transform="none",
+                   widths=np.ones((plan.horizon, len(shape.quantiles))), seen={}, loc=np.empty(0), scale=np.empty(0))
 
     @property
     def name(self) -> str:
         """What serves: the cell, or the linear skip where training did not better it."""
-        return self.config.model.cell if self.steps else "linear"
+        return self.config.model.cell if self.steps else "linear" if self.config.model.skip else "mean"
 
     @property
     def quantiles(self) -> tuple[float, ...]:
-        return self.model.shape.quantiles
+        return self.network.shape.quantiles
 
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
@@ -92,9 +87,9 @@ class Predictor:
         able = np.full(len(panel), "", dtype=object)
         able[panel.lengths < self.plan.min_context] = "fallback:short"
         values = np.full((len(panel), self.plan.horizon, len(self.quantiles)), np.nan)
-        network = _float64(self.model)
-        for begin in range(0, len(panel), BLOCK):
-            rows = np.arange(begin, min(begin + BLOCK, len(panel)))
+        forward_z = self.forward or self.network.forward
+        for begin in range(0, len(panel), ROWS):
+            rows = np.arange(begin, min(begin + ROWS, len(panel)))
             context = contexts(panel.y, windows.take(rows), self.plan.context)
             if self.transform == "log":
                 positive = np.all(np.isnan(context) | (context > 0), axis=1)
@@ -106,7 +101,7 @@ class Predictor:
             loc, scale = self.loc_scale(context, panel.ids[rows], panel.take(rows))
             still = rows[(scale[:, 0] == 0) & (able[rows] == "")]
             able[[s for s in still if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
-            z = _forward(network, normalised(context, loc, scale))
+            z = forward_z(normalised(context, loc, scale))
             z = widened(z, self.widths, self.quantiles)
             with np.errstate(over="ignore"):
                 values[rows] = backward(restored(z, loc[:, :, None], scale[:, :, None]))
@@ -147,17 +142,9 @@ def _spread_from(last: Floats, further: Floats, quantiles: tuple[float, ...]) ->
     return np.asarray(median + np.sign(np.arange(len(quantiles)) - middle) * reach)
 
 
-def _float64(model: RecurrentForecaster) -> RecurrentForecaster:
-    """The same weights in float64 on the CPU: written numbers then agree between processors."""
-    return copy.deepcopy(model).double().eval()
-
-
-def _forward(network: RecurrentForecaster, context: Floats) -> Floats:
-    """(B, L) -> (B, H, Q), computed as one block of a fixed number of rows."""
-    block = np.zeros((BLOCK, context.shape[1]))
-    block[:len(context)] = context
-    with torch.inference_mode():
-        result: Tensor = network(channels(torch.from_numpy(block)))
-    return result.numpy()[:len(context)]
-
-
+def shape_of(config: Config, plan: Plan) -> Shape:
+    """The sizes of the network that settings and plan ask for."""
+    model = config.model
+    return Shape(cell=model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden, layers=model.layers,
+                 horizon=plan.horizon, quantiles=quantile_grid(model.levels), dropout=model.dropout,
+                 bidirectional=model.bidirectional, attention=model.attention)

@@ -52,6 +52,13 @@ class Reading:
     file: str
     rejects: tuple[Problem, ...] = ()
 
+    @property
+    def span(self) -> tuple[str, str]:
+        """First and last time of the series that have a value, as the file writes them."""
+        panel, calendar = self.panel.with_values()[0], self.contract.calendar
+        first, last = self.contract.time_text(calendar.times(np.array([panel.start.min(), panel.end.max() - 1])))
+        return first, last
+
 
 def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
                contract: Contract | None = None) -> Reading:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecast.backtesting import Scores
 from forecast.display import safe, shorten
 from forecast.errors import RequestError
 from forecast.forecasts import Forecast
@@ -18,6 +17,8 @@ from forecast.storage import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from rich.table import Table
+
+    from forecast.backtesting import Scores
 
 MOST_PANELS = 6                                                         # series in one picture
 INK, FAN = "#1f3b57", "#d9822b"

@@ -23,6 +23,7 @@ from forecast.errors import DataError
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.metrics import seasonal_scale
 from forecast.model import RecurrentForecaster, channels, pinball
+from forecast.network import Network
 from forecast.predictor import Predictor
 from forecast.scaling import TRANSFORMS, normalised, restored
 from forecast.series import Floats, Ints, Panel
@@ -31,6 +32,8 @@ from forecast.windows import Windows, contexts, targets, windows_of
 MOST_VALIDATION = 4_000             # windows looked at after each epoch, spread evenly
 LEAST_STEPS = 5                     # of an epoch, where the windows are few
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
+LONG = 100                          # steps of the cell from which on its memories are set by the context's length
+CLOSED_FORMS = ("skip", "offset")   # what is not trained
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,6 @@ def refit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
     if not is_positive(panel):
         predictor.transform = "none"                                    # the newest data may end a choice of log
     _fit_scaler(predictor, panel)
-    torch.manual_seed(train.seed)
-    predictor.model = RecurrentForecaster(predictor.model.shape)
     _fit_skip(predictor, panel, windows)
     yield from _relearn(predictor, panel, windows, device)
     _remember(predictor, panel)
@@ -91,8 +92,7 @@ def _windows_of(predictor: Predictor, panel: Panel, newest: int | None = None) -
 
 
 def _remember(predictor: Predictor, panel: Panel) -> None:
-    """Where each series ended that this model has now seen; weights back on the CPU, ready to predict."""
-    predictor.model.to("cpu").eval()
+    """Where each series ended that this model has now seen."""
     predictor.seen = _ends(panel)
 
 
@@ -177,6 +177,8 @@ def _skips(predictor: Predictor, panel: Panel, windows: Windows, penalties: tupl
 def _fit_skip(predictor: Predictor, panel: Panel, windows: Windows) -> None:
     """Set the skip, and the offsets to the quantiles of its errors."""
     weights, = _skips(predictor, panel, windows, (predictor.penalty,))
+    if not predictor.config.model.skip:
+        weights = np.zeros_like(weights)
     chosen = windows.take(_evenly(len(windows), MOST_VALIDATION))
     context, target, _, _ = _windows(predictor, panel, chosen)
     error = target - with_intercept(np.nan_to_num(context)) @ weights
@@ -184,9 +186,7 @@ def _fit_skip(predictor: Predictor, panel: Panel, windows: Windows) -> None:
     if (told := (~np.isnan(error)).any(axis=0)).any():
         offset[told] = np.nanquantile(error[:, told], predictor.quantiles, axis=0).T
     offset = offset - offset[:, [predictor.quantiles.index(0.5)]]
-    with torch.no_grad():
-        predictor.model.skip.copy_(torch.from_numpy(weights))
-        predictor.model.offset.copy_(torch.from_numpy(offset))
+    predictor.network = Network.blank(predictor.network.shape).replace(skip=weights, offset=offset)
 
 
 @dataclass
@@ -201,7 +201,9 @@ class _Loop:
     def __post_init__(self) -> None:
         train = self.predictor.config.train
         torch.manual_seed(train.seed)
-        self.model = self.predictor.model.to(self.device).train()
+        network = self.predictor.network
+        model = RecurrentForecaster(network.shape, _memory(self.predictor)).load(network, CLOSED_FORMS)
+        self.model = model.to(self.device).train()
         self.average = copy.deepcopy(self.model).eval()
         trained = [p for p in self.model.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(trained, lr=train.lr, weight_decay=1e-4)
@@ -239,6 +241,12 @@ class _Loop:
         return _tensors(self.predictor, self.panel, self.windows.take(drawn), self.device)
 
 
+def _memory(predictor: Predictor) -> float | None:
+    """The longest memory for chrono initialisation, in steps of the cell; None for forget bias 1."""
+    steps, init = predictor.network.shape.steps, predictor.config.model.init
+    return steps if init == "chrono" or (init == "auto" and steps >= LONG) else None
+
+
 def _tensors(predictor: Predictor, panel: Panel, windows: Windows, device: torch.device) -> tuple[Tensor, Tensor]:
     context, target, _, _ = _windows(predictor, panel, windows)
     return (torch.from_numpy(context.astype(np.float32)).to(device),
@@ -249,38 +257,38 @@ def _learn(predictor: Predictor, panel: Panel, training: Windows, held_out: Wind
            device: torch.device) -> Iterator[Epoch]:
     """Train until the held-out loss stops falling, and leave the best averaged weights; epoch 0 is the linear skip."""
     train, start = predictor.config.train, time.monotonic()
+    limit = math.inf if train.time_limit is None else train.time_limit
     loop = _Loop(predictor, panel, training, device)
     context, target = _tensors(predictor, panel, held_out, device)
-    best_epoch, best_loss, best = 0, math.inf, copy.deepcopy(loop.average.state_dict())
+    best_epoch, best_loss, best = 0, math.inf, loop.average.network()
     for number in range(train.max_epochs + 1):
         train_loss = loop.run(loop.epoch) if number else math.nan
         with torch.no_grad():
             valid_loss = float(pinball(loop.average(channels(context)), target, loop.quantiles))
-        if valid_loss < best_loss:
-            best_epoch, best_loss, best = number, valid_loss, copy.deepcopy(loop.average.state_dict())
+        if valid_loss < best_loss or (predictor.steps == 0 and number and not predictor.config.model.skip):
+            best_epoch, best_loss, best = number, valid_loss, loop.average.network()
             predictor.steps = loop.steps
-        yield Epoch("train", number, train.max_epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch,
-                    time.monotonic() - start)
-        if number - best_epoch >= train.patience:
+        spent = time.monotonic() - start
+        yield Epoch("train", number, train.max_epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, spent)
+        late = number > 0 and spent * (number + 1) / number > limit     # the next epoch would end behind the limit
+        if number - best_epoch >= train.patience or late:
             break
-    predictor.model.load_state_dict(best)
+    predictor.network = best
 
 
 def _relearn(predictor: Predictor, panel: Panel, windows: Windows, device: torch.device) -> Iterator[Epoch]:
     """The same number of steps from a fresh start, on all the data."""
-    start, start_model = time.monotonic(), copy.deepcopy(predictor.model)
+    start = time.monotonic()
     loop = _Loop(predictor, panel, windows, device)
     epochs = math.ceil(predictor.steps / loop.epoch)
     for number in range(1, epochs + 1):
         loss = loop.run(min(loop.epoch, predictor.steps - loop.steps))
         yield Epoch("final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number,
                     time.monotonic() - start)
-    finite = all(bool(torch.isfinite(p).all()) for p in loop.average.parameters())
-    if finite:
-        predictor.model.load_state_dict(loop.average.state_dict())
+    if (learned := loop.average.network()).is_finite:
+        predictor.network = learned
     else:                                                               # it diverged here: the skip alone is sound
         predictor.steps = 0
-        predictor.model = start_model
 
 
 def _calibrate(predictor: Predictor, panel: Panel, held_out: Windows) -> Floats:
@@ -288,7 +296,4 @@ def _calibrate(predictor: Predictor, panel: Panel, held_out: Windows) -> Floats:
     if not len(held_out):
         return np.ones_like(predictor.widths)
     context, target, _, _ = _windows(predictor, panel, held_out)
-    model = copy.deepcopy(predictor.model).to("cpu").double().eval()
-    with torch.no_grad():
-        values = model(channels(torch.from_numpy(context))).numpy()
-    return widths(values, target, predictor.quantiles)
+    return widths(predictor.network.forward(context), target, predictor.quantiles)

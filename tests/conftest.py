@@ -15,6 +15,7 @@ from hypothesis import settings
 
 from forecast.calendar import Calendar
 from forecast.config import Config
+from forecast.network import Network
 from forecast.predictor import Predictor
 from forecast.series import Panel
 from forecast.training import fit
@@ -46,6 +47,12 @@ def trained(config: Config, panel: Panel) -> Predictor:
     for _ in fit(predictor, panel):
         pass
     return predictor
+
+
+def shaken(network: Network, *, seed: int = 1, spread: float = 0.1) -> Network:
+    """The same shape with random weights everywhere: properties of the pipeline hold for any."""
+    random = np.random.default_rng(seed)
+    return network.replace(**{name: spread * random.standard_normal(t.shape) for name, t in network.tensors.items()})
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from forecast.cells import CELLS
 from forecast.cli import main
 
 DATA = Path(__file__).parent.parent / "data"
@@ -138,6 +140,42 @@ def test_a_second_train_at_once_is_told_and_exits_8(run: Run, store: Path) -> No
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 8
     assert "is writing to this store" in ended.stderr
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_trains_saves_loads_predicts_and_evaluates(run: Run, tmp_path: Path, cell: str) -> None:
+    alone = ("--cell", cell, "--bidirectional", "--attention", "--layers", 2, "--set", "model.skip=false")
+    ended = run("train", AIR, *FAST, *alone)
+    assert (ended.code, ended.err.count(f"{cell.upper()} 2x8 in both directions with attention")) == (0, 1)
+    assert run("predict").code == 0
+    assert {row["source"] for row in rows(tmp_path / "predictions.csv")} == {cell}
+    assert run("evaluate", "--windows", 1).code == 0
+    assert cell in json.loads((tmp_path / "metrics.json").read_text())["models"]
+
+
+def test_torch_predicts_the_same_text_and_a_device_that_is_not_there_is_refused(run: Run, store: Path) -> None:
+    assert run("predict", "-o", "-").out == run("predict", "-o", "-", "--device", "cpu").out
+    ended = run("predict", "--device", "abacus")
+    assert (ended.code, "--device abacus: there is none here" in ended.err) == (2, True)
+
+
+def test_an_unknown_cell_names_the_known_ones(run: Run) -> None:
+    ended = run("train", AIR, "--cell", "transformer")
+    assert ended.code == 2
+    assert "lstm, gru, rnn, peephole, coupled" in ended.err
+
+
+@pytest.mark.slow
+def test_predictions_do_not_depend_on_threads_or_on_what_the_processor_can_do(store: Path, tmp_path: Path) -> None:
+    wide = "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR"
+    machines = [{}, {"OPENBLAS_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "1"}, {"OPENBLAS_CORETYPE": "Prescott"},
+                {"OPENBLAS_CORETYPE": "Haswell"}, {"NPY_DISABLE_CPU_FEATURES": wide},
+                {"ATEN_CPU_CAPABILITY": "default"}, {"MKL_CBWR": "COMPATIBLE"}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}]
+    written = set()
+    for machine in machines:
+        command = [sys.executable, "-m", "forecast", "--store", str(store), "predict", "-o", "-"]
+        written.add(subprocess.run(command, check=True, capture_output=True, env=os.environ | machine).stdout)
+    assert len(written) == 1
 
 
 # predict

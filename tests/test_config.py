@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast.cells import CELLS
 from forecast.config import SETTINGS, Config, Setting, find_file, resolve
 from forecast.errors import RequestError
 
@@ -116,7 +117,8 @@ def test_a_refusal_says_what_the_setting_takes() -> None:
     assert refusal("train.lr", "fast") == "here: train.lr takes a number from 1e-08 to 10, not 'fast'"
     assert refusal("model.season", "x") == (
         "here: model.season takes a whole number of 1 or more, or several by comma, not 'x'")
-    assert refusal("model.cell", "tree") == "here: model.cell takes one of lstm, gru, rnn, not 'tree'"
+    assert refusal("model.cell", "tree") == (
+        "here: model.cell takes one of lstm, gru, rnn, peephole, coupled, not 'tree'")
 
 
 def test_an_unknown_setting_is_answered_with_the_closest_one() -> None:
@@ -236,3 +238,7 @@ def test_a_misspelt_variable_of_ours_is_refused_and_those_of_others_are_not() ->
     with pytest.raises(RequestError, match="FORECAST_TRAIN_SED"):
         resolve({}, environment={"FORECAST_TRAIN_SED": "1"}, file=None)
     assert resolve({}, environment={"FORECAST_STORE": "/x", "TRAIN_SEED": "9"}, file=None) == Config()
+
+
+def test_the_cells_that_can_be_asked_for_are_those_that_there_are() -> None:
+    assert set(SETTINGS["model.cell"].choices) == set(CELLS)

@@ -70,3 +70,17 @@ def test_help_and_wrong_usage_load_nothing_heavy(arguments: list[str]) -> None:
             "sys.exit(f'loaded {heavy}' if heavy else 0)")
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+def test_predict_loads_no_torch(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("time,y\n" + "".join(f"{t},{10 + t % 6}\n" for t in range(60)))
+    store = ["--store", str(tmp_path / "store"), "-q"]
+    settings = ["--horizon", "4", "--season", "6", "--hidden", "4", "--set", "train.max_epochs=1"]
+    train = [sys.executable, "-m", "forecast", "train", str(data), *store, *settings]
+    subprocess.run(train, check=True, capture_output=True)
+    code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"
+            "    assert not end.code, end.code\nassert 'torch' not in sys.modules and 'sklearn' not in sys.modules")
+    predict = [sys.executable, "-c", code, "predict", str(data), *store, "-o", str(tmp_path / "p.csv")]
+    ended = subprocess.run(predict, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr

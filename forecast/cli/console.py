@@ -14,13 +14,14 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from forecast.cli.options import Session
-from forecast.display import duration, safe
+from forecast.display import counted, duration, safe
 from forecast.errors import DiskError
 from forecast.storage import REMEDIES, to_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from forecast.reader import Reading
     from forecast.training import Epoch
 
 WIDE = 400                                                              # columns where there is no terminal to fit
@@ -49,6 +50,26 @@ class Console:
         """A line of words for --verbose."""
         if self.session.verbose:
             self.say(label, text)
+
+    def reading(self, reading: Reading) -> None:
+        """What was read from a file for the first time, what was assumed, what was repaired."""
+        panel, contract = reading.panel, reading.contract
+        calendar, (first, last) = contract.calendar, reading.span
+        self.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
+                         f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
+        columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
+                   + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
+        if contract.layout == "long":
+            columns.insert(0, f"id={contract.id}")
+        self.say("columns", "  ".join(columns) + "   (change with --id --time --target)")
+        self.remarks(reading, flags=True)
+
+    def remarks(self, reading: Reading, *, flags: bool = False) -> None:
+        """What was assumed of a file, and what was repaired; with the flags of train that change it."""
+        for note in reading.notes:
+            self.say("read", note)
+        for repair in reading.repairs:
+            self.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag and flags else ""))
 
     def table(self, table: Table) -> None:
         """A table for people: on stdout, unless that belongs to --json or --quiet."""

@@ -64,7 +64,7 @@ def evaluate(
 
     hardware.prepare()
     from forecast.cli.console import Console
-    from forecast.cli.fitting import REFERENCE, say_reading, say_settings, scores_record, show_scores
+    from forecast.cli.fitting import REFERENCE, say_settings, scores_record, show_scores
     from forecast.cli.predict import training_file
     from forecast.errors import RequestError
     from forecast.layout import check_ending
@@ -90,7 +90,7 @@ def evaluate(
     guard([*written, session.path(predictions) if predictions else None], [file, given])
     say_settings(console, session)
     reading = read_panel(file, config.data, contract=run.contract if run else None)
-    say_reading(console, reading)
+    console.reading(reading)
     panel, _ = reading.panel.with_values()
     if given:
         frame, scores, how = _given(given, panel, reading.contract, config, run)

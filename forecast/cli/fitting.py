@@ -7,8 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from forecast.backtesting import Scores, backtest, evaluate
 from forecast.baselines import BASELINES
 from forecast.cli.console import Console
@@ -27,23 +25,6 @@ from forecast.training import Epoch, fit
 REFERENCE = "seasonal_naive"
 
 
-def say_reading(console: Console, reading: Reading) -> None:
-    """What was read, what was assumed, what was repaired."""
-    panel, contract = reading.panel, reading.contract
-    calendar, (first, last) = contract.calendar, span(reading)
-    console.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
-                        f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
-    columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
-               + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
-    if contract.layout == "long":
-        columns.insert(0, f"id={contract.id}")
-    console.say("columns", "  ".join(columns) + "   (change with --id --time --target)")
-    for note in reading.notes:
-        console.say("read", note)
-    for repair in reading.repairs:
-        console.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag else ""))
-
-
 def say_settings(console: Console, session: Session) -> None:
     """With --verbose: every setting that was given, and every other one at its default."""
     given = session.given()
@@ -52,19 +33,13 @@ def say_settings(console: Console, session: Session) -> None:
     console.more("default", "  ".join(f"{k}={v}" for k, v in rest.items() if v is not None))
 
 
-def span(reading: Reading) -> tuple[str, str]:
-    """First and last time of the file, as it writes them."""
-    panel, contract = reading.panel.with_values()[0], reading.contract
-    first, last = contract.time_text(contract.calendar.times(np.array([panel.start.min(), panel.end.max() - 1])))
-    return first, last
-
-
 def say_plan(console: Console, config: Config, plan: Plan, cutoffs: Sequence[int]) -> None:
     """The sizes, before any work."""
-    seasons = ",".join(str(m) for m in plan.seasons)
+    seasons, model = ",".join(str(m) for m in plan.seasons), config.model
+    ways = (" in both directions" if model.bidirectional else "") + (" with attention" if model.attention else "")
     console.say("plan", f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, "
-                        f"season {seasons} ({plan.season_source}), {config.model.cell.upper()} "
-                        f"{config.model.layers}x{plan.hidden}, validated on the last {plan.validation} steps, "
+                        f"season {seasons} ({plan.season_source}), {model.cell.upper()} "
+                        f"{model.layers}x{plan.hidden}{ways}, validated on the last {plan.validation} steps, "
                         + (f"{counted(len(cutoffs), 'backtest window')}" if cutoffs else "too short for a backtest"))
 
 

@@ -22,9 +22,10 @@ from forecast.errors import RequestError
 
 READING = tuple(key for key in SETTINGS if key.startswith("data."))
 SIZES = ("model.season", "model.horizon", "model.context")
-MODEL = (*SIZES, "model.cell", "model.layers", "model.hidden", "model.levels", "train.validation_size", "train.seed",
-         "train.device")
-FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst"}            # switches, not values
+MODEL = (*SIZES, "model.cell", "model.bidirectional", "model.attention", "model.layers", "model.hidden", "model.levels",
+         "train.validation_size", "train.seed", "train.device")
+FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "model.bidirectional": "--bidirectional",
+         "model.attention": "--attention"}                              # switches, not values
 
 
 def _global_options() -> dict[str, tuple[Any, Any]]:

@@ -44,6 +44,8 @@ def predict(
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
+    device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
+                                               "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
 ) -> int:
     """Forecast with the live model from the present contents of its file, or from DATA.
@@ -53,10 +55,9 @@ def predict(
     no value to forecast from."""
     from forecast import hardware
 
-    hardware.prepare()
+    hardware.prepare(threads=1)
     from forecast.artifact import load
     from forecast.cli.console import Console, write_bytes_out
-    from forecast.cli.fitting import span
     from forecast.errors import DataError, RequestError
     from forecast.layout import Page, check_ending, is_typed, levels_of, table_of, write_csv, write_table
     from forecast.reader import read_panel
@@ -67,17 +68,16 @@ def predict(
         raise RequestError(f"--plot {plot}: a picture is written as .png", code="bad_ending")
     console, store = Console(session), Store(session.store_folder)
     run = load(store.find(model))
-    threads = run.predictor.config.train.threads
-    hardware.set_up("cpu", threads)
+    if device is not None:
+        from forecast.model import forward_on
+
+        run.predictor.forward = forward_on(run.predictor.network, hardware.set_up(device))
     file = session.data(data) if data else training_file(session, run)
     guard([output if output == "-" else session.path(output), session.path(plot) if plot else None], [file])
     reading = read_panel(file, run.predictor.config.data, contract=run.contract)
     panel, valueless = chosen(reading.panel, series).with_values()
-    say_model(console, run, file, span(reading)[1])
-    for note in reading.notes:
-        console.say("read", note)
-    for repair in reading.repairs:
-        console.say("repaired", repair.message)
+    say_model(console, run, file, reading.span[1])
+    console.remarks(reading)
     if not len(panel):
         raise DataError("holds no value to forecast from", file=str(file), code="no_values")
 

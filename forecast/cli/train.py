@@ -43,7 +43,6 @@ def train(
         history_csv,
         reading_record,
         say_plan,
-        say_reading,
         say_settings,
         scored,
         scores_record,
@@ -60,7 +59,7 @@ def train(
     console, config, start = Console(session), session.config(), time.monotonic()
     reading = read_panel(session.data(data), config.data)
     say_settings(console, session)
-    say_reading(console, reading)
+    console.reading(reading)
     panel, _ = reading.panel.with_values()
     cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
     known = panel.drop_last(cutoffs[0]) if cutoffs else panel
@@ -118,7 +117,7 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
     import torch
 
     from forecast import __version__
-    from forecast.cli.fitting import reading_record, span
+    from forecast.cli.fitting import reading_record
 
     file = None if reading.file == "<stdin>" else Path(reading.file).resolve()
     return {
@@ -129,7 +128,7 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
                      "numpy": numpy.__version__, "pandas": pandas.__version__},
         "data": reading_record(reading) | {"path": file and str(file), "from_store": file and os.path.relpath(
                                                file, session.store_folder.resolve()),
-                                           **dict(zip(("first", "last"), span(reading), strict=True))},
+                                           **dict(zip(("first", "last"), reading.span, strict=True))},
     }
 
 
