@@ -215,6 +215,18 @@ def test_the_gates_that_are_shown_make_the_hidden_state_that_is_returned(name: s
     torch.testing.assert_close((h, c), (hidden[:, -1], gates["cell"][:, -1]))
 
 
+def test_the_gates_that_a_gru_shows_make_the_hidden_state_that_is_returned() -> None:
+    hidden, _, gates = scan("gru", inputs(), weights_of(module_of("gru")))
+    before = torch.cat([torch.zeros(B, 1, D), hidden[:, :-1]], dim=1)
+    torch.testing.assert_close(hidden, (1 - gates["update"]) * gates["candidate"] + gates["update"] * before)
+
+
+def test_the_slope_that_an_rnn_shows_is_its_gradient() -> None:
+    weights = weights_of(module_of("rnn"))
+    hidden, _, gates = scan("rnn", inputs(steps=1), weights)
+    torch.testing.assert_close(gates["slope"].sum(dim=(0, 1)), torch.autograd.grad(hidden.sum(), weights.b)[0])
+
+
 def test_coupled_lets_in_what_it_forgets() -> None:
     gates = gates_of("coupled")
     torch.testing.assert_close(gates["forget"] + gates["input"], torch.ones(B, T, D, dtype=torch.float64))
@@ -255,13 +267,13 @@ def test_what_a_layer_was_given_it_leaves_as_it_was_and_gradients_can_be_asked_f
     module, x, state = module_of(name), inputs().requires_grad_(), first_state(name, 1, torch.float64)
     given = [x, *state, *module.parameters()]
     before = [part.detach().clone() for part in given]
-    hidden = module(x, state)[0]
-    above = torch.ones_like(hidden)
+    hidden, (_, c) = module(x, state)
+    above = [torch.ones_like(hidden), torch.ones_like(c)]
     wanted = [x, *module.parameters()]
-    once = torch.autograd.grad(hidden, wanted, above, retain_graph=True)
-    torch.testing.assert_close(torch.autograd.grad(hidden, wanted, above), once, atol=0, rtol=0)
+    once = torch.autograd.grad([hidden, c], wanted, above, retain_graph=True)
+    torch.testing.assert_close(torch.autograd.grad([hidden, c], wanted, above), once, atol=0, rtol=0)
     torch.testing.assert_close([part.detach() for part in given], before, atol=0, rtol=0)
-    assert bool((above == 1).all())
+    assert all(bool((part == 1).all()) for part in above)
 
 
 def test_a_second_derivative_of_the_peephole_cell_is_refused_not_wrong() -> None:
@@ -306,11 +318,19 @@ def test_forget_gates_begin_open_with_bias_1(name: str) -> None:
 
 @pytest.mark.parametrize("name", GATED)
 def test_chrono_biases_of_the_forget_gate_are_logs_of_times_up_to_the_memory(name: str) -> None:
-    for beside_w, beside_u in biases(name, memory=20, size=1000):
+    for beside_w, beside_u in biases(name, memory=20, size=300):
         times = (beside_w + beside_u)[FORGET[name]].exp()
         assert 1 <= float(times.min()) < 1.5
         assert 18.5 < float(times.max()) <= 19 + 1e-4
-        assert float(times.mean()) == pytest.approx(10, abs=0.7)        # uniform in time: its deviation here is 0.16
+        assert float(times.mean()) == pytest.approx(10, abs=1)          # uniform in time; its deviation here is 0.3
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_with_a_long_memory_the_gate_that_keeps_the_state_stands_open(name: str) -> None:
+    module = module_of(name)
+    open_gates(name, module, D, 1000)
+    gates = scan(name, inputs(), weights_of(module))[2]
+    assert float(gates["update" if name == "gru" else "forget"].detach().mean()) > 0.9
 
 
 @pytest.mark.parametrize("name", ["lstm", "peephole"])
@@ -320,10 +340,11 @@ def test_chrono_biases_of_the_input_gate_are_the_negatives(name: str) -> None:
         assert torch.equal(total[0], -total[1])
 
 
+@pytest.mark.parametrize("memory", [None, 1000.0])
 @pytest.mark.parametrize("name", GATED)
-def test_chrono_leaves_other_biases_as_torch_has_them(name: str) -> None:
-    redrawn = {FORGET[name]} | ({0} if name in ("lstm", "peephole") else set())
-    for beside_w, beside_u in biases(name, memory=1000):
+def test_biases_of_other_gates_stay_as_torch_has_them(name: str, memory: float | None) -> None:
+    redrawn = {FORGET[name]} | ({0} if memory and name in ("lstm", "peephole") else set())
+    for beside_w, beside_u in biases(name, memory):
         for row in set(range(len(beside_w))) - redrawn:
             assert 0 < float(beside_w[row].abs().max()) <= D ** -0.5
             assert 0 < float(beside_u[row].abs().max()) <= D ** -0.5
