@@ -96,15 +96,15 @@ class Console:
         if self.session.json:
             write_out(to_json(content))
 
-    def track(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
-        """Pass epochs on and show them: a live bar at a terminal, else a dated line now and then."""
+    def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
+        """Pass epochs on and show them: a live bar at a terminal, else a dated line now and then; and a closing line."""
         start, last = time.monotonic(), None
         shown = self._bar(epochs, title) if self.terminal and not self.session.quiet else self._lines(epochs, title)
         for epoch in shown:
             if epoch.stage == "train":
                 last = epoch
             yield epoch
-        if last is not None:
+        if last is not None and closing:
             told = f"best at epoch {last.best_epoch}" if last.best_epoch else \
                 "the network did not better its linear skip, which serves alone"
             self.say(title, f"stopped at epoch {last.number}, {told}, {duration(time.monotonic() - start)}")
