@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from forecast.plan import Plan
     from forecast.predictor import Predictor
     from forecast.series import Panel
-    from forecast.training import Epoch
 
 CELLS = SETTINGS["model.cell"].choices
 WINDOWS = ("backtest.windows", "backtest.step", "backtest.test_size")

@@ -97,7 +97,7 @@ class Console:
             write_out(to_json(content))
 
     def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
-        """Pass epochs on and show them: a live bar at a terminal, else a dated line now and then; and a closing line."""
+        """Pass epochs on and show them: a live bar at a terminal, else a dated line now and then; then how it went."""
         start, last = time.monotonic(), None
         shown = self._bar(epochs, title) if self.terminal and not self.session.quiet else self._lines(epochs, title)
         for epoch in shown:
