@@ -38,7 +38,7 @@ class Trial:
     epochs: int
     best_epoch: int
     steps: int                          # training steps behind the weights; 0: the linear skip alone
-    ended: str                          # "patience": the validation loss had stopped falling; "epochs", "time": not yet
+    hurried: bool                       # whether the limit of time left it fewer steps than planned
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,10 @@ class Contender:
         """The seeds with which the network bettered its linear skip on the validation windows."""
         return sum(t.steps > 0 for t in self.trials)
 
-    def ended(self, how: str) -> int:
-        """The seeds whose training ended so."""
-        return sum(t.ended == how for t in self.trials)
+    @property
+    def hurried(self) -> int:
+        """The seeds whose training was short of time."""
+        return sum(t.hurried for t in self.trials)
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,13 @@ class TrainConfig:
     seed: int = setting(0, "seed of everything random", low=0, high=2**31 - 1)
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
     threads: int | None = setting(None, "CPU threads; by default those this process may use", low=1, high=1024)
-    lr: float = setting(0.002, "learning rate of AdamW", low=1e-8, high=10.0)
+    lr: float | None = setting(None, "highest learning rate of AdamW; 0.003, or 0.01 by the number of windows",
+                               low=1e-8, high=10.0)
     batch: int = setting(256, "windows in a batch", low=1, high=1_000_000)
-    epoch_steps: int = setting(25, "most batches between two looks at the validation windows", low=1)
-    max_epochs: int = setting(60, "epochs at most", low=0)
-    time_limit: float | None = setting(None, "seconds of training after which the best epoch so far is taken", low=0)
-    patience: int = setting(10, "epochs without a better validation loss before stopping", low=1)
+    steps: int | None = setting(None, "batches to train on; 400 to 1000 by the number of windows; 0 leaves the "
+                                      "linear skip alone", low=0, high=10_000_000)
+    epoch_steps: int = setting(25, "batches between two looks at the validation windows", low=1)
+    time_limit: float | None = setting(None, "seconds within which to train; the schedule is shortened to fit", low=0)
     averaging: float = setting(0.99, "share of the old weights in their running average", low=0.0, high=0.99999)
     clip: float = setting(1.0, "largest gradient norm", low=1e-6)
     validation_size: int | None = setting(None, "last steps of each series held out for early stopping", low=1)

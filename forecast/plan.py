@@ -19,7 +19,8 @@ CLEAR_OF_NOISE = 4                  # standard errors above 0: the highest of ma
 STANDS_OUT = 0.005                  # autocorrelation above its neighbours' that makes a multiple a season
 LONG_SEASON = 48                    # from here on two seasons of context are enough
 SHORT_CONTEXT = 16                  # least context where no season is known
-UNITS = ((500, 16), (50_000, 64), (np.inf, 128))                         # windows below which so many units do
+SIZES = ((500, 16, 400, 0.003), (50_000, 64, 600, 0.003), (np.inf, 128, 1000, 0.01))   # below so many windows: units,
+                                                                        # training steps, learning rate
 WINDOWS = 4                         # rolling windows of a backtest where the data allow them
 KEPT_FOR_TRAINING = 0.6             # share of the longest series that a default backtest leaves for training
 
@@ -36,6 +37,8 @@ class Plan:
     min_context: int
     validation: int
     hidden: int
+    steps: int                      # training steps, and
+    lr: float                       # the highest learning rate
 
     @property
     def season(self) -> int:
@@ -63,15 +66,18 @@ def make_plan(config: Config, panel: Panel) -> Plan:
     segment = min(config.model.segment or _segment(seasons[0], context), context)
     context = -(-context // segment) * segment                          # whole segments
     plan = Plan(horizon=horizon, seasons=seasons, season_source=source, context=context, segment=segment,
-                min_context=min(context, max(2, seasons[0], context // 4)), validation=validation, hidden=0)
+                min_context=min(context, max(2, seasons[0], context // 4)), validation=validation,
+                hidden=0, steps=0, lr=0.0)
     if longest < plan.least:
         raise DataError(f"the longest series has {longest} points; a horizon of {horizon} needs {plan.least} "
                         f"(season {plan.season})", code="too_short",
                         hint="Give a shorter --horizon" + (", or --season 1" if plan.season > 1 else ""))
     windows = int(np.maximum(panel.lengths - plan.min_context - horizon + 1, 0).sum())
-    hidden = config.model.hidden or next(units for most, units in UNITS if windows < most)
+    units, steps, rate = next(sizes for most, *sizes in SIZES if windows < most)
+    train = config.train
     return replace(plan, validation=int(np.clip(validation, horizon, longest - plan.min_context - horizon)),
-                   hidden=hidden)
+                   hidden=config.model.hidden or int(units), lr=train.lr or rate,
+                   steps=int(steps) if train.steps is None else train.steps)
 
 
 def seasons_of(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:

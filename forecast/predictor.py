@@ -40,6 +40,7 @@ class Predictor:
     scale: Floats
     penalty: float = math.inf               # of the ridge regression behind the linear skip
     steps: int = 0                          # training steps behind the weights; 0: the linear skip alone
+    schedule: int = 0                       # steps that the schedule of the learning rate took when it was validated
     forward: Callable[[Floats], Floats] | None = None   # in place of the network's own, on another device
 
     @classmethod

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from forecast import hardware
 from forecast.calibration import widths
@@ -30,8 +31,9 @@ from forecast.series import Floats, Ints, Panel
 from forecast.windows import Windows, contexts, targets, windows_of
 
 MOST_VALIDATION = 4_000             # windows looked at after each epoch, spread evenly
-LEAST_STEPS = 5                     # of an epoch, where the windows are few
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
+WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
+ALIKE = 1.02                        # a last loss so near to the best one is as good
 LONG = 100                          # steps of the cell from which on its memories are set by the context's length
 CLOSED_FORMS = ("skip", "offset")   # what is not trained
 
@@ -191,12 +193,15 @@ def _fit_skip(predictor: Predictor, panel: Panel, windows: Windows) -> None:
 
 @dataclass
 class _Loop:
-    """Optimiser, running average and order of the windows: what one run through the data carries along."""
+    """Weights, their running average, AdamW's moments and the order of the windows: what one training carries along.
+
+    AdamW (Loshchilov & Hutter 2019) is torch's function: its class imports two seconds of compiler."""
 
     predictor: Predictor
     panel: Panel
     windows: Windows
     device: torch.device
+    total: int                                                          # steps of the schedule
 
     def __post_init__(self) -> None:
         train = self.predictor.config.train
@@ -205,40 +210,61 @@ class _Loop:
         model = RecurrentForecaster(network.shape, _memory(self.predictor)).load(network, CLOSED_FORMS)
         self.model = model.to(self.device).train()
         self.average = copy.deepcopy(self.model).eval()
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(trained, lr=train.lr, weight_decay=1e-4)
-        self.order = np.random.default_rng(train.seed)
+        self.trained: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
+        self.means: list[Tensor] = [p for p in self.average.parameters() if p.requires_grad]
+        self.moments = [[torch.zeros_like(p) for p in self.trained] for _ in range(2)]
+        self.counts = [torch.zeros((), device=self.device) for _ in self.trained]
+        self.random, self.queue = np.random.default_rng(train.seed), np.empty(0, dtype=np.int64)
         self.quantiles = torch.tensor(self.predictor.quantiles, dtype=torch.float32, device=self.device)
         self.batch = min(train.batch, len(self.windows))
-        self.epoch = min(train.epoch_steps, max(LEAST_STEPS, len(self.windows) // self.batch))  # once over the windows
-        self.steps = 0
+        self.steps, self.start = 0, time.monotonic()
 
     def run(self, steps: int) -> float:
         """Take so many steps and give their mean loss; the windows are gathered and normalised once for all of them."""
-        clip, keep = self.predictor.config.train.clip, self.predictor.config.train.averaging
+        train = self.predictor.config.train
         context, target = self._sample(steps)
         losses = []
         for step in range(steps):
             rows = slice(step * self.batch, (step + 1) * self.batch)
-            self.optimiser.zero_grad(set_to_none=True)
+            self.model.zero_grad(set_to_none=True)
             loss = pinball(self.model(channels(context[rows])), target[rows], self.quantiles)
             torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_(self.model.parameters(), clip)
-            self.optimiser.step()
+            nn.utils.clip_grad_norm_(self.trained, train.clip)
+            self._descend(self.predictor.plan.lr * one_cycle(self.progress))
             self.steps += 1
-            decay = min(keep, self.steps / (self.steps + 9))            # a short run is not an average of its start
+            keep = min(train.averaging, self.steps / (self.steps + 9))  # a short run is not an average of its start
             with torch.no_grad():
-                for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                    mean.lerp_(now, 1 - decay)
+                torch._foreach_lerp_(self.means, self.trained, 1 - keep)
             losses.append(loss.detach())
         return float(torch.stack(losses).mean())
 
+    @property
+    def progress(self) -> float:
+        """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
+        limit = self.predictor.config.train.time_limit
+        spent = (time.monotonic() - self.start) / limit if limit else 0.0
+        return min(1.0, max(self.steps / self.total, spent))
+
+    def _descend(self, rate: float) -> None:
+        gradients = [p.grad for p in self.trained if p.grad is not None]
+        first, second = self.moments
+        adamw(self.trained, gradients, first, second, [], self.counts, fused=True, amsgrad=False, beta1=0.9,
+              beta2=0.999, lr=rate, weight_decay=0.01, eps=1e-8, maximize=False)
+
     def _sample(self, steps: int) -> tuple[Tensor, Tensor]:
         """Windows for these steps: every window once before any comes again."""
-        wanted = steps * self.batch
-        rounds = math.ceil(wanted / len(self.windows))
-        drawn = np.concatenate([self.order.permutation(len(self.windows)) for _ in range(rounds)])[:wanted]
+        while len(self.queue) < steps * self.batch:
+            self.queue = np.concatenate([self.queue, self.random.permutation(len(self.windows))])
+        drawn, self.queue = np.split(self.queue, [steps * self.batch])
         return _tensors(self.predictor, self.panel, self.windows.take(drawn), self.device)
+
+
+def one_cycle(progress: float) -> float:
+    """Share of the highest learning rate: up in the first tenth of the way, then down along a cosine (Smith & Topin
+    2018), so that training ends at rest wherever it is told to end."""
+    if progress < WARM_UP:
+        return 0.04 + 0.96 * progress / WARM_UP
+    return max(1e-4, 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
 def _memory(predictor: Predictor) -> float | None:
@@ -255,36 +281,41 @@ def _tensors(predictor: Predictor, panel: Panel, windows: Windows, device: torch
 
 def _learn(predictor: Predictor, panel: Panel, training: Windows, held_out: Windows,
            device: torch.device) -> Iterator[Epoch]:
-    """Train until the held-out loss stops falling, and leave the best averaged weights; epoch 0 is the linear skip."""
-    train, start = predictor.config.train, time.monotonic()
-    limit = math.inf if train.time_limit is None else train.time_limit
-    loop = _Loop(predictor, panel, training, device)
+    """Train to the end of the schedule, looking at the held-out windows now and then; epoch 0 is the linear skip.
+
+    The averaged weights of the last look stay, unless an earlier one was clearly better: then those do."""
+    train, total = predictor.config.train, predictor.plan.steps
+    loop = _Loop(predictor, panel, training, device, max(total, 1))
     context, target = _tensors(predictor, panel, held_out, device)
-    best_epoch, best_loss, best = 0, math.inf, loop.average.network()
-    for number in range(train.max_epochs + 1):
-        train_loss = loop.run(loop.epoch) if number else math.nan
+    epochs = math.ceil(total / train.epoch_steps)
+    best_epoch, best_loss, best, valid_loss = 0, math.inf, loop.average.network(), math.nan
+    for number in range(epochs + 1):
+        train_loss = loop.run(min(train.epoch_steps, total - loop.steps)) if number else math.nan
         with torch.no_grad():
             valid_loss = float(pinball(loop.average(channels(context)), target, loop.quantiles))
-        if valid_loss < best_loss or (predictor.steps == 0 and number and not predictor.config.model.skip):
+        learned_anyway = number == 1 and not predictor.config.model.skip
+        if valid_loss < best_loss or learned_anyway:
             best_epoch, best_loss, best = number, valid_loss, loop.average.network()
             predictor.steps = loop.steps
-        spent = time.monotonic() - start
-        yield Epoch("train", number, train.max_epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, spent)
-        late = number > 0 and spent * (number + 1) / number > limit     # the next epoch would end behind the limit
-        if number - best_epoch >= train.patience or late:
+        done = loop.progress >= 1 and number > 0
+        if (done or number == epochs) and best_epoch and valid_loss <= best_loss * ALIKE:
+            best, predictor.steps = loop.average.network(), loop.steps
+        yield Epoch("train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch,
+                    time.monotonic() - loop.start)
+        if done:
             break
-    predictor.network = best
+    predictor.network, predictor.schedule = best, loop.steps
 
 
 def _relearn(predictor: Predictor, panel: Panel, windows: Windows, device: torch.device) -> Iterator[Epoch]:
-    """The same number of steps from a fresh start, on all the data."""
-    start = time.monotonic()
-    loop = _Loop(predictor, panel, windows, device)
-    epochs = math.ceil(predictor.steps / loop.epoch)
+    """As many steps of the same schedule from a fresh start, on all the data."""
+    size = predictor.config.train.epoch_steps
+    loop = _Loop(predictor, panel, windows, device, predictor.schedule or predictor.plan.steps)
+    epochs = math.ceil(predictor.steps / size)
     for number in range(1, epochs + 1):
-        loss = loop.run(min(loop.epoch, predictor.steps - loop.steps))
+        loss = loop.run(min(size, predictor.steps - loop.steps))
         yield Epoch("final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number,
-                    time.monotonic() - start)
+                    time.monotonic() - loop.start)
     if (learned := loop.average.network()).is_finite:
         predictor.network = learned
     else:                                                               # it diverged here: the skip alone is sound

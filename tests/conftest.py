@@ -23,7 +23,7 @@ from forecast.training import fit
 settings.register_profile("steady", derandomize=True, deadline=None)    # the same examples in every run
 settings.load_profile("steady")
 
-QUICK = {"model.horizon": 4, "model.season": (6,), "model.context": 18, "model.hidden": 8, "train.max_epochs": 3,
+QUICK = {"model.horizon": 4, "model.season": (6,), "model.context": 18, "model.hidden": 8, "train.steps": 15,
          "train.epoch_steps": 5, "train.batch": 32, "train.threads": 1}
 
 

@@ -18,7 +18,7 @@ from forecast.cli import main
 
 DATA = Path(__file__).parent.parent / "data"
 AIR, SHOPS = DATA / "airpassengers.csv", DATA / "shops.csv"
-FAST = ("--set", "train.max_epochs=2", "--hidden", "8")
+FAST = ("--set", "train.steps=50", "--hidden", "8")
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def test_a_model_is_named_by_id_prefix_name_or_path(run: Run, store: Path, tmp_p
 
 
 def test_several_series_keep_their_ids_and_order_byte_for_byte(run: Run, tmp_path: Path) -> None:
-    ended = run("train", SHOPS, *FAST, "--set", "train.max_epochs=1")
+    ended = run("train", SHOPS, *FAST, "--set", "train.steps=25")
     assert ended.code == 0
     assert "id=store" in ended.err
     ended = run("predict")
@@ -501,7 +501,7 @@ def test_text_from_a_file_reaches_the_terminal_without_an_escape_byte(run: Run, 
 
 def test_a_terminated_train_exits_143_and_leaves_no_half_run_and_no_lock(run: Run, store: Path) -> None:
     command = [sys.executable, "-m", "forecast", "--store", str(store), "train", str(SHOPS),
-               "--set", "train.patience=60", "--set", "train.lr=0.0001"]
+               "--set", "train.steps=100000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:

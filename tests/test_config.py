@@ -155,12 +155,12 @@ def test_overriding_leaves_the_config_it_began_with() -> None:
 # Sources
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path: Path) -> None:
-    file = toml(tmp_path, "[train]\nseed = 1\nbatch = 10\npatience = 3\n[model]\nseason = [24, 168]\n")
+    file = toml(tmp_path, "[train]\nseed = 1\nbatch = 10\nsteps = 3\n[model]\nseason = [24, 168]\n")
     environment = {"FORECAST_TRAIN_SEED": "2", "FORECAST_TRAIN_BATCH": "20", "PATH": "/bin", "FORECAST_STORE": "here"}
     config = resolve({"train.seed": 3, "train.batch": None}, environment=environment, file=file)
-    assert (config.train.seed, config.train.batch, config.train.patience) == (3, 20, 3)
+    assert (config.train.seed, config.train.batch, config.train.steps) == (3, 20, 3)
     assert config.model.season == (24, 168)
-    assert config.train.max_epochs == Config().train.max_epochs
+    assert config.train.averaging == Config().train.averaging
 
 
 def test_set_beats_the_environment() -> None:
@@ -171,9 +171,9 @@ def test_set_beats_the_environment() -> None:
 
 
 def test_settings_with_an_underscore_are_found_in_the_environment() -> None:
-    environment = {"FORECAST_TRAIN_MAX_EPOCHS": "9", "FORECAST_DATA_BAD_ROWS": "quarantine"}
+    environment = {"FORECAST_TRAIN_EPOCH_STEPS": "9", "FORECAST_DATA_BAD_ROWS": "quarantine"}
     config = resolve({}, environment=environment, file=None)
-    assert (config.train.max_epochs, config.data.bad_rows) == (9, "quarantine")
+    assert (config.train.epoch_steps, config.data.bad_rows) == (9, "quarantine")
 
 
 def test_no_two_settings_share_a_variable() -> None:

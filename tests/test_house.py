@@ -63,7 +63,7 @@ def test_nothing_but_storage_opens_a_file_for_writing() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"],
                                        ["evaluate", "--help"], ["check", "--help"], ["compare", "--help"],
-                                       ["train", "--bogus"], ["nonsense"]], ids=" ".join)
+                                       ["explain", "--help"], ["train", "--bogus"], ["nonsense"]], ids=" ".join)
 def test_help_and_wrong_usage_load_nothing_heavy(arguments: list[str]) -> None:
     code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
             "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'pyarrow', 'matplotlib', 'scipy'} & sys.modules.keys()\n"
@@ -76,7 +76,7 @@ def test_predict_loads_no_torch(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("time,y\n" + "".join(f"{t},{10 + t % 6}\n" for t in range(60)))
     store = ["--store", str(tmp_path / "store"), "-q"]
-    settings = ["--horizon", "4", "--season", "6", "--hidden", "4", "--set", "train.max_epochs=1"]
+    settings = ["--horizon", "4", "--season", "6", "--hidden", "4", "--set", "train.steps=25"]
     train = [sys.executable, "-m", "forecast", "train", str(data), *store, *settings]
     subprocess.run(train, check=True, capture_output=True)
     code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"

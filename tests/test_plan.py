@@ -78,7 +78,7 @@ def test_any_plan_fits_its_data_and_is_plain_json(length: int, horizon: int, sea
     assert plan.context >= (context or 1)
     assert horizon <= plan.validation <= length - plan.min_context - horizon
     assert plan.least <= length
-    assert all(type(v) in (int, str, tuple) for v in asdict(plan).values())
+    assert all(type(v) in (int, float, str, tuple) for v in asdict(plan).values())
     assert all(type(s) is int for s in plan.seasons)
     assert Plan(**json.loads(json.dumps(asdict(plan))) | {"seasons": plan.seasons}) == plan
 

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from forecast import training
 from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.errors import DataError, RequestError
+from forecast.model import pinball
 from forecast.predictor import Predictor
 from forecast.series import Panel
-from forecast.training import Epoch, fit, refit
+from forecast.training import Epoch, fit, one_cycle, refit
+from forecast.windows import windows_of
 from tests.conftest import quick, trained, waves
 
 
@@ -38,31 +41,51 @@ def test_what_a_fit_was_given_is_left_as_it_was() -> None:
     np.testing.assert_array_equal(panel.y, before)
 
 
-def test_the_fit_ends_on_the_best_weights_not_on_the_last() -> None:
-    """A fit that goes on past its best epoch must end as one that stops there."""
-    panel, wild = waves(), {"train_lr": 0.1, "train_patience": 20, "train_averaging": 0.0, "train_final_fit": False}
-    predictor = Predictor.new(quick(train_max_epochs=20, **wild), panel)
-    epochs = list(fit(predictor, panel))
-    best = epochs[-1].best_epoch
-    assert 0 < best < 20                                                # else this test shows nothing
-    stopped = trained(quick(train_max_epochs=best, **wild), panel)
-    assert predictor.steps == stopped.steps
-    for name, weight in predictor.network.tensors.items():
-        np.testing.assert_array_equal(weight, stopped.network.tensors[name], err_msg=name)
+def test_the_fit_ends_on_clearly_better_weights_not_on_the_last() -> None:
+    """A fit that goes on past its best look must end on what it had there."""
+    panel = waves()
+    predictor = Predictor.new(quick(train_lr=0.3, train_steps=60, train_averaging=0.0, train_final_fit=False), panel)
+    looks = list(fit(predictor, panel))
+    best = looks[-1].best_epoch
+    assert 0 < best < 12                                                # else this test shows nothing
+    assert looks[-1].valid_loss > 1.02 * looks[-1].best_loss
+    assert predictor.steps == looks[best].steps
+    assert held_out_loss(predictor, panel) == pytest.approx(looks[-1].best_loss, rel=1e-5)
+
+
+def test_a_last_look_as_good_as_the_best_is_the_one_kept() -> None:
+    panel = waves()
+    predictor = Predictor.new(quick(train_steps=60, train_final_fit=False), panel)
+    looks = list(fit(predictor, panel))
+    assert looks[-1].valid_loss <= 1.02 * looks[-1].best_loss           # else this test shows nothing
+    assert predictor.steps == 60
+    assert held_out_loss(predictor, panel) == pytest.approx(looks[-1].valid_loss, rel=1e-5)
+
+
+def held_out_loss(predictor: Predictor, panel: Panel) -> float:
+    """The loss of the network as it stands on the windows it was validated on."""
+    windows = windows_of(panel, horizon=predictor.plan.horizon, min_context=predictor.plan.min_context,
+                         newest=predictor.plan.validation)
+    context, target, _, _ = training._windows(predictor, panel, windows)
+    values = torch.from_numpy(predictor.network.forward(context))
+    quantiles = torch.tensor(predictor.quantiles, dtype=torch.float64)
+    return float(pinball(values, torch.from_numpy(target), quantiles))
 
 
 def test_a_network_that_never_helps_leaves_the_linear_skip_alone() -> None:
     panel = waves(1)
-    predictor = trained(quick(train_lr=10.0, train_clip=1e6, train_max_epochs=2, train_averaging=0.0), panel)
+    predictor = trained(quick(train_lr=10.0, train_clip=1e6, train_steps=10, train_averaging=0.0), panel)
     assert predictor.steps == 0
     assert predictor.name == "linear"
     assert not predictor.network.tensors["head.weight"].any()
 
 
-def test_training_stops_after_patience_epochs_without_a_better_one(panel: Panel) -> None:
-    epochs = [e for e in fit(Predictor.new(quick(train_max_epochs=40, train_patience=2, train_lr=0.3), panel), panel)
-              if e.stage == "train"]
-    assert epochs[-1].number - epochs[-1].best_epoch == 2
+def test_the_learning_rate_rises_and_then_falls_to_nothing() -> None:
+    rates = [one_cycle(k / 100) for k in range(101)]
+    assert int(np.argmax(rates)) == 10
+    assert np.all(np.diff(rates[:11]) > 0)
+    assert np.all(np.diff(rates[10:]) < 0)
+    assert (rates[10], rates[-1]) == (1.0, 1e-4)
 
 
 def test_the_final_fit_takes_as_many_steps_as_validated_best(panel: Panel) -> None:
@@ -75,7 +98,7 @@ def test_the_final_fit_takes_as_many_steps_as_validated_best(panel: Panel) -> No
 
 def test_validation_windows_are_newer_than_all_that_was_trained_on() -> None:
     """Changing the held-out part changes no weight when there is nothing to choose by it."""
-    config = quick(train_max_epochs=1, train_final_fit=False, model_transform="none", train_patience=5)
+    config = quick(train_steps=5, train_final_fit=False, model_transform="none")
     panel = waves(2)
     plan = Predictor.new(config, panel).plan
     other = dataclasses.replace(panel, y=panel.y.copy())
@@ -101,7 +124,7 @@ def test_what_lies_behind_the_end_of_a_panel_does_not_reach_a_fit() -> None:
 def test_the_model_beats_seasonal_naive_where_there_is_a_trend_to_learn() -> None:
     panel = waves(4, 160)
     known, truth = panel.drop_last(4), panel.last(4)
-    predictor = trained(quick(train_max_epochs=6), known)
+    predictor = trained(quick(train_steps=60), known)
     point = predictor.predict(known, 4).point
     actual = np.stack([truth.values(s) for s in range(4)])
     naive = np.stack([known.values(s)[-6:-2] for s in range(4)])

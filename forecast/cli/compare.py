@@ -147,7 +147,7 @@ class _Bench:
         from forecast.predictor import Predictor
         from forecast.training import fit
 
-        config = self._changed({"model.skip": True, "train.max_epochs": 0})
+        config = self._changed({"model.skip": True, "train.steps": 0})
         predictor = Predictor.new(config, self.known)
         for _ in fit(predictor, self.known):
             pass
@@ -173,8 +173,7 @@ class _Bench:
         number, best = (history[-1].number, history[-1].best_epoch) if history else (0, 0)
         return Trial(seed=seed, metrics=self._scores(shape.cell, predictor)[shape.cell], seconds=seconds,
                      epochs=number, best_epoch=best, steps=predictor.steps,
-                     ended="patience" if number - best >= config.train.patience else
-                     "time" if history and number < history[-1].of else "epochs")
+                     hurried=bool(history) and history[-1].steps < self.plan.steps)
 
     def _changed(self, changes: dict[str, Any]) -> Config:
         return self.config.override({"train.final_fit": False} | changes, source="compare")
@@ -280,10 +279,9 @@ def _words(ranking: Sequence[Contender], found: Sequence[Difference], references
         lines.append(("more", f"--budget {needed} should do for {counted(seeds, 'seed')}"))
     elif len(ranking) > 1 and not any(d.is_beyond_chance for d in found):
         lines.append(("more", f"--seeds {max(2 * seeds, 5)} would tell smaller differences apart"))
-    for how, remedy in (("time", "--budget"), ("epochs", "train.max_epochs")):
-        if cut := [f"{c.cell} {c.ended(how)} of {count}" for c in ranking if c.ended(how)]:
-            lines.append(("unfinished", f"{', '.join(cut)} ended before the loss had stopped falling: more {remedy} "
-                                        "may rank them otherwise"))
+    if cut := [f"{c.cell} {c.hurried} of {count}" for c in ranking if c.hurried]:
+        lines.append(("hurried", f"{', '.join(cut)} took fewer steps than planned, for want of time: more --budget may "
+                                 "rank them otherwise"))
     if ahead := [name for name, row in references.items() if row[metric] <= ranking[0].mean(metric)]:
         lines.append(("network", "adds nothing here on average: no cell is better than "
                                  f"{joined(ahead).replace(' and ', ' or ')}"))
@@ -298,5 +296,5 @@ def _record(c: Contender, rank: int, metric: str) -> dict[str, Any]:
     return {"rank": rank, "cell": c.cell, "hidden": c.hidden, "parameters": c.parameters,
             "mean": c.mean(metric), "deviation": c.deviation(metric), "min": values.min(), "max": values.max(),
             "skill": c.mean("skill"), "seconds": c.seconds, "best_epoch": c.best_epoch, "steps": c.steps,
-            "bettered_linear": c.learned, "ended": {how: c.ended(how) for how in ("patience", "epochs", "time")},
+            "bettered_linear": c.learned, "hurried": c.hurried,
             "trials": [asdict(t) for t in c.trials]}

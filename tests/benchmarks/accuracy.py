@@ -25,7 +25,7 @@ SETS: dict[str, tuple[str, ...]] = {
     "nab_nyc_taxi.csv": MANY, "ETTh1.csv": MANY, "shops.csv": FEW, "m4_weekly.csv": ("--horizon", "13", *FEW),
     "m4_hourly.csv": ("--horizon", "48", "--windows", "3")}
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "linear skip alone": ("--set", "train.max_epochs=0"),
+    "linear skip alone": ("--set", "train.steps=0"),
     "no final fit": ("--no-final-fit",),
     "never log": ("--set", "model.transform=none"),
     "per-series scaling": ("--set", "model.scaling=standard"),
