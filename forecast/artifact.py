@@ -15,16 +15,17 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from forecast.blending import Blend
 from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import ForecastError, ModelError
 from forecast.network import Network, Shape
 from forecast.plan import Plan
-from forecast.predictor import Predictor, shape_of
+from forecast.predictor import EXPERTS, LINEAR, NETWORK, Predictor, shape_of
 from forecast.scaling import TRANSFORMS
 from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 FILES = ("config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json", "history.csv",
@@ -50,7 +51,8 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
              "series.json": {"ids": list(predictor.seen), "end": list(predictor.seen.values()),
                              "loc": predictor.loc.tolist(), "scale": predictor.scale.tolist()},
-             "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist()},
+             "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
+                                  "blend": asdict(predictor.blend)},
              "metrics.json": metrics, "run.json": record}
     if not predictor.network.is_finite:
         raise ModelError("the fit ended in weights that are not finite; nothing was saved", code="not_finite",
@@ -69,7 +71,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict
 def load(folder: Path) -> Run:
     """Read a folder back after checking every byte of it. Raises ModelError naming the file that is wrong."""
     verify(folder)
-    config_json, series = _json(folder / "config.json"), _json(folder / "series.json")
+    config_json, series, calibration = (_json(folder / f"{name}.json") for name in ("config", "series", "calibration"))
     try:
         config = Config.from_dict(config_json["config"])
         sizes: dict[str, Any] = config_json["plan"]
@@ -77,9 +79,10 @@ def load(folder: Path) -> Run:
         predictor = Predictor(
             config=config, plan=plan, network=_network(folder / WEIGHTS, shape_of(config, plan)),
             transform=config_json["transform"],
-            widths=np.asarray(_json(folder / "calibration.json")["widths"], dtype=np.float64),
+            widths=np.asarray(calibration["widths"], dtype=np.float64),
             seen=dict(zip(series["ids"], series["end"], strict=True)), loc=np.asarray(series["loc"], dtype=np.float64),
             scale=np.asarray(series["scale"], dtype=np.float64), steps=config_json["steps"],
+            blend=_blend(**calibration["blend"]),
             penalty=math.inf if config_json["penalty"] is None else float(config_json["penalty"]))
         contract = Contract.from_dict(_json(folder / "contract.json"))
         fitting = plan.horizon, len(predictor.quantiles)
@@ -143,6 +146,18 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError("is not a JSON object", file=str(path), code="model_corrupt", hint="Train again")
     return content
+
+
+def _blend(names: list[str], pooled: list[float], errors: list[float], own: dict[str, list[float]]) -> Blend:
+    """Weights read back. Raises ValueError or TypeError for what cannot be some."""
+    blend = Blend(tuple(names), tuple(map(float, pooled)), tuple(map(float, errors)),
+                  {str(i): tuple(map(float, w)) for i, w in own.items()})
+    rows = [blend.pooled, *blend.own.values()]
+    if not set(names) <= {NETWORK, LINEAR, *EXPERTS} or any(len(w) != len(names) for w in rows):
+        raise ValueError("weights of unknown forecasters")
+    if not np.allclose(np.array(rows).sum(axis=1), 1) or np.min(rows) < 0:
+        raise ValueError("weights that are no shares")
+    return blend
 
 
 def _network(path: Path, shape: Shape) -> Network:

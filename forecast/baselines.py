@@ -6,7 +6,7 @@ series are the exceptions every method meets, and they are met alike:
 - a missing value is stepped over: the value before it stands in (one season before, where the method is seasonal),
   and the band is as wide as that older value makes it;
 - a method that lacks history (a season position without any value, one point for a trend) leaves the series to the
-  next simpler one, which `source` names: seasonal_naive_drift -> seasonal_naive -> naive;
+  next simpler one, which `source` names: seasonal_naive_drift, theta, holt_winters -> seasonal_naive -> naive;
 - a series without any value is a DataError."""
 
 # S series  H horizon  Q quantiles  N values of the panel  m season
@@ -23,6 +23,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast import smoothing
 from forecast.errors import DataError, Problem
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.metrics import finite_sums
@@ -131,6 +132,30 @@ class SeasonalNaiveDrift(Baseline):
                 "seasonal_naive_drift": lambda past, h: seasonal_naive_drift(past, h, self.season)}
 
 
+@dataclass(frozen=True)
+class Theta(Baseline):
+    """Simple exponential smoothing along a part of the trend line, around a season where the fit is for one."""
+
+    season: int
+    quantiles: tuple[float, ...] = GRID
+    name: ClassVar[str] = "theta"
+
+    def methods(self) -> dict[str, Method]:
+        return {**simple(self.season), "theta": lambda past, h: theta(past, h, self.season)}
+
+
+@dataclass(frozen=True)
+class HoltWinters(Baseline):
+    """Level, damped trend and season by exponential smoothing, of the values and of their logarithm."""
+
+    season: int
+    quantiles: tuple[float, ...] = GRID
+    name: ClassVar[str] = "holt_winters"
+
+    def methods(self) -> dict[str, Method]:
+        return {**simple(self.season), "holt_winters": lambda past, h: holt_winters(past, h, self.season)}
+
+
 class Maker(Protocol):
     """Makes a baseline for data of this season."""
 
@@ -143,6 +168,8 @@ BASELINES: dict[str, Maker] = {
     Drift.name: lambda season, quantiles=GRID: Drift(quantiles),
     WindowAverage.name: lambda season, quantiles=GRID: WindowAverage(max(season, 3), quantiles),    # 1 would be naive
     SeasonalNaiveDrift.name: SeasonalNaiveDrift,
+    Theta.name: Theta,
+    HoltWinters.name: HoltWinters,
 }
 
 
@@ -263,6 +290,21 @@ def seasonal_naive_drift(past: Past, horizon: int, m: int) -> Normal:
     factor = np.sqrt(seasons * (1 + seasons / np.maximum(width, 1)[:, None]))
     sigma = _or_naive(past, around, count - 1)[:, None] * factor
     return Normal(point + seasons * trend[:, None], sigma, able & (past.panel.lengths >= 2 * m) & (width > 0))
+
+
+def theta(past: Past, horizon: int, m: int) -> Normal:
+    """The Theta method of smoothing.py."""
+    return Normal(*smoothing.theta(past.y, past.first, past.stop, horizon=horizon, season=m))
+
+
+def holt_winters(past: Past, horizon: int, m: int) -> Normal:
+    """Holt-Winters of smoothing.py."""
+    return Normal(*smoothing.holt_winters(past.y, past.first, past.stop, horizon=horizon, season=m))
+
+
+def simple(m: int) -> dict[str, Method]:
+    """What serves a series too short for smoothing."""
+    return {"naive": naive} | ({"seasonal_naive": lambda past, h: seasonal_naive(past, h, m)} if m > 1 else {})
 
 
 def _seasonal(past: Past, horizon: int, m: int) -> tuple[Floats, Floats, NDArray[np.bool_]]:

@@ -64,8 +64,11 @@ class ModelConfig:
                              choices=("auto", "none", "log"))
     scaling: str = setting("window", "loc and scale from each window, or from each series by a scikit-learn scaler",
                            choices=("window", "standard", "robust", "minmax"))
+    blend: bool = setting(True, "weigh the network, its linear skip and classical experts by their errors on held-out "
+                                "windows; else the network alone")
     levels: tuple[float, ...] = setting((80.0, 95.0), "bands to give, in percent", low=1.0, high=99.8)
-    skip: bool = setting(True, "let the network learn what a linear forecast leaves over, instead of everything")
+    skip: bool = setting(True, "let the network learn what a linear forecast leaves over; without it the cell does the "
+                               "whole job, unblended")
     init: str = setting("auto", "forget gates before training: bias 1, or memories up to the length of the context "
                                 "(chrono); auto is chrono where the cell takes 100 steps or more",
                         choices=("auto", "one", "chrono"))

@@ -121,6 +121,12 @@ class Network:
             result[begin:begin + BLOCK] = self.look(block)[0][:len(rows)]
         return result
 
+    def linear(self, context: Floats) -> Floats:
+        """What the linear skip forecasts without the network, and the spread of its errors: (B, L) -> (B, H, Q)."""
+        k = self._float64
+        point = np.nan_to_num(context) @ k["skip"][:-1] + k["skip"][-1]
+        return np.sort(point[..., None] + k["offset"], axis=-1)
+
     def look(self, context: Floats) -> tuple[Floats, Seen]:
         """The same for one block of any size, with what was seen on the way."""
         shape, k = self.shape, self._float64

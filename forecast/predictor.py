@@ -7,13 +7,14 @@ Training fills it, artifact.py writes it; it never learns from what it predicts 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.baselines import SeasonalNaive
+from forecast.baselines import BASELINES, SeasonalNaive
+from forecast.blending import Blend
 from forecast.calibration import widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, quantile_grid
@@ -23,6 +24,8 @@ from forecast.scaling import TRANSFORMS, normalised, restored, series_loc_scale,
 from forecast.series import Floats, Panel
 from forecast.windows import contexts, ends_of
 
+NETWORK, LINEAR = "network", "linear"       # the two parts of the network: whole, and its skip alone
+EXPERTS = ("seasonal_naive_drift", "theta", "holt_winters")
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
@@ -41,6 +44,7 @@ class Predictor:
     penalty: float = math.inf               # of the ridge regression behind the linear skip
     steps: int = 0                          # training steps behind the weights; 0: the linear skip alone
     schedule: int = 0                       # steps that the schedule of the learning rate took when it was validated
+    blend: Blend = field(default_factory=lambda: Blend.alone(NETWORK))  # what serves, and how much
     forward: Callable[[Floats], Floats] | None = None   # in place of the network's own, on another device
 
     @classmethod
@@ -53,8 +57,20 @@ class Predictor:
 
     @property
     def name(self) -> str:
-        """What serves: the cell, or the linear skip where training did not better it."""
-        return self.config.model.cell if self.steps else "linear" if self.config.model.skip else "mean"
+        """What serves most: the cell, the linear skip where training did not better it, or an expert."""
+        heaviest = self.blend.names[int(np.argmax(self.blend.pooled))]
+        return self.titles.get(heaviest, heaviest)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What the parts of the network are called in public."""
+        linear = "linear" if self.config.model.skip else "mean"
+        return {NETWORK: self.config.model.cell if self.steps else linear, LINEAR: linear}
+
+    def shares(self, series: str) -> dict[str, float]:
+        """What each forecaster weighs in the forecast of a series, by their public names."""
+        weights = self.blend.weights(np.array([series], dtype=object))[:, 0]
+        return {self.titles.get(name, name): float(w) for name, w in zip(self.blend.names, weights, strict=True)}
 
     @property
     def quantiles(self) -> tuple[float, ...]:
@@ -74,21 +90,44 @@ class Predictor:
             further, _ = self._quantiles(longer)
             parts.append(_spread_from(parts[-1][:, -1:, :], further, self.quantiles))
         values = np.concatenate(parts, axis=1)[:, :horizon]
-        source = np.where(able == "", self.name, able).astype(object)
+        source = np.array(self.blend.sources(panel.ids, self.titles), dtype=object)
+        source = np.where(able == "", source, able)
         finite = np.isfinite(values).all(axis=(1, 2))
         source[(able == "") & ~finite] = "fallback:not_finite"
-        if (poor := np.flatnonzero(source != self.name)).size:
+        if (poor := np.flatnonzero((able != "") | ~finite)).size:
             values[poor] = SeasonalNaive(self.plan.season, self.quantiles).predict(panel.take(poor), horizon).values
         return Forecast(panel, self.quantiles, values, source)
 
     def _quantiles(self, panel: Panel) -> tuple[Floats, NDArray[np.object_]]:
         """(S, H, Q) forecasts of the trained horizon, and (S,) why a series can't be served ("" where it can)."""
+        parts, able = self.parts(panel, self.blend.names)
+        return self.widened(self.blend.of_parts(parts, panel.ids)), able
+
+    def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
+        """What each of these forecasters says, (S, H, Q) in original units, and (S,) why a series can't be served."""
+        own, able = self._own(panel)
+        experts = [name for name in names if name not in own]
+        own |= {name: BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
+                for name in experts}
+        return own, able
+
+    def widened(self, values: Floats) -> Floats:
+        """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""
+        forward, backward = TRANSFORMS[self.transform]
+        fits = np.all(values > 0, axis=(1, 2), keepdims=True) if self.transform == "log" else np.array(True)
+        with np.errstate(all="ignore"):
+            thought = widened(np.where(fits, forward(np.where(fits, values, 1.0)), values), self.widths, self.quantiles)
+            return np.where(fits, backward(thought), thought)
+
+    def _own(self, panel: Panel) -> tuple[dict[str, Floats], NDArray[np.object_]]:
+        """The network's quantiles, and its linear skip's alone."""
         forward, backward = TRANSFORMS[self.transform]
         windows = ends_of(panel)
         able = np.full(len(panel), "", dtype=object)
         able[panel.lengths < self.plan.min_context] = "fallback:short"
-        values = np.full((len(panel), self.plan.horizon, len(self.quantiles)), np.nan)
-        forward_z = self.forward or self.network.forward
+        size = len(panel), self.plan.horizon, len(self.quantiles)
+        own = {name: np.full(size, np.nan) for name in (NETWORK, LINEAR)}
+        network = self.forward or self.network.forward
         for begin in range(0, len(panel), ROWS):
             rows = np.arange(begin, min(begin + ROWS, len(panel)))
             context = contexts(panel.y, windows.take(rows), self.plan.context)
@@ -102,11 +141,11 @@ class Predictor:
             loc, scale = self.loc_scale(context, panel.ids[rows], panel.take(rows))
             still = rows[(scale[:, 0] == 0) & (able[rows] == "")]
             able[[s for s in still if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
-            z = forward_z(normalised(context, loc, scale))
-            z = widened(z, self.widths, self.quantiles)
-            with np.errstate(over="ignore"):
-                values[rows] = backward(restored(z, loc[:, :, None], scale[:, :, None]))
-        return values, able
+            z = normalised(context, loc, scale)
+            for name, said in ((NETWORK, network), (LINEAR, self.network.linear)):
+                with np.errstate(over="ignore"):
+                    own[name][rows] = backward(restored(said(z), loc[:, :, None], scale[:, :, None]))
+        return own, able
 
     def loc_scale(self, context: Floats, ids: NDArray[np.object_], panel: Panel) -> tuple[Floats, Floats]:
         """(B, 1) each, in transformed units: of each window, or of each series (one not seen before: of its own past).

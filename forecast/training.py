@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,18 +20,21 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from forecast import hardware
+from forecast.blending import Blend
 from forecast.calibration import widths
 from forecast.errors import DataError
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.metrics import seasonal_scale
 from forecast.model import RecurrentForecaster, channels, pinball
 from forecast.network import Network
-from forecast.predictor import Predictor
+from forecast.predictor import EXPERTS, LINEAR, NETWORK, Predictor
 from forecast.scaling import TRANSFORMS, normalised, restored
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import Windows, contexts, targets, windows_of
 
 MOST_VALIDATION = 4_000             # windows looked at after each epoch, spread evenly
+LEAST_WEIGHED = 200                 # of them, those by which forecasters are weighed: two a series where they are many,
+MOST_WEIGHED = 1_000                # and at most so many, by which bands are widened, too
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ALIKE = 1.02                        # a last loss so near to the best one is as good
@@ -69,7 +73,7 @@ def fit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
     _choose_closed_forms(predictor, known, panel, training, held_out)
     if len(training) and len(held_out):
         yield from _learn(predictor, panel, training, held_out, device)
-    predictor.widths = _calibrate(predictor, panel, held_out)
+    _weigh(predictor, panel, known, held_out)
     _remember(predictor, panel)
     if train.final_fit:
         yield from refit(predictor, panel)
@@ -144,9 +148,7 @@ def _choose_closed_forms(predictor: Predictor, known: Panel, panel: Panel, train
         raise DataError("some values are not positive and have no logarithm", code="not_positive",
                         hint="Leave model.transform at auto")
     names = (("none", "log") if positive else ("none",)) if asked == "auto" else (asked,)
-    unit = seasonal_scale(known.truth, known.first, known.stop, predictor.plan.season)
-    unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)[held_out.series]
-    unit = unit if np.isfinite(unit).any() else np.ones_like(unit)      # no season to measure by: plain errors
+    unit = _units(predictor, known)[held_out.series]
     truth = targets(panel.truth, held_out, predictor.plan.horizon)
     best = (math.inf, names[0], math.inf)
     for name in names:
@@ -322,9 +324,50 @@ def _relearn(predictor: Predictor, panel: Panel, windows: Windows, device: torch
         predictor.steps = 0
 
 
-def _calibrate(predictor: Predictor, panel: Panel, held_out: Windows) -> Floats:
-    """Width factors from the held-out windows, which these weights have not been trained on."""
-    if not len(held_out):
-        return np.ones_like(predictor.widths)
-    context, target, _, _ = _windows(predictor, panel, held_out)
-    return widths(predictor.network.forward(context), target, predictor.quantiles)
+def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> None:
+    """Settle the weights of the forecasters, and the widths of the bands of what they say together, by windows that the
+    network has not been trained on."""
+    own = NETWORK if predictor.steps else LINEAR
+    predictor.blend, predictor.widths = Blend.alone(own), np.ones_like(predictor.widths)
+    if predictor.config.model.blend and predictor.config.model.skip:
+        names = [own, *([LINEAR] if predictor.steps else []), *EXPERTS]
+        few = held_out.take(_evenly(len(held_out), max(LEAST_WEIGHED, min(2 * len(panel), MOST_WEIGHED))))
+        parts, truth, windows = _said(predictor, panel, few, names)
+        middle, unit = predictor.quantiles.index(0.5), _units(predictor, known)[windows.series]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)             # a window without any truth has no error
+            errors = np.stack([np.nanmean(np.abs(parts[n][:, :, middle] - truth), axis=1) for n in names]) / unit
+        independent = len(np.unique(windows.series)) * predictor.plan.validation / predictor.plan.horizon
+        predictor.blend = Blend.of(names, errors, panel.ids[windows.series], independent=independent)
+    chosen = held_out.take(_evenly(len(held_out), MOST_WEIGHED))
+    parts, truth, windows = _said(predictor, panel, chosen, predictor.blend.names)
+    predictor.widths = _widths(predictor, predictor.blend.of_parts(parts, panel.ids[windows.series]), truth)
+
+
+def _said(predictor: Predictor, panel: Panel, windows: Windows, names: Sequence[str]
+          ) -> tuple[dict[str, Floats], Floats, Windows]:
+    """What each forecaster says at the windows that all can serve, (W, H, Q) each, what came true (W, H), and where."""
+    rows = replace(panel, first=windows.first, stop=windows.cut, start=panel.start[windows.series],
+                   ids=panel.ids[windows.series])
+    rows, _ = rows.with_values()
+    if len(rows) < len(windows):
+        windows = windows.take(np.flatnonzero(np.isin(windows.cut, rows.stop)))
+    parts, able = predictor.parts(rows, names)
+    served = np.flatnonzero((able == "") & np.all([np.isfinite(parts[n]).all(axis=(1, 2)) for n in names], axis=0))
+    truth = targets(panel.truth, windows.take(served), predictor.plan.horizon)
+    return {n: parts[n][served] for n in names}, truth, windows.take(served)
+
+
+def _widths(predictor: Predictor, values: Floats, truth: Floats) -> Floats:
+    """Factors (H, Q) in the units the model thinks in; values (W, H, Q), truth (W, H)."""
+    forward = TRANSFORMS[predictor.transform][0]
+    fits = np.all(values > 0, axis=(1, 2)) if predictor.transform == "log" else np.ones(len(values), dtype=bool)
+    with np.errstate(all="ignore"):
+        return widths(forward(values[fits]), forward(truth[fits]), predictor.quantiles)
+
+
+def _units(predictor: Predictor, known: Panel) -> Floats:
+    """(S,) each series' seasonal naive error, by which errors of series compare; 1 for all where none has one."""
+    unit = seasonal_scale(known.truth, known.first, known.stop, predictor.plan.season)
+    unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
+    return unit if np.isfinite(unit).any() else np.ones_like(unit)

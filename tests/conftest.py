@@ -24,7 +24,7 @@ settings.register_profile("steady", derandomize=True, deadline=None)    # the sa
 settings.load_profile("steady")
 
 QUICK = {"model.horizon": 4, "model.season": (6,), "model.context": 18, "model.hidden": 8, "train.steps": 15,
-         "train.epoch_steps": 5, "train.batch": 32, "train.threads": 1}
+         "train.epoch_steps": 5, "train.batch": 32, "train.threads": 1, "model.blend": False}
 
 
 def quick(**changes: object) -> Config:

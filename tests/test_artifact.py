@@ -259,8 +259,8 @@ def test_a_folder_that_fits_its_manifest_but_describes_no_model_is_refused(tmp_p
 
 
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
-    folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=2))
-    assert "was written in format 2, this program reads 1. Train again" in refusal(folder)
+    folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=3))
+    assert "was written in format 3, this program reads 2. Train again" in refusal(folder)
 
 
 def weights(folder: Path, change: Callable[[dict[str, Floats]], object]) -> Path:

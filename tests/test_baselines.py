@@ -18,9 +18,11 @@ from forecast.baselines import (
     BASELINES,
     Baseline,
     Drift,
+    HoltWinters,
     Naive,
     SeasonalNaive,
     SeasonalNaiveDrift,
+    Theta,
     WindowAverage,
 )
 from forecast.calendar import Calendar
@@ -30,7 +32,9 @@ from forecast.series import Floats, Panel
 
 quick = settings(max_examples=25, deadline=None)
 STEPS = Calendar.of("step")
-ALL: tuple[Baseline, ...] = (Naive(), SeasonalNaive(4), Drift(), WindowAverage(6), SeasonalNaiveDrift(4))
+SIMPLE: tuple[Baseline, ...] = (Naive(), SeasonalNaive(4), Drift(), WindowAverage(6), SeasonalNaiveDrift(4))
+ALL: tuple[Baseline, ...] = (*SIMPLE, Theta(4), HoltWinters(4))
+each_simple = pytest.mark.parametrize("baseline", SIMPLE, ids=lambda b: b.name)
 each_baseline = pytest.mark.parametrize("baseline", ALL, ids=lambda b: b.name)
 NONE = np.nan
 
@@ -282,7 +286,7 @@ def plain(baseline: Baseline, y: Floats, horizon: int) -> Plain:
     return next(filter(None, tried[baseline.name]), None) or plain_naive(y, horizon)
 
 
-@each_baseline
+@each_simple
 @pytest.mark.parametrize("missing", [0.0, 0.15, 0.6])
 @pytest.mark.parametrize("seed", range(5))
 def test_all_series_at_once_are_the_plain_loop_one_by_one(baseline: Baseline, missing: float, seed: int) -> None:
@@ -335,7 +339,7 @@ def test_values_after_the_cutoff_do_not_change_the_forecast(baseline: Baseline) 
     assert np.array_equal(one.values, two.values)
 
 
-@each_baseline
+@each_simple
 @quick
 @given(a=st.floats(0.01, 1e4), b=st.floats(-1e5, 1e5), seed=st.integers(0, 20))
 def test_units_do_not_matter(baseline: Baseline, a: float, b: float, seed: int) -> None:

@@ -176,7 +176,7 @@ class _Bench:
                      hurried=bool(history) and history[-1].steps < self.plan.steps)
 
     def _changed(self, changes: dict[str, Any]) -> Config:
-        return self.config.override({"train.final_fit": False} | changes, source="compare")
+        return self.config.override({"train.final_fit": False, "model.blend": False} | changes, source="compare")
 
     def _scores(self, name: str, predictor: Predictor) -> dict[str, dict[str, float]]:
         """Forecaster -> metric -> value, with seasonal naive beside it."""

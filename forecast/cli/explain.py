@@ -115,6 +115,7 @@ def described(found: Inspection, run: Run, lags: int) -> dict[str, Any]:
     main = found.main
     return {
         "series": found.series, "source": run.predictor.name, "used": bool(found.layers),
+        "shares": run.predictor.shares(found.series),
         "cell": {"kind": found.cell, "units": shape.hidden, "layers": shape.layers,
                  "bidirectional": shape.bidirectional, "steps": shape.steps, "step": length(plan.segment)},
         "context": length(plan.context) | stamps(known, found.first + plan.context - 1),

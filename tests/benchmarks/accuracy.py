@@ -25,7 +25,9 @@ SETS: dict[str, tuple[str, ...]] = {
     "nab_nyc_taxi.csv": MANY, "ETTh1.csv": MANY, "shops.csv": FEW, "m4_weekly.csv": ("--horizon", "13", *FEW),
     "m4_hourly.csv": ("--horizon", "48", "--windows", "3")}
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "linear skip alone": ("--set", "train.steps=0"),
+    "no blend": ("--set", "model.blend=false"),
+    "linear skip alone": ("--set", "train.steps=0", "--set", "model.blend=false"),
+    "no linear skip": ("--set", "model.skip=false"),
     "no final fit": ("--no-final-fit",),
     "never log": ("--set", "model.transform=none"),
     "per-series scaling": ("--set", "model.scaling=standard"),

@@ -1,0 +1,85 @@
+"""Blending: several forecasters of the same series, weighed by what each did on held-out windows.
+
+Who they are, and how they forecast, is predictor.py's business."""
+
+# M forecasters  W windows  S series  H horizon  Q quantiles
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.series import Floats
+
+POWER, FEW = 12.0, 2.0              # of the inverse mean error; of as many independent windows as FEW, FEW more
+OWN, TILT = 0.5, 6.0                # share of a series' own error that is believed, and the power of what it tilts
+LEAST = 0.02                        # a smaller share in all series is none
+NAMED = 0.2                         # a share from which on a forecaster is named as the source
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How much each forecaster weighs: `own` for the series whose past errors are known, `pooled` for any other."""
+
+    names: tuple[str, ...]
+    pooled: tuple[float, ...]           # (M,) sum 1
+    errors: tuple[float, ...]           # (M,) mean absolute error on the held-out windows, in MASE units; () if unknown
+    own: Mapping[str, Sequence[float]]  # series id -> (M,) sum 1
+
+    @classmethod
+    def alone(cls, name: str) -> Blend:
+        return cls((name,), (1.0,), (), {})
+
+    @classmethod
+    def of(cls, names: Sequence[str], errors: Floats, ids: NDArray[np.object_], *, independent: float) -> Blend:
+        """From errors (M, W) on windows of the series ids (W,), in one unit for all; NaN where unknown.
+
+        A pooled weight is the mean error to the power -12, nearer to equal shares where there are only few
+        `independent` windows to tell by. In each series it is tilted by how its own errors differ from what the means
+        over all series let expect in a series as hard as this one."""
+        series, which = np.unique(ids.astype(str), return_inverse=True)
+        known = ~np.isnan(errors).any(axis=0)
+        if not known.any():
+            return cls.alone(names[0])
+        count = np.bincount(which[known], minlength=len(series))        # (S,)
+        sums = np.stack([np.bincount(which[known], e[known], minlength=len(series)) for e in errors])
+        seen = count > 0
+        own = sums[:, seen] / count[seen]                               # (M, S)
+        mean = own.mean(axis=1)                                         # (M,)
+        expected = mean[:, None] * own.mean(axis=0) / max(mean.mean(), np.finfo(float).tiny)
+        least = np.finfo(float).tiny
+        pooled = _shares(-min(POWER, FEW + independent) * np.log(np.maximum(mean, least)))
+        kept = np.flatnonzero(pooled >= LEAST)
+        believed = np.log(np.maximum(OWN * own + (1 - OWN) * expected, least) / np.maximum(expected, least))
+        weights = _shares(np.log(pooled[kept])[:, None] - TILT * believed[kept])
+        return cls(tuple(names[int(k)] for k in kept), tuple((pooled[kept] / pooled[kept].sum()).tolist()),
+                   tuple(mean[kept].tolist()), dict(zip(series[seen].tolist(), weights.T.tolist(), strict=True)))
+
+    def weights(self, ids: NDArray[np.object_]) -> Floats:
+        """(M, S)."""
+        return np.array([self.own.get(i, self.pooled) for i in ids]).reshape(len(ids), len(self.names)).T
+
+    def of_parts(self, parts: Mapping[str, Floats], ids: NDArray[np.object_]) -> Floats:
+        """The weighed mean of quantiles (S, H, Q): what all parts agree on, it says to the bit."""
+        weights = self.weights(ids)
+        first = parts[self.names[0]]
+        return first + sum((w[:, None, None] * (parts[name] - first)
+                            for name, w in zip(self.names[1:], weights[1:], strict=True)), np.zeros(()))
+
+    def sources(self, ids: NDArray[np.object_], titles: Mapping[str, str]) -> list[str]:
+        """What serves each series: `lstm`, `theta+linear`; the largest share first."""
+        weights, said = self.weights(ids), []
+        for w in weights.T:
+            order = np.argsort(-w, kind="stable")
+            chosen = [titles.get(self.names[k], self.names[k]) for n, k in enumerate(order) if n == 0 or w[k] >= NAMED]
+            said.append("+".join(dict.fromkeys(chosen)))
+        return said
+
+
+def _shares(logarithms: Floats) -> Floats:
+    """Logarithms of weights (M, ...) -> shares that sum to 1 along the first axis."""
+    weights = np.exp(logarithms - logarithms.max(axis=0))
+    return np.asarray(weights / weights.sum(axis=0))
