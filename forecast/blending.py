@@ -6,16 +6,18 @@ Who they are, and how they forecast, is predictor.py's business."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.series import Floats
+from forecast.series import Floats, Ints
 
 POWER, FEW = 12.0, 2.0              # of the inverse mean error; of as many independent windows as FEW, FEW more
 OWN, TILT = 0.5, 6.0                # share of a series' own error that is believed, and the power of what it tilts
+WORST = 10.0                        # times the usual error that one counts at most
 LEAST = 0.02                        # a smaller share in all series is none
 NAMED = 0.2                         # a share from which on a forecaster is named as the source
 
@@ -35,13 +37,14 @@ class Blend:
 
     @classmethod
     def of(cls, names: Sequence[str], errors: Floats, ids: NDArray[np.object_], *, independent: float) -> Blend:
-        """From errors (M, W) on windows of the series ids (W,), in one unit for all; NaN where unknown.
+        """From absolute errors (M, W, H) on windows of the series ids (W,), in one unit for all; NaN where unknown.
 
         A pooled weight is the mean error to the power -12, nearer to equal shares where there are only few
         `independent` windows to tell by. In each series it is tilted by how its own errors differ from what the means
         over all series let expect in a series as hard as this one."""
         series, which = np.unique(ids.astype(str), return_inverse=True)
-        known = ~np.isnan(errors).any(axis=0)
+        errors = _window_means(errors, which)                           # (M, W)
+        known: NDArray[np.bool_] = np.all(~np.isnan(errors), axis=0, keepdims=True)[0]
         if not known.any():
             return cls.alone(names[0])
         count = np.bincount(which[known], minlength=len(series))        # (S,)
@@ -66,8 +69,11 @@ class Blend:
         """The weighed mean of quantiles (S, H, Q): what all parts agree on, it says to the bit."""
         weights = self.weights(ids)
         first = parts[self.names[0]]
-        return first + sum((w[:, None, None] * (parts[name] - first)
-                            for name, w in zip(self.names[1:], weights[1:], strict=True)), np.zeros(()))
+        mixed = first.copy()
+        with np.errstate(invalid="ignore"):                             # no number in a part: none here
+            for name, w in zip(self.names[1:], weights[1:], strict=True):
+                mixed += w[:, None, None] * (parts[name] - first)
+        return mixed
 
     def sources(self, ids: NDArray[np.object_], titles: Mapping[str, str]) -> list[str]:
         """What serves each series: `lstm`, `theta+linear`; the largest share first."""
@@ -77,6 +83,19 @@ class Blend:
             chosen = [titles.get(self.names[k], self.names[k]) for n, k in enumerate(order) if n == 0 or w[k] >= NAMED]
             said.append("+".join(dict.fromkeys(chosen)))
         return said
+
+
+def _window_means(errors: Floats, which: Ints) -> Floats:
+    """(M, W, H) of series `which` (W,) -> (M, W), no error above some times the usual one of the series' best
+    forecaster: an absurd value among the truths, which nobody foresees, would drown all that there is to tell."""
+    means = np.full(errors.shape[:2], np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)                 # a window without any truth has no error
+        for s in np.unique(which):
+            at = np.flatnonzero(which == s)
+            usual = np.nanmedian(errors[:, at], axis=(1, 2)).min()
+            means[:, at] = np.nanmean(np.minimum(errors[:, at], WORST * usual if usual > 0 else np.inf), axis=2)
+    return means
 
 
 def _shares(logarithms: Floats) -> Floats:

@@ -7,6 +7,7 @@ Training fills it, artifact.py writes it; it never learns from what it predicts 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ from forecast.windows import contexts, ends_of
 
 NETWORK, LINEAR = "network", "linear"       # the two parts of the network: whole, and its skip alone
 EXPERTS = ("seasonal_naive_drift", "theta", "holt_winters")
+REACH = 3.0                                 # ranges of the context
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
@@ -106,10 +108,21 @@ class Predictor:
     def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
         """What each of these forecasters says, (S, H, Q) in original units, and (S,) why a series can't be served."""
         own, able = self._own(panel)
-        experts = [name for name in names if name not in own]
-        own |= {name: BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
-                for name in experts}
+        low, high = self._reach(panel)
+        for name in [n for n in names if n not in own]:
+            said = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
+            lost = np.any((said < low) | (said > high), axis=(1, 2), keepdims=True)
+            own[name] = np.where(lost, own[LINEAR], said)
         return own, able
+
+    def _reach(self, panel: Panel) -> tuple[Floats, Floats]:
+        """(S, 1, 1) each: how far below and above a series' context an expert, which reads all of its past, may lead.
+        One absurd value long ago can lead it anywhere; the linear skip then speaks in its place."""
+        context = contexts(panel.y, ends_of(panel), self.plan.context)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)             # a context without a value bounds nothing
+            low, high = np.nanmin(context, axis=1, keepdims=True), np.nanmax(context, axis=1, keepdims=True)
+        return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
 
     def widened(self, values: Floats) -> Floats:
         """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""

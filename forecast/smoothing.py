@@ -7,7 +7,8 @@ on short seasonal series.
 
 Time is the only loop: a step moves all series and all candidate parameters. Series stand side by side with their ends
 together, the longest first, so that those that have begun are the first columns; sums run in the order of time, so that
-no digit of one depends on its neighbours. At a missing value the state goes on as expected, and no error is counted."""
+no digit of one depends on its neighbours. A missing value is no error: Holt-Winters goes on as it expected to, Theta's
+level takes the value before."""
 
 # S series  N values  B series, or fits to them, side by side  T time steps  H horizon  A steps ahead  G candidates
 # k parameters  K states  m season

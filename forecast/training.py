@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -334,9 +333,7 @@ def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
         few = held_out.take(_evenly(len(held_out), max(LEAST_WEIGHED, min(2 * len(panel), MOST_WEIGHED))))
         parts, truth, windows = _said(predictor, panel, few, names)
         middle, unit = predictor.quantiles.index(0.5), _units(predictor, known)[windows.series]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)             # a window without any truth has no error
-            errors = np.stack([np.nanmean(np.abs(parts[n][:, :, middle] - truth), axis=1) for n in names]) / unit
+        errors = np.stack([np.abs(parts[n][:, :, middle] - truth) for n in names]) / unit[:, None]
         independent = len(np.unique(windows.series)) * predictor.plan.validation / predictor.plan.horizon
         predictor.blend = Blend.of(names, errors, panel.ids[windows.series], independent=independent)
     chosen = held_out.take(_evenly(len(held_out), MOST_WEIGHED))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forecast.calendar import Calendar
-from forecast.predictor import Predictor
+from forecast.predictor import EXPERTS, Predictor
 from forecast.series import Panel
 from tests.conftest import quick, shaken, waves
 
@@ -133,3 +133,15 @@ def test_a_series_not_seen_in_training_is_scaled_by_its_own_past(panel: Panel) -
     predictor.seen = dict.fromkeys(panel.ids, 0)
     new = Panel.of([panel.values(0)], panel.calendar, ids=["new"])
     np.testing.assert_allclose(predictor.predict(new, 4).values[0], predictor.predict(panel, 4).values[0], rtol=1e-12)
+
+
+def test_one_absurd_value_long_ago_does_not_carry_the_experts_away() -> None:
+    y = waves(1, 90).y.copy()
+    plain = Panel.of([y], Calendar.of("step"))
+    predictor = random_weights(plain)
+    sane = predictor.parts(plain, EXPERTS)[0]
+    y[30] = 1e9
+    given = predictor.parts(Panel.of([y], Calendar.of("step")), EXPERTS)[0]
+    for name in EXPERTS:
+        assert np.abs(given[name][0, :, 2]).max() < 1e3
+    assert any(not np.array_equal(sane[name], sane["linear"]) for name in EXPERTS)
