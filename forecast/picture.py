@@ -242,7 +242,7 @@ class _Rows:
         influence, plan = self.found.influence, self.found.plan
         shares, network = influence.by_lag(influence.whole), influence.by_lag(influence.network)
         axis.fill_between(np.arange(len(shares)), shares, color=INK, step="mid", linewidth=0, alpha=0.85,
-                          label="the whole model" if self.found.layers else "the linear skip, which serves alone")
+                          label="the whole model" if self.found.layers else "the linear skip")
         if self.found.layers:
             size = influence.network.sum() / max(float(influence.whole.sum()), 1e-300)
             axis.plot(network, color=FAN, linewidth=1.2, drawstyle="steps-mid",

@@ -106,7 +106,7 @@ class Console:
             yield epoch
         if last is not None and closing:
             told = f"best at epoch {last.best_epoch}" if last.best_epoch else \
-                "the network did not better its linear skip, which serves alone"
+                "the network did not better its linear skip and is not used"
             self.say(title, f"stopped at epoch {last.number}, {told}, {duration(time.monotonic() - start)}")
 
     def _bar(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:

@@ -40,7 +40,7 @@ def explain(
 
     How fast each unit forgets, when the cell lets go of more than usual, what opens its input gate, what it shows the
     forecast and how much that changes, which past values move the forecast; and a picture of it all. Where the network
-    did not better its linear skip, the skip serves alone: then only the influence of past values is shown."""
+    did not better its linear skip, it is not used: then only the influence of past values is shown."""
     from forecast import hardware
 
     hardware.prepare(threads=1)
@@ -219,10 +219,13 @@ def told(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Labels and lines; every number in them stands in the document."""
     cell, context, influence = document["cell"], document["context"], document["influence"]
     yield "context", f"{context['words']}, {context['from']} .. {context['to']}"
+    shares = sorted(document["shares"].items(), key=lambda item: -item[1])
+    yield "serves", "  ".join(f"{name} {share:.0%}" for name, share in shares) + (
+        "   (below: the network and its linear skip)" if len(shares) > 1 else "")
     if document["used"]:
         yield from _told_of_cell(document, cell)
     else:
-        yield "cell", f"the {cell['kind'].upper()} is not used: it did not better the linear skip, which serves alone"
+        yield "cell", f"the {cell['kind'].upper()} is not used: it did not better the linear skip"
     whole = influence["whole"]
     if not whole["mean_change"]:
         yield "reads", "nothing: no past value moves the forecast"
@@ -316,7 +319,7 @@ def headline(document: dict[str, Any]) -> str:
     recent = f"half of what it reads is of the last {whole['half_within']['words']}"
     reads = f"{recent}; lags that stand out: {lags}" if lags else f"{recent}; no lag stands out"
     if not document["used"]:
-        return f"{document['series']}: the {cell['kind'].upper()} is not used, the linear skip serves alone\n{reads}"
+        return f"{document['series']}: the {cell['kind'].upper()} is not used, only its linear skip\n{reads}"
     memory, resets = document["memory"], document["resets"]
     moments = [m["from"] for m in resets["moments"]] if resets else []
     lets_go = f"; lets go at {', '.join(moments[:2])}{' and more' if len(moments) > 2 else ''}" if moments else ""
