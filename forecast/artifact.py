@@ -84,6 +84,7 @@ def load(folder: Path) -> Run:
             scale=np.asarray(series["scale"], dtype=np.float64), steps=config_json["steps"],
             blend=_blend(**calibration["blend"]),
             penalty=math.inf if config_json["penalty"] is None else float(config_json["penalty"]))
+        _check(predictor, record := _json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
         fitting = plan.horizon, len(predictor.quantiles)
         if predictor.widths.shape != fitting or not np.isfinite(predictor.widths).all():
@@ -95,7 +96,7 @@ def load(folder: Path) -> Run:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, ForecastError) as error:
         raise ModelError(f"does not describe a model: {error!r}", file=str(folder), code="model_corrupt",
                          hint="Train again, or name another model with --model") from error
-    record, metrics = _json(folder / "run.json"), _json(folder / "metrics.json")
+    metrics = _json(folder / "metrics.json")
     return Run(folder.resolve().name, folder, predictor, contract, record, metrics)
 
 
@@ -146,6 +147,28 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError("is not a JSON object", file=str(path), code="model_corrupt", hint="Train again")
     return content
+
+
+def _check(predictor: Predictor, record: dict[str, Any]) -> None:
+    """Sizes that are sizes, and fit each other. Raises ValueError, TypeError or KeyError for others."""
+    plan = predictor.plan
+    lengths = plan.horizon, plan.context, plan.segment, plan.min_context, plan.validation
+    for size in (*lengths, plan.hidden, *plan.seasons):
+        if type(size) is not int or size < 1:
+            raise ValueError(f"{size!r} is no size")
+    if not plan.seasons or plan.context % plan.segment or plan.min_context > plan.context:
+        raise ValueError("sizes that do not fit each other")
+    if type(predictor.steps) is not int or predictor.steps < 0:
+        raise ValueError(f"steps {predictor.steps!r}")
+    if any(type(i) is not str or type(end) is not int for i, end in predictor.seen.items()):
+        raise ValueError("series without a name or an end")
+    scaled = predictor.config.model.scaling != "window"
+    if scaled and not len(predictor.loc) == len(predictor.scale) == len(predictor.seen):
+        raise ValueError("scales of other series")
+    if (predictor.widths < 0).any():
+        raise ValueError("negative widths")
+    if not isinstance(record["created"], str) or not record["data"].keys() >= {"path", "from_store"}:
+        raise ValueError("a record that says nothing of its data")
 
 
 def _blend(names: list[str], pooled: list[float], errors: list[float], own: dict[str, list[float]]) -> Blend:

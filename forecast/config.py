@@ -88,7 +88,8 @@ class TrainConfig:
     steps: int | None = setting(None, "batches to train on; 400 to 1000 by the number of windows; 0 leaves the "
                                       "linear skip alone", low=0, high=10_000_000)
     epoch_steps: int = setting(25, "batches between two looks at the validation windows", low=1)
-    time_limit: float | None = setting(None, "seconds within which to train; the schedule is shortened to fit", low=0)
+    time_limit: float | None = setting(None, "seconds within which to train and validate; the schedule is shortened to "
+                                             "fit, and the final fit repeats it", low=0)
     averaging: float = setting(0.99, "share of the old weights in their running average", low=0.0, high=0.99999)
     clip: float = setting(1.0, "largest gradient norm", low=1e-6)
     validation_size: int | None = setting(None, "last steps of each series held out for early stopping", low=1)

@@ -45,6 +45,7 @@ class Predictor:
     scale: Floats
     penalty: float = math.inf               # of the ridge regression behind the linear skip
     steps: int = 0                          # training steps behind the weights; 0: the linear skip alone
+    validated: Network | None = None        # the weights that held-out windows have seen, while a fit lasts
     schedule: int = 0                       # steps that the schedule of the learning rate took when it was validated
     blend: Blend = field(default_factory=lambda: Blend.alone(NETWORK))  # what serves, and how much
     forward: Callable[[Floats], Floats] | None = None   # in place of the network's own, on another device

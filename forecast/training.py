@@ -203,6 +203,7 @@ class _Loop:
     windows: Windows
     device: torch.device
     total: int                                                          # steps of the schedule
+    limit: float | None = None                                          # seconds within which to come to its end
 
     def __post_init__(self) -> None:
         train = self.predictor.config.train
@@ -242,8 +243,7 @@ class _Loop:
     @property
     def progress(self) -> float:
         """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
-        limit = self.predictor.config.train.time_limit
-        spent = (time.monotonic() - self.start) / limit if limit else 0.0
+        spent = (time.monotonic() - self.start) / self.limit if self.limit else 0.0
         return min(1.0, max(self.steps / self.total, spent))
 
     def _descend(self, rate: float) -> None:
@@ -286,31 +286,35 @@ def _learn(predictor: Predictor, panel: Panel, training: Windows, held_out: Wind
 
     The averaged weights of the last look stay, unless an earlier one was clearly better: then those do."""
     train, total = predictor.config.train, predictor.plan.steps
-    loop = _Loop(predictor, panel, training, device, max(total, 1))
+    loop = _Loop(predictor, panel, training, device, max(total, 1), train.time_limit)
     context, target = _tensors(predictor, panel, held_out, device)
     epochs = math.ceil(total / train.epoch_steps)
-    best_epoch, best_loss, best, valid_loss = 0, math.inf, loop.average.network(), math.nan
+    best_epoch, best_loss, best, skip_loss = 0, math.inf, loop.average.network(), math.inf
     for number in range(epochs + 1):
         train_loss = loop.run(min(train.epoch_steps, total - loop.steps)) if number else math.nan
         with torch.no_grad():
             valid_loss = float(pinball(loop.average(channels(context)), target, loop.quantiles))
-        learned_anyway = number == 1 and not predictor.config.model.skip
+        if number == 0:
+            skip_loss = valid_loss if predictor.config.model.skip else math.inf
+        learned_anyway = number == 1 and math.isinf(skip_loss) and math.isfinite(valid_loss)
         if valid_loss < best_loss or learned_anyway:
             best_epoch, best_loss, best = number, valid_loss, loop.average.network()
             predictor.steps = loop.steps
         done = loop.progress >= 1 and number > 0
-        if (done or number == epochs) and best_epoch and valid_loss <= best_loss * ALIKE:
+        if (done or number == epochs) and best_epoch and valid_loss <= best_loss * ALIKE and valid_loss < skip_loss:
+            best_epoch, best_loss = number, valid_loss
             best, predictor.steps = loop.average.network(), loop.steps
         yield Epoch("train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch,
                     time.monotonic() - loop.start)
-        if done:
+        if done or math.isnan(valid_loss):                              # what has no number comes to none
             break
     predictor.network, predictor.schedule = best, loop.steps
+    predictor.validated = best
 
 
 def _relearn(predictor: Predictor, panel: Panel, windows: Windows, device: torch.device) -> Iterator[Epoch]:
     """As many steps of the same schedule from a fresh start, on all the data."""
-    size = predictor.config.train.epoch_steps
+    size, validated = predictor.config.train.epoch_steps, predictor.validated
     loop = _Loop(predictor, panel, windows, device, predictor.schedule or predictor.plan.steps)
     epochs = math.ceil(predictor.steps / size)
     for number in range(1, epochs + 1):
@@ -319,7 +323,9 @@ def _relearn(predictor: Predictor, panel: Panel, windows: Windows, device: torch
                     time.monotonic() - loop.start)
     if (learned := loop.average.network()).is_finite:
         predictor.network = learned
-    else:                                                               # it diverged here: the skip alone is sound
+    elif validated is not None:                                         # it diverged here: the validated one is sound
+        predictor.network = validated
+    else:
         predictor.steps = 0
 
 

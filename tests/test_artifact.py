@@ -30,6 +30,7 @@ PANEL = Panel.of([np.arange(60.0) % 12 + 5, 100 + np.arange(48.0) ** 1.5], MONTH
                  start=[0, 12])
 CONTRACT = Contract(id="shop", time="month", targets=("sales",), layout="long", decimals=1, calendar=MONTHS,
                     ids=("007", "ü"), low=0.0, high=None)
+RECORD = {"name": "a", "created": "2026-09-19T04:15:12Z", "data": {"path": None, "from_store": None}}
 each_file = pytest.mark.parametrize("name", [*FILES, MANIFEST])
 each_scaling = pytest.mark.parametrize("scaling", ["window", "standard"])
 
@@ -53,7 +54,7 @@ def forecast_of(predictor: Predictor) -> Floats:
 
 
 def saved(folder: Path, predictor: Predictor | None = None) -> Path:
-    save(folder, predictor or tiny(), CONTRACT, record={"name": "a", "loss": float("nan")}, metrics={"mase": 0.9},
+    save(folder, predictor or tiny(), CONTRACT, record=RECORD | {"loss": float("nan")}, metrics={"mase": 0.9},
          history="epoch,loss\n0,1\n")
     return folder
 
@@ -98,7 +99,7 @@ def test_everything_is_read_back(tmp_path: Path) -> None:
     run = load(saved(tmp_path / "20260919T041512Z-lstm-7f3a", predictor))
     assert run.id == "20260919T041512Z-lstm-7f3a"
     assert run.contract == CONTRACT
-    assert (run.record, run.metrics) == ({"name": "a", "loss": None}, {"mase": 0.9})
+    assert (run.record, run.metrics) == (RECORD | {"loss": None}, {"mase": 0.9})
     for name in ("config", "plan", "transform", "seen", "steps", "penalty", "quantiles"):
         assert getattr(run.predictor, name) == getattr(predictor, name), name
     for name in ("widths", "loc", "scale"):
@@ -241,6 +242,19 @@ def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, text: str) -> N
     ("config.json", lambda c: c["plan"].update(horizon=2)),
     ("config.json", lambda c: c["plan"].update(seasons=5)),
     ("config.json", lambda c: c.pop("plan")),
+    ("config.json", lambda c: c["plan"].update(seasons=[])),
+    ("config.json", lambda c: c["plan"].update(seasons=[-12])),
+    ("config.json", lambda c: c["plan"].update(min_context=1.5)),
+    ("config.json", lambda c: c["plan"].update(min_context="x")),
+    ("config.json", lambda c: c.update(steps="x")),
+    ("config.json", lambda c: c.update(steps=-1)),
+    ("config.json", lambda c: c["config"]["model"].update(scaling="standard")),
+    ("run.json", lambda c: c.pop("created")),
+    ("run.json", lambda c: c.pop("data")),
+    ("series.json", lambda c: c["ids"].__setitem__(0, 1)),
+    ("calibration.json", lambda c: c["widths"][0].__setitem__(0, -1)),
+    ("calibration.json", lambda c: c["blend"].update(names=["os.system"])),
+    ("calibration.json", lambda c: c["blend"].update(pooled=[2.0])),
     ("config.json", lambda c: c.update(penalty="strong")),
     ("config.json", lambda c: c.update(penalty=10**400)),
     ("config.json", lambda c: c.update(transform="eval")),

@@ -176,7 +176,7 @@ def test_a_logarithm_asked_for_is_refused_on_data_that_are_not_positive() -> Non
         trained(quick(model_transform="log"), panel)
 
 
-def test_a_final_fit_that_diverges_leaves_the_linear_skip(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
+def test_a_final_fit_that_diverges_leaves_the_validated_network(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
     predictor = trained(quick(train_final_fit=False), panel)
     predictor.config = quick(train_lr=10.0, train_clip=1e9, train_averaging=0.0)
     predictor.steps = 5
@@ -187,7 +187,8 @@ def test_a_final_fit_that_diverges_leaves_the_linear_skip(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(training, "pinball", broken)
     list(refit(predictor, panel))
-    assert (predictor.steps, predictor.name) == (0, "linear")
+    assert (predictor.steps, predictor.name) == (5, "lstm")
+    assert predictor.network is predictor.validated
     assert predictor.network.is_finite
 
 

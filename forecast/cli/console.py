@@ -105,9 +105,9 @@ class Console:
                 last = epoch
             yield epoch
         if last is not None and closing:
-            told = f"best at epoch {last.best_epoch}" if last.best_epoch else \
+            told = f"weights of epoch {last.best_epoch}" if last.best_epoch else \
                 "the network did not better its linear skip and is not used"
-            self.say(title, f"stopped at epoch {last.number}, {told}, {duration(time.monotonic() - start)}")
+            self.say(title, f"{last.number} epochs, {told}, {duration(time.monotonic() - start)}")
 
     def _bar(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
         columns = (TextColumn("{task.description:<10}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]} "),

@@ -80,6 +80,7 @@ def train(
             _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
             show_scores(console, scores, list(panel.ids))
             metrics = scores_record(scores)
+        served = predictor.name
         if cutoffs and config.train.final_fit:
             history += console.track(refit(predictor, panel), "final fit")
         run_id = store.new_id(predictor.config.model.cell)
@@ -87,7 +88,7 @@ def train(
         record = _record(session, run_id, name, reading, predictor, time.monotonic() - start)
         save(store.runs / run_id, predictor, reading.contract, record=record, metrics=metrics,
              history=history_csv(history))
-        skill = metrics["models"][predictor.name].get("skill") if metrics else None
+        skill = metrics["models"][served].get("skill") if metrics else None
         passed = min_skill is None or (skill is not None and skill >= min_skill)
         if passed:
             store.promote(run_id)
