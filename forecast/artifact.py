@@ -21,11 +21,11 @@ from forecast.contract import Contract
 from forecast.errors import ForecastError, ModelError
 from forecast.network import Network, Shape
 from forecast.plan import Plan
-from forecast.predictor import EXPERTS, LINEAR, NETWORK, Predictor, shape_of
-from forecast.scaling import TRANSFORMS
+from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, shape_of
+from forecast.scaling import TRANSFORMS, Units
 from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 FILES = ("config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json", "history.csv",
@@ -50,14 +50,15 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict
     """Write the folder, whole or not at all. Raises DiskError, and ModelError for weights that are not finite."""
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
              "series.json": {"ids": list(predictor.seen), "end": list(predictor.seen.values()),
-                             "loc": predictor.loc.tolist(), "scale": predictor.scale.tolist()},
+                             "scales": {m.units.transform: _scales(m.units) for m in predictor.members}},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
                                   "blend": asdict(predictor.blend)},
              "metrics.json": metrics, "run.json": record}
-    if not predictor.network.is_finite:
+    if not all(m.network.is_finite for m in predictor.members):
         raise ModelError("the fit ended in weights that are not finite; nothing was saved", code="not_finite",
                          hint="Lower the learning rate: --set train.lr=0.0005")
-    tensors = {name: np.ascontiguousarray(t) for name, t in predictor.network.tensors.items()}
+    tensors = {f"{k}.{name}": np.ascontiguousarray(t) for k, m in enumerate(predictor.members)
+               for name, t in m.network.tensors.items()}
     with new_folder(folder) as partial:
         for name, content in texts.items():
             write_text(partial / name, to_json(content))
@@ -76,25 +77,20 @@ def load(folder: Path) -> Run:
         config = Config.from_dict(config_json["config"])
         sizes: dict[str, Any] = config_json["plan"]
         plan = Plan(**sizes | {"seasons": tuple(sizes["seasons"])})
+        told = config_json["members"]
+        networks = _networks(folder / WEIGHTS, shape_of(config, plan), len(told))
         predictor = Predictor(
-            config=config, plan=plan, network=_network(folder / WEIGHTS, shape_of(config, plan)),
-            transform=config_json["transform"],
+            config=config, plan=plan,
+            members=tuple(_member(n, config, plan, series, **m) for n, m in zip(networks, told, strict=True)),
             widths=np.asarray(calibration["widths"], dtype=np.float64),
-            seen=dict(zip(series["ids"], series["end"], strict=True)), loc=np.asarray(series["loc"], dtype=np.float64),
-            scale=np.asarray(series["scale"], dtype=np.float64), steps=config_json["steps"],
-            blend=_blend(**calibration["blend"]),
-            penalty=math.inf if config_json["penalty"] is None else float(config_json["penalty"]))
+            seen=dict(zip(series["ids"], series["end"], strict=True)),
+            blend=_blend(len(told), **calibration["blend"]))
         _check(predictor, record := _json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
-        fitting = plan.horizon, len(predictor.quantiles)
-        if predictor.widths.shape != fitting or not np.isfinite(predictor.widths).all():
-            raise ValueError("calibration of another model")
-        if predictor.transform not in TRANSFORMS:
-            raise ValueError(f"unknown transformation {predictor.transform!r}")
     except ModelError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, ForecastError) as error:
-        raise ModelError(f"does not describe a model: {error!r}", file=str(folder), code="model_corrupt",
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, ForecastError) as error:
+        raise ModelError(f"does not describe a model: {error if isinstance(error, ForecastError) else repr(error)}", file=str(folder), code="model_corrupt",
                          hint="Train again, or name another model with --model") from error
     metrics = _json(folder / "metrics.json")
     return Run(folder.resolve().name, folder, predictor, contract, record, metrics)
@@ -130,8 +126,31 @@ def _require_file(path: Path) -> None:
 
 
 def _config_of(predictor: Predictor) -> dict[str, Any]:
-    return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan),
-            "transform": predictor.transform, "penalty": predictor.penalty, "steps": predictor.steps}
+    """Everything to rebuild the predictor by, but for weights and series."""
+    members = [{"transform": m.units.transform, "skip": m.skip, "seed": m.seed, "penalty": m.penalty, "steps": m.steps,
+                "schedule": m.schedule, "diverged": m.diverged} for m in predictor.members]
+    return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan), "members": members}
+
+
+def _scales(units: Units) -> dict[str, list[float]]:
+    """Empty lists where each window has its own."""
+    return {"loc": units.loc.tolist(), "scale": units.scale.tolist()}
+
+
+def _member(network: Network, config: Config, plan: Plan, series: dict[str, Any], *, transform: str,
+            penalty: float | None, **rest: Any) -> Member:
+    """One member read back. Raises ValueError, TypeError or KeyError for what cannot be one."""
+    scaling, scales = config.model.scaling, series["scales"][transform]
+    loc, scale = (np.asarray(scales[name], dtype=np.float64) for name in ("loc", "scale"))
+    places = {} if scaling == "window" else {i: k for k, i in enumerate(series["ids"])}
+    if transform not in TRANSFORMS or loc.shape != (len(places),) or scale.shape != (len(places),):
+        raise ValueError("scales of other series")
+    member = Member(network, Units(transform, scaling, plan.season, places, loc, scale),
+                    penalty=math.inf if penalty is None else float(penalty), **rest)
+    counts = member.seed, member.steps, member.schedule
+    if any(type(n) is not int or n < 0 for n in counts) or type(member.skip) is not bool:
+        raise ValueError(f"a member of {member.steps!r} steps")
+    return member
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -158,42 +177,42 @@ def _check(predictor: Predictor, record: dict[str, Any]) -> None:
             raise ValueError(f"{size!r} is no size")
     if not plan.seasons or plan.context % plan.segment or plan.min_context > plan.context:
         raise ValueError("sizes that do not fit each other")
-    if type(predictor.steps) is not int or predictor.steps < 0:
-        raise ValueError(f"steps {predictor.steps!r}")
     if any(type(i) is not str or type(end) is not int for i, end in predictor.seen.items()):
         raise ValueError("series without a name or an end")
-    scaled = predictor.config.model.scaling != "window"
-    if scaled and not len(predictor.loc) == len(predictor.scale) == len(predictor.seen):
-        raise ValueError("scales of other series")
-    if (predictor.widths < 0).any():
-        raise ValueError("negative widths")
+    widths = predictor.widths
+    if widths.shape != (plan.horizon, len(predictor.quantiles)) or not (np.isfinite(widths) & (widths >= 0)).all():
+        raise ValueError("calibration of another model")
     if not isinstance(record["created"], str) or not record["data"].keys() >= {"path", "from_store"}:
         raise ValueError("a record that says nothing of its data")
 
 
-def _blend(names: list[str], pooled: list[float], errors: list[float], own: dict[str, list[float]]) -> Blend:
+def _blend(members: int, names: list[str], pooled: list[float], errors: list[float], own: dict[str, list[float]]
+           ) -> Blend:
     """Weights read back. Raises ValueError or TypeError for what cannot be some."""
     blend = Blend(tuple(names), tuple(map(float, pooled)), tuple(map(float, errors)),
                   {str(i): tuple(map(float, w)) for i, w in own.items()})
     rows = [blend.pooled, *blend.own.values()]
-    if not set(names) <= {NETWORK, LINEAR, *EXPERTS} or any(len(w) != len(names) for w in rows):
+    known = {part(kind, k) for kind in (NETWORK, LINEAR) for k in range(members)}
+    if not set(names) <= known | set(EXPERTS) or any(len(w) != len(names) for w in rows):
         raise ValueError("weights of unknown forecasters")
     if not np.allclose(np.array(rows).sum(axis=1), 1) or np.min(rows) < 0:
         raise ValueError("weights that are no shares")
     return blend
 
 
-def _network(path: Path, shape: Shape) -> Network:
-    """The weights of that shape, from the file. Raises ModelError where they do not fit, or are not finite numbers."""
+def _networks(path: Path, shape: Shape, count: int) -> list[Network]:
+    """So many members' weights of that shape, from the file. Raises ModelError where they do not fit, or are not finite
+    numbers."""
     try:
         tensors = safetensors.numpy.load(path.read_bytes())
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
         raise ModelError("is not a file of weights", file=str(path), code="model_corrupt",
                          hint="Train again") from error
-    sizes = {name: t.shape for name, t in tensors.items()}
-    if sizes != shape.tensors or any(t.dtype != np.float32 for t in tensors.values()):
+    sizes = {f"{k}.{name}": size for k in range(count) for name, size in shape.tensors.items()}
+    if not count or {n: t.shape for n, t in tensors.items()} != sizes or any(
+            t.dtype != np.float32 for t in tensors.values()):
         raise ModelError("does not fit its config.json", file=str(path), code="model_corrupt", hint="Train again")
-    network = Network(shape, tensors)
-    if not network.is_finite:
+    networks = [Network(shape, {name: tensors[f"{k}.{name}"] for name in shape.tensors}) for k in range(count)]
+    if not all(network.is_finite for network in networks):
         raise ModelError("holds values that are not finite", file=str(path), code="model_corrupt", hint="Train again")
-    return network
+    return networks

@@ -66,23 +66,30 @@ class Blend:
         return np.array([self.own.get(i, self.pooled) for i in ids]).reshape(len(ids), len(self.names)).T
 
     def of_parts(self, parts: Mapping[str, Floats], ids: NDArray[np.object_]) -> Floats:
-        """The weighed mean of quantiles (S, H, Q): what all parts agree on, it says to the bit."""
-        weights = self.weights(ids)
-        first = parts[self.names[0]]
+        """The weighed mean of quantiles (S, H, Q) over the parts that are finite; NaN where none is. What all parts
+        agree on, it says to the bit."""
+        said = [parts[name] for name in self.names]
+        able = np.stack([np.isfinite(p).all(axis=(1, 2)) for p in said])                    # (M, S)
+        weights = self.weights(ids) * able
+        weights = weights / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
+        first = said[0].copy()                                          # of those that are there
+        for other, there in zip(said[1:], able[1:], strict=True):
+            late = there & ~np.isfinite(first).all(axis=(1, 2))
+            first[late] = other[late]
         mixed = first.copy()
-        with np.errstate(invalid="ignore"):                             # no number in a part: none here
-            for name, w in zip(self.names[1:], weights[1:], strict=True):
-                mixed += w[:, None, None] * (parts[name] - first)
+        for p, w, there in zip(said, weights, able, strict=True):
+            mixed[there] += w[there, None, None] * (p[there] - first[there])
         return mixed
 
     def sources(self, ids: NDArray[np.object_], titles: Mapping[str, str]) -> list[str]:
         """What serves each series: `lstm`, `theta+linear`; the largest share first."""
-        weights, said = self.weights(ids), []
-        for w in weights.T:
-            order = np.argsort(-w, kind="stable")
-            chosen = [titles.get(self.names[k], self.names[k]) for n, k in enumerate(order) if n == 0 or w[k] >= NAMED]
-            said.append("+".join(dict.fromkeys(chosen)))
-        return said
+        names = list(dict.fromkeys(titles.get(name, name) for name in self.names))
+        shares = np.zeros((len(names), len(ids)))
+        for name, weights in zip(self.names, self.weights(ids), strict=True):
+            shares[names.index(titles.get(name, name))] += weights
+        order = np.argsort(-shares, axis=0, kind="stable")
+        return ["+".join(names[k] for n, k in enumerate(order[:, s]) if n == 0 or shares[k, s] >= NAMED)
+                for s in range(len(ids))]
 
 
 def _window_means(errors: Floats, which: Ints) -> Floats:

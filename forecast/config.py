@@ -66,6 +66,8 @@ class ModelConfig:
                            choices=("window", "standard", "robust", "minmax"))
     blend: bool = setting(True, "weigh the network, its linear skip and classical experts by their errors on held-out "
                                 "windows; else the network alone")
+    members: int = setting(4, "networks to train and weigh: with and without the linear skip, of values and of their "
+                              "logarithms, then with other seeds", low=1, high=100)
     levels: tuple[float, ...] = setting((80.0, 95.0), "bands to give, in percent", low=1.0, high=99.8)
     skip: bool = setting(True, "let the network learn what a linear forecast leaves over; without it the cell does the "
                                "whole job, unblended")
@@ -87,6 +89,7 @@ class TrainConfig:
     batch: int = setting(256, "windows in a batch", low=1, high=1_000_000)
     steps: int | None = setting(None, "batches to train on; 400 to 1000 by the number of windows; 0 leaves the "
                                       "linear skip alone", low=0, high=10_000_000)
+    effort: float = setting(1.0, "times the usual number of steps, where train.steps is not given", low=0.01, high=100)
     epoch_steps: int = setting(25, "batches between two looks at the validation windows", low=1)
     time_limit: float | None = setting(None, "seconds within which to train and validate; the schedule is shortened to "
                                              "fit, and the final fit repeats it", low=0)

@@ -14,7 +14,6 @@ import numpy as np
 
 from forecast.plan import Plan
 from forecast.predictor import Predictor
-from forecast.scaling import TRANSFORMS, normalised
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import Windows, contexts
 
@@ -97,9 +96,9 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     with nothing. The window's loc and scale stay as they were, and the point counts as there, not as missing: what is
     asked is what its value says. The windows are of the newest part of the series, at all phases of the season. Points
     stand alone unless the context is too long for that in a second."""
-    plan, network = predictor.plan, predictor.network
-    shape = network.shape
-    rows = max(1, BUDGET // (shape.steps * shape.encoded * shape.layers)) if predictor.steps else BUDGET
+    plan, member = predictor.plan, predictor.leader
+    network, shape = member.network, member.network.shape
+    rows = max(1, BUDGET // (shape.steps * shape.encoded * shape.layers)) if member.steps else BUDGET
     size = max(1, math.ceil(plan.context * LEAST_WINDOWS / rows))
     blocks = -(-plan.context // size)
     count = max(1, min(MOST_WINDOWS, rows // blocks))
@@ -113,7 +112,7 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     for row, instead in zip(z, neutral, strict=True):
         linear = (occluded * np.nan_to_num(instead - row)) @ skip       # (K, H) change of the linear skip
         change = linear
-        if predictor.steps:
+        if member.steps:
             forecast = network.forward(np.concatenate([row[None], np.where(occluded, instead, row)]))[..., middle]
             change = forecast[1:] - forecast[0]
             learned += np.abs(change - linear)
@@ -128,14 +127,11 @@ def cuts(panel: Panel, context: int, count: int, stride: int) -> Ints:
 
 
 def windows_at(predictor: Predictor, panel: Panel, cut: Ints) -> Floats:
-    """(W, L) contexts of one series before these positions, normalised as the predictor does."""
+    """(W, L) contexts of one series before these positions, in the units of the leading member."""
     same = np.zeros(len(cut), dtype=np.int64)
     windows = Windows(panel.first[same], cut, same)
-    with np.errstate(all="ignore"):
-        context = TRANSFORMS[predictor.transform][0](contexts(panel.y, windows, predictor.plan.context))
-    context = np.where(np.isfinite(context), context, np.nan)
-    loc, scale = predictor.loc_scale(context, panel.ids[same], panel.take(same))
-    return normalised(context, loc, scale)
+    units = predictor.leader.units
+    return units.read(contexts(panel.y, windows, predictor.plan.context), panel.ids[same], panel.take(same))[0]
 
 
 def _stride(panel: Panel, plan: Plan, count: int) -> int:

@@ -19,7 +19,7 @@ from forecast.errors import DataError
 from forecast.influence import MOST_WINDOWS, Influence, cuts, influence_of, windows_at
 from forecast.network import Network, channels, summary
 from forecast.plan import Plan
-from forecast.predictor import NETWORK, Predictor
+from forecast.predictor import Predictor
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import contexts, ends_of
 
@@ -131,14 +131,14 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
     """Look into the predictor on the newest context of a panel of one series, and on windows before it.
 
     Raises DataError where the predictor would leave the series to a simpler forecast."""
-    plan, network, name = predictor.plan, predictor.network, str(panel.ids[0])
+    plan, network, name = predictor.plan, predictor.leader.network, str(panel.ids[0])
     source = str(predictor.predict(panel, 1).source[0])
     if source in REFUSALS:
         raise DataError(f"series {name} {REFUSALS[source]}: there is nothing to explain",
                         code="not_served", hint="Choose another series")
     first, y = int(panel.end[0]) - plan.context, contexts(panel.y, ends_of(panel), plan.context)[0]
     influence = influence_of(predictor, panel)
-    if not predictor.steps or NETWORK not in predictor.blend.names:
+    if not predictor.is_used:
         return Inspection(name, plan, network.shape.cell, first, y, influence, {})
 
     z = windows_at(predictor, panel, cuts(panel, plan.context, MOST_WINDOWS, plan.segment))

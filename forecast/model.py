@@ -34,7 +34,7 @@ class RecurrentForecaster(nn.Module):
         self.shape = shape
         self.cell = CELLS[shape.cell](shape.segment * CHANNELS, shape.hidden, shape.layers, batch_first=True,
                                       bidirectional=shape.bidirectional)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.random: torch.Generator | None = None
         self.head = nn.Linear(shape.encoded, shape.horizon * len(shape.quantiles))
         self.attention = Attention(shape) if shape.attention else None
         self.skip = nn.Parameter(torch.zeros(shape.context + 1, shape.horizon), requires_grad=False)
@@ -49,11 +49,25 @@ class RecurrentForecaster(nn.Module):
         segments = context.reshape(len(context), shape.steps, shape.segment * CHANNELS)     # (B, T, segment * C)
         hidden = self.cell(segments)[0]                                 # (B, T, E)
         ends = torch.cat([hidden[:, -1, :shape.hidden], hidden[:, 0, shape.hidden:]], dim=-1)
-        learned = self.head(self.dropout(ends)).reshape(len(context), shape.horizon, -1)    # (B, H, Q)
+        learned = self.head(self._dropped(ends)).reshape(len(context), shape.horizon, -1)    # (B, H, Q)
         if self.attention is not None:
             learned = learned + self.attention(hidden, ends)
         quantiles: Tensor = linear[..., None] + self.offset + learned
         return quantiles if self.training else quantiles.sort(dim=-1).values
+
+    def _dropped(self, ends: Tensor) -> Tensor:
+        """In training, a share of what the head sees put to 0 (Srivastava et al. 2014), drawn from a generator of its
+        own: networks trained side by side do not disturb each other."""
+        share = self.shape.dropout
+        if not self.training or share == 0:
+            return ends
+        kept = torch.rand(ends.shape, generator=self.random, device=ends.device) >= share
+        return ends * kept / (1 - share)
+
+    def seeded(self, seed: int) -> RecurrentForecaster:
+        """Itself, drawing from a generator of its own."""
+        self.random = torch.Generator(self.head.weight.device).manual_seed(seed)
+        return self
 
     def network(self) -> Network:
         """The weights as they stand, for numpy."""

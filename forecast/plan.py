@@ -39,6 +39,7 @@ class Plan:
     hidden: int
     steps: int                      # training steps, and
     lr: float                       # the highest learning rate
+    members: int                    # networks that are trained and weighed
 
     @property
     def season(self) -> int:
@@ -67,7 +68,7 @@ def make_plan(config: Config, panel: Panel) -> Plan:
     context = -(-context // segment) * segment                          # whole segments
     plan = Plan(horizon=horizon, seasons=seasons, season_source=source, context=context, segment=segment,
                 min_context=min(context, max(2, seasons[0], context // 4)), validation=validation,
-                hidden=0, steps=0, lr=0.0)
+                hidden=0, steps=0, lr=0.0, members=0)
     if longest < plan.least:
         raise DataError(f"the longest series has {longest} points; a horizon of {horizon} needs {plan.least} "
                         f"(season {plan.season})", code="too_short",
@@ -77,7 +78,8 @@ def make_plan(config: Config, panel: Panel) -> Plan:
     train = config.train
     return replace(plan, validation=int(np.clip(validation, horizon, longest - plan.min_context - horizon)),
                    hidden=config.model.hidden or int(units), lr=train.lr or rate,
-                   steps=int(steps) if train.steps is None else train.steps)
+                   steps=max(1, round(train.effort * int(steps))) if train.steps is None else train.steps,
+                   members=config.model.members if config.model.blend and config.model.skip and train.steps != 0 else 1)
 
 
 def seasons_of(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:

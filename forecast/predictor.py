@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,14 +21,28 @@ from forecast.config import Config
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.network import BLOCK, Network, Shape
 from forecast.plan import Plan, make_plan
-from forecast.scaling import TRANSFORMS, normalised, restored, series_loc_scale, window_loc_scale
+from forecast.scaling import TRANSFORMS, Units
 from forecast.series import Floats, Panel
 from forecast.windows import contexts, ends_of
 
-NETWORK, LINEAR = "network", "linear"       # the two parts of the network: whole, and its skip alone
+NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
 EXPERTS = ("seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network, the units it thinks in, and how it was come by."""
+
+    network: Network
+    units: Units
+    skip: bool = True                       # on top of a linear skip
+    seed: int = 0
+    penalty: float = math.inf               # of the ridge regression behind the skip
+    steps: int = 0                          # training steps behind the weights; 0: the closed forms alone
+    schedule: int = 0                       # steps that the schedule of the learning rate took
+    diverged: bool = False                  # its training came to no number
 
 
 @dataclass
@@ -37,55 +51,76 @@ class Predictor:
 
     config: Config
     plan: Plan
-    network: Network
-    transform: str                          # "none" | "log"
+    members: tuple[Member, ...]
     widths: Floats                          # (H, Q) calibration factors
     seen: dict[str, int]
-    loc: Floats                             # (S,) per-series scaling of the series seen, in their order; else empty
-    scale: Floats
-    penalty: float = math.inf               # of the ridge regression behind the linear skip
-    steps: int = 0                          # training steps behind the weights; 0: the linear skip alone
-    validated: Network | None = None        # the weights that held-out windows have seen, while a fit lasts
-    schedule: int = 0                       # steps that the schedule of the learning rate took when it was validated
-    blend: Blend = field(default_factory=lambda: Blend.alone(NETWORK))  # what serves, and how much
-    forward: Callable[[Floats], Floats] | None = None   # in place of the network's own, on another device
+    blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what serves, and how much
+    forwards: dict[int, Callable[[Floats], Floats]] = field(default_factory=dict)   # members' on another device
 
     @classmethod
     def new(cls, config: Config, panel: Panel) -> Predictor:
         """Untrained, with the sizes settled for this panel. Raises what make_plan raises."""
         plan = make_plan(config, panel)
         shape = shape_of(config, plan)
-        return cls(config=config, plan=plan, network=Network.blank(shape), transform="none",
-                   widths=np.ones((plan.horizon, len(shape.quantiles))), seen={}, loc=np.empty(0), scale=np.empty(0))
+        member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
+        return cls(config=config, plan=plan, members=(member,),
+                   widths=np.ones((plan.horizon, len(shape.quantiles))), seen={})
 
     @property
     def name(self) -> str:
         """What serves most: the cell, the linear skip where training did not better it, or an expert."""
-        heaviest = self.blend.names[int(np.argmax(self.blend.pooled))]
-        return self.titles.get(heaviest, heaviest)
+        shares = self._named(self.blend.pooled)
+        return max(shares, key=lambda name: shares[name])
 
     @property
     def titles(self) -> dict[str, str]:
-        """What the parts of the network are called in public."""
+        """What the parts of the members are called in public."""
+        cell = self.config.model.cell
         linear = "linear" if self.config.model.skip else "mean"
-        return {NETWORK: self.config.model.cell if self.steps else linear, LINEAR: linear}
+        return {part(kind, k): cell if kind == NETWORK and member.steps else linear
+                for k, member in enumerate(self.members) for kind in (NETWORK, LINEAR)}
 
     def shares(self, series: str) -> dict[str, float]:
         """What each forecaster weighs in the forecast of a series, by their public names."""
-        weights = self.blend.weights(np.array([series], dtype=object))[:, 0]
-        return {self.titles.get(name, name): float(w) for name, w in zip(self.blend.names, weights, strict=True)}
+        return self._named(self.blend.weights(np.array([series], dtype=object))[:, 0].tolist())
+
+    def _named(self, weights: Sequence[float]) -> dict[str, float]:
+        shares: dict[str, float] = {}
+        for name, weight in zip(self.blend.names, weights, strict=True):
+            title = self.titles.get(name, name)
+            shares[title] = shares.get(title, 0.0) + weight
+        return shares
+
+    @property
+    def leader(self) -> Member:
+        """The member whose network weighs most; look at `is_used` before looking into it."""
+        return self.members[int(np.argmax(self._weights_of_networks()))]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a trained network carries some of the forecast."""
+        return self.leader.steps > 0 and max(self._weights_of_networks()) > 0
+
+    @property
+    def transform(self) -> str:
+        """In which the bands are widened."""
+        return self.leader.units.transform
+
+    def _weights_of_networks(self) -> list[float]:
+        weights = dict(zip(self.blend.names, self.blend.pooled, strict=True))
+        return [weights.get(part(NETWORK, k), 0.0) for k in range(len(self.members))]
 
     @property
     def quantiles(self) -> tuple[float, ...]:
-        return self.network.shape.quantiles
+        return self.members[0].network.shape.quantiles
 
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
         forecast as history; the spreads of the parts add in quadrature.
 
-        A series that is too short, or not positive where the model needs it, is served by the seasonal naive forecast
-        and says so in `source`; so is one that moved once but stood still for the whole context, which then says
-        nothing of its unit. `values` are finite always."""
+        A series that is too short, or not positive where every member needs it, is served by the seasonal naive
+        forecast and says so in `source`; so is one that moved once but stood still for the whole context, which then
+        says nothing of its unit. `values` are finite always."""
         values, able = self._quantiles(panel)                           # (S, H, Q)
         parts, longer = [values], panel
         while sum(p.shape[1] for p in parts) < horizon:
@@ -107,23 +142,63 @@ class Predictor:
         return self.widened(self.blend.of_parts(parts, panel.ids)), able
 
     def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
-        """What each of these forecasters says, (S, H, Q) in original units, and (S,) why a series can't be served."""
-        own, able = self._own(panel)
-        low, high = self._reach(panel)
-        for name in [n for n in names if n not in own]:
-            said = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
-            lost = np.any((said < low) | (said > high), axis=(1, 2), keepdims=True)
-            own[name] = np.where(lost, own[LINEAR], said)
-        return own, able
+        """What each of these forecasters says, (S, H, Q) in original units, NaN where it has nothing to say; and (S,)
+        why a series can't be served."""
+        able = np.full(len(panel), "", dtype=object)
+        said = {name: np.full((len(panel), self.plan.horizon, len(self.quantiles)), np.nan) for name in names}
+        own = {name: owned for name in names if (owned := self._owned(name))}
+        for begin in range(0, len(panel), ROWS):
+            rows = np.arange(begin, min(begin + ROWS, len(panel)))
+            block = panel.take(rows)
+            able[rows] = self._able(block)
+            read: dict[tuple[str, int], tuple[Floats, ...]] = {}
+            for name, (kind, k) in own.items():
+                said[name][rows] = self._said(kind, k, block, read)
+        if len(own) < len(said):
+            self._ask_experts(panel, said)
+        return said, able
 
-    def _reach(self, panel: Panel) -> tuple[Floats, Floats]:
-        """(S, 1, 1) each: how far below and above a series' context an expert, which reads all of its past, may lead.
-        One absurd value long ago can lead it anywhere; the linear skip then speaks in its place."""
+    def _owned(self, name: str) -> tuple[str, int] | None:
+        kind, _, k = name.partition(".")
+        return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
+
+    def _able(self, panel: Panel) -> NDArray[np.object_]:
+        """(S,) why a series can't be served, "" where it can."""
+        able = np.full(len(panel), "", dtype=object)
+        able[panel.lengths < self.plan.min_context] = "fallback:short"
         context = contexts(panel.y, ends_of(panel), self.plan.context)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)             # a context without a value bounds nothing
-            low, high = np.nanmin(context, axis=1, keepdims=True), np.nanmax(context, axis=1, keepdims=True)
-        return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
+        if all(member.units.transform == "log" for member in self.members):
+            able[np.any(context <= 0, axis=1)] = "fallback:not_positive"
+        able[np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)] = "fallback:no_data"
+        low, high = _extremes(context)
+        still = np.flatnonzero((low == high)[:, 0] & (able == "") & (self.config.model.scaling == "window"))
+        able[[s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
+        return able
+
+    def _said(self, kind: str, k: int, panel: Panel, read: dict[tuple[str, int], tuple[Floats, ...]]) -> Floats:
+        """One member's word on a block of series; what was read in its units is kept for the next one."""
+        member = self.members[k]
+        length = member.network.shape.context
+        key = member.units.transform, length
+        if key not in read:
+            context = contexts(panel.y, ends_of(panel), length)
+            positive = ~np.any(context <= 0, axis=1, keepdims=True) | (member.units.transform != "log")
+            z, loc, scale = member.units.read(context, panel.ids, panel)
+            read[key] = z, loc, np.where(positive, scale, np.nan)
+        z, loc, scale = read[key]
+        forward = self.forwards.get(k, member.network.forward) if kind == NETWORK else member.network.linear
+        return member.units.restored(forward(z), loc, scale)
+
+    def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
+        """Fill in what the experts among them say. An expert reads all of the past: one absurd value long ago can lead
+        it anywhere, and beyond three ranges of the context the linear skip speaks in its place."""
+        low, high = _extremes(contexts(panel.y, ends_of(panel), self.plan.context))
+        low, high = ((low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None])
+        for name in [name for name in said if self._owned(name) is None]:
+            values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
+            if (lost := np.flatnonzero(np.any((values < low) | (values > high), axis=(1, 2)))).size:
+                values[lost] = self._said(LINEAR, 0, panel.take(lost), {})
+            said[name] = values
 
     def widened(self, values: Floats) -> Floats:
         """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""
@@ -133,53 +208,17 @@ class Predictor:
             thought = widened(np.where(fits, forward(np.where(fits, values, 1.0)), values), self.widths, self.quantiles)
             return np.where(fits, backward(thought), thought)
 
-    def _own(self, panel: Panel) -> tuple[dict[str, Floats], NDArray[np.object_]]:
-        """The network's quantiles, and its linear skip's alone."""
-        forward, backward = TRANSFORMS[self.transform]
-        windows = ends_of(panel)
-        able = np.full(len(panel), "", dtype=object)
-        able[panel.lengths < self.plan.min_context] = "fallback:short"
-        size = len(panel), self.plan.horizon, len(self.quantiles)
-        own = {name: np.full(size, np.nan) for name in (NETWORK, LINEAR)}
-        network = self.forward or self.network.forward
-        for begin in range(0, len(panel), ROWS):
-            rows = np.arange(begin, min(begin + ROWS, len(panel)))
-            context = contexts(panel.y, windows.take(rows), self.plan.context)
-            if self.transform == "log":
-                positive = np.all(np.isnan(context) | (context > 0), axis=1)
-                able[rows[~positive]] = "fallback:not_positive"
-                context = np.where(positive[:, None], context, 1.0)
-            empty = np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)
-            able[rows[empty]] = "fallback:no_data"
-            context = np.where(empty[:, None], 0.0, forward(context))
-            loc, scale = self.loc_scale(context, panel.ids[rows], panel.take(rows))
-            still = rows[(scale[:, 0] == 0) & (able[rows] == "")]
-            able[[s for s in still if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
-            z = normalised(context, loc, scale)
-            for name, said in ((NETWORK, network), (LINEAR, self.network.linear)):
-                with np.errstate(over="ignore"):
-                    own[name][rows] = backward(restored(said(z), loc[:, :, None], scale[:, :, None]))
-        return own, able
 
-    def loc_scale(self, context: Floats, ids: NDArray[np.object_], panel: Panel) -> tuple[Floats, Floats]:
-        """(B, 1) each, in transformed units: of each window, or of each series (one not seen before: of its own past).
+def part(kind: str, member: int) -> str:
+    """The name of what a member says, among the forecasters of a blend: `network.0`."""
+    return f"{kind}.{member}"
 
-        context (B, L) transformed; the panel holds the same B series in original units."""
-        if self.config.model.scaling == "window":
-            return window_loc_scale(context, self.plan.season)
-        place = {name: k for k, name in enumerate(self.seen)}
-        known = np.array([place.get(i, -1) for i in ids])
-        loc, scale = self.loc[known], self.scale[known]
-        if (known < 0).any():
-            own = self.fit_scaler(panel.take(np.flatnonzero(known < 0)))
-            loc[known < 0], scale[known < 0] = own
-        return loc[:, None], scale[:, None]
 
-    def fit_scaler(self, panel: Panel) -> tuple[Floats, Floats]:
-        """Per-series (loc, scale), each (S,), of transformed values."""
-        with np.errstate(all="ignore"):
-            y = TRANSFORMS[self.transform][0](panel.y)
-        return series_loc_scale(replace(panel, y=np.where(np.isfinite(y), y, np.nan)), self.config.model.scaling)
+def _extremes(context: Floats) -> tuple[Floats, Floats]:
+    """(S, 1) each: the least and the greatest value of a context."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)                 # a context without a value bounds nothing
+        return np.nanmin(context, axis=1, keepdims=True), np.nanmax(context, axis=1, keepdims=True)
 
 
 def extended(panel: Panel, following: Floats) -> Panel:

@@ -1,21 +1,103 @@
-"""Scaling: the (loc, scale) that brings values to unit size, and back.
+"""Scaling: the units in which a network sees values: a transformation (log), then (loc, scale), and back.
 
 Per window (computed from the context alone, so any series of any unit will do) or per series (by a scikit-learn
-scaler fitted on the training part). Transformations of the values themselves (log) stand here too."""
+scaler fitted on the training part)."""
 
-# S series  T longest series  B windows  L context
+# S series  T longest series  B windows  L context  H horizon
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from forecast.series import Floats, Panel
+from forecast.series import Floats, Ints, Panel
 
 BLOCK = 4_000_000                                                       # values in one (T, S) matrix
+FAR = 50.0                                                              # median deviations: 34 standard deviations
+
+
+@dataclass(frozen=True)
+class Units:
+    """A transformation, then (loc, scale) of the window or of the series; and the way back."""
+
+    transform: str                      # "none" | "log"
+    scaling: str                        # "window", or the scikit-learn scaler of each series
+    season: int
+    places: Mapping[str, int]           # series id -> its place in loc and scale; empty with "window"
+    loc: Floats                         # (S,) in transformed units
+    scale: Floats
+
+    @classmethod
+    def of(cls, transform: str, scaling: str, season: int, panel: Panel) -> Units:
+        """Fitted on a panel, where that is needed."""
+        if scaling == "window":
+            return cls(transform, scaling, season, {}, np.empty(0), np.empty(0))
+        places = {str(name): k for k, name in enumerate(panel.ids)}
+        return cls(transform, scaling, season, places, *_fitted(panel, transform, scaling))
+
+    def read(self, context: Floats, ids: NDArray[np.object_], panel: Panel) -> tuple[Floats, Floats, Floats]:
+        """context (B, L) in original units -> the same normalised, NaN where there is no number; loc, scale (B, 1).
+
+        The panel holds the same B series: one that was not there in training is scaled by its own past."""
+        context = self._forward(context)
+        if self.scaling == "window":
+            loc, scale = window_loc_scale(context, self.season)
+            if (odd := _led_by_few(context, loc, scale)).size:
+                context[odd] = tamed(context[odd])
+                loc[odd], scale[odd] = window_loc_scale(context[odd], self.season)
+        else:
+            known = np.array([self.places.get(i, -1) for i in ids])
+            loc, scale = self.loc[known], self.scale[known]
+            if (known < 0).any():
+                loc[known < 0], scale[known < 0] = _fitted(panel.take(np.flatnonzero(known < 0)), self.transform,
+                                                           self.scaling)
+            loc, scale = loc[:, None], scale[:, None]
+        return normalised(context, loc, scale), loc, scale
+
+    def normalised(self, target: Floats, loc: Floats, scale: Floats) -> Floats:
+        """What comes after such contexts (B, H), in their units; NaN where a flat context has no unit to say it in."""
+        return normalised(np.where(scale > 0, self._forward(target), np.nan), loc, scale)
+
+    def restored(self, values: Floats, loc: Floats, scale: Floats) -> Floats:
+        """Normalised values (B, ...) in original units."""
+        more = (...,) + (None,) * (values.ndim - loc.ndim)
+        with np.errstate(over="ignore"):
+            return TRANSFORMS[self.transform][1](restored(values, loc[more], scale[more]))
+
+    def _forward(self, values: Floats) -> Floats:
+        with np.errstate(all="ignore"):
+            values = TRANSFORMS[self.transform][0](values)
+        return np.where(np.isfinite(values), values, np.nan)
+
+
+def _led_by_few(context: Floats, loc: Floats, scale: Floats) -> Ints:
+    """Windows in which some value is as far out as only one of four or fewer can be: those to look at closely."""
+    with np.errstate(invalid="ignore"):
+        return np.flatnonzero(np.any(np.abs(context - loc) > scale * np.sqrt(context.shape[1] / 4), axis=1))
+
+
+def tamed(context: Floats) -> Floats:
+    """(B, L) with each value at most 50 median absolute deviations from the median of its window: one absurd value,
+    which no window of a sane series holds, would make all others the same. Where half the values are one, as in an
+    intermittent series, nothing is changed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)                 # a window without a value stays one
+        middle = np.nanmedian(context, axis=1, keepdims=True)
+        spread = np.nanmedian(np.abs(context - middle), axis=1, keepdims=True)
+    far = np.where(spread > 0, FAR * spread, np.inf)
+    return np.asarray(np.clip(context, middle - far, middle + far))
+
+
+def _fitted(panel: Panel, transform: str, scaling: str) -> tuple[Floats, Floats]:
+    """Per-series (loc, scale), each (S,), of transformed values."""
+    with np.errstate(all="ignore"):
+        y = TRANSFORMS[transform][0](panel.y)
+    return series_loc_scale(replace(panel, y=np.where(np.isfinite(y), y, np.nan)), scaling)
 
 
 def window_loc_scale(context: Floats, season: int) -> tuple[Floats, Floats]:

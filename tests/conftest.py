@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.network import Network
 from forecast.predictor import Predictor
+from forecast.scaling import Units
 from forecast.series import Panel
 from forecast.training import fit
 
@@ -47,6 +49,18 @@ def trained(config: Config, panel: Panel) -> Predictor:
     for _ in fit(predictor, panel):
         pass
     return predictor
+
+
+def altered(predictor: Predictor, **changes: object) -> Predictor:
+    """The predictor with fields of its first member changed: network=..., steps=..."""
+    member = replace(predictor.members[0], **changes)                   # type: ignore[arg-type]
+    return replace(predictor, members=(member, *predictor.members[1:]))
+
+
+def in_units(predictor: Predictor, transform: str, panel: Panel) -> Predictor:
+    """The predictor thinking in these units, fitted on a panel."""
+    units = Units.of(transform, predictor.config.model.scaling, predictor.plan.season, panel)
+    return altered(predictor, units=units)
 
 
 def shaken(network: Network, *, seed: int = 1, spread: float = 0.1) -> Network:

@@ -21,9 +21,10 @@ from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import DiskError, ModelError
-from forecast.predictor import Predictor
+from forecast.predictor import Member, Predictor
+from forecast.scaling import Units
 from forecast.series import Floats, Panel
-from tests.conftest import shaken
+from tests.conftest import altered, shaken
 
 MONTHS = Calendar.of("MS")
 PANEL = Panel.of([np.arange(60.0) % 12 + 5, 100 + np.arange(48.0) ** 1.5], MONTHS, ids=["007", "ü,\udce9"],
@@ -40,12 +41,13 @@ def tiny(scaling: str = "window", cell: str = "lstm", layers: int = 1) -> Predic
     config = Config().override({"model.horizon": 3, "model.hidden": 4, "model.scaling": scaling, "model.cell": cell,
                                 "model.layers": layers, "model.season": "12"}, source="test")
     predictor = Predictor.new(config, PANEL)
-    predictor.network = shaken(predictor.network)
+    units = Units.of("log", scaling, 12, PANEL)
+    member = Member(shaken(predictor.members[0].network), units, penalty=0.1, steps=7, schedule=9)
+    other = Member(shaken(predictor.members[0].network, seed=2), Units.of("none", scaling, 12, PANEL), skip=False,
+                   seed=3, steps=5, schedule=5, diverged=True)
+    predictor.members = member, other
     predictor.widths = predictor.widths * np.linspace(0.7, 1.9, predictor.widths.size).reshape(predictor.widths.shape)
     predictor.seen = dict(zip(PANEL.ids.tolist(), PANEL.end.tolist(), strict=True))
-    predictor.steps, predictor.penalty, predictor.transform = 7, 0.1, "log"
-    if scaling != "window":
-        predictor.loc, predictor.scale = predictor.fit_scaler(PANEL)
     return predictor
 
 
@@ -100,19 +102,24 @@ def test_everything_is_read_back(tmp_path: Path) -> None:
     assert run.id == "20260919T041512Z-lstm-7f3a"
     assert run.contract == CONTRACT
     assert (run.record, run.metrics) == (RECORD | {"loss": None}, {"mase": 0.9})
-    for name in ("config", "plan", "transform", "seen", "steps", "penalty", "quantiles"):
+    for name in ("config", "plan", "transform", "seen", "quantiles"):
         assert getattr(run.predictor, name) == getattr(predictor, name), name
-    for name in ("widths", "loc", "scale"):
-        np.testing.assert_array_equal(getattr(run.predictor, name), getattr(predictor, name))
-    assert run.predictor.network.shape == predictor.network.shape
-    for name, weight in run.predictor.network.tensors.items():
-        np.testing.assert_array_equal(weight, predictor.network.tensors[name])
+    np.testing.assert_array_equal(run.predictor.widths, predictor.widths)
+    assert len(run.predictor.members) == 2
+    for read, written in zip(run.predictor.members, predictor.members, strict=True):
+        for name in ("skip", "seed", "penalty", "steps", "schedule", "diverged"):
+            assert getattr(read, name) == getattr(written, name), name
+        assert (read.units.transform, read.units.places) == (written.units.transform, written.units.places)
+        for name in ("loc", "scale"):
+            np.testing.assert_array_equal(getattr(read.units, name), getattr(written.units, name))
+        assert read.network.shape == written.network.shape
+        for name, weight in read.network.tensors.items():
+            np.testing.assert_array_equal(weight, written.network.tensors[name])
 
 
 def test_an_infinite_penalty_is_read_back(tmp_path: Path) -> None:
-    predictor = tiny()
-    predictor.penalty = float("inf")
-    assert load(saved(tmp_path / "run", predictor)).predictor.penalty == float("inf")
+    predictor = altered(tiny(), penalty=float("inf"))
+    assert load(saved(tmp_path / "run", predictor)).predictor.members[0].penalty == float("inf")
 
 
 def test_saving_changes_nothing_and_the_same_predictor_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -246,8 +253,8 @@ def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, text: str) -> N
     ("config.json", lambda c: c["plan"].update(seasons=[-12])),
     ("config.json", lambda c: c["plan"].update(min_context=1.5)),
     ("config.json", lambda c: c["plan"].update(min_context="x")),
-    ("config.json", lambda c: c.update(steps="x")),
-    ("config.json", lambda c: c.update(steps=-1)),
+    ("config.json", lambda c: c["members"][0].update(steps="x")),
+    ("config.json", lambda c: c["members"][1].update(seed=-1)),
     ("config.json", lambda c: c["config"]["model"].update(scaling="standard")),
     ("run.json", lambda c: c.pop("created")),
     ("run.json", lambda c: c.pop("data")),
@@ -255,11 +262,13 @@ def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, text: str) -> N
     ("calibration.json", lambda c: c["widths"][0].__setitem__(0, -1)),
     ("calibration.json", lambda c: c["blend"].update(names=["os.system"])),
     ("calibration.json", lambda c: c["blend"].update(pooled=[2.0])),
-    ("config.json", lambda c: c.update(penalty="strong")),
-    ("config.json", lambda c: c.update(penalty=10**400)),
-    ("config.json", lambda c: c.update(transform="eval")),
+    ("config.json", lambda c: c["members"][0].update(penalty="strong")),
+    ("config.json", lambda c: c["members"][0].update(penalty=10**400)),
+    ("config.json", lambda c: c["members"][0].update(transform="eval")),
     ("series.json", lambda c: c["ids"].pop()),
-    ("series.json", lambda c: c.update(loc="x")),
+    ("series.json", lambda c: c["scales"]["log"].update(loc="x")),
+    ("config.json", lambda c: c["members"].pop()),
+    ("config.json", lambda c: c.update(members=[])),
     ("calibration.json", lambda c: c["widths"].pop()),
     ("calibration.json", lambda c: c["widths"][0].__setitem__(0, None)),
     ("calibration.json", lambda c: c.pop("widths")),
@@ -273,8 +282,8 @@ def test_a_folder_that_fits_its_manifest_but_describes_no_model_is_refused(tmp_p
 
 
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
-    folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=3))
-    assert "was written in format 3, this program reads 2. Train again" in refusal(folder)
+    folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=4))
+    assert "was written in format 4, this program reads 3. Train again" in refusal(folder)
 
 
 def weights(folder: Path, change: Callable[[dict[str, Floats]], object]) -> Path:
@@ -285,12 +294,12 @@ def weights(folder: Path, change: Callable[[dict[str, Floats]], object]) -> Path
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (lambda t: t.update(skip=t["skip"][:-1].copy()), "does not fit its config.json"),
-    (lambda t: t.update(more=t["skip"].copy()), "does not fit its config.json"),
-    (lambda t: t.pop("offset"), "does not fit its config.json"),
-    (lambda t: t.update(skip=t["skip"].astype(np.float64)), "does not fit its config.json"),
-    (lambda t: t["skip"].fill(np.nan), "holds values that are not finite"),
-    (lambda t: t["offset"].fill(np.inf), "holds values that are not finite"),
+    (lambda t: t.update({"0.skip": t["0.skip"][:-1].copy()}), "does not fit its config.json"),
+    (lambda t: t.update(more=t["0.skip"].copy()), "does not fit its config.json"),
+    (lambda t: t.pop("1.offset"), "does not fit its config.json"),
+    (lambda t: t.update({"0.skip": t["0.skip"].astype(np.float64)}), "does not fit its config.json"),
+    (lambda t: t["0.skip"].fill(np.nan), "holds values that are not finite"),
+    (lambda t: t["0.offset"].fill(np.inf), "holds values that are not finite"),
 ])
 def test_weights_of_another_model_or_of_none_are_refused(tmp_path: Path,
                                                          change: Callable[[dict[str, Floats]], object],

@@ -156,5 +156,5 @@ def test_a_cutoff_inside_a_filled_gap_is_not_scored_and_a_filled_value_is_no_tru
 def test_what_came_after_a_gap_does_not_reach_a_fit_that_ends_inside_it() -> None:
     one, two = (trained(quick(model_horizon=2, model_season=(1,), model_context=4), p.drop_last(25))
                 for p in (with_a_gap(later=40), with_a_gap(later=900)))
-    np.testing.assert_array_equal(one.network.tensors["skip"], two.network.tensors["skip"])
-    assert one.steps == two.steps
+    np.testing.assert_array_equal(one.members[0].network.tensors["skip"], two.members[0].network.tensors["skip"])
+    assert one.members[0].steps == two.members[0].steps

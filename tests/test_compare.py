@@ -28,6 +28,7 @@ from forecast.comparison import (
 )
 from forecast.config import SETTINGS
 from forecast.errors import RequestError
+from forecast.loop import Epoch
 from forecast.network import Shape
 from forecast.predictor import Predictor
 from forecast.series import Panel
@@ -229,8 +230,8 @@ def test_every_fit_has_the_same_limit_no_final_fit_and_nothing_behind_the_first_
     seen = []
     fit = training.fit
 
-    def spy(predictor: Predictor, panel: Panel) -> Iterator[training.Epoch]:
-        seen.append((predictor.config, predictor.network.shape, panel))
+    def spy(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
+        seen.append((predictor.config, predictor.members[0].network.shape, panel))
         return fit(predictor, panel)
 
     monkeypatch.setattr(training, "fit", spy)

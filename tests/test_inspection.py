@@ -23,7 +23,7 @@ from forecast.inspection import (
 from forecast.network import Network
 from forecast.predictor import Predictor
 from forecast.series import Floats, Panel
-from tests.conftest import quick, trained
+from tests.conftest import altered, in_units, quick, trained
 
 KEEPS = {"lstm": 1, "peephole": 1, "coupled": 0, "gru": 1}              # block of rows of the gate that keeps
 
@@ -34,13 +34,13 @@ def handmade(y: Floats, *, cell: str = "lstm", hidden: int = 2, context: int = 3
     panel = Panel.of([y], Calendar.of("step"), ids=["a"])
     config = quick(model_cell=cell, model_hidden=hidden, model_context=context, model_segment=segment,
                    model_season=(season,), model_horizon=horizon, **more)
-    return replace(Predictor.new(config, panel), steps=1), panel
+    return altered(Predictor.new(config, panel), steps=1), panel
 
 
 def weighted(predictor: Predictor, **tensors: Floats) -> Predictor:
     """With `cell.bias_ih_l0` given as cell__bias_ih_l0, and so on."""
     named = {name.replace("__", "."): value for name, value in tensors.items()}
-    return replace(predictor, network=predictor.network.replace(**named))
+    return altered(predictor, network=predictor.members[0].network.replace(**named))
 
 
 def gate_rows(cell: str, hidden: int, values: Floats, columns: int = 1) -> Floats:
@@ -176,7 +176,7 @@ def test_every_layer_and_direction_is_there_in_the_order_of_time() -> None:
 def test_the_layers_are_those_that_the_network_walks() -> None:
     random = np.random.default_rng(5)
     predictor, _ = handmade(noise(120), cell="gru", hidden=3, model_layers=2, model_bidirectional=True)
-    shape = predictor.network.shape
+    shape = predictor.members[0].network.shape
     network = Network(shape, {name: random.normal(size=s).astype(np.float32) for name, s in shape.tensors.items()})
     z = random.normal(size=shape.context)
     _, seen = network.look(z[None])
@@ -290,7 +290,7 @@ def test_a_skip_that_copies_a_lag_has_all_its_influence_there(steps: int, lag: i
     predictor, panel = handmade(noise(150))
     skip = np.zeros((31, 1))
     skip[30 - lag] = 1.0
-    influence = influence_of(replace(weighted(predictor, skip=skip), steps=steps), panel)
+    influence = influence_of(altered(weighted(predictor, skip=skip), steps=steps), panel)
     assert influence.top(influence.whole, 3, 6) == [(lag, pytest.approx(1), 0)]
     assert influence.network.sum() == pytest.approx(0)
 
@@ -403,7 +403,7 @@ def test_a_series_of_yesterdays_week_is_read_a_week_back() -> None:
 
 def test_a_network_that_is_not_used_is_not_shown() -> None:
     predictor, panel = handmade(noise(150))
-    found = inspect(replace(predictor, steps=0), panel)
+    found = inspect(altered(predictor, steps=0), panel)
     assert (found.layers, found.main, found.exposure, found.usual) == ({}, None, None, None)
 
 
@@ -416,10 +416,10 @@ def test_a_series_that_something_simpler_serves_is_refused(y: Floats, words: str
 
 def test_inspecting_leaves_predictor_and_panel_as_they_were(predictor: Predictor, panel: Panel) -> None:
     one = panel.take([0])
-    before = one.y.copy(), {k: v.copy() for k, v in predictor.network.tensors.items()}
-    found = inspect(replace(predictor, steps=1), one)
+    before = one.y.copy(), {k: v.copy() for k, v in predictor.members[0].network.tensors.items()}
+    found = inspect(altered(predictor, steps=1), one)
     np.testing.assert_array_equal(one.y, before[0])
-    for name, tensor in predictor.network.tensors.items():
+    for name, tensor in predictor.members[0].network.tensors.items():
         np.testing.assert_array_equal(tensor, before[1][name])
     assert found.first == one.end[0] - predictor.plan.context
 
@@ -429,7 +429,7 @@ def test_the_logarithm_is_taken_before_looking() -> None:
     skip = np.random.default_rng(7).normal(size=(31, 1))
     predictor, panel = handmade(x)
     straight = influence_of(weighted(predictor, skip=skip), panel)
-    logged = influence_of(replace(weighted(predictor, skip=skip), transform="log"), replace(panel, y=np.exp(x)))
+    logged = influence_of(in_units(weighted(predictor, skip=skip), "log", panel), replace(panel, y=np.exp(x)))
     assert logged.whole == pytest.approx(straight.whole)
 
 

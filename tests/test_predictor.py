@@ -8,15 +8,13 @@ import pytest
 from forecast.calendar import Calendar
 from forecast.predictor import EXPERTS, Predictor
 from forecast.series import Panel
-from tests.conftest import quick, shaken, waves
+from tests.conftest import altered, in_units, quick, shaken, waves
 
 
 def random_weights(panel: Panel, **changes: object) -> Predictor:
     """Properties of the pipeline hold for any weights; no training needed."""
     predictor = Predictor.new(quick(**changes), panel)
-    predictor.network = shaken(predictor.network, spread=0.3)
-    predictor.steps = 1
-    return predictor
+    return altered(predictor, network=shaken(predictor.members[0].network, spread=0.3), steps=1)
 
 
 def test_values_after_the_cutoff_do_not_change_the_forecast(panel: Panel) -> None:
@@ -38,8 +36,7 @@ def test_units_do_not_matter(a: float, b: float) -> None:
 
 
 def test_under_log_a_change_of_scale_does_not_matter(panel: Panel) -> None:
-    predictor = random_weights(panel)
-    predictor.transform = "log"
+    predictor = in_units(random_weights(panel), "log", panel)
     moved = dataclasses.replace(panel, y=1e9 * panel.y)
     np.testing.assert_allclose(predictor.predict(moved, 4).values, 1e9 * predictor.predict(panel, 4).values, rtol=1e-9)
 
@@ -86,8 +83,7 @@ def test_a_series_too_short_falls_back_and_says_so(panel: Panel) -> None:
 
 
 def test_a_log_model_falls_back_on_a_series_that_is_not_positive(panel: Panel) -> None:
-    predictor = random_weights(panel)
-    predictor.transform = "log"
+    predictor = in_units(random_weights(panel), "log", panel)
     below = Panel.of([panel.values(0), panel.values(1) - 1000], panel.calendar)
     forecast = predictor.predict(below, 4)
     assert forecast.source.tolist() == ["lstm", "fallback:not_positive"]
@@ -95,9 +91,9 @@ def test_a_log_model_falls_back_on_a_series_that_is_not_positive(panel: Panel) -
 
 
 def test_forecasts_are_finite_even_when_weights_overflow(panel: Panel) -> None:
-    predictor = random_weights(panel)
-    predictor.transform = "log"
-    predictor.network = predictor.network.replace(offset=1e6 + predictor.network.tensors["offset"])     # exp is beyond
+    predictor = in_units(random_weights(panel), "log", panel)
+    network = predictor.members[0].network
+    predictor = altered(predictor, network=network.replace(offset=1e6 + network.tensors["offset"]))     # exp is beyond
     forecast = predictor.predict(panel, 4)
     assert set(forecast.source) == {"fallback:not_finite"}
     assert np.isfinite(forecast.values).all()
@@ -106,7 +102,7 @@ def test_forecasts_are_finite_even_when_weights_overflow(panel: Panel) -> None:
 @pytest.mark.parametrize("value", [0.0, 0.1, 5.0, -3e9, 1e-12])
 def test_a_constant_series_stays_exactly_constant(predictor: Predictor, value: float) -> None:
     flat = Panel.of([[value] * 40], Calendar.of("step"))
-    plain = dataclasses.replace(predictor, transform="none")
+    plain = in_units(predictor, "none", flat)
     assert np.all(plain.predict(flat, 4).values == value)
 
 
@@ -121,16 +117,14 @@ def test_a_series_that_stands_still_after_it_moved_is_not_called_certain(panel: 
 
 def test_prediction_does_not_change_the_predictor_or_the_panel(panel: Panel) -> None:
     predictor = random_weights(panel)
-    before, y = {k: v.copy() for k, v in predictor.network.tensors.items()}, panel.y.copy()
+    before, y = {k: v.copy() for k, v in predictor.members[0].network.tensors.items()}, panel.y.copy()
     predictor.predict(panel, 9)
-    assert all(np.array_equal(v, before[k]) for k, v in predictor.network.tensors.items())
+    assert all(np.array_equal(v, before[k]) for k, v in predictor.members[0].network.tensors.items())
     np.testing.assert_array_equal(panel.y, y)
 
 
 def test_a_series_not_seen_in_training_is_scaled_by_its_own_past(panel: Panel) -> None:
     predictor = random_weights(panel, model_scaling="standard")
-    predictor.loc, predictor.scale = predictor.fit_scaler(panel)
-    predictor.seen = dict.fromkeys(panel.ids, 0)
     new = Panel.of([panel.values(0)], panel.calendar, ids=["new"])
     np.testing.assert_allclose(predictor.predict(new, 4).values[0], predictor.predict(panel, 4).values[0], rtol=1e-12)
 
@@ -144,4 +138,5 @@ def test_one_absurd_value_long_ago_does_not_carry_the_experts_away() -> None:
     given = predictor.parts(Panel.of([y], Calendar.of("step")), EXPERTS)[0]
     for name in EXPERTS:
         assert np.abs(given[name][0, :, 2]).max() < 1e3
-    assert any(not np.array_equal(sane[name], sane["linear"]) for name in EXPERTS)
+    linear = predictor.parts(plain, ["linear.0"])[0]["linear.0"]
+    assert any(not np.array_equal(sane[name], linear) for name in EXPERTS)

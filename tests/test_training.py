@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from forecast import training
+from forecast import loop, training
 from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.errors import DataError, RequestError
+from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
 from forecast.predictor import Predictor
 from forecast.series import Panel
-from forecast.training import Epoch, fit, one_cycle, refit
+from forecast.training import fit, refit
 from forecast.windows import windows_of
 from tests.conftest import quick, trained, waves
+
+
+def chosen(predictor: Predictor) -> list[tuple[object, ...]]:
+    """What a fit has settled for each member."""
+    return [(m.units.transform, m.penalty, m.steps, m.schedule, m.skip) for m in predictor.members]
 
 
 def losses(config: Config, panel: Panel) -> list[tuple[float, ...]]:
@@ -30,8 +36,8 @@ def test_the_same_seed_gives_the_same_losses_and_another_does_not(panel: Panel) 
 
 def test_the_same_fit_twice_gives_the_same_weights_to_the_bit(panel: Panel) -> None:
     one, two = trained(quick(), panel), trained(quick(), panel)
-    for name, weight in one.network.tensors.items():
-        np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
+    for name, weight in one.members[0].network.tensors.items():
+        np.testing.assert_array_equal(weight, two.members[0].network.tensors[name], err_msg=name)
 
 
 def test_what_a_fit_was_given_is_left_as_it_was() -> None:
@@ -49,7 +55,7 @@ def test_the_fit_ends_on_clearly_better_weights_not_on_the_last() -> None:
     best = looks[-1].best_epoch
     assert 0 < best < 12                                                # else this test shows nothing
     assert looks[-1].valid_loss > 1.02 * looks[-1].best_loss
-    assert predictor.steps == looks[best].steps
+    assert predictor.members[0].steps == looks[best].steps
     assert held_out_loss(predictor, panel) == pytest.approx(looks[-1].best_loss, rel=1e-5)
 
 
@@ -58,7 +64,7 @@ def test_a_last_look_as_good_as_the_best_is_the_one_kept() -> None:
     predictor = Predictor.new(quick(train_steps=60, train_final_fit=False), panel)
     looks = list(fit(predictor, panel))
     assert looks[-1].valid_loss <= 1.02 * looks[-1].best_loss           # else this test shows nothing
-    assert predictor.steps == 60
+    assert predictor.members[0].steps == 60
     assert held_out_loss(predictor, panel) == pytest.approx(looks[-1].valid_loss, rel=1e-5)
 
 
@@ -66,8 +72,8 @@ def held_out_loss(predictor: Predictor, panel: Panel) -> float:
     """The loss of the network as it stands on the windows it was validated on."""
     windows = windows_of(panel, horizon=predictor.plan.horizon, min_context=predictor.plan.min_context,
                          newest=predictor.plan.validation)
-    context, target, _, _ = training._windows(predictor, panel, windows)
-    values = torch.from_numpy(predictor.network.forward(context))
+    context, target, _, _ = training._material(predictor, predictor.members[0].units, panel, windows).arrays()
+    values = torch.from_numpy(predictor.members[0].network.forward(context))
     quantiles = torch.tensor(predictor.quantiles, dtype=torch.float64)
     return float(pinball(values, torch.from_numpy(target), quantiles))
 
@@ -75,9 +81,9 @@ def held_out_loss(predictor: Predictor, panel: Panel) -> float:
 def test_a_network_that_never_helps_leaves_the_linear_skip_alone() -> None:
     panel = waves(1)
     predictor = trained(quick(train_lr=10.0, train_clip=1e6, train_steps=10, train_averaging=0.0), panel)
-    assert predictor.steps == 0
+    assert predictor.members[0].steps == 0
     assert predictor.name == "linear"
-    assert not predictor.network.tensors["head.weight"].any()
+    assert not predictor.members[0].network.tensors["head.weight"].any()
 
 
 def test_the_learning_rate_rises_and_then_falls_to_nothing() -> None:
@@ -93,7 +99,7 @@ def test_the_final_fit_takes_as_many_steps_as_validated_best(panel: Panel) -> No
     stages = list(fit(predictor, panel))
     last: Epoch = stages[-1]
     assert last.stage == "final fit"
-    assert last.steps == predictor.steps > 0
+    assert last.steps == predictor.members[0].steps > 0
 
 
 def test_validation_windows_are_newer_than_all_that_was_trained_on() -> None:
@@ -116,9 +122,9 @@ def test_what_lies_behind_the_end_of_a_panel_does_not_reach_a_fit() -> None:
     for s in range(2):
         changed.y[panel.stop[s] - 8:panel.stop[s]] = -1e6
     one, two = (trained(quick(), p.drop_last(8)) for p in (panel, changed))
-    assert (one.transform, one.penalty, one.steps) == (two.transform, two.penalty, two.steps)
-    for name, weight in one.network.tensors.items():
-        np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
+    assert chosen(one) == chosen(two)
+    for name, weight in one.members[0].network.tensors.items():
+        np.testing.assert_array_equal(weight, two.members[0].network.tensors[name], err_msg=name)
 
 
 def test_the_model_beats_seasonal_naive_where_there_is_a_trend_to_learn() -> None:
@@ -134,10 +140,10 @@ def test_the_model_beats_seasonal_naive_where_there_is_a_trend_to_learn() -> Non
 def test_a_refit_on_newer_data_keeps_the_choices_and_learns_the_data(panel: Panel) -> None:
     predictor = Predictor.new(quick(), panel.drop_last(10))
     list(fit(predictor, panel.drop_last(10)))
-    kept = (predictor.transform, predictor.penalty, predictor.steps, predictor.widths.copy())
+    kept, widths = chosen(predictor), predictor.widths.copy()
     list(refit(predictor, panel))
-    assert kept[:3] == (predictor.transform, predictor.penalty, predictor.steps)
-    np.testing.assert_array_equal(kept[3], predictor.widths)
+    assert kept == chosen(predictor)
+    np.testing.assert_array_equal(widths, predictor.widths)
     assert predictor.seen == dict(zip(panel.ids, panel.end, strict=True))
 
 
@@ -148,7 +154,7 @@ def test_scaling_by_series_trains_and_predicts_in_original_units(scaling: str, p
     for s in range(len(panel)):
         recent = panel.values(s)[-12:]
         assert np.all(np.abs(forecast.point[s] - recent.mean()) < 4 * np.ptp(recent))
-    assert len(predictor.loc) == len(panel)
+    assert len(predictor.members[0].units.loc) == len(panel)
 
 
 def test_missing_values_left_as_gaps_are_trained_around() -> None:
@@ -161,11 +167,11 @@ def test_missing_values_left_as_gaps_are_trained_around() -> None:
 def test_a_logarithm_chosen_on_positive_data_is_dropped_when_the_newest_are_not() -> None:
     panel = waves(1)
     predictor = trained(quick(model_transform="log"), panel.drop_last(10))
-    assert predictor.transform == "log"
+    assert predictor.members[0].units.transform == "log"
     panel.y[panel.stop[0] - 3:] = 0.0
     list(refit(predictor, panel))
     assert predictor.transform == "none"
-    assert predictor.network.is_finite
+    assert predictor.members[0].network.is_finite
     assert predictor.predict(panel, 4).source.tolist() != ["fallback:not_positive"]
 
 
@@ -176,27 +182,70 @@ def test_a_logarithm_asked_for_is_refused_on_data_that_are_not_positive() -> Non
         trained(quick(model_transform="log"), panel)
 
 
+def broken(forecast: torch.Tensor, *_: object) -> torch.Tensor:
+    return forecast.sum() * float("nan")
+
+
 def test_a_final_fit_that_diverges_leaves_the_validated_network(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
     predictor = trained(quick(train_final_fit=False), panel)
-    predictor.config = quick(train_lr=10.0, train_clip=1e9, train_averaging=0.0)
-    predictor.steps = 5
-    from forecast import training
-
-    def broken(forecast: torch.Tensor, *_: object) -> torch.Tensor:
-        return forecast.sum() * float("nan")
-
-    monkeypatch.setattr(training, "pinball", broken)
+    validated = predictor.members
+    monkeypatch.setattr(loop, "pinball", broken)
     list(refit(predictor, panel))
-    assert (predictor.steps, predictor.name) == (5, "lstm")
-    assert predictor.network is predictor.validated
-    assert predictor.network.is_finite
+    assert predictor.name == "lstm"
+    assert predictor.members == validated
+
+
+def test_a_loss_that_is_no_number_is_tried_again_more_calmly(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
+    """The first attempt breaks at its third step; the next one, at a quarter of the rate, is whole."""
+    calls, rates = [0], list[float]()
+
+    def once(forecast: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        calls[0] += 1
+        return broken(forecast) if calls[0] == 4 else pinball(forecast, *rest)
+
+    descend = loop._Loop._descend
+
+    def noted(self: loop._Loop, rate: float) -> None:
+        rates.append(rate)
+        descend(self, rate)
+
+    monkeypatch.setattr(loop, "pinball", once)
+    monkeypatch.setattr(loop._Loop, "_descend", noted)
+    predictor = trained(quick(train_final_fit=False), panel)
+    assert predictor.name == "lstm"
+    assert not predictor.members[0].diverged
+    assert rates[5] == pytest.approx(rates[0] / 4)                      # 5 steps to the look that found it out
+
+
+def test_a_loss_that_never_is_a_number_leaves_the_linear_skip_and_says_so(monkeypatch: pytest.MonkeyPatch,
+                                                                          panel: Panel) -> None:
+    monkeypatch.setattr(loop, "pinball", broken)
+    predictor = trained(quick(), panel)
+    assert predictor.name == "linear"
+    assert predictor.members[0].diverged
+    assert np.isfinite(predictor.predict(panel, 4).values).all()
+
+
+def test_members_trained_side_by_side_come_to_what_they_come_to_alone(panel: Panel) -> None:
+    alone, beside = (trained(quick(model_blend=True, train_threads=n), panel) for n in (1, 2))
+    assert len(alone.members) == 4
+    assert {(m.units.transform, m.skip) for m in alone.members} == {(t, s) for t in ("none", "log") for s in (0, 1)}
+    for one, two in zip(alone.members, beside.members, strict=True):
+        for name, weight in one.network.tensors.items():
+            np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
+
+
+def test_a_training_that_breaks_ends_the_others_and_is_told(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
+    monkeypatch.setattr(loop, "one_cycle", lambda progress: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trained(quick(model_blend=True, train_threads=2), panel)
 
 
 def test_without_a_series_that_reaches_the_newest_steps_seasonal_naive_serves() -> None:
     old, new = waves(1, 80).y, np.arange(5.0)
     panel = Panel.of([old, new], Calendar.of("D"), start=[0, 900])
     predictor = trained(quick(), panel)
-    assert (predictor.name, predictor.penalty) == ("linear", float("inf"))
+    assert (predictor.name, predictor.members[0].penalty) == ("linear", float("inf"))
     assert np.isfinite(predictor.predict(panel, 4).values).all()
 
 

@@ -94,7 +94,6 @@ def compare(
     shapes = {name: matched(shape_of(config, plan), name) for name in names}
     console.say("cells", _sizes(shapes))
 
-    _warm_up()
     begun = time.monotonic()
     references = bench.references()
     metric = "mae" if math.isnan(references[LINEAR]["mase"]) else "mase"
@@ -159,8 +158,9 @@ class _Bench:
         import time
 
         from forecast.comparison import Trial
+        from forecast.loop import Epoch
         from forecast.predictor import Predictor
-        from forecast.training import Epoch, fit
+        from forecast.training import fit
 
         history, start = list[Epoch](), time.monotonic()
         limit = min(limit, self.config.train.time_limit or limit)
@@ -172,7 +172,7 @@ class _Bench:
         seconds = time.monotonic() - start
         number, best = (history[-1].number, history[-1].best_epoch) if history else (0, 0)
         return Trial(seed=seed, metrics=self._scores(shape.cell, predictor)[shape.cell], seconds=seconds,
-                     epochs=number, best_epoch=best, steps=predictor.steps,
+                     epochs=number, best_epoch=best, steps=predictor.members[0].steps,
                      hurried=bool(history) and history[-1].steps < self.plan.steps)
 
     def _changed(self, changes: dict[str, Any]) -> Config:
@@ -187,13 +187,6 @@ class _Bench:
         _, scores = scored(self.panel, makers, plan=self.plan, cutoffs=self.cutoffs, levels=levels)
         rows = scores.summary.drop(columns=["series", "rows"]).to_dict("records")
         return {str(row.pop("model")): {str(k): float(v) for k, v in row.items()} for row in rows}
-
-
-def _warm_up() -> None:
-    """The first optimiser of a process imports two seconds of torch, which are no part of a fit."""
-    import torch
-
-    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
 
 
 def _cells(text: str) -> list[str]:

@@ -21,8 +21,8 @@ from forecast.storage import REMEDIES, to_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from forecast.loop import Epoch
     from forecast.reader import Reading
-    from forecast.training import Epoch
 
 WIDE = 400                                                              # columns where there is no terminal to fit
 EVERY = 30.0                                                            # seconds between lines of long work

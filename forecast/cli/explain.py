@@ -102,7 +102,8 @@ def described(found: Inspection, run: Run, lags: int) -> dict[str, Any]:
     """All of an inspection as plain values. What rests on a network that is not used is None."""
     from forecast.picture import spoken
 
-    calendar, contract, plan, shape = run.contract.calendar, run.contract, found.plan, run.predictor.network.shape
+    calendar, contract, plan = run.contract.calendar, run.contract, found.plan
+    shape = run.predictor.members[0].network.shape
 
     def length(points: float, digits: int = 2) -> dict[str, Any]:
         return {"points": points, "words": spoken(points, calendar, digits)}

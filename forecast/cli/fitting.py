@@ -15,12 +15,13 @@ from forecast.config import SETTINGS, Config
 from forecast.display import counted, safe
 from forecast.forecasts import Forecaster, quantile_grid
 from forecast.formulas import METRICS
+from forecast.loop import Epoch
 from forecast.plan import Plan
 from forecast.predictor import Predictor
 from forecast.reader import Reading
 from forecast.report import score_table, step_line, worst_series
 from forecast.series import Panel
-from forecast.training import Epoch, fit
+from forecast.training import fit
 
 REFERENCE = "seasonal_naive"
 

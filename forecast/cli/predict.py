@@ -71,7 +71,8 @@ def predict(
     if device is not None:
         from forecast.model import forward_on
 
-        run.predictor.forward = forward_on(run.predictor.network, hardware.set_up(device))
+        place = hardware.set_up(device)
+        run.predictor.forwards = {k: forward_on(m.network, place) for k, m in enumerate(run.predictor.members)}
     file = session.data(data) if data else training_file(session, run)
     guard([output if output == "-" else session.path(output), session.path(plot) if plot else None], [file])
     reading = read_panel(file, run.predictor.config.data, contract=run.contract)

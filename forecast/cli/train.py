@@ -49,10 +49,11 @@ def train(
         show_scores,
     )
     from forecast.errors import GateError, RequestError
+    from forecast.loop import Epoch
     from forecast.plan import backtest_cutoffs, make_plan
     from forecast.reader import read_panel
     from forecast.registry import Store
-    from forecast.training import Epoch, refit
+    from forecast.training import refit
 
     if name is not None and name.strip() in ("", "live"):
         raise RequestError(f"--name {name!r}: a run cannot be called so", code="bad_setting")
