@@ -1,24 +1,43 @@
-"""The store: which runs there are, and which of them is live. What is inside a run is artifact.py's."""
+"""The store: which runs there are, which of them is live, and which were before. What is inside a run is artifact.py's.
+
+Only the holder of the lock writes here. The pointer is flipped by one rename, after its line in the history: a line
+whose flip never came to pass is of a run that is not live, and misleads nobody."""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from forecast.errors import ModelError
-from forecast.storage import exclusive, write_text
+from forecast.storage import PARTIAL, exclusive, remove_file, remove_folder, temporaries, write_text
 
 RUN_FILE = "run.json"
+LIVE, HISTORY, LOCK = "live", "promotions.jsonl", "lock"
+RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z_]+-[0-9a-f]{4}")
 MOST_NAME = 1_000                                                       # a longer text is no path
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """A line of promotions.jsonl: when which run went live, and which one a rollback brings back then."""
+
+    at: str
+    run: str
+    before: str | None
+    how: str                        # "train" | "promote" | "rollback"
+
+
+@dataclass(frozen=True)
 class Store:
-    """A folder with `runs/`, the file `live` that names the run which serves, and `lock`."""
+    """A folder with `runs/`, the file `live` that names the run which serves, `promotions.jsonl` and `lock`."""
 
     folder: Path
 
@@ -26,9 +45,24 @@ class Store:
     def runs(self) -> Path:
         return self.folder / "runs"
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Held by whoever writes here. Raises BusyError at once where another process does."""
-        return exclusive(self.folder / "lock")
+    @contextmanager
+    def lock(self, *, wait: float = 0.0, waiting: Callable[[str], None] = lambda holder: None) -> Iterator[list[str]]:
+        """Held by whoever writes here; yields the names of what a killed writer had left, which is gone then.
+
+        Raises BusyError where another process holds it, at once or after `wait` seconds; `waiting` is told for whom."""
+        with exclusive(self.folder / LOCK, by=" ".join(["forecast", *sys.argv[1:]]), wait=wait, waiting=waiting):
+            yield self._cleaned()
+
+    def leftovers(self) -> list[Path]:
+        """What a killed writer left behind, or one at work has not finished: only names that are ours."""
+        parts = [d for d in self._folders() if d.name.endswith(PARTIAL) and RUN_ID.fullmatch(d.name[:-len(PARTIAL)])]
+        return parts + [t for name in (LIVE, HISTORY) for t in temporaries(self.folder / name)]
+
+    def _cleaned(self) -> list[str]:
+        left = self.leftovers()
+        for path in left:
+            (remove_folder if path.name.endswith(PARTIAL) else remove_file)(path)
+        return [path.name for path in left]
 
     def new_id(self, cell: str) -> str:
         """A run id that sorts by the time it was made: 20260919T041512Z-lstm-7f3a."""
@@ -36,19 +70,85 @@ class Store:
 
     def ids(self) -> list[str]:
         """Complete runs, the oldest first."""
-        if not self.runs.is_dir():
+        return [d.name for d in self._folders() if (d / "manifest.json").is_file() and not d.name.endswith(PARTIAL)]
+
+    def _folders(self) -> list[Path]:
+        try:
+            return sorted(d for d in self.runs.iterdir() if d.is_dir() and not d.is_symlink())
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(d.name for d in self.runs.iterdir() if (d / "manifest.json").is_file()
-                      and not d.name.endswith(".partial"))
+        except OSError as error:
+            raise _unreadable(self.runs, error) from error
 
     def live(self) -> str | None:
         """The id of the run that serves, if any."""
-        pointer = self.folder / "live"
-        return pointer.read_text(encoding="utf-8", errors="replace").strip() or None if pointer.is_file() else None
+        pointer = self.folder / LIVE
+        try:
+            return pointer.read_text(encoding="utf-8", errors="replace").strip() or None
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _unreadable(pointer, error) from error
 
-    def promote(self, run_id: str) -> None:
-        """Make a run live by one rename."""
-        write_text(self.folder / "live", run_id + "\n")
+    def before(self, run_id: str | None) -> str | None:
+        """The run that a rollback from this one brings back, if any."""
+        return next((p.before for p in reversed(self.history()) if p.run == run_id), None)
+
+    def promote(self, run_id: str, how: str = "train") -> None:
+        """Make a run live, and remember what served before it. Raises DiskError; the old one then serves on."""
+        live = self.live()
+        if live != run_id:
+            self._flip(run_id, before=live, how=how)
+
+    def rollback(self) -> str:
+        """Make live what served before the live run; again, and it is the one before that. Returns its id.
+
+        Raises ModelError where there is none, or it is gone."""
+        live = self.live()
+        before = self.before(live)
+        if live is None or before is None:
+            raise ModelError(f"nothing is known to have served before {live or 'a first model'}", file=str(self.folder),
+                             code="no_model", hint="Name one: forecast models promote RUN")
+        if before not in self.ids():
+            raise ModelError(f"{before} served before {live}, but is gone", file=str(self.folder), code="no_model",
+                             hint="Name another: forecast models promote RUN")
+        self._flip(before, before=self.before(before), how="rollback")
+        return before
+
+    def _flip(self, run_id: str, *, before: str | None, how: str) -> None:
+        line = json.dumps(asdict(Promotion(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", run_id, before, how)))
+        told = self._history_text()
+        write_text(self.folder / HISTORY, told + ("\n" if told and not told.endswith("\n") else "") + line + "\n")
+        write_text(self.folder / LIVE, run_id + "\n")
+
+    def history(self) -> list[Promotion]:
+        """Every promotion, the oldest first; a line that does not tell one is passed over."""
+        told = []
+        for line in self._history_text().splitlines():
+            try:
+                told.append(Promotion(**json.loads(line)))
+            except (ValueError, TypeError, RecursionError):
+                continue
+        return told
+
+    def _history_text(self) -> str:
+        try:
+            return (self.folder / HISTORY).read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        except OSError as error:
+            raise _unreadable(self.folder / HISTORY, error) from error
+
+    def prunable(self, keep: int) -> list[str]:
+        """Runs beside the newest `keep`, the live one, and the one before it."""
+        live = self.live()
+        ids = self.ids()
+        spared = {live, self.before(live), *ids[len(ids) - min(keep, len(ids)):]}
+        return [i for i in ids if i not in spared]
+
+    def remove(self, run_id: str) -> None:
+        """Raises DiskError."""
+        remove_folder(self.runs / run_id)
 
     def find(self, name: str) -> Path:
         """The folder of a run: by "live", id, unique prefix of one, --name, or path.
@@ -59,6 +159,9 @@ class Store:
             if live is None:
                 raise ModelError("there is no live model yet", file=str(self.folder), code="no_model",
                                  hint="Train one: forecast train DATA")
+            if live not in self.ids():
+                raise ModelError(f"names {live}, which is no whole model here", file=str(self.folder / LIVE),
+                                 code="no_model", hint="See which there are: forecast models")
             return self.runs / live
         ids = self.ids()
         matches = ([i for i in ids if i == name] or [i for i in ids if name and i.startswith(name)]
@@ -76,9 +179,18 @@ class Store:
         return [i for i in ids if self._name(i) == name][-1:]
 
     def _name(self, run_id: str) -> str | None:
+        name = self.told(run_id, RUN_FILE).get("name")
+        return None if name is None else str(name)
+
+    def told(self, run_id: str, file: str) -> dict[str, Any]:
+        """A JSON file of a run, unverified, for lists; a damaged one says nothing: load tells of it."""
         try:
-            record = json.loads((self.runs / run_id / RUN_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):                   # a damaged run has no name; load tells of it
-            return None
-        name = record.get("name") if isinstance(record, dict) else None
-        return str(name) if name is not None else None
+            content = json.loads((self.runs / run_id / file).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def _unreadable(path: Path, error: OSError) -> ModelError:
+    return ModelError(f"cannot be read: {error.strerror}", file=str(path), code="unreadable",
+                      hint="Check who may read there")

@@ -132,3 +132,122 @@ def test_a_damaged_run_does_not_hide_the_others(store: Store, content: bytes) ->
 def test_the_lock_stands_in_the_store(store: Store) -> None:
     with store.lock():
         assert (store.folder / "lock").is_file()
+
+
+# What served before
+
+def test_rollback_goes_back_through_what_served_and_says_when_nothing_did(store: Store) -> None:
+    for run_id in (MONDAY, TUESDAY, OTHER):
+        store.promote(run_id)
+    assert [store.rollback(), store.live()] == [TUESDAY, TUESDAY]
+    assert [store.rollback(), store.live()] == [MONDAY, MONDAY]
+    with pytest.raises(ModelError, match="nothing is known to have served before") as caught:
+        store.rollback()
+    assert caught.value.exit_code == 4
+    assert [(p.run, p.before, p.how) for p in store.history()] == [
+        (MONDAY, None, "train"), (TUESDAY, MONDAY, "train"), (OTHER, TUESDAY, "train"), (TUESDAY, MONDAY, "rollback"),
+        (MONDAY, None, "rollback")]
+
+
+def test_what_is_promoted_after_a_rollback_goes_back_to_what_served_then(store: Store) -> None:
+    for run_id in (MONDAY, TUESDAY):
+        store.promote(run_id)
+    store.rollback()
+    store.promote(OTHER, "promote")
+    assert store.rollback() == MONDAY
+
+
+def test_a_promotion_that_was_cut_off_before_the_flip_never_served(store: Store,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    store.promote(MONDAY)
+
+    def cut(path: Path, content: str) -> None:
+        if path.name == "live":
+            raise KeyboardInterrupt
+        write_text(path, content)
+
+    monkeypatch.setattr(registry, "write_text", cut)
+    with pytest.raises(KeyboardInterrupt):
+        store.promote(TUESDAY)
+    monkeypatch.undo()
+    assert (store.live(), len(store.history())) == (MONDAY, 2)
+    store.promote(OTHER)
+    assert store.rollback() == MONDAY
+
+
+def test_the_live_run_promoted_again_is_no_promotion(store: Store) -> None:
+    for run_id in (MONDAY, TUESDAY, TUESDAY):
+        store.promote(run_id)
+    assert store.rollback() == MONDAY
+
+
+@pytest.mark.parametrize("damage", [b"\xff\n", b"{\n", b"[1]\n", b'{"at": 1}\n', b"{}"])
+def test_a_damaged_line_of_the_history_hides_no_other(store: Store, damage: bytes) -> None:
+    store.promote(MONDAY)
+    with (store.folder / "promotions.jsonl").open("ab") as file:
+        file.write(damage)
+    store.promote(TUESDAY)
+    assert [p.run for p in store.history()] == [MONDAY, TUESDAY]
+    assert store.rollback() == MONDAY
+
+
+def test_rollback_to_a_run_that_is_gone_leaves_the_pointer(store: Store) -> None:
+    for run_id in (MONDAY, TUESDAY):
+        store.promote(run_id)
+    store.remove(MONDAY)
+    with pytest.raises(ModelError, match="is gone"):
+        store.rollback()
+    assert store.live() == TUESDAY
+
+
+@pytest.mark.parametrize("content", ["../../etc\n", "20260914T041512Z-lstm-0000\n", "\x00\n", "a\nb\n"])
+def test_a_pointer_that_names_no_run_here_is_refused(store: Store, content: str) -> None:
+    (store.folder / "live").write_text(content)
+    with pytest.raises(ModelError, match="no whole model here"):
+        store.find("live")
+
+
+# What goes
+
+@pytest.mark.parametrize(("keep", "going"), [(0, [OTHER]), (1, []), (3, []), (99, [])])
+def test_the_live_run_and_the_one_before_are_never_pruned(store: Store, keep: int, going: list[str]) -> None:
+    store.promote(TUESDAY)
+    store.promote(MONDAY)
+    assert store.prunable(keep) == going
+
+
+def test_a_removed_run_is_no_run(store: Store) -> None:
+    store.remove(MONDAY)
+    assert store.ids() == [TUESDAY, OTHER]
+    assert [d.name for d in store.runs.iterdir() if d.name.startswith(MONDAY)] == []
+
+
+def test_the_next_holder_of_the_lock_removes_what_a_killed_one_left_and_nothing_else(store: Store) -> None:
+    run(store, MONDAY + ".partial", manifest=False)
+    ours = [store.folder / ".live.0123abcd.tmp", store.folder / ".promotions.jsonl.0123abcd.tmp"]
+    others = [store.folder / ".predictions.csv.0123abcd.tmp", store.folder / ".live.tmp", store.runs / "mine.partial"]
+    for path in [*ours, *others[:2]]:
+        path.write_text("part")
+    others[2].mkdir()
+    (store.runs / (TUESDAY + "0.partial")).symlink_to(store.runs / MONDAY)
+    assert len(store.leftovers()) == 3
+    with store.lock() as removed:
+        assert removed == [MONDAY + ".partial", *(p.name for p in ours)]
+        assert store.leftovers() == []
+    assert all(path.exists() for path in others)
+    assert store.ids() == [MONDAY, TUESDAY, OTHER]
+    with store.lock() as removed:
+        assert removed == []
+
+
+def test_a_store_that_cannot_be_read_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    store.promote(MONDAY)
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(ModelError, match="live: cannot be read: Permission denied"):
+        store.live()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ModelError, match="runs: cannot be read"):
+        store.ids()

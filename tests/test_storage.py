@@ -6,9 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,27 @@ from hypothesis import strategies as st
 
 from forecast import storage
 from forecast.errors import BusyError, DiskError
-from forecast.storage import exclusive, new_folder, replacing, sha256, to_json, write_bytes, write_text
+from forecast.storage import (
+    exclusive,
+    holder,
+    make_folders,
+    new_folder,
+    remove_folder,
+    replacing,
+    sha256,
+    temporaries,
+    to_json,
+    write_bytes,
+    write_text,
+)
 
 quick = settings(max_examples=50, deadline=None)
+STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 HOLDER = """
 import sys
 from pathlib import Path
 from forecast.storage import exclusive
-with exclusive(Path(sys.argv[1])):
+with exclusive(Path(sys.argv[1]), by="forecast train"):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -166,6 +181,62 @@ def test_the_umask_decides_who_may_read(tmp_path: Path, mask: int, mode: int) ->
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_where_the_rename_cannot_be_synced_what_stood_before_stands_again(tmp_path: Path, links: bool,
+                                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    monkeypatch.setattr(storage.os, "fsync", failing(errno.EIO, after=1))
+    with pytest.raises(DiskError):
+        write_text(path, "new")
+    assert names(tmp_path) == []
+    path.write_text("old")
+    monkeypatch.setattr(storage.os, "fsync", failing(errno.EIO, after=1))
+    if not links:
+        monkeypatch.setattr(storage.os, "link", failing(errno.EPERM))
+    with pytest.raises(DiskError):
+        write_text(path, "new")
+    assert path.read_text() == ("old" if links else "new")              # without links it can only be whole
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_file_system_that_syncs_no_folder_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage.os, "fsync", failing(errno.EINVAL, after=1))
+    write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced_with_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "b").write_text("old")
+    (tmp_path / "there" / "b").chmod(0o640)
+    (tmp_path / "a").symlink_to(Path("there") / "b")
+    write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").is_symlink()
+    assert (tmp_path / "there" / "b").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "there" / "b").stat().st_mode) == 0o640
+    assert names(tmp_path / "there") == ["b"]
+
+
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(DiskError, match="not a file"):
+            write_text(path, "x")
+        assert not path.is_file()
+
+
+def test_what_a_kill_left_a_day_ago_goes_with_the_next_write_and_what_is_younger_stays(tmp_path: Path) -> None:
+    old, young, other, alien = (tmp_path / n for n in (".a.0123abcd.tmp", ".a.4567abcd.tmp", ".b.0123abcd.tmp",
+                                                       ".a.mine.tmp"))
+    for path in (old, young, other, alien):
+        path.write_text("part")
+        os.utime(path, (0, 0))
+    os.utime(young)
+    assert temporaries(tmp_path / "a") == [old, young]
+    write_text(tmp_path / "a", "x")
+    assert names(tmp_path) == sorted(["a", young.name, other.name, alien.name])
+
+
 # A folder
 
 def test_a_folder_appears_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -187,7 +258,7 @@ def test_a_folder_whose_block_fails_leaves_no_trace(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize(("call", "after"), [("fsync", 0), ("fsync", 2), ("rename", 0)])
+@pytest.mark.parametrize(("call", "after"), [("fsync", 0), ("fsync", 2), ("rename", 0), ("fsync", 4)])
 def test_a_folder_on_a_full_disk_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str,
                                                  after: int) -> None:
     monkeypatch.setattr(storage.os, call, failing(errno.ENOSPC, after=after))
@@ -213,6 +284,34 @@ def test_a_folder_does_not_replace_another(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "x").read_text() == "old"
 
 
+def test_folders_above_that_were_made_for_nothing_go_again(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with new_folder(tmp_path / "a" / "b" / "c"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert names(tmp_path) == []
+    (tmp_path / "a").mkdir()
+    assert make_folders(tmp_path / "a" / "b" / "c") == [tmp_path / "a" / "b" / "c", tmp_path / "a" / "b"]
+
+
+def test_a_folder_is_removed_and_a_half_removed_one_has_the_name_of_a_part(tmp_path: Path,
+                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        with new_folder(tmp_path / name) as partial:
+            write_text(partial / "x", "1")
+    remove_folder(tmp_path / "a")
+    assert names(tmp_path) == ["b"]
+    monkeypatch.setattr(storage.shutil, "rmtree", failing(errno.EIO))
+    with pytest.raises(DiskError, match="cannot remove"):
+        remove_folder(tmp_path / "b")
+    assert names(tmp_path) == ["b.partial"]
+    monkeypatch.undo()
+    remove_folder(tmp_path / "b.partial")
+    assert names(tmp_path) == []
+
+
 # The lock
 
 def held(path: Path) -> subprocess.Popen[str]:
@@ -234,18 +333,79 @@ def test_a_second_process_is_told_at_once_who_holds_the_lock_and_a_killed_holder
         with pytest.raises(BusyError) as caught, exclusive(tmp_path / "store" / "lock"):
             pass
         assert caught.value.exit_code == 8
-        assert f"process {process.pid} is writing" in str(caught.value)
+        assert re.search(rf"process {process.pid} \(forecast train\), since {STAMP} is writing", str(caught.value))
     finally:
         closed(process)
     with exclusive(tmp_path / "store" / "lock"):
-        assert (tmp_path / "store" / "lock").read_text() == f"process {os.getpid()}\n"
+        assert f"process {os.getpid()} " in (tmp_path / "store" / "lock").read_text()
 
 
 def test_the_lock_is_free_again_after_its_block_and_names_its_last_holder_only(tmp_path: Path) -> None:
     write_text(tmp_path / "lock", "process 12345678901234567890\nand more\n")
     for _ in range(2):
-        with exclusive(tmp_path / "lock"):
-            assert (tmp_path / "lock").read_text() == f"process {os.getpid()}\n"
+        with exclusive(tmp_path / "lock", by="me"):
+            assert re.fullmatch(rf"process {os.getpid()} \(me\), since {STAMP}\n", (tmp_path / "lock").read_text())
+
+
+def test_who_stands_in_line_is_told_once_for_whom_and_goes_on_when_he_ends(tmp_path: Path) -> None:
+    process, told = held(tmp_path / "lock"), list[str]()
+
+    def waiting(said: str) -> None:
+        told.append(said)
+        closed(process)
+
+    with exclusive(tmp_path / "lock", wait=60, waiting=waiting):
+        assert holder(tmp_path / "lock") is not None                    # us
+    assert [t.split()[1] for t in told] == [str(process.pid)]
+    assert holder(tmp_path / "lock") is None
+
+
+def test_waiting_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    process = held(tmp_path / "lock")
+    start = time.monotonic()
+    try:
+        with pytest.raises(BusyError), exclusive(tmp_path / "lock", wait=0.5):
+            pass
+        assert 0.5 <= time.monotonic() - start < 5
+        assert f"process {process.pid} " in str(holder(tmp_path / "lock"))
+    finally:
+        closed(process)
+
+
+def test_a_lock_taken_away_with_its_folder_protects_nothing_and_is_asked_for_anew(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lock").write_text("")
+    flock, calls = storage.fcntl.flock, iter([True])
+
+    def taken_away(descriptor: int, how: int) -> None:
+        flock(descriptor, how)
+        if next(calls, False):
+            (tmp_path / "lock").unlink()
+
+    monkeypatch.setattr(storage.fcntl, "flock", taken_away)
+    with exclusive(tmp_path / "lock", by="me"):
+        assert "(me)" in (tmp_path / "lock").read_text()
+
+
+def test_a_folder_made_for_a_lock_alone_goes_with_what_failed_under_it(tmp_path: Path) -> None:
+    def fail(leave: str) -> None:
+        with exclusive(tmp_path / "x" / "store" / "lock"):
+            if leave:
+                (tmp_path / "x" / "store" / leave).mkdir()
+            raise ValueError("bad")
+
+    for leave, left in (("", []), ("runs", ["x"])):
+        with pytest.raises(ValueError, match="bad"):
+            fail(leave)
+        assert names(tmp_path) == left
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "lock").symlink_to(tmp_path / "precious")
+    with pytest.raises(DiskError), exclusive(tmp_path / "lock"):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 def test_a_file_system_without_locks_is_a_disk_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
