@@ -7,7 +7,6 @@ Training, scoring and printing are others' business."""
 from __future__ import annotations
 
 import math
-import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,8 +23,6 @@ from forecast.network import Floats, Shape
 
 ERROR = 0.05                            # share of comparisons of equals in which some pair is called different
 MOST_UNITS = int(SETTINGS["model.hidden"].high or 0)
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_DURATION = re.compile(rf"(?:({_NUMBER})h)?(?:({_NUMBER})m)?(?:({_NUMBER})s)?")
 
 
 @dataclass(frozen=True)
@@ -96,18 +93,6 @@ class Difference:
     @property
     def is_beyond_chance(self) -> bool:
         return abs(self.mean) > self.chance
-
-
-def seconds_of(text: str) -> float:
-    """5400.0 from `1h30m`; also `90s`, `5m`, or plain seconds. Raises RequestError."""
-    written = text.strip().lower()
-    found = _DURATION.fullmatch(written + "s" if re.fullmatch(_NUMBER, written) else written)
-    parts = [float(part or 0) for part in found.groups()] if found else []
-    seconds = sum(part * unit for part, unit in zip(parts, (3600, 60, 1), strict=False))
-    if not 0 < seconds < math.inf:
-        raise RequestError(f"--budget takes a time such as 90s, 5m, 1h30m or plain seconds, not {text!r}",
-                           code="bad_setting")
-    return seconds
 
 
 def matched(shape: Shape, cell: str) -> Shape:

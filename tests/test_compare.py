@@ -22,11 +22,11 @@ from forecast.comparison import (
     matched,
     ranked,
     rounds,
-    seconds_of,
     share,
     verdict,
 )
 from forecast.config import SETTINGS
+from forecast.durations import seconds_of
 from forecast.errors import RequestError
 from forecast.loop import Epoch
 from forecast.network import Shape
@@ -105,16 +105,16 @@ def test_the_lstm_keeps_its_units() -> None:
 # time
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("90", 90), ("1.5m", 90),
-                                               (" 2H ", 7200), ("1h1m1s", 3661), ("0.5", 0.5)])
+                                               (" 2H ", 7200), ("1h1m1s", 3661), ("0.5", 0.5), ("2d", 172_800)])
 def test_a_budget_is_read(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
+    assert seconds_of(text, "--budget") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "0", "0m", "-5m", "5 minutes", "m", "1h30", "5m1h", "inf", "nan", "9" * 400,
                                   "1e3", "٥m"])
 def test_what_is_no_budget_is_refused_with_what_it_takes(text: str) -> None:
     with pytest.raises(RequestError, match="90s, 5m, 1h30m"):
-        seconds_of(text)
+        seconds_of(text, "--budget")
 
 
 @pytest.mark.parametrize(("budget", "done"), [(35, 3), (30, 3), (29, 2), (5, 1), (1000, 6)])

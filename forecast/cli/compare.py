@@ -68,15 +68,16 @@ def compare(
     hardware.prepare()
     from forecast.cli.console import Console
     from forecast.cli.fitting import reading_record, say_plan, say_settings
-    from forecast.comparison import Contender, differences, matched, ranked, rounds, seconds_of, share
+    from forecast.comparison import Contender, differences, matched, ranked, rounds, share
     from forecast.display import counted, duration
+    from forecast.durations import seconds_of
     from forecast.errors import DataError
     from forecast.plan import backtest_cutoffs, make_plan
     from forecast.predictor import shape_of
     from forecast.reader import read_panel
     from forecast.storage import to_json, write_text
 
-    names, allowed = _cells(cells), seconds_of(budget)
+    names, allowed = _cells(cells), seconds_of(budget, "--budget")
     target = _target(session, output, data)
     console, config = Console(session), session.config().override({"model.cell": "lstm"}, source="compare")
     say_settings(console, session)

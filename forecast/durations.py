@@ -1,0 +1,24 @@
+"""Lengths of time as people write them: 30s, 10m, 1h30m, 2d."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from forecast.errors import RequestError
+
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in "dhms"))
+_SIZES = (86_400, 3_600, 60, 1)
+
+
+def seconds_of(text: str, flag: str) -> float:
+    """5400.0 from `1h30m`; also `90s`, `5m`, `2d`, or plain seconds. Raises RequestError naming the flag."""
+    written = text.strip().lower()
+    found = _DURATION.fullmatch(written + "s" if re.fullmatch(_NUMBER, written) else written)
+    parts = [float(part or 0) for part in found.groups()] if found else []
+    seconds = sum(part * size for part, size in zip(parts, _SIZES, strict=False))
+    if not 0 < seconds < math.inf:
+        raise RequestError(f"{flag} takes a time such as 90s, 5m, 1h30m or plain seconds, not {text!r}",
+                           code="bad_setting")
+    return seconds
