@@ -90,7 +90,8 @@ def load(folder: Path) -> Run:
     except ModelError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError, ForecastError) as error:
-        raise ModelError(f"does not describe a model: {error if isinstance(error, ForecastError) else repr(error)}", file=str(folder), code="model_corrupt",
+        said = error if isinstance(error, ForecastError) else repr(error)
+        raise ModelError(f"does not describe a model: {said}", file=str(folder), code="model_corrupt",
                          hint="Train again, or name another model with --model") from error
     metrics = _json(folder / "metrics.json")
     return Run(folder.resolve().name, folder, predictor, contract, record, metrics)

@@ -21,7 +21,7 @@ from forecast.config import Config
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.network import BLOCK, Network, Shape
 from forecast.plan import Plan, make_plan
-from forecast.scaling import TRANSFORMS, Units
+from forecast.scaling import TRANSFORMS, Units, without_absurd
 from forecast.series import Floats, Panel
 from forecast.windows import contexts, ends_of
 
@@ -190,13 +190,17 @@ class Predictor:
         return member.units.restored(forward(z), loc, scale)
 
     def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
-        """Fill in what the experts among them say. An expert reads all of the past: one absurd value long ago can lead
-        it anywhere, and beyond three ranges of the context the linear skip speaks in its place."""
-        low, high = _extremes(contexts(panel.y, ends_of(panel), self.plan.context))
+        """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
+        anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
+        it does where there is an absurd value in the context itself."""
+        context = contexts(panel.y, ends_of(panel), self.plan.context)
+        sane = without_absurd(context)
+        absurd = np.any(np.isnan(sane) & ~np.isnan(context), axis=1)
+        low, high = _extremes(sane)
         low, high = ((low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None])
         for name in [name for name in said if self._owned(name) is None]:
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
-            if (lost := np.flatnonzero(np.any((values < low) | (values > high), axis=(1, 2)))).size:
+            if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
                 values[lost] = self._said(LINEAR, 0, panel.take(lost), {})
             said[name] = values
 

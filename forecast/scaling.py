@@ -48,7 +48,7 @@ class Units:
         if self.scaling == "window":
             loc, scale = window_loc_scale(context, self.season)
             if (odd := _led_by_few(context, loc, scale)).size:
-                context[odd] = tamed(context[odd])
+                context[odd] = without_absurd(context[odd])
                 loc[odd], scale[odd] = window_loc_scale(context[odd], self.season)
         else:
             known = np.array([self.places.get(i, -1) for i in ids])
@@ -81,16 +81,18 @@ def _led_by_few(context: Floats, loc: Floats, scale: Floats) -> Ints:
         return np.flatnonzero(np.any(np.abs(context - loc) > scale * np.sqrt(context.shape[1] / 4), axis=1))
 
 
-def tamed(context: Floats) -> Floats:
-    """(B, L) with each value at most 50 median absolute deviations from the median of its window: one absurd value,
-    which no window of a sane series holds, would make all others the same. Where half the values are one, as in an
-    intermittent series, nothing is changed."""
+def without_absurd(context: Floats) -> Floats:
+    """(B, L) with NaN for each value that lies more than 50 median absolute deviations from the median of its window,
+    while those beside it do not: one absurd value, which no window of a sane series holds, would make all others the
+    same. What stays far away is a new level. Where half the values are one, as in an intermittent series, nothing is
+    absurd."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)                 # a window without a value stays one
         middle = np.nanmedian(context, axis=1, keepdims=True)
         spread = np.nanmedian(np.abs(context - middle), axis=1, keepdims=True)
-    far = np.where(spread > 0, FAR * spread, np.inf)
-    return np.asarray(np.clip(context, middle - far, middle + far))
+    far = np.abs(context - middle) > np.where(spread > 0, FAR * spread, np.inf)
+    beside = np.pad(far, ((0, 0), (1, 1)))
+    return np.where(far & ~beside[:, :-2] & ~beside[:, 2:], np.nan, context)
 
 
 def _fitted(panel: Panel, transform: str, scaling: str) -> tuple[Floats, Floats]:

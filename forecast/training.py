@@ -34,6 +34,7 @@ LEAST_WEIGHED = 200                 # of them, those by which forecasters are we
 MOST_WEIGHED = 1_000                # and at most so many, by which bands are widened, too
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
 MOST_ASKED = 5_000                  # series from which on the experts, who take 2 ms for each, are not asked
+ABSURD = 30.0                       # units of its context from which on a target is left out of the regression
 LONG = 100                          # steps of the cell from which on its memories are set by the context's length
 
 
@@ -196,6 +197,7 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Wi
 
 def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...] = PENALTIES) -> list[Floats]:
     context, target, _, _ = material.take(_evenly(len(material.windows), MOST_RIDGE)).arrays()
+    target = np.where(np.abs(target) > ABSURD, np.nan, target)          # squared, one value would outweigh all others
     prior = seasonal_weights(predictor.plan.context, predictor.plan.horizon, predictor.plan.season)
     return ridge(np.nan_to_num(context), target, prior, penalties)
 

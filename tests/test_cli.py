@@ -109,6 +109,18 @@ def test_dry_run_says_the_plan_and_writes_nothing(run: Run, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_preset_and_a_time_limit_are_in_the_plan(run: Run) -> None:
+    quick = json.loads(run("train", AIR, "--quick", "--time-limit", "10m", "--dry-run", "--json").out)
+    best = json.loads(run("train", AIR, "--best", "--dry-run", "--json").out)
+    assert (quick["plan"]["members"], best["plan"]["members"]) == (1, 8)
+    assert quick["settings"] == {"model.members": 1, "train.effort": 0.5, "train.preset": "quick",
+                                 "train.time_limit": 600}
+    assert 0 < quick["seconds_expected"] < best["seconds_expected"]
+    ended = run("train", AIR, "--quick", "--best")
+    assert ended.code == 2
+    assert "exclude each other" in ended.err
+
+
 def test_a_run_below_min_skill_is_saved_and_not_live(run: Run, store: Path) -> None:
     before = (store / "live").read_text()
     ended = run("train", AIR, *FAST, "--min-skill", "0.99")

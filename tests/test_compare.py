@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forecast import training
+from forecast import loop, training
 from forecast.cli import main
 from forecast.comparison import (
     Contender,
@@ -138,13 +138,13 @@ def test_a_budget_that_leaves_nothing_to_train_in_is_refused_with_one_that_would
     assert share(25, spent=10, fits=5, beside=2) > 0
 
 
-def clocked(panel: Panel, monkeypatch: pytest.MonkeyPatch, *, limit: float | None) -> list[training.Epoch]:
+def clocked(panel: Panel, monkeypatch: pytest.MonkeyPatch, *, limit: float | None) -> list[Epoch]:
     """The epochs of a fit by a clock on which a second passes whenever it is looked at."""
     config = quick(train_steps=60, train_final_fit=False).override(
         {"train.time_limit": limit}, source="test")
     ticks = count()
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
-    return list(training.fit(Predictor.new(config, panel), panel))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    return list(training.fit(Predictor.new(config, panel), panel, rounds=1))
 
 
 def test_training_ends_within_its_time_limit(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,9 +230,10 @@ def test_every_fit_has_the_same_limit_no_final_fit_and_nothing_behind_the_first_
     seen = []
     fit = training.fit
 
-    def spy(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
+    def spy(predictor: Predictor, panel: Panel, *, rounds: int) -> Iterator[Epoch]:
+        assert rounds == 1
         seen.append((predictor.config, predictor.members[0].network.shape, panel))
-        return fit(predictor, panel)
+        return fit(predictor, panel, rounds=rounds)
 
     monkeypatch.setattr(training, "fit", spy)
     _, out, _ = compare("--cells", "lstm,rnn", "--seeds", 2, "--json", "--budget", "1h", "--windows", 3)

@@ -242,3 +242,19 @@ def test_a_misspelt_variable_of_ours_is_refused_and_those_of_others_are_not() ->
 
 def test_the_cells_that_can_be_asked_for_are_those_that_there_are() -> None:
     assert set(SETTINGS["model.cell"].choices) == set(CELLS)
+
+
+def test_a_preset_is_a_set_of_other_defaults_below_all_that_is_given(tmp_path: Path) -> None:
+    (tmp_path / "forecast.toml").write_text("[train]\neffort = 3.0\n")
+    plain = resolve({}, environment={}, file=None)
+    best = resolve({"train.preset": "best"}, environment={}, file=None)
+    assert best.model.members > plain.model.members
+    assert best.train.effort > plain.train.effort
+    mixed = resolve({"train.preset": "best"}, environment={}, file=tmp_path / "forecast.toml")
+    assert (mixed.model.members, mixed.train.effort) == (best.model.members, 3.0)
+    assert resolve({}, sets=("train.preset=quick",), environment={}, file=None).model.members == 1
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10m", 600), ("1h30m", 5400), ("45", 45), (12.5, 12.5)])
+def test_a_time_is_read_as_people_write_it(text: object, seconds: float) -> None:
+    assert Config().override({"train.time_limit": text}, source="test").train.time_limit == seconds

@@ -8,7 +8,7 @@ import pytest
 from forecast.calendar import Calendar
 from forecast.predictor import EXPERTS, Predictor
 from forecast.series import Panel
-from tests.conftest import altered, in_units, quick, shaken, waves
+from tests.conftest import altered, in_units, quick, shaken, trained, waves
 
 
 def random_weights(panel: Panel, **changes: object) -> Predictor:
@@ -127,6 +127,19 @@ def test_a_series_not_seen_in_training_is_scaled_by_its_own_past(panel: Panel) -
     predictor = random_weights(panel, model_scaling="standard")
     new = Panel.of([panel.values(0)], panel.calendar, ids=["new"])
     np.testing.assert_allclose(predictor.predict(new, 4).values[0], predictor.predict(panel, 4).values[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(("where", "value"), [(20, 1e30), (85, 1e9), (88, -1e6)])
+def test_one_absurd_value_leaves_the_other_series_alone_and_its_own_near_its_level(where: int, value: float) -> None:
+    panel = waves(3)
+    panel.y[where] = value                                              # of s0, around 20 to 35
+    predictor = trained(quick(model_blend=True), panel)
+    forecast = predictor.predict(panel, 4)
+    low, high = forecast.band(95)
+    for s in range(3):
+        usual = np.median(panel.values(s)[-18:])
+        assert np.all(np.abs(forecast.point[s] - usual) < 2 * usual)
+        assert np.all((high - low)[s] < 10 * usual)
 
 
 def test_one_absurd_value_long_ago_does_not_carry_the_experts_away() -> None:

@@ -11,7 +11,16 @@ from sklearn import preprocessing
 
 from forecast import scaling
 from forecast.calendar import Calendar
-from forecast.scaling import TRANSFORMS, aligned, normalised, restored, series_loc_scale, window_loc_scale
+from forecast.scaling import (
+    TRANSFORMS,
+    Units,
+    aligned,
+    normalised,
+    restored,
+    series_loc_scale,
+    window_loc_scale,
+    without_absurd,
+)
 from forecast.series import Floats, Panel
 
 quick = settings(max_examples=50, deadline=None)
@@ -166,3 +175,38 @@ def test_what_was_given_is_left_as_it_was(kind: str) -> None:
     back_and_forth(context)
     np.testing.assert_array_equal(panel.y, before)
     np.testing.assert_array_equal(context[0], before)
+
+
+def test_one_absurd_value_of_a_window_is_none_and_a_sane_window_is_left_as_it_is() -> None:
+    random = np.random.default_rng(0)
+    sane = np.cumsum(random.normal(size=(50, 40)), axis=1)
+    np.testing.assert_array_equal(without_absurd(sane), sane)
+    for place in (0, 7, 39):
+        spoilt = sane.copy()
+        spoilt[:, place] = 1e30
+        expected = sane.copy()
+        expected[:, place] = NONE
+        np.testing.assert_array_equal(without_absurd(spoilt), expected)
+
+
+def test_a_new_level_is_not_absurd() -> None:
+    y = 1 + 0.001 * np.random.default_rng(0).normal(size=(1, 40))
+    y[0, 37:] += 5
+    np.testing.assert_array_equal(without_absurd(y), y)
+
+
+def test_the_spikes_of_an_intermittent_series_are_left_alone() -> None:
+    y = np.zeros((1, 40))
+    y[0, [3, 20, 33]] = 9.0, 400.0, 5.0
+    np.testing.assert_array_equal(without_absurd(y), y)
+
+
+def test_units_of_a_spoilt_window_are_those_of_its_other_values() -> None:
+    panel = Panel.of([np.sin(np.arange(40.0)) + 10], Calendar.of("step"))
+    units = Units.of("none", "window", 6, panel)
+    spoilt = panel.y[None].copy()
+    spoilt[0, 30] = 1e12
+    (_, loc, scale), (z, spoilt_loc, spoilt_scale) = (units.read(c, panel.ids, panel) for c in (panel.y[None], spoilt))
+    assert spoilt_loc == pytest.approx(loc, rel=1e-6)
+    assert spoilt_scale == pytest.approx(scale, rel=0.05)
+    assert np.nanmax(np.abs(z)) < 3

@@ -67,30 +67,23 @@ def compare(
     start = time.monotonic()
     hardware.prepare()
     from forecast.cli.console import Console
-    from forecast.cli.fitting import reading_record, say_plan, say_settings
+    from forecast.cli.fitting import backtest_plan, reading_record, say_settings
     from forecast.comparison import Contender, differences, matched, ranked, rounds, share
     from forecast.display import counted, duration
     from forecast.durations import seconds_of
-    from forecast.errors import DataError
-    from forecast.plan import backtest_cutoffs, make_plan
     from forecast.predictor import shape_of
     from forecast.reader import read_panel
     from forecast.storage import to_json, write_text
 
     names, allowed = _cells(cells), seconds_of(budget, "--budget")
     target = _target(session, output, data)
-    console, config = Console(session), session.config().override({"model.cell": "lstm"}, source="compare")
+    alone = {"model.cell": "lstm", "model.blend": False}
+    console, config = Console(session), session.config().override(alone, source="compare")
     say_settings(console, session)
     reading = read_panel(session.data(data), config.data)
     console.reading(reading)
     panel, _ = reading.panel.with_values()
-    cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
-    if not cutoffs:
-        raise DataError("the data are too short for a backtest", code="too_short",
-                        hint="Give a shorter --horizon, or --windows 1")
-    known = panel.drop_last(cutoffs[0])
-    plan = make_plan(config, known)
-    say_plan(console, config, plan, cutoffs)
+    cutoffs, known, plan = backtest_plan(console, config, panel)
     bench = _Bench(console, config, panel, known, plan, cutoffs)
     shapes = {name: matched(shape_of(config, plan), name) for name in names}
     console.say("cells", _sizes(shapes))
@@ -149,7 +142,7 @@ class _Bench:
 
         config = self._changed({"model.skip": True, "train.steps": 0})
         predictor = Predictor.new(config, self.known)
-        for _ in fit(predictor, self.known):
+        for _ in fit(predictor, self.known, rounds=1):
             pass
         scores = self._scores(LINEAR, predictor)
         return {name: scores[name] for name in (LINEAR, REFERENCE)}
@@ -168,7 +161,7 @@ class _Bench:
         config = self._changed({"model.cell": shape.cell, "model.hidden": shape.hidden, "train.seed": seed,
                                 "train.time_limit": limit})
         predictor = Predictor.new(config, self.known)
-        for epoch in self.console.track(fit(predictor, self.known), f"{shape.cell} {seed}", closing=False):
+        for epoch in self.console.track(fit(predictor, self.known, rounds=1), f"{shape.cell} {seed}", closing=False):
             history.append(epoch)
         seconds = time.monotonic() - start
         number, best = (history[-1].number, history[-1].best_epoch) if history else (0, 0)
@@ -177,7 +170,7 @@ class _Bench:
                      hurried=bool(history) and history[-1].steps < self.plan.steps)
 
     def _changed(self, changes: dict[str, Any]) -> Config:
-        return self.config.override({"train.final_fit": False, "model.blend": False} | changes, source="compare")
+        return self.config.override({"train.final_fit": False} | changes, source="compare")
 
     def _scores(self, name: str, predictor: Predictor) -> dict[str, dict[str, float]]:
         """Forecaster -> metric -> value, with seasonal naive beside it."""

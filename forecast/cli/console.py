@@ -98,28 +98,28 @@ class Console:
 
     def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
         """Pass epochs on and show them: a live bar at a terminal, else a dated line now and then; then how it went."""
-        start, last = time.monotonic(), None
+        start = time.monotonic()
+        last: dict[int, Epoch] = {}
         shown = self._bar(epochs, title) if self.terminal and not self.session.quiet else self._lines(epochs, title)
         for epoch in shown:
             if epoch.stage == "train":
-                last = epoch
+                last[epoch.member] = epoch
             yield epoch
-        if last is not None and closing:
-            told = f"weights of epoch {last.best_epoch}" if last.best_epoch else \
-                "the network did not better its linear skip and is not used"
-            self.say(title, f"{last.number} epochs, {told}, {duration(time.monotonic() - start)}")
+        if last and closing:
+            self.say(title, f"{_ended(list(last.values()))}, {duration(time.monotonic() - start)}")
 
     def _bar(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
         columns = (TextColumn("{task.description:<10}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]} "),
                    TimeElapsedColumn(), TextColumn(" left <="), TimeRemainingColumn(compact=True))
         with Progress(*columns, console=self._words, transient=True) as progress:
             task = progress.add_task(title, total=None, text="")
-            stage = ""
+            stage, done = "", dict[int, int]()
             for epoch in epochs:
                 if epoch.stage != stage:
-                    stage = epoch.stage
+                    stage, done = epoch.stage, {}
                     progress.reset(task)
-                progress.update(task, total=epoch.of, completed=epoch.number, text=_line(epoch))
+                done[epoch.member] = epoch.number
+                progress.update(task, total=epoch.of * epoch.members, completed=sum(done.values()), text=_line(epoch))
                 yield epoch
 
     def _lines(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
@@ -132,10 +132,22 @@ class Console:
 
 
 def _line(epoch: Epoch) -> str:
+    which = f"network {epoch.member + 1}/{epoch.members}  " if epoch.members > 1 else ""
     if math.isnan(epoch.valid_loss):
-        return f"{epoch.stage} {epoch.number}/{epoch.of}  loss {epoch.train_loss:.3f}"
-    return (f"epoch {epoch.number}/{epoch.of}  train {epoch.train_loss:.3f}  valid {epoch.valid_loss:.3f}  "
+        return f"{which}{epoch.stage} {epoch.number}/{epoch.of}  loss {epoch.train_loss:.3f}"
+    return (f"{which}epoch {epoch.number}/{epoch.of}  train {epoch.train_loss:.3f}  valid {epoch.valid_loss:.3f}  "
             f"best {epoch.best_loss:.3f}@{epoch.best_epoch}")
+
+
+def _ended(last: list[Epoch]) -> str:
+    """How the trainings of all networks went, from the last epoch of each."""
+    idle = sum(epoch.best_epoch == 0 for epoch in last)
+    if len(last) == 1:
+        told = f"weights of epoch {last[0].best_epoch}" if not idle else \
+            "the network did not better its linear skip and is not used"
+        return f"{counted(last[0].number, 'epoch')}, {told}"
+    told = f", {idle} of them did not better what they began with and are not used" if idle else ""
+    return f"{len(last)} networks, {counted(max(epoch.number for epoch in last), 'epoch')} each{told}"
 
 
 def write_out(text: str) -> None:

@@ -125,10 +125,8 @@ def _settings(session: Session, run: Run | None) -> Config:
 
 def _backtested(console: Console, run: Run | None, config: Config, panel: Panel, names: list[str]
                 ) -> tuple[pd.DataFrame, Scores, str]:
-    from forecast.cli.fitting import baseline_makers, fitted, say_plan, scored
+    from forecast.cli.fitting import backtest_plan, baseline_makers, expected, fitted, scored
     from forecast.display import counted
-    from forecast.errors import DataError
-    from forecast.plan import backtest_cutoffs, make_plan
 
     cutoffs = _unseen(run, config, panel) if run else None
     if run and cutoffs:
@@ -136,19 +134,15 @@ def _backtested(console: Console, run: Run | None, config: Config, panel: Panel,
         plan, how = predictor.plan, f"{run.id} as it is: every test point is newer than its training data"
         makers: dict[str, Any] = {predictor.name: lambda known: predictor}
     else:
-        cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
-        if not cutoffs:
-            raise DataError("the data are too short for a backtest", code="too_short",
-                            hint="Give a shorter --horizon, or --windows 1")
-        known = panel.drop_last(cutoffs[0])
-        plan = make_plan(config, known)
-        say_plan(console, config, plan, cutoffs)
+        cutoffs, known, plan = backtest_plan(console, config, panel)
         how = (f"settings of {run.id}" if run else "settings given") + ", fitted before the first cutoff"
         if config.backtest.refit == "each":
             how += " and anew at each"
             makers = {config.model.cell: lambda known: fitted(console, config, known, title="training")}
         else:
-            fit = fitted(console, config, known, title="training")
+            rounds = 2 if config.train.final_fit else 1
+            expected(console, config, known, rounds=rounds)
+            fit = fitted(console, config, known, title="training", rounds=rounds)
             makers = {fit.name: lambda known: fit}
     makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else plan.season

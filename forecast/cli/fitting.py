@@ -12,16 +12,17 @@ from forecast.baselines import BASELINES
 from forecast.cli.console import Console
 from forecast.cli.options import Session
 from forecast.config import SETTINGS, Config
-from forecast.display import counted, safe
+from forecast.display import counted, duration, safe
+from forecast.errors import DataError
 from forecast.forecasts import Forecaster, quantile_grid
 from forecast.formulas import METRICS
 from forecast.loop import Epoch
-from forecast.plan import Plan
+from forecast.plan import Plan, backtest_cutoffs, make_plan
 from forecast.predictor import Predictor
 from forecast.reader import Reading
 from forecast.report import score_table, step_line, worst_series
 from forecast.series import Panel
-from forecast.training import fit
+from forecast.training import fit, pace
 
 REFERENCE = "seasonal_naive"
 
@@ -38,10 +39,35 @@ def say_plan(console: Console, config: Config, plan: Plan, cutoffs: Sequence[int
     """The sizes, before any work."""
     seasons, model = ",".join(str(m) for m in plan.seasons), config.model
     ways = (" in both directions" if model.bidirectional else "") + (" with attention" if model.attention else "")
+    times = f", {counted(plan.members, 'network')} of {counted(plan.steps, 'step')}" if plan.steps else ""
     console.say("plan", f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, "
                         f"season {seasons} ({plan.season_source}), {model.cell.upper()} "
-                        f"{model.layers}x{plan.hidden}{ways}, validated on the last {plan.validation} steps, "
+                        f"{model.layers}x{plan.hidden}{ways}{times}, validated on the last {plan.validation} steps, "
                         + (f"{counted(len(cutoffs), 'backtest window')}" if cutoffs else "too short for a backtest"))
+
+
+def backtest_plan(console: Console, config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:
+    """Cutoffs, what is known before the first one, and the plan for that, which is said.
+
+    Raises DataError where the data are too short for a backtest, and what make_plan and backtest_cutoffs raise."""
+    cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
+    if not cutoffs:
+        raise DataError("the data are too short for a backtest", code="too_short",
+                        hint="Give a shorter --horizon, or --windows 1")
+    known = panel.drop_last(cutoffs[0])
+    plan = make_plan(config, known)
+    say_plan(console, config, plan, cutoffs)
+    return cutoffs, known, plan
+
+
+def expected(console: Console, config: Config, known: Panel, *, rounds: int) -> float:
+    """Say about how long the training will take; the seconds."""
+    seconds = rounds * pace(Predictor.new(config, known), known)
+    limit = config.train.time_limit
+    if seconds:
+        console.say("time", f"about {duration(min(seconds, limit or seconds))} of training"
+                    + (f", within the limit of {duration(limit)}" if limit and limit < seconds else ""))
+    return seconds
 
 
 def reading_record(reading: Reading) -> dict[str, Any]:
@@ -51,11 +77,11 @@ def reading_record(reading: Reading) -> dict[str, Any]:
             "repairs": [{"kind": r.kind, "count": r.count, "message": r.message} for r in reading.repairs]}
 
 
-def fitted(console: Console, config: Config, known: Panel, *, title: str,
+def fitted(console: Console, config: Config, known: Panel, *, title: str, rounds: int = 2,
            history: list[Epoch] | None = None) -> Predictor:
     """A predictor fitted on what was known, its epochs shown and kept."""
     predictor = Predictor.new(config, known)
-    for epoch in console.track(fit(predictor, known), title):
+    for epoch in console.track(fit(predictor, known, rounds=rounds), title):
         if history is not None:
             history.append(epoch)
     return predictor
@@ -109,7 +135,7 @@ def scores_record(scores: Scores, metrics: Sequence[str] = tuple(METRICS)) -> di
 def history_csv(history: Sequence[Epoch]) -> str:
     """One row an epoch."""
     rows: Iterator[dict[str, Any]] = (asdict(e) for e in history)
-    names = ("stage", "number", "steps", "train_loss", "valid_loss", "best_epoch", "seconds")
+    names = ("stage", "member", "number", "steps", "train_loss", "valid_loss", "best_epoch", "seconds")
     lines = [",".join(names)]
     lines += [",".join("" if row[n] != row[n] else safe(round(row[n], 6) if isinstance(row[n], float) else row[n])
                        for n in names) for row in rows]

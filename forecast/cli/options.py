@@ -23,7 +23,7 @@ from forecast.errors import RequestError
 READING = tuple(key for key in SETTINGS if key.startswith("data."))
 SIZES = ("model.season", "model.horizon", "model.context")
 MODEL = (*SIZES, "model.cell", "model.bidirectional", "model.attention", "model.layers", "model.hidden", "model.levels",
-         "train.validation_size", "train.seed", "train.device")
+         "train.validation_size", "train.seed", "train.device", "train.preset", "train.time_limit")
 FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "model.bidirectional": "--bidirectional",
          "model.attention": "--attention"}                              # switches, not values
 
@@ -97,13 +97,36 @@ def project_folder(directory: Path) -> Path:
     return file.parent if file else directory
 
 
+def _flags(key: str) -> dict[str, tuple[str, Any, Any]]:
+    """The options of a setting: parameter -> (key, type, option). The preset is a switch for each kind of it."""
+    if key == "train.preset":
+        meanings = {"quick": "one network, half the steps", "best": "twice the networks, twice the steps"}
+        return {f"preset_{name}": (key, bool, typer.Option(f"--{name}", help=text, show_default=False))
+                for name, text in meanings.items()}
+    return {key.replace(".", "_"): (key, *_flag(SETTINGS[key]))}
+
+
+def _settings(values: dict[str, Any], options: Mapping[str, tuple[str, Any, Any]]) -> dict[str, Any]:
+    """What the options of settings were given, taken out of all values. Raises RequestError for two presets."""
+    flags: dict[str, Any] = {}
+    presets = [name.removeprefix("preset_") for name in options if name.startswith("preset_") and values.pop(name)]
+    if len(presets) > 1:
+        raise RequestError("--quick and --best exclude each other", hint="Give one of them")
+    for name, (key, _, _) in options.items():
+        flags[key] = next(iter(presets), None) if name.startswith("preset_") else values.pop(name)
+    if flags.get("train.final_fit") is not None:
+        flags["train.final_fit"] = not flags["train.final_fit"]
+    return flags
+
+
 def _flag(setting: Setting) -> tuple[Any, Any]:
     name = setting.key.split(".")[1]
     default = ",".join(f"{v:g}" for v in setting.default) if isinstance(setting.default, tuple) else setting.default
     said = "" if default is None or isinstance(default, bool) else f" (default {default})"
     if setting.key in FLAGS:
         return bool | None, typer.Option(FLAGS[setting.key], help=setting.meaning, show_default=False)
-    metavar = "|".join(setting.choices) or {int: "N", float: "X", str: "TEXT", bool: "YES|NO"}[setting.kind]
+    kinds = {int: "N", float: "TIME" if setting.time else "X", str: "TEXT", bool: "YES|NO"}
+    metavar = "|".join(setting.choices) or kinds[setting.kind]
     if setting.is_tuple:
         metavar += f"[,{metavar}]"
     return str | None, typer.Option("--" + name.replace("_", "-"), help=setting.meaning + said, metavar=metavar,
@@ -113,7 +136,7 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
 def command(app: typer.Typer, name: str, *, settings: Sequence[str] = (), after: str = "") -> Callable[..., Any]:
     """Register a story `(session, own arguments) -> exit code or None` as a command; its help is the story's docstring,
     and what comes `after` it."""
-    options = {key.replace(".", "_"): (key, *_flag(SETTINGS[key])) for key in settings}
+    options = {name: option for key in settings for name, option in _flags(key).items()}
     shared = _global_options()
 
     def decorate(story: Callable[..., int | None]) -> Callable[..., int | None]:
@@ -122,9 +145,7 @@ def command(app: typer.Typer, name: str, *, settings: Sequence[str] = (), after:
         def run(ctx: typer.Context, **values: Any) -> None:
             outer = ctx.parent.params if ctx.parent else {}
             chosen = {k: values.pop(k) or outer.get(k) for k in shared}
-            flags = {key: values.pop(k) for k, (key, _, _) in options.items()}
-            if flags.get("train.final_fit") is not None:
-                flags["train.final_fit"] = not flags["train.final_fit"]
+            flags = _settings(values, options)
             raise typer.Exit(story(_session(chosen, outer, flags), **values) or 0)
 
         parameters = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context), *own]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from forecast.predictor import Predictor
     from forecast.reader import Reading
 
+PARTIAL = 5
+
 
 def declare(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -28,7 +30,8 @@ def train(
 ) -> int:
     """Read a CSV file, fit a forecaster, backtest it beside seasonal naive, and make it live.
 
-    With no flag at all it works on any sensible file and says what it assumed."""
+    With no flag at all it works on any sensible file and says what it assumed. Exit 5: live, but no network could be
+    trained, and simpler forecasters serve."""
     from forecast import hardware
 
     hardware.prepare()
@@ -39,6 +42,7 @@ def train(
     from forecast.cli.fitting import (
         REFERENCE,
         baseline_makers,
+        expected,
         fitted,
         history_csv,
         reading_record,
@@ -66,14 +70,16 @@ def train(
     known = panel.drop_last(cutoffs[0]) if cutoffs else panel
     plan = make_plan(config, known)
     say_plan(console, config, plan, cutoffs)
-    summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given()}
+    rounds = 1 + config.train.final_fit * (2 if cutoffs else 1)
+    summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given(),
+                               "seconds_expected": expected(console, config, known, rounds=rounds)}
     if dry_run:
         console.document(_plain(summary | {"backtest_cutoffs": cutoffs}))
         return 0
 
     store, history = Store(session.store_folder), list[Epoch]()
     with store.lock():
-        predictor = fitted(console, config, known, title="training", history=history)
+        predictor = fitted(console, config, known, title="training", rounds=rounds, history=history)
         metrics: dict[str, Any] = {}
         if cutoffs:
             levels = config.model.levels
@@ -103,6 +109,10 @@ def train(
     if session.quiet and not session.json:
         console.wrote(store.runs / run_id)
     console.say("next", "forecast predict")
+    if all(member.diverged for member in predictor.members):
+        console.warn("partial", "the loss of every network came to no number, four times at ever lower learning rates: "
+                                f"{served} serves")
+        return PARTIAL
     return 0
 
 
