@@ -1,9 +1,9 @@
-# make: lint, types, tests (what must be green before a commit) · make demo · make test · make slow · make bench
+# make: lint, types, tests (what must be green before a commit) · make demo · make test · make slow · make bench · make peers
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: all demo test lint types slow bench clean
+.PHONY: all demo test lint types slow bench peers clean
 all: lint types test
 
 # One environment, of the versions that were tested; made again when they change.
@@ -27,6 +27,16 @@ slow: .venv/ready
 bench: .venv/ready
 	$(BIN)/python tests/benchmarks/startup.py
 
+# The libraries that tests/benchmarks/accuracy.py --peers .venv-peers stands beside, apart from our own environment.
+peers: .venv-peers/ready
+
+PEERS_PIP := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
+.venv-peers/ready: .ci/constraints-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS_PIP) torch==2.13.0
+	$(PEERS_PIP) --constraint .ci/constraints-peers.txt statsforecast neuralforecast pyarrow
+	touch $@
+
 # Train on AirPassengers, score it on its last two years, forecast the next one and draw it.
 demo: .venv/ready
 	rm -rf $(DEMO)
@@ -42,4 +52,4 @@ demo: .venv/ready
 	@echo "Then try  $(BIN)/forecast train YOUR.csv"
 
 clean:
-	rm -rf .venv $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-peers $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
