@@ -7,6 +7,7 @@ Which networks there are, and what becomes of them, is training.py's business.""
 from __future__ import annotations
 
 import copy
+import json
 import math
 import threading
 import time
@@ -21,9 +22,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from forecast.checkpoint import Arrays, Place
 from forecast.config import TrainConfig
 from forecast.model import RecurrentForecaster, channels, pinball
-from forecast.network import Network
+from forecast.network import Network, Shape
 from forecast.scaling import Units
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import Windows, contexts, targets
@@ -66,6 +68,7 @@ class Course:
     device: torch.device
     member: int = 0
     members: int = 1
+    place: Place = field(default_factory=Place)     # where to leave what it takes to go on after an interruption
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,31 @@ class _Loop:
         with torch.no_grad():
             return float(pinball(self.average(channels(context)), target, self.quantiles))
 
+    def state(self) -> Arrays:
+        """All that goes on changing, to be taken up by `restore`."""
+        text = json.dumps(self.random.bit_generator.state).encode()
+        state: Arrays = {"random": np.frombuffer(text, np.uint8), "queue": self.queue,
+                         "seconds": np.array(self.seconds), "steps": np.array(self.steps)}
+        assert self.model.random is not None
+        return state | {name: t.detach().cpu().numpy() for name, t in self._tensors().items()} | {
+            "dropout": self.model.random.get_state().numpy()}
+
+    def restore(self, state: Arrays) -> None:
+        """Go on where `state` was taken. Raises KeyError, ValueError or RuntimeError for that of another training."""
+        self.random.bit_generator.state = json.loads(state["random"].tobytes())
+        self.queue, self.steps = state["queue"], int(state["steps"])
+        self.start = time.monotonic() - float(state["seconds"])
+        assert self.model.random is not None
+        self.model.random.set_state(torch.from_numpy(state["dropout"].copy()))
+        with torch.no_grad():
+            for name, tensor in self._tensors().items():
+                tensor.copy_(torch.from_numpy(state[name]))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        lists = {"trained": self.trained, "means": self.means, "first": self.moments[0], "second": self.moments[1],
+                 "counts": self.counts}
+        return {f"{name}.{k}": tensor for name, some in lists.items() for k, tensor in enumerate(some)}
+
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.start
@@ -189,67 +217,127 @@ def one_cycle(progress: float) -> float:
     return max(1e-4, 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))
 
 
+@dataclass
+class _Look:
+    """The best of the looks at the held-out windows so far."""
+
+    best: Network
+    number: int = -1                # of the last look
+    best_epoch: int = 0
+    best_steps: int = 0
+    best_loss: float = math.inf
+    skip_loss: float = math.inf     # to be bettered
+
+    def state(self) -> Arrays:
+        numbers = np.array([self.number, self.best_epoch, self.best_steps, self.best_loss, self.skip_loss])
+        return {"look": numbers} | {f"best.{name}": t for name, t in self.best.tensors.items()}
+
+    @classmethod
+    def restored(cls, state: Arrays, shape: Shape) -> _Look:
+        number, epoch, steps, best_loss, skip_loss = state["look"].tolist()
+        best = Network(shape, {name: state[f"best.{name}"] for name in shape.tensors})
+        return cls(best, int(number), int(epoch), int(steps), best_loss, skip_loss)
+
+
 def learn(network: Network, material: Material, held_out: Material, course: Course, *, skip: bool
           ) -> Generator[Epoch, None, Learned]:
     """Train to the end of the schedule, looking at the held-out windows now and then; epoch 0 is the closed forms.
 
     The averaged weights of the last look stay, unless an earlier one was clearly better: then those do. They must
     better the linear `skip` where there is one. A loss that is no number ends an attempt; the next one is calmer."""
+    left = course.place.load()
+    if left and "done" in left:
+        steps, schedule, diverged = left["done"].tolist()
+        return Learned(_network_of(left, network.shape), steps, schedule, bool(diverged))
     context, target = held_out.tensors(course.device)
     learned = Learned(network, 0, 0, diverged=True)
-    for attempt in range(1 + RETRIES):
+    for attempt in range(int(left["attempt"]) if left else 0, 1 + RETRIES):
         loop = _Loop(network, material, course, CALMER ** attempt)
-        learned = yield from _attempt(loop, context, target, skip=skip)
+        learned = yield from _attempt(loop, context, target, left, attempt=attempt, skip=skip)
+        left = None
         if not learned.diverged:
             break
-    return replace(learned, diverged=learned.diverged and not learned.steps)
+    learned = replace(learned, diverged=learned.diverged and not learned.steps)
+    done = np.array([learned.steps, learned.schedule, learned.diverged], dtype=np.int64)
+    course.place.save({"done": done} | _arrays_of(learned.network))
+    return learned
 
 
-def _attempt(loop: _Loop, context: Tensor, target: Tensor, *, skip: bool) -> Generator[Epoch, None, Learned]:
+def _attempt(loop: _Loop, context: Tensor, target: Tensor, left: Arrays | None, *, attempt: int, skip: bool
+             ) -> Generator[Epoch, None, Learned]:
     course, total = loop.course, loop.course.steps
     size = course.train.epoch_steps
     epochs = math.ceil(total / size)
-    best_epoch, best_loss, best_steps, best = 0, math.inf, 0, loop.average.network()
-    skip_loss = math.inf
-    for number in range(epochs + 1):
+    look = _Look(loop.average.network())
+    if left:
+        loop.restore(left)
+        look = _Look.restored(left, loop.network.shape)
+    for number in range(look.number + 1, epochs + 1):
         train_loss = loop.run(min(size, total - loop.steps)) if number else math.nan
         valid_loss = loop.valid_loss(context, target)
+        look.number = number
         if number == 0 and skip:
-            skip_loss = best_loss = valid_loss
+            look.skip_loss = look.best_loss = valid_loss
         done = number == epochs or (loop.progress >= 1 and number > 0)
-        last = done and valid_loss <= best_loss * ALIKE and valid_loss < skip_loss
-        if number and (valid_loss < best_loss or last):
-            best_epoch, best_loss, best_steps, best = number, valid_loss, loop.steps, loop.average.network()
-        yield Epoch("train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, loop.seconds,
-                    course.member, course.members)
+        last = done and valid_loss <= look.best_loss * ALIKE and valid_loss < look.skip_loss
+        if number and (valid_loss < look.best_loss or last):
+            look.best_epoch, look.best_loss, look.best_steps = number, valid_loss, loop.steps
+            look.best = loop.average.network()
+        yield from _left(course.place, Epoch(
+            "train", number, epochs, loop.steps, train_loss, valid_loss, look.best_loss, look.best_epoch, loop.seconds,
+            course.member, course.members),
+            lambda: loop.state() | look.state() | {"attempt": np.array(attempt)})
         if number and math.isnan(train_loss + valid_loss):
-            return Learned(best, best_steps, loop.steps, diverged=True)
+            return Learned(look.best, look.best_steps, loop.steps, diverged=True)
         if done:
             break
-    return Learned(best, best_steps, loop.steps)
+    return Learned(look.best, look.best_steps, loop.steps)
 
 
 def relearn(network: Network, material: Material, course: Course, steps: int) -> Generator[Epoch, None, Network]:
     """`steps` steps of the course's schedule from a fresh start, without a look at other windows."""
+    left = course.place.load()
+    if left and "done" in left:
+        return _network_of(left, network.shape)
     loop, size = _Loop(network, material, course), course.train.epoch_steps
+    if left:
+        loop.restore(left)
     epochs = math.ceil(steps / size)
-    for number in range(1, epochs + 1):
+    for number in range(loop.steps // size + 1, epochs + 1):
         loss = loop.run(min(size, steps - loop.steps))
-        yield Epoch("final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number, loop.seconds,
-                    course.member, course.members)
-    return loop.average.network()
+        yield from _left(course.place, Epoch(
+            "final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number, loop.seconds, course.member,
+            course.members), loop.state)
+    learned = loop.average.network()
+    course.place.save({"done": np.array(1)} | _arrays_of(learned))
+    return learned
+
+
+def _left(place: Place, epoch: Epoch, state: Callable[[], Arrays]) -> Generator[Epoch, None, None]:
+    """Pass the epoch on; leave a checkpoint when its time has come, or when nobody asks for another epoch."""
+    try:
+        yield epoch
+    except GeneratorExit:
+        place.save(state())
+        raise
+    if place.is_due:
+        place.save(state())
+
+
+def _arrays_of(network: Network) -> Arrays:
+    return {f"best.{name}": t for name, t in network.tensors.items()}
+
+
+def _network_of(left: Arrays, shape: Shape) -> Network:
+    return Network(shape, {name: left[f"best.{name}"] for name in shape.tensors})
 
 
 def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: int, threads: int
-                ) -> Generator[Epoch, None, list[T]]:
+             ) -> Generator[Epoch, None, list[T]]:
     """Run several trainings on `threads` threads, `workers` of them at a time; their epochs come as they are made.
 
-    What each comes to does not depend on the others: every training draws from generators of its own."""
-    if workers <= 1:
-        results = []
-        for job in jobs:
-            results.append((yield from job()))
-        return results
+    What each comes to does not depend on the others: every training draws from generators of its own. They run beside
+    the main thread, which is free to hear a signal: an exception there lets each come to the end of its epoch."""
     queue, stopped = SimpleQueue[Epoch | None](), threading.Event()
 
     def drain(job: Callable[[], Generator[Epoch, None, T]]) -> T:
@@ -263,6 +351,7 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
             result: T = end.value
             return result
         finally:
+            epochs.close()
             queue.put(None)
         raise InterruptedError
 

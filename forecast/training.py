@@ -19,6 +19,7 @@ import torch
 from forecast import hardware
 from forecast.blending import Blend
 from forecast.calibration import widths
+from forecast.checkpoint import Checkpoints, Place
 from forecast.errors import DataError
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.loop import Course, Epoch, Learned, Material, learn, relearn, together
@@ -38,10 +39,12 @@ ABSURD = 30.0                       # units of its context from which on a targe
 LONG = 100                          # steps of the cell from which on its memories are set by the context's length
 
 
-def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2) -> Iterator[Epoch]:
+def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Checkpoints | None = None
+        ) -> Iterator[Epoch]:
     """Choose, train and (unless train.final_fit is off) refit on everything in the panel, which is never changed.
 
-    `rounds` trainings of all members are to fit into train.time_limit. Deterministic for a seed, on one kind of machine
+    `rounds` trainings of all members are to fit into train.time_limit. What `checkpoints` hold of an interrupted fit on
+    the same panel is gone on from, to the bit. Deterministic for a seed, on one kind of machine
     with as many threads. Without a series that reaches into the newest steps there is nothing to choose by: the
     seasonal naive forecast serves. Raises RequestError where the device asked for is not there, DataError for a
     logarithm of values that are not positive."""
@@ -56,17 +59,18 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2) -> Iterator[Epoc
     if len(training) and len(held_out):
         jobs = [partial(learn, m.network, _material(predictor, m.units, known, training),
                         _material(predictor, m.units, panel, held_out),
-                        _course(predictor, k, device, plan.steps, rounds=rounds), skip=m.skip)
+                        _course(predictor, k, device, plan.steps, rounds, _place(checkpoints, "validated", k)),
+                        skip=m.skip)
                 for k, m in enumerate(predictor.members)]
         learned = yield from together(jobs, *_hands(predictor, device))
         predictor.members = tuple(_taught(m, found) for m, found in zip(predictor.members, learned, strict=True))
     _weigh(predictor, panel, known, held_out)
     _remember(predictor, panel)
     if config.train.final_fit:
-        yield from refit(predictor, panel)
+        yield from refit(predictor, panel, checkpoints=checkpoints)
 
 
-def refit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
+def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None) -> Iterator[Epoch]:
     """The choices a fit has made (penalties, steps, weights, widths) applied anew to everything in a panel.
 
     A member whose training diverges here stays as it was validated."""
@@ -75,7 +79,8 @@ def refit(predictor: Predictor, panel: Panel) -> Iterator[Epoch]:
     blanks = [_blank(predictor, _material(predictor, _units_of(predictor, m.units.transform, panel), panel, windows), m)
               for m in predictor.members]
     jobs = [partial(relearn, m.network, _material(predictor, m.units, panel, windows),
-                    _course(predictor, k, device, m.schedule or predictor.plan.steps), m.steps)
+                    _course(predictor, k, device, m.schedule or predictor.plan.steps,
+                            place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), m.steps)
             for k, m in enumerate(blanks)]
     networks = yield from together(jobs, *_hands(predictor, device))
     predictor.members = tuple(replace(new, network=network) if network.is_finite else old for old, new, network
@@ -105,14 +110,19 @@ def _hands(predictor: Predictor, device: torch.device) -> tuple[int, int]:
     return (min(threads, len(predictor.members)) if device.type == "cpu" else 1), threads
 
 
-def _course(predictor: Predictor, k: int, device: torch.device, steps: int, *, rounds: int | None = None) -> Course:
+def _place(checkpoints: Checkpoints | None, stage: str, member: int) -> Place:
+    return checkpoints.at(f"{stage}-{member}") if checkpoints else Place()
+
+
+def _course(predictor: Predictor, k: int, device: torch.device, steps: int, rounds: int | None = None,
+            place: Place | None = None) -> Course:
     member, train = predictor.members[k], predictor.config.train
     shape, init, count = member.network.shape, predictor.config.model.init, len(predictor.members)
     chrono = init == "chrono" or (init == "auto" and shape.steps >= LONG)
     workers, _ = _hands(predictor, device)
     limit = train.time_limit / rounds / math.ceil(count / workers) if train.time_limit and rounds else None
     return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None, limit, device, k,
-                  count)
+                  count, place or Place())
 
 
 def _taught(member: Member, learned: Learned) -> Member:

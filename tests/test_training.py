@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from forecast import loop, training
 from forecast.calendar import Calendar
+from forecast.checkpoint import Checkpoints
 from forecast.config import Config
 from forecast.errors import DataError, RequestError
 from forecast.loop import Epoch, one_cycle
@@ -233,6 +235,43 @@ def test_members_trained_side_by_side_come_to_what_they_come_to_alone(panel: Pan
     for one, two in zip(alone.members, beside.members, strict=True):
         for name, weight in one.network.tensors.items():
             np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
+
+
+def first_epochs(config: Config, panel: Panel, checkpoints: Checkpoints, count: int) -> None:
+    """A fit that is broken off after so many epochs."""
+    epochs = fit(Predictor.new(config, panel), panel, checkpoints=checkpoints)
+    for _ in zip(range(count), epochs, strict=False):
+        pass
+    epochs.close()
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 12, 18])
+def test_a_fit_broken_off_and_resumed_is_the_fit_that_was_not_to_the_bit(count: int, panel: Panel, tmp_path: Path
+                                                                         ) -> None:
+    config = quick(model_blend=True, train_threads=2, model_members=3)
+    whole = trained(config, panel)
+    first_epochs(config, panel, checkpoints := Checkpoints.of(tmp_path, "same"), count)
+    assert checkpoints.found()
+    first_epochs(config, panel, checkpoints, 2)                         # and once more
+    resumed = Predictor.new(config, panel)
+    for _ in fit(resumed, panel, checkpoints=checkpoints):
+        pass
+    for one, two in zip(whole.members, resumed.members, strict=True):
+        for name, weight in one.network.tensors.items():
+            np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
+    assert whole.blend == resumed.blend
+    np.testing.assert_array_equal(whole.widths, resumed.widths)
+
+
+def test_a_checkpoint_of_other_settings_or_that_cannot_be_read_is_none(panel: Panel, tmp_path: Path) -> None:
+    one, two = (Checkpoints.of(tmp_path, quick(train_seed=s).to_dict()) for s in (0, 1))
+    assert one.folder != two.folder
+    first_epochs(quick(), panel, one, 3)
+    for file in one.folder.iterdir():
+        file.write_bytes(b"not one")
+    assert losses(quick(), panel) == losses(quick(), panel)
+    one.clear()
+    assert not one.found()
 
 
 def test_a_training_that_breaks_ends_the_others_and_is_told(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:

@@ -1,0 +1,80 @@
+"""Checkpoints: what an interrupted training needs to go on, to the bit, where it stopped.
+
+Arrays by name, without pickle; what they mean is loop.py's business. A checkpoint belongs to one training of one set of
+data with one set of settings: its folder is named by their fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from forecast.storage import disk_errors, write_bytes
+
+Arrays = dict[str, NDArray[Any]]
+EVERY = 30.0                                                            # seconds between two checkpoints of a network
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A folder of checkpoints, a file for each network in each round of training."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, parent: Path, *identity: object) -> Checkpoints:
+        """Those of the training that these values, as JSON, make what it is."""
+        text = json.dumps(identity, sort_keys=True, default=str)
+        return cls(parent / hashlib.sha256(text.encode()).hexdigest()[:16])
+
+    def at(self, name: str) -> Place:
+        return Place(self.folder / (name + SUFFIX))
+
+    def found(self) -> int:
+        """How many networks have something to go on from."""
+        return len(list(self.folder.glob("*" + SUFFIX))) if self.folder.is_dir() else 0
+
+    def clear(self) -> None:
+        """They are not needed any more. Raises DiskError."""
+        with disk_errors(self.folder):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@dataclass
+class Place:
+    """Where one network's training leaves what it has come to."""
+
+    file: Path | None = None                                            # None: nowhere
+    told: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_due(self) -> bool:
+        return self.file is not None and time.monotonic() - self.told >= EVERY
+
+    def save(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Whole or not at all. Raises DiskError."""
+        if self.file is not None:
+            with disk_errors(self.file):
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(self.file, safetensors.numpy.save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
+            self.told = time.monotonic()
+
+    def load(self) -> Arrays | None:
+        """What was left here; None where there is nothing, or nothing that can be read: then training starts anew."""
+        if self.file is None or not self.file.is_file():
+            return None
+        try:
+            return dict(safetensors.numpy.load(self.file.read_bytes()))
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError):
+            return None
