@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.cli.options import MODEL, READING, Session, command
+from forecast.cli.options import MODEL, READING, Session, command, guard
 
 if TYPE_CHECKING:
+    from forecast.cli.console import Console
     from forecast.predictor import Predictor
+    from forecast.promotion import Verdict
     from forecast.reader import Reading
+    from forecast.registry import Store
+    from forecast.status import Status
 
-PARTIAL = 5
+PROMOTE = ("auto", "always", "never")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What this call of train asks for beside settings."""
+
+    data: str
+    name: str | None
+    promote: str
+    min_skill: float | None
+    dry_run: bool
 
 
 def declare(app: typer.Typer) -> None:
@@ -24,25 +40,55 @@ def train(
     session: Session,
     data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
     name: Annotated[str | None, typer.Option(help="a name to call the run by")] = None,
+    promote: Annotated[str, typer.Option(metavar="auto|always|never", help="whether the run goes live: auto unless the "
+                                         "live model is better on data new to both")] = "auto",
     min_skill: Annotated[float | None, typer.Option(
         metavar="X", help="go live only with a skill against seasonal naive of X or more (0.1: 10 % better)")] = None,
+    wait: Annotated[str | None, typer.Option(metavar="TIME", show_default=False,
+                                             help="wait so long for another run to end: 30s, 10m, 2h")] = None,
+    status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
+                                                    "for node_exporter's textfile collector")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say the plan and stop")] = False,
 ) -> int:
     """Read a CSV file, fit a forecaster, backtest it beside seasonal naive, and make it live.
 
-    With no flag at all it works on any sensible file and says what it assumed. Exit 5: live, but no network could be
-    trained, and simpler forecasters serve."""
+    With no flag at all it works on any sensible file and says what it assumed."""
     from forecast import hardware
 
     hardware.prepare()
+    from forecast.cli.console import Console
+    from forecast.cli.locking import locked
+    from forecast.errors import RequestError
+    from forecast.registry import Store
+    from forecast.status import check_status_path, reported
+
+    if name is not None and name.strip() in ("", "live"):
+        raise RequestError(f"--name {name!r}: a run cannot be called so", code="bad_setting")
+    if promote not in PROMOTE:
+        raise RequestError(f"--promote {promote}: takes one of {', '.join(PROMOTE)}", code="bad_setting")
+    if promote != "auto" and min_skill is not None:
+        raise RequestError(f"--min-skill and --promote {promote} contradict each other", code="bad_setting",
+                           hint="Leave out one of them")
+    check_status_path(status_file)
+    status_path = session.path(status_file) if status_file and not dry_run else None
+    guard([status_path], [session.data(data)])
+    console, store = Console(session), Store(session.store_folder)
+    ask = Ask(data, name, promote, min_skill, dry_run)
+    with reported(status_path, "train") as status:
+        if dry_run:
+            return _trained(console, store, ask, status)
+        with locked(console, store, wait):
+            return _trained(console, store, ask, status)
+
+
+def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
+    """The work of train, its store being locked."""
     import time
 
     from forecast.artifact import save
-    from forecast.cli.console import Console
     from forecast.cli.fitting import (
         REFERENCE,
         baseline_makers,
-        expected,
         fitted,
         history_csv,
         reading_record,
@@ -52,17 +98,17 @@ def train(
         scores_record,
         show_scores,
     )
-    from forecast.errors import GateError, RequestError
+    from forecast.errors import GateError
     from forecast.loop import Epoch
     from forecast.plan import backtest_cutoffs, make_plan
+    from forecast.promotion import Verdict
     from forecast.reader import read_panel
-    from forecast.registry import Store
     from forecast.training import refit
 
-    if name is not None and name.strip() in ("", "live"):
-        raise RequestError(f"--name {name!r}: a run cannot be called so", code="bad_setting")
-    console, config, start = Console(session), session.config(), time.monotonic()
-    reading = read_panel(session.data(data), config.data)
+    session = console.session
+    config, start = session.config(), time.monotonic()
+    reading = read_panel(session.data(ask.data), config.data)
+    status.rows = reading.rows
     say_settings(console, session)
     console.reading(reading)
     panel, _ = reading.panel.with_values()
@@ -70,50 +116,74 @@ def train(
     known = panel.drop_last(cutoffs[0]) if cutoffs else panel
     plan = make_plan(config, known)
     say_plan(console, config, plan, cutoffs)
-    rounds = 1 + config.train.final_fit * (2 if cutoffs else 1)
-    summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given(),
-                               "seconds_expected": expected(console, config, known, rounds=rounds)}
-    if dry_run:
+    summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given()}
+    if ask.dry_run:
         console.document(_plain(summary | {"backtest_cutoffs": cutoffs}))
         return 0
 
-    store, history = Store(session.store_folder), list[Epoch]()
-    with store.lock():
-        predictor = fitted(console, config, known, title="training", rounds=rounds, history=history)
-        metrics: dict[str, Any] = {}
-        if cutoffs:
-            levels = config.model.levels
-            makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
-            _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
-            show_scores(console, scores, list(panel.ids))
-            metrics = scores_record(scores)
-        served = predictor.name
-        if cutoffs and config.train.final_fit:
-            history += console.track(refit(predictor, panel), "final fit")
-        run_id = store.new_id(predictor.config.model.cell)
-        before = store.live()
-        record = _record(session, run_id, name, reading, predictor, time.monotonic() - start)
-        save(store.runs / run_id, predictor, reading.contract, record=record, metrics=metrics,
-             history=history_csv(history))
-        skill = metrics["models"][served].get("skill") if metrics else None
-        passed = min_skill is None or (skill is not None and skill >= min_skill)
-        if passed:
-            store.promote(run_id)
-    console.document(_plain(summary | {"run": run_id, "live": passed, "before": before, "metrics": metrics,
-                                       "seconds": record["seconds"]}))
-    if not passed:
-        raise GateError(f"skill {'unknown' if skill is None else f'{skill:.3f}'} is below --min-skill {min_skill:g}: "
-                        f"{run_id} is saved but not live", code="min_skill",
-                        hint=f"{before or 'No model'} serves on")
-    console.say("model", f"{run_id}  is now live" + (f"   (before: {before})" if before else ""))
+    history = list[Epoch]()
+    predictor = fitted(console, config, known, title="training", history=history)
+    metrics: dict[str, Any] = {}
+    verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
+    if cutoffs:
+        levels = config.model.levels
+        makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
+        _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
+        show_scores(console, scores, list(panel.ids))
+        metrics = scores_record(scores)
+        verdict = _against_live(store, predictor, reading, cutoffs)
+    skill = metrics["models"][predictor.name].get("skill") if metrics else None
+    verdict = _asked_for(ask, verdict, skill)
+    if cutoffs and config.train.final_fit:
+        history += console.track(refit(predictor, panel), "final fit")
+    run_id = store.new_id(predictor.config.model.cell)
+    before = store.live()
+    record = _record(session, run_id, ask.name, reading, predictor, time.monotonic() - start)
+    save(store.runs / run_id, predictor, reading.contract, record=record | {"promotion": verdict.to_dict()},
+         metrics=metrics, history=history_csv(history))
+    if verdict.passed:
+        store.promote(run_id)
+    console.document(_plain(summary | {"run": run_id, "live": verdict.passed, "before": before, "metrics": metrics,
+                                       "promotion": verdict.to_dict(), "seconds": record["seconds"]}))
+    if not verdict.passed and ask.promote == "auto":
+        raise GateError(f"{run_id} is saved but not live: {verdict.reason}", code="not_better",
+                        hint=f"{before or 'No model'} serves on; forecast models promote {run_id} overrules")
+    if before:
+        console.say("promotion", verdict.reason)
+    console.say("model", f"{run_id}  is now live" + (f"   (before: {before})" if before else "") if verdict.passed
+                else f"{run_id}  is saved, not live; {before or 'no model'} serves")
     if session.quiet and not session.json:
         console.wrote(store.runs / run_id)
-    console.say("next", "forecast predict")
-    if all(member.diverged for member in predictor.members):
-        console.warn("partial", "the loss of every network came to no number, four times at ever lower learning rates: "
-                                f"{served} serves")
-        return PARTIAL
+    console.say("next", "forecast predict" if verdict.passed else f"forecast models promote {run_id}")
     return 0
+
+
+def _against_live(store: Store, predictor: Predictor, reading: Reading, cutoffs: list[int]) -> Verdict:
+    """Whether the validated run may follow the live one; what cannot be compared may."""
+    from forecast.artifact import load
+    from forecast.errors import ModelError
+    from forecast.promotion import Verdict, judged
+
+    if store.live() is None:
+        return Verdict(True, "the first model of this store")
+    try:
+        live = load(store.find("live"))
+    except ModelError as error:
+        return Verdict(True, f"the live model cannot be read: {error}")
+    return judged(predictor, live, reading.panel.with_values()[0], reading.contract, cutoffs=cutoffs,
+                  plan=predictor.plan)
+
+
+def _asked_for(ask: Ask, verdict: Verdict, skill: float | None) -> Verdict:
+    """The verdict under what was asked for: always, never, or a least skill."""
+    from dataclasses import replace
+
+    if ask.promote != "auto":
+        return replace(verdict, passed=ask.promote == "always", reason=f"--promote {ask.promote}; {verdict.reason}")
+    if ask.min_skill is not None and (skill is None or not skill >= ask.min_skill):
+        told = "unknown" if skill is None else f"{skill:.3f}"
+        return replace(verdict, passed=False, reason=f"skill {told} is below --min-skill {ask.min_skill:g}")
+    return verdict
 
 
 def _record(session: Session, run_id: str, name: str | None, reading: Reading, predictor: Predictor,
