@@ -87,6 +87,14 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     assert document["file"] == str(folder / "forecast.toml")
 
 
+def test_what_is_printed_can_be_pasted(run: Run) -> None:
+    lines = run("init", AIR).out.splitlines()
+    assert lines[:2] == ["", "# crontab -e"]
+    assert [line for line in lines if line.startswith("# ")][1:5] == [
+        f"# /etc/systemd/system/forecast-{name}" for name in ("train.service", "train.timer", "predict.service",
+                                                              "predict.timer")]
+
+
 def test_units_quote_what_systemd_would_expand() -> None:
     units = systemd({"train": ["f", "a b%c", 'x"\\y', "$HOME"], "predict": ["f"]}, "day", Path("/a%b"))
     assert r'ExecStart=f "a b%%c" "x\"\\y" "$$HOME"' in units["forecast-train.service"]

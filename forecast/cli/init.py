@@ -63,14 +63,12 @@ def init(
     lines = commands(session, data)
     rhythm = rhythm_of(reading.contract.calendar)
     table, units = crontab(lines, rhythm), systemd(lines, rhythm, session.directory.resolve())
-    console.result("\n# crontab -e")
-    for line in table:
-        console.result(line)
-    for name, unit in units.items():
-        console.result(f"\n# /etc/systemd/system/{name}")
-        for line in unit.splitlines():
+    blocks = {"crontab -e": "\n".join(table), **{f"/etc/systemd/system/{name}": unit for name, unit in units.items()}}
+    for title, block in blocks.items():
+        for line in ("", f"# {title}", *block.splitlines()):
             console.result(line)
-    console.result("\n# systemctl enable --now forecast-train.timer forecast-predict.timer")
+    console.result("")
+    console.result("# systemctl enable --now forecast-train.timer forecast-predict.timer")
     console.document({"file": str(path), "settings": text, "crontab": table, "systemd": units})
     return 0
 
