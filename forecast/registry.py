@@ -10,14 +10,14 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from forecast.errors import ModelError
-from forecast.storage import PARTIAL, exclusive, remove_file, remove_folder, temporaries, write_text
+from forecast.storage import PARTIAL, disk_errors, exclusive, remove_file, remove_folder, temporaries, write_text
 
 RUN_FILE = "run.json"
 LIVE, HISTORY, LOCK = "live", "promotions.jsonl", "lock"
@@ -73,22 +73,13 @@ class Store:
         return [d.name for d in self._folders() if (d / "manifest.json").is_file() and not d.name.endswith(PARTIAL)]
 
     def _folders(self) -> list[Path]:
-        try:
+        with disk_errors(self.runs, "read"), suppress(FileNotFoundError, NotADirectoryError):
             return sorted(d for d in self.runs.iterdir() if d.is_dir() and not d.is_symlink())
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise _unreadable(self.runs, error) from error
+        return []
 
     def live(self) -> str | None:
         """The id of the run that serves, if any."""
-        pointer = self.folder / LIVE
-        try:
-            return pointer.read_text(encoding="utf-8", errors="replace").strip() or None
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise _unreadable(pointer, error) from error
+        return self._text(LIVE).strip() or None
 
     def before(self, run_id: str | None) -> str | None:
         """The run that a rollback from this one brings back, if any."""
@@ -117,27 +108,26 @@ class Store:
 
     def _flip(self, run_id: str, *, before: str | None, how: str) -> None:
         line = json.dumps(asdict(Promotion(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", run_id, before, how)))
-        told = self._history_text()
+        told = self._text(HISTORY)
         write_text(self.folder / HISTORY, told + ("\n" if told and not told.endswith("\n") else "") + line + "\n")
         write_text(self.folder / LIVE, run_id + "\n")
 
     def history(self) -> list[Promotion]:
         """Every promotion, the oldest first; a line that does not tell one is passed over."""
         told = []
-        for line in self._history_text().splitlines():
+        for line in self._text(HISTORY).splitlines():
             try:
                 told.append(Promotion(**json.loads(line)))
             except (ValueError, TypeError, RecursionError):
                 continue
         return told
 
-    def _history_text(self) -> str:
-        try:
-            return (self.folder / HISTORY).read_text(encoding="utf-8", errors="replace")
-        except (FileNotFoundError, NotADirectoryError):
-            return ""
-        except OSError as error:
-            raise _unreadable(self.folder / HISTORY, error) from error
+    def _text(self, name: str) -> str:
+        """What a file of the store says; nothing where it is not there."""
+        path = self.folder / name
+        with disk_errors(path, "read"), suppress(FileNotFoundError, NotADirectoryError):
+            return path.read_text(encoding="utf-8", errors="replace")
+        return ""
 
     def prunable(self, keep: int) -> list[str]:
         """Runs beside the newest `keep`, the live one, and the one before it."""
@@ -189,8 +179,3 @@ class Store:
         except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
-
-
-def _unreadable(path: Path, error: OSError) -> ModelError:
-    return ModelError(f"cannot be read: {error.strerror}", file=str(path), code="unreadable",
-                      hint="Check who may read there")

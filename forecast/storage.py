@@ -269,7 +269,8 @@ def exclusive(path: Path, *, by: str = "another run", wait: float = 0.0,
             _remove_empty(made)
         raise
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):                              # the work is done, and the kernel lets go later
+            os.close(descriptor)
 
 
 def _held(path: Path, wait: float, waiting: Callable[[str], None]) -> int:

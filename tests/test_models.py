@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from forecast import artifact
 from forecast.cli import main
+from forecast.errors import ModelError
 from forecast.registry import Store
 from forecast.storage import to_json, write_text
 from tests.test_artifact import CONTRACT, RECORD, save, tiny
@@ -123,6 +125,22 @@ def test_who_changes_the_store_is_told_who_holds_it_and_who_only_looks_is_not_st
             assert ended.code == 8
             assert re.search(r"process \d+ \(forecast .*\), since \S+Z is writing to this store", ended.err)
         assert run("models").code == 0
+
+
+def test_a_run_pruned_while_it_is_loaded_is_a_missing_model_and_no_bug(store: Store,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, verify = store.find(OTHER), artifact.verify
+
+    def verified_then_pruned(path: Path) -> None:
+        verify(path)
+        store.remove(OTHER)
+
+    monkeypatch.setattr(artifact, "verify", verified_then_pruned)
+    with pytest.raises(ModelError, match=OTHER):
+        artifact.load(folder)
+    monkeypatch.undo()
+    with pytest.raises(ModelError, match="is not a model folder"):
+        artifact.load(folder)
 
 
 # What train asks before a run goes live

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from forecast import registry
-from forecast.errors import ModelError
+from forecast.errors import DiskError, ModelError
 from forecast.registry import Store
 from forecast.storage import to_json, write_text
 
@@ -246,8 +246,8 @@ def test_a_store_that_cannot_be_read_is_named(store: Store, monkeypatch: pytest.
 
     store.promote(MONDAY)
     monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(ModelError, match="live: cannot be read: Permission denied"):
+    with pytest.raises(DiskError, match="live: cannot read: Permission denied"):
         store.live()
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(ModelError, match="runs: cannot be read"):
+    with pytest.raises(DiskError, match="runs: cannot read"):
         store.ids()

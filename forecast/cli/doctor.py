@@ -162,12 +162,12 @@ def runs(store: Store) -> Iterator[Finding]:
     """Every run against its checksums, the live pointer, and what is no run."""
     from forecast.artifact import load
     from forecast.display import counted
-    from forecast.errors import ModelError
+    from forecast.errors import DiskError, ModelError
 
     try:
         ids, live, left = store.ids(), store.live(), store.leftovers()
-    except ModelError as error:
-        yield Finding("runs", "bad", str(error), MODEL)
+    except DiskError as error:
+        yield Finding("runs", "bad", str(error), DISK)
         return
     whole = []
     for run_id in ids:

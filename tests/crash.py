@@ -1,0 +1,278 @@
+"""Kills, faults and crowds for test_crash.py; `python -m tests.crash EXPERIMENT TEMPLATE FOLDER` prints its counts.
+
+A process that has everything imported forks; strace attaches to the child, which then saves a model, makes it live, or
+writes an output, and is killed, or refused a system call, at one point. What stands then is looked at from here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forecast.artifact import Run, load, save
+from forecast.errors import BusyError, DiskError, ModelError
+from forecast.registry import Store
+from forecast.storage import replacing
+
+OLD, NEW = "20260914T041512Z-lstm-7f3a", "20260915T041512Z-lstm-1c9e"
+CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat",
+         "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "ftruncate", "fchmod", "close")
+CHUNK = b"0123456789abcdef" * 8192                                      # 128 KiB: past every buffer
+HELD = 0.3                                                              # seconds that a writer keeps the lock
+
+Work = Callable[[Path], None]
+
+
+def marked(run: Run, mark: int) -> Any:
+    """The same model, with weights that are all one number."""
+    network = run.predictor.network
+    tensors = {name: np.full_like(t, mark) for name, t in network.tensors.items()}
+    return replace(run.predictor, network=network.replace(**tensors))
+
+
+def keep(run: Run, folder: Path, run_id: str, mark: int) -> None:
+    save(folder, marked(run, mark), run.contract, record={**run.record, "id": run_id, "mark": mark},
+         metrics={"mark": mark}, history=f"epoch\n{mark}\n")
+
+
+def is_whole(run: Run) -> bool:
+    """Whether record, scores and weights are of one model."""
+    marks = {run.record["mark"], run.metrics["mark"], *(float(v) for t in run.predictor.network.tensors.values()
+                                                        for v in (t.min(), t.max()))}
+    return len(marks) == 1
+
+
+def forked(work: Callable[[], None]) -> tuple[int, int]:
+    """A child that works once a byte comes down the pipe: (pid, where to write it). Its exit code is the program's."""
+    go_out, go_in = os.pipe()
+    if pid := os.fork():
+        os.close(go_out)
+        return pid, go_in
+    code = 1
+    try:
+        os.close(go_in)
+        os.read(go_out, 1)
+        work()
+        code = 0
+    except (DiskError, BusyError) as error:
+        code = error.exit_code
+    except BaseException as error:
+        sys.stderr.write(f"{error!r}\n")
+    finally:
+        os._exit(code)
+
+
+def traced(work: Callable[[], None], log: Path, inject: str | None = None) -> int:
+    """How a child ended whose system calls were traced, one of them spoiled: its exit code, or -9."""
+    pid, go = forked(work)
+    command = ["strace", "-f", "-o", str(log), "-e", f"trace={','.join(CALLS)}", "-p", str(pid)]
+    command += ["-e", f"inject={inject}"] if inject else []
+    tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    said = tracer.stderr.readline()
+    os.write(go, b"x")
+    os.close(go)
+    _, status = os.waitpid(pid, 0)
+    tracer.communicate()
+    if "attached" not in said:
+        sys.exit(f"strace: {said}")
+    return os.waitstatus_to_exitcode(status)
+
+
+def points(work: Callable[[], None], log: Path) -> Iterator[tuple[str, int]]:
+    """Every system call of the work that touches files: (name, how many of its name came before, and it)."""
+    assert traced(work, log) == 0
+    counted = Counter(re.findall(r"^\d+ +(\w+)\(", log.read_text(), flags=re.MULTILINE))
+    assert {"openat", "write", "fsync", "rename"} <= set(counted)
+    for name in sorted(counted):
+        for n in range(1, counted[name] + 1):
+            yield name, n
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest()
+            for f in sorted(folder.rglob("*")) if f.is_file() and f.name != "lock"}
+
+
+class Model:
+    """The work of a train: lock, save, make live."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self.run, self.folder, self.before = load(template), folder, folder / "before"
+        store = Store(self.before)
+        keep(self.run, store.runs / OLD, OLD, 1)
+        store.promote(OLD)
+        self.old = tree(self.before)
+
+    def fresh(self) -> Path:
+        shutil.rmtree(self.folder / "now", ignore_errors=True)
+        shutil.copytree(self.before, self.folder / "now")
+        return self.folder / "now"
+
+    def work(self, place: Path) -> None:
+        store = Store(place)
+        with store.lock():
+            keep(self.run, store.runs / NEW, NEW, 2)
+            store.promote(NEW)
+
+    def problem(self, place: Path, code: int, call: str) -> str | None:
+        """What is wrong with what stands after the work ended so; None where nothing is."""
+        store, now = Store(place), tree(place)
+        live = store.live()
+        if code == 0 and live != NEW:
+            return "said to be done, and is not"
+        if live not in (OLD, NEW) or not all(is_whole(load(store.runs / i)) for i in store.ids()):
+            return f"live is {live}, runs {store.ids()}"
+        if {k: v for k, v in now.items() if OLD in k} != {k: v for k, v in self.old.items() if OLD in k}:
+            return "the old run has changed"
+        if code == 9:
+            if now["live"] != self.old["live"]:
+                return "failed, and yet the pointer moved"
+            if store.leftovers() and call not in ("unlink", "unlinkat", "rmdir"):
+                return f"failed, and left {store.leftovers()}"
+        with store.lock():
+            expected = {"live", "lock", "promotions.jsonl", "runs"}
+            if {f.name for f in place.iterdir()} != expected or set(os.listdir(store.runs)) != set(store.ids()):
+                return f"left {sorted(os.listdir(place))} {sorted(os.listdir(store.runs))}"
+        return None
+
+
+class Output:
+    """The work of a predict: one file in several writes."""
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self.folder, self.old, self.new = folder, b"old\n" * 1000, CHUNK * 4
+
+    def fresh(self) -> Path:
+        shutil.rmtree(self.folder / "now", ignore_errors=True)
+        (self.folder / "now").mkdir(parents=True)
+        (self.folder / "now" / "out.csv").write_bytes(self.old)
+        return self.folder / "now"
+
+    def work(self, place: Path) -> None:
+        with replacing(place / "out.csv") as file:
+            for _ in range(4):
+                file.write(CHUNK)
+
+    def problem(self, place: Path, code: int, call: str) -> str | None:
+        content, names = (place / "out.csv").read_bytes(), os.listdir(place)
+        if content not in (self.old, self.new):
+            return f"half an output: {len(content)} bytes"
+        if code in (0, 9) and content != (self.new if code == 0 else self.old):
+            return f"exit {code}, and the other content"
+        if code == 9 and names != ["out.csv"] and call != "unlink":
+            return f"failed, and left {names}"
+        return None
+
+
+def swept(template: Path, folder: Path, fault: str) -> dict[str, Any]:
+    """Both works, spoiled at every point in turn by `signal=KILL`, `error=ENOSPC` or `error=EIO`."""
+    problems, ends, log = [], Counter[str](), folder / "strace.log"
+    for kind in (Model, Output):
+        subject = kind(template, folder / kind.__name__)
+        work: Work = subject.work
+        place = subject.fresh()
+        for name, n in list(points(lambda work=work, place=place: work(place), log)):      # type: ignore[misc]
+            place = subject.fresh()
+            code = traced(lambda work=work, place=place: work(place), log,                 # type: ignore[misc]
+                          f"{name}:{fault}:when={n}")
+            ends[f"{kind.__name__} {code}"] += 1
+            told = subject.problem(place, code, name)
+            if told is None and code not in ((-9, ) if "KILL" in fault else (0, 9)):
+                told = f"ended with {code}"
+            if told:
+                problems.append(f"{kind.__name__}: {name} {n}: {told}")
+    return {"points": sum(ends.values()), "ends": dict(ends), "problems": problems}
+
+
+def pairs(template: Path, folder: Path, count: int) -> dict[str, Any]:
+    """Two writers at once, again and again."""
+    run, store, problems = load(template), Store(folder / "store"), []
+
+    def write(k: int) -> None:
+        start = time.monotonic()
+        try:
+            with store.lock():
+                run_id = store.new_id("lstm")
+                keep(run, store.runs / run_id, run_id, k)
+                store.promote(run_id)
+                time.sleep(HELD)
+        except BusyError:
+            if time.monotonic() - start > 1:
+                os._exit(88)
+            raise
+
+    for k in range(count):
+        children = [forked(lambda k=k: write(k)) for _ in range(2)]     # type: ignore[misc]
+        for _, go in children:
+            os.write(go, b"x")
+            os.close(go)
+        codes = sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid, _ in children)
+        live = load(store.find("live"))
+        if codes != [0, 8] or not is_whole(live) or live.record["mark"] != k:
+            problems.append(f"pair {k}: {codes}")
+        for run_id in store.prunable(2):
+            store.remove(run_id)
+    return {"pairs": count, "problems": problems}
+
+
+def crowd(template: Path, folder: Path, promotions: int, loads: int) -> dict[str, Any]:
+    """One writer, who also prunes, and a reader who asks for the live model all the time."""
+    run, store, seen = load(template), Store(folder / "store"), set[int]()
+    problems, refused = list[str](), list[str]()
+
+    def write() -> None:
+        for mark in range(promotions):
+            with store.lock():
+                run_id = store.new_id("lstm")
+                keep(run, store.runs / run_id, run_id, mark)
+                store.promote(run_id)
+                for old in store.prunable(1):
+                    store.remove(old)
+            time.sleep(0.05)
+
+    pid, go = forked(write)
+    os.write(go, b"x")
+    done, ended = 0, None
+    while ended is None or done < loads:
+        if ended is None and os.waitpid(pid, os.WNOHANG)[0]:
+            ended = done
+        if store.live() is None:
+            continue
+        try:
+            live = load(store.find("live"))
+        except ModelError as error:                                     # pruned in the middle of it: said, not mixed
+            refused.append(str(error))
+            continue
+        done += 1
+        seen.add(int(live.record["mark"]))
+        if not is_whole(live):
+            problems.append(f"mixed: {live.id}")
+    return {"loads": done, "while writing": ended, "models seen": len(seen), "refused": refused, "problems": problems}
+
+
+def main() -> None:
+    experiment, template, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    folder.mkdir(parents=True)
+    found = {"kill": lambda: swept(template, folder, "signal=KILL"),
+             "full": lambda: swept(template, folder, "error=ENOSPC"),
+             "broken": lambda: swept(template, folder, "error=EIO"),
+             "pairs": lambda: pairs(template, folder, 100),
+             "crowd": lambda: crowd(template, folder, 50, 500)}[experiment]()
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Killed, refused or crowded at every point: what stood before stands, and nothing is ever half there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_artifact import saved
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+
+
+def experiment(name: str, tmp_path: Path) -> dict[str, Any]:
+    """What tests/crash.py counted, which is also shown."""
+    command = [sys.executable, "-m", "tests.crash", name, str(saved(tmp_path / "template")), str(tmp_path / "place")]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if "strace: " in ended.stderr and "not permitted" in ended.stderr:
+        pytest.skip(f"a process cannot be traced here: {ended.stderr.strip()}")
+    assert ended.returncode == 0, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    print(f"\n{name}: {found}")
+    return found
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("fault", ["kill", "full", "broken"])
+def test_a_save_and_an_output_spoiled_at_every_system_call_leave_old_or_new(tmp_path: Path, fault: str) -> None:
+    found = experiment(fault, tmp_path)
+    assert found["problems"] == []
+    assert found["points"] > 100
+    ends = set(found["ends"])
+    assert ends == ({"Model -9", "Output -9"} if fault == "kill" else {"Model 0", "Model 9", "Output 0", "Output 9"})
+
+
+def test_of_two_writers_one_works_and_the_other_is_told_within_a_second(tmp_path: Path) -> None:
+    found = experiment("pairs", tmp_path)
+    assert found["problems"] == []
+    assert found["pairs"] == 100
+
+
+def test_a_reader_gets_one_model_or_the_other_while_they_change(tmp_path: Path) -> None:
+    found = experiment("crowd", tmp_path)
+    assert found["problems"] == []
+    assert found["loads"] >= 500
+    assert found["models seen"] > 5
