@@ -63,7 +63,8 @@ def test_nothing_but_storage_opens_a_file_for_writing() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"],
                                        ["evaluate", "--help"], ["check", "--help"], ["compare", "--help"],
-                                       ["explain", "--help"], ["train", "--bogus"], ["nonsense"]], ids=" ".join)
+                                       ["explain", "--help"], ["models", "--help"], ["doctor", "--help"],
+                                       ["init", "--help"], ["train", "--bogus"], ["nonsense"]], ids=" ".join)
 def test_help_and_wrong_usage_load_nothing_heavy(arguments: list[str]) -> None:
     code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
             "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'pyarrow', 'matplotlib', 'scipy'} & sys.modules.keys()\n"
