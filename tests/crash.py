@@ -37,9 +37,9 @@ Work = Callable[[Path], None]
 
 def marked(run: Run, mark: int) -> Any:
     """The same model, with weights that are all one number."""
-    network = run.predictor.network
-    tensors = {name: np.full_like(t, mark) for name, t in network.tensors.items()}
-    return replace(run.predictor, network=network.replace(**tensors))
+    members = [replace(m, network=m.network.replace(**{n: np.full_like(t, mark) for n, t in m.network.tensors.items()}))
+               for m in run.predictor.members]
+    return replace(run.predictor, members=tuple(members))
 
 
 def keep(run: Run, folder: Path, run_id: str, mark: int) -> None:
@@ -49,9 +49,9 @@ def keep(run: Run, folder: Path, run_id: str, mark: int) -> None:
 
 def is_whole(run: Run) -> bool:
     """Whether record, scores and weights are of one model."""
-    marks = {run.record["mark"], run.metrics["mark"], *(float(v) for t in run.predictor.network.tensors.values()
-                                                        for v in (t.min(), t.max()))}
-    return len(marks) == 1
+    tensors = [t for m in run.predictor.members for t in m.network.tensors.values()]
+    return {run.record["mark"], run.metrics["mark"], *(float(v) for t in tensors for v in (t.min(), t.max()))} == {
+        run.record["mark"]}
 
 
 def forked(work: Callable[[], None]) -> tuple[int, int]:

@@ -11,7 +11,9 @@ import pytest
 
 from forecast import artifact
 from forecast.cli import main
+from forecast.cli.train import Ask, _asked_for
 from forecast.errors import ModelError
+from forecast.promotion import Verdict
 from forecast.registry import Store
 from forecast.storage import to_json, write_text
 from tests.test_artifact import CONTRACT, RECORD, save, tiny
@@ -146,12 +148,9 @@ def test_a_run_pruned_while_it_is_loaded_is_a_missing_model_and_no_bug(store: St
 # What train asks before a run goes live
 
 def test_train_keeps_a_better_live_model_and_says_why(run: Run, tmp_path: Path) -> None:
-    lines = AIR.read_text().splitlines()
+    lines, store = AIR.read_text().splitlines(), Store(tmp_path / ".forecast")
     (tmp_path / "data.csv").write_text("\n".join(lines[:-36]) + "\n")
-    assert run("train", "data.csv", *BARE, "--promote", "never").code == 0
-    assert not (tmp_path / ".forecast" / "live").exists()
     assert run("train", "data.csv", *BARE).code == 0
-    store = Store(tmp_path / ".forecast")
     first = store.live()
     (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
     worse = ("--set", "model.skip=false", *BARE[:4], "--set", "backtest.windows=3", "--status-file", "t.prom")
@@ -159,22 +158,35 @@ def test_train_keeps_a_better_live_model_and_says_why(run: Run, tmp_path: Path) 
     assert ended.code == 6
     assert re.search(rf"is saved but not live: error \S+, {first} \S+, in 3 windows that neither has seen", ended.err)
     assert f"{first} serves on" in ended.err
-    assert (store.live(), len(store.ids())) == (first, 3)
+    assert (store.live(), len(store.ids())) == (first, 2)
     told = (tmp_path / "t.prom").read_text()
     assert 'forecast_exit_code{task="t",command="train"} 6' in told
     assert 'forecast_rows{task="t",command="train"} 144' in told
     records = [json.loads((store.runs / i / "run.json").read_text())["promotion"] for i in store.ids()]
-    assert sorted(r["passed"] for r in records) == [False, False, True]
-    assert run("train", "data.csv", *worse, "--promote", "always").code == 0
-    assert store.live() != first
+    assert sorted(r["passed"] for r in records) == [False, True]
+    (store.runs / str(first) / "history.csv").write_text("")           # one that cannot be read serves nobody
+    ended = run("train", "data.csv", *worse, "--json")
+    document = json.loads(ended.out)
+    assert (ended.code, document["live"], document["before"]) == (0, True, first)
+    assert "history.csv: differs from its checksum" in document["promotion"]["reason"]
     assert 'last_success_timestamp_seconds{task="t",command="train"} 0' not in (tmp_path / "t.prom").read_text()
-    ended = run("train", "data.csv", *BARE)                             # all of it was seen: not to be compared
+
+
+@pytest.mark.parametrize(("promote", "min_skill", "skill", "passed"), [
+    ("auto", None, None, None), ("always", None, None, True), ("never", None, 0.9, False), ("auto", 0.1, 0.1, None),
+    ("auto", 0.1, 0.09, False), ("auto", 0.1, None, False), ("auto", 0.1, float("nan"), False)])
+@pytest.mark.parametrize("better", [True, False])
+def test_what_was_asked_for_stands_over_the_comparison(promote: str, min_skill: float | None, skill: float | None,
+                                                       passed: bool | None, better: bool) -> None:
+    ask = Ask("data.csv", None, promote, min_skill, dry_run=False)
+    assert _asked_for(ask, Verdict(better, "compared"), skill).passed == (better if passed is None else passed)
+
+
+def test_a_run_that_shall_not_go_live_does_not(run: Run, tmp_path: Path) -> None:
+    ended = run("train", AIR, *BARE, "--promote", "never")
     assert ended.code == 0
-    assert "cannot be compared" in ended.err
-    (store.runs / str(store.live()) / "run.json").write_text("{")
-    ended = run("train", "data.csv", *BARE, "--json")
-    assert (ended.code, json.loads(ended.out)["live"]) == (0, True)
-    assert "cannot be read" in json.loads(ended.out)["promotion"]["reason"]
+    assert "is saved, not live; no model serves" in ended.err
+    assert (Store(tmp_path / ".forecast").live(), len(Store(tmp_path / ".forecast").ids())) == (None, 1)
 
 
 def test_train_says_what_a_killed_run_had_left(run: Run, tmp_path: Path) -> None:
