@@ -46,9 +46,8 @@ class Checkpoints:
         return len(list(self.folder.glob("*" + SUFFIX))) if self.folder.is_dir() else 0
 
     def clear(self) -> None:
-        """They are not needed any more. Raises DiskError."""
-        with disk_errors(self.folder):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """Neither they nor those of other trainings are needed any more."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
 
 
 @dataclass

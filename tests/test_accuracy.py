@@ -15,7 +15,7 @@ def task(**changes: object) -> Task:
     """Series a: 1 3 2 4 | 5 3, series b: 10 10 20 20 | 10 40; two steps of each are to be forecast, season 2."""
     index = pd.MultiIndex.from_arrays([["a"] * 6 + ["b"] * 6, [*range(1, 7), *range(1, 7)]])
     series = Series(["id", "t"], index, np.array([1, 3, 2, 4, 5, 3, 10, 10, 20, 20, 10, 40], dtype=float))
-    return Task("two", series, np.array([4, 10]), horizon=2, season=2, **changes)   # type: ignore[arg-type]
+    return Task("two", series, np.array([[4], [10]]), horizon=2, season=2, **changes)   # type: ignore[arg-type]
 
 
 def test_scores_are_those_worked_out_by_hand() -> None:
@@ -41,7 +41,7 @@ def test_seasonal_naive_repeats_the_season_before_with_bands_as_wide_as_its_resi
     made = seasonal_naive(task(), 2)
     np.testing.assert_array_equal(made.point, [[2, 4], [20, 20]])
     np.testing.assert_allclose(made.bands[80][1] - made.point, 1.2815516 * np.array([[1, 1], [10, 10]]))
-    longer = seasonal_naive(Task("two", task().series, np.array([3]), horizon=3, season=1), 1)
+    longer = seasonal_naive(Task("two", task().series, np.array([[3], [0]]), horizon=3, season=1), 1)
     np.testing.assert_array_equal(longer.point, [[2, 2, 2]])            # residuals 2 and -1, sigma sqrt(2.5 h)
     np.testing.assert_allclose(longer.bands[95][1] - longer.point, 1.959964 * np.sqrt([[2.5, 5.0, 7.5]]))
 
@@ -53,6 +53,19 @@ def test_a_file_of_forecasts_is_joined_by_id_time_and_cutoff_in_any_order() -> N
     np.testing.assert_array_equal(laid_out(task(), rows, {}).point, [[1, 2], [3, 4]])
     with pytest.raises(SystemExit, match="none of the 5 forecasts"):
         laid_out(task(), rows.assign(id="c"), {})
+
+
+def test_cutoffs_are_of_the_calendar_for_stamps_and_of_each_series_for_steps() -> None:
+    days = pd.to_datetime([f"2024-01-{d:02}" for d in (1, 2, 3, 4, 5, 3, 4, 1, 2, 3)]).as_unit("us")
+    ids, y = [*"aaaaa", *"bb", *"ccc"], np.arange(10.0)
+    stamped = Series(["id", "t"], pd.MultiIndex.from_arrays([ids, days]), y)
+    np.testing.assert_array_equal(stamped.cutoffs([1, 2]), [[3, 4], [6, 7], [10, 11]])  # b ends a day early, c two
+    stepped = Series(["id", "t"], pd.MultiIndex.from_arrays([ids, [1, 2, 3, 4, 5, 1, 2, 1, 2, 3]]), y)
+    np.testing.assert_array_equal(stepped.cutoffs([1, 2]), [[3, 4], [5, 6], [8, 9]])
+    ragged = Task("ragged", stamped, stamped.cutoffs([2, 4]), horizon=2, season=1)
+    np.testing.assert_array_equal(ragged.first, [1, 3, 6, 8])
+    np.testing.assert_array_equal(ragged.truth, [[1, 2], [3, 4], [6, np.nan], [8, 9]])
+    np.testing.assert_array_equal(ragged.scale, [np.nan] * 3)           # one value, or none, before the first cutoff
 
 
 def test_times_are_the_same_from_text_and_typed() -> None:

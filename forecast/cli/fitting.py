@@ -9,6 +9,7 @@ from typing import Any
 
 from forecast.backtesting import Scores, backtest, evaluate
 from forecast.baselines import BASELINES
+from forecast.checkpoint import Checkpoints
 from forecast.cli.console import Console
 from forecast.cli.options import Session
 from forecast.config import SETTINGS, Config
@@ -78,10 +79,10 @@ def reading_record(reading: Reading) -> dict[str, Any]:
 
 
 def fitted(console: Console, config: Config, known: Panel, *, title: str, rounds: int = 2,
-           history: list[Epoch] | None = None) -> Predictor:
+           history: list[Epoch] | None = None, checkpoints: Checkpoints | None = None) -> Predictor:
     """A predictor fitted on what was known, its epochs shown and kept."""
     predictor = Predictor.new(config, known)
-    for epoch in console.track(fit(predictor, known, rounds=rounds), title):
+    for epoch in console.track(fit(predictor, known, rounds=rounds, checkpoints=checkpoints), title):
         if history is not None:
             history.append(epoch)
     return predictor

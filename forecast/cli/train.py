@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,13 +10,16 @@ import typer
 from forecast.cli.options import MODEL, READING, Session, command, guard
 
 if TYPE_CHECKING:
+    from forecast.checkpoint import Checkpoints
     from forecast.cli.console import Console
+    from forecast.config import Config
     from forecast.predictor import Predictor
     from forecast.promotion import Verdict
     from forecast.reader import Reading
     from forecast.registry import Store
     from forecast.status import Status
 
+PARTIAL = 5
 PROMOTE = ("auto", "always", "never")
 
 
@@ -29,6 +32,7 @@ class Ask:
     promote: str
     min_skill: float | None
     dry_run: bool
+    resume: bool
 
 
 def declare(app: typer.Typer) -> None:
@@ -48,11 +52,15 @@ def train(
                                              help="wait so long for another run to end: 30s, 10m, 2h")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a training of the same data and settings that "
+                                         "was broken off")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say the plan and stop")] = False,
 ) -> int:
     """Read a CSV file, fit a forecaster, backtest it beside seasonal naive, and make it live.
 
-    With no flag at all it works on any sensible file and says what it assumed."""
+    With no flag at all it works on any sensible file and says what it assumed. Its backtest scores the networks before
+    their final fit. Broken off (130, 143), it leaves checkpoints for --resume. Exit 5: live, but no network could be
+    trained, and simpler forecasters serve."""
     from forecast import hardware
 
     hardware.prepare()
@@ -73,7 +81,7 @@ def train(
     status_path = session.path(status_file) if status_file and not dry_run else None
     guard([status_path], [session.data(data)])
     console, store = Console(session), Store(session.store_folder)
-    ask = Ask(data, name, promote, min_skill, dry_run)
+    ask = Ask(data, name, promote, min_skill, dry_run, resume)
     with reported(status_path, "train") as status:
         if dry_run:
             return _trained(console, store, ask, status)
@@ -89,6 +97,7 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     from forecast.cli.fitting import (
         REFERENCE,
         baseline_makers,
+        expected,
         fitted,
         history_csv,
         reading_record,
@@ -116,13 +125,19 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     known = panel.drop_last(cutoffs[0]) if cutoffs else panel
     plan = make_plan(config, known)
     say_plan(console, config, plan, cutoffs)
-    summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given()}
+    rounds = 2 if config.train.final_fit else 1
+    summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given(),
+                               "seconds_expected": expected(console, config, known, rounds=rounds)}
     if ask.dry_run:
         console.document(_plain(summary | {"backtest_cutoffs": cutoffs}))
         return 0
 
     history = list[Epoch]()
-    predictor = fitted(console, config, known, title="training", history=history)
+    checkpoints = _checkpoints(console, store, ask, config, reading)
+    validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
+    predictor = fitted(console, validated, known, title="training", rounds=rounds, history=history,
+                       checkpoints=checkpoints)
+    predictor.config = config
     metrics: dict[str, Any] = {}
     verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
     if cutoffs:
@@ -135,7 +150,7 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     skill = metrics["models"][predictor.name].get("skill") if metrics else None
     verdict = _asked_for(ask, verdict, skill)
     if cutoffs and config.train.final_fit:
-        history += console.track(refit(predictor, panel), "final fit")
+        history += console.track(refit(predictor, panel, checkpoints=checkpoints), "final fit")
     run_id = store.new_id(predictor.config.model.cell)
     before = store.live()
     record = _record(session, run_id, ask.name, reading, predictor, time.monotonic() - start)
@@ -143,6 +158,7 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
          metrics=metrics, history=history_csv(history))
     if verdict.passed:
         store.promote(run_id)
+    checkpoints.clear()
     console.document(_plain(summary | {"run": run_id, "live": verdict.passed, "before": before, "metrics": metrics,
                                        "promotion": verdict.to_dict(), "seconds": record["seconds"]}))
     if not verdict.passed and ask.promote == "auto":
@@ -155,7 +171,30 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     if session.quiet and not session.json:
         console.wrote(store.runs / run_id)
     console.say("next", "forecast predict" if verdict.passed else f"forecast models promote {run_id}")
+    if all(member.diverged for member in predictor.members):
+        console.warn("partial", "the loss of every network came to no number, four times at ever lower learning rates: "
+                                f"{predictor.name} serves")
+        return PARTIAL
     return 0
+
+
+def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, reading: Reading) -> Checkpoints:
+    """Where this training, and no other, leaves what it takes to go on; emptied unless it is to be resumed."""
+    import torch
+
+    from forecast import __version__
+    from forecast.checkpoint import Checkpoints
+    from forecast.display import counted
+
+    identity = __version__, torch.__version__, torch.get_num_threads(), config.to_dict(), reading.sha256
+    checkpoints = Checkpoints.of(store.folder / "resume", *identity)
+    if not ask.resume:
+        checkpoints.clear()
+    elif found := checkpoints.found():
+        console.say("resume", f"{counted(found, 'network')} as left by a training that was broken off")
+    else:
+        console.say("resume", "nothing was left by a training of these data with these settings: it starts anew")
+    return checkpoints
 
 
 def _against_live(store: Store, predictor: Predictor, reading: Reading, cutoffs: list[int]) -> Verdict:

@@ -96,6 +96,16 @@ class Series:
     def stop(self) -> np.ndarray:   # (S,) one behind the last
         return np.r_[self.start[1:], len(self.y)]
 
+    def cutoffs(self, back: Sequence[int]) -> np.ndarray:
+        """(S, cutoffs) positions of the first value to forecast, ascending, so many steps back from the newest time of
+        the file; integer steps, which are counted from 1 in each series: from each series' own end. Where a series is
+        too short or ends too early for a cutoff, the position lies outside it."""
+        stamps, ends = self.index.get_level_values(1), self.stop
+        if pd.api.types.is_datetime64_any_dtype(stamps.dtype):
+            newest = stamps.unique().sort_values()
+            ends = self.stop + len(newest) - 1 - newest.get_indexer(stamps[self.stop - 1])
+        return ends[:, None] - np.sort(back)[::-1]
+
     def where(self, frame: pd.DataFrame, time: str) -> np.ndarray:
         """(rows,) positions of a frame's ids and times; -1 where there is no such value."""
         ids = frame[self.columns[0]].astype(str) if len(self.columns) == 2 else pd.Series("", frame.index)
@@ -108,7 +118,7 @@ class Task:
 
     name: str
     series: Series
-    first: np.ndarray               # (K,) position of the first value of each window, ascending
+    cuts: np.ndarray                # (S, cutoffs) by Series.cutoffs
     horizon: int
     season: int                     # of MASE and of seasonal naive
     plan: dict[str, Any] = field(default_factory=dict)      # what the program would take: seasons, context
@@ -116,8 +126,14 @@ class Task:
     unit: np.ndarray | None = None                          # (S,) what a step of ltsf's MSE is
 
     @cached_property
-    def truth(self) -> np.ndarray:  # (K, H)
-        return self.series.y[self.first[:, None] + np.arange(self.horizon)]
+    def first(self) -> np.ndarray:  # (K,) position of the first value of each window, ascending
+        return self.cuts[(self.cuts > self.series.start[:, None]) & (self.cuts < self.series.stop[:, None])]
+
+    @cached_property
+    def truth(self) -> np.ndarray:  # (K, H), NaN behind the end of a series
+        at = self.first[:, None] + np.arange(self.horizon)
+        stop = self.series.stop[self.of][:, None]
+        return np.where(at < stop, self.series.y[np.minimum(at, stop - 1)], np.nan)
 
     @cached_property
     def of(self) -> np.ndarray:     # (K,) which series
@@ -125,8 +141,7 @@ class Task:
 
     @cached_property
     def scale(self) -> np.ndarray:  # (S,) MASE's: mean |y_t - y_(t-m)| before the first cutoff; NaN where it is nothing
-        ends = np.full(len(self.series.start), 0)
-        ends[self.of[::-1]] = self.first[::-1]              # the earliest window is written last
+        ends = np.clip(self.cuts[:, 0], self.series.start, self.series.stop)
         known = [self.series.y[a:b] for a, b in zip(self.series.start, ends, strict=True)]
         sizes = [np.abs(y[self.season:] - y[:-self.season]).mean() if len(y) > self.season else 0.0 for y in known]
         return np.where(np.array(sizes) > 0, sizes, np.nan)
@@ -305,9 +320,8 @@ def rolling(name: str, file: Path, asked: argparse.Namespace, folder: Path) -> N
     horizon = given or planned(folder, file)["horizon"]
     base = cut(folder, file, off=windows * horizon) if asked.dev else file
     series, plan = read(folder, base), planned(folder, base, *flags)
-    ends = series.stop[:, None] - horizon * np.arange(windows + 1)[:0:-1]
-    first = ends[ends > series.start[:, None]]
-    task = Task(f"{file.stem} rolling{' dev' * asked.dev}", series, first, horizon, plan["seasons"][0], plan)
+    cuts = series.cutoffs([horizon * k for k in range(1, windows + 1)])
+    task = Task(f"{file.stem} rolling{' dev' * asked.dev}", series, cuts, horizon, plan["seasons"][0], plan)
     show(task, asked, folder, lambda extra: [evaluated(folder, task, base, *flags, "--windows", windows, *extra)])
 
 
@@ -316,8 +330,8 @@ def holdout(name: str, file: Path, asked: argparse.Namespace, folder: Path) -> N
     base = cut(folder, file, off=horizon) if asked.dev else file
     short = cut(folder, base, off=horizon)
     series, plan = read(folder, base), planned(folder, short, "--horizon", horizon)
-    first = (series.stop - horizon)[series.stop - horizon > series.start]
-    task = Task(f"{file.stem} holdout{' dev' * asked.dev}", series, first, horizon, season, plan, naive2)
+    task = Task(f"{file.stem} holdout{' dev' * asked.dev}", series, series.cutoffs([horizon]), horizon, season, plan,
+                naive2)
     show(task, asked, folder, lambda extra: [
         trained(folder, task, short, "--horizon", horizon, "--seed", seed, *extra) for seed in range(seeds)])
 
@@ -327,9 +341,9 @@ def ltsf(name: str, file: Path, asked: argparse.Namespace, folder: Path) -> None
     series = read(folder, base)
     unit = np.array([series.y[a:a + TRAINING].std() for a in series.start])
     for horizon in LTSF[name]:
-        first = (series.stop[:, None] - np.arange(horizon, TEST + 1)[::-1]).ravel()
+        cuts = series.cutoffs(range(horizon, TEST + 1))
         plan = planned(folder, base, "--horizon", horizon)
-        task = Task(f"{file.stem} ltsf {horizon}{' dev' * asked.dev}", series, first, horizon, plan["seasons"][0], plan,
+        task = Task(f"{file.stem} ltsf {horizon}{' dev' * asked.dev}", series, cuts, horizon, plan["seasons"][0], plan,
                     unit=unit)
         flags = ("--horizon", horizon, "--test-size", TEST, "--step", 1)
         show(task, asked, folder, lambda extra, task=task, flags=flags: [
@@ -342,7 +356,7 @@ PROTOCOLS = {"rolling": (rolling, ROLLING), "holdout": (holdout, HOLDOUT), "ltsf
 def show(task: Task, asked: argparse.Namespace, folder: Path,
          forecasts: Callable[[Sequence[str]], list[Forecast]]) -> None:
     """The table of a task: ours (`forecasts(flags)`, one a seed), seasonal naive, naive, the peers."""
-    naive, there = seasonal_naive(task, task.season), np.ones(task.truth.shape, dtype=bool)
+    naive, there = seasonal_naive(task, task.season), np.isfinite(task.truth)
     left_out = ("MSE", "MAE") if task.unit is None else ("MASE", "sMAPE", "OWA", "RMSE", "80%", "95%", "width")
     columns = {c: (int(form.split(".")[0]), form) for c, form in COLUMNS.items() if c not in left_out}
     print(f"{task.name}: {len(task.series.start)} series, {len(task.first):,} windows x {task.horizon} steps, "
@@ -365,8 +379,9 @@ def show(task: Task, asked: argparse.Namespace, folder: Path,
     if not asked.peers_only:
         for label, flags in ({"forecast": ()} | (VARIANTS if asked.variants else {})).items():
             made = forecasts((*asked.preset, *flags))
-            if label == "forecast" and not (there := np.isfinite(made[0].point)).all():
-                print(f"  remark: nobody is scored on {(~there).sum():,} steps without a forecast or a measured truth")
+            if label == "forecast" and not (ours := np.isfinite(made[0].point))[there].all():
+                print(f"  remark: {(there & ~ours).sum():,} steps that `forecast` did not score are left out for all")
+                there &= ours
             row(label + "".join(f" {p}" for p in asked.preset), made)
     row("seasonal naive", [naive])
     if task.season > 1:
