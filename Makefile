@@ -25,7 +25,7 @@ slow: .venv/ready
 	$(BIN)/python -m pytest -m slow
 
 bench: .venv/ready
-	$(BIN)/python tests/benchmarks/startup.py
+	$(BIN)/python tests/benchmarks/speed.py startup
 
 # The libraries that tests/benchmarks/accuracy.py --peers .venv-peers stands beside, apart from our own environment.
 peers: .venv-peers/ready

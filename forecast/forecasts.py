@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.series import Floats, Ints, Panel
+
+ROWS = 240_000                      # of forecasts made at a time: memory is bounded however many series there are
+FEWEST = 64                         # series of a part, however far ahead
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,13 @@ class Forecaster(Protocol):
     def name(self) -> str: ...
 
     def predict(self, panel: Panel, horizon: int) -> Forecast: ...
+
+
+def in_parts(forecaster: Forecaster, panel: Panel, horizon: int) -> Iterator[Forecast]:
+    """The forecast of a panel, some thousand series at a time, in their order. An empty panel is one part."""
+    size = max(FEWEST, ROWS // horizon)
+    for begin in range(0, max(1, len(panel)), size):
+        yield forecaster.predict(panel.take(np.arange(begin, min(begin + size, len(panel)))), horizon)
 
 
 def band_quantiles(level: float) -> tuple[float, float]:

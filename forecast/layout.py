@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 DIGITS = 7                                                              # significant, in what is written
 MOST_DIGITS = 12                                                        # further ones differ between processors
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".json")
+POWERS: Floats = np.power(10.0, np.arange(23.0))                        # 10^22 is the last power a float holds exactly
+Write = Callable[[Any], None]                                           # of a part: a Forecast, or an Arrow table
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,9 @@ def rounded(values: Floats, decimals: int) -> Floats:
         exponent = np.floor(np.log10(np.abs(values)))
     exponent = np.where(np.isfinite(exponent), exponent, 0.0)
     places = np.maximum(DIGITS - 1 - exponent, np.minimum(decimals, np.maximum(MOST_DIGITS - 1 - exponent, 0)))
-    exact = (places <= 22) & (exponent < MOST_DIGITS)                   # 10^22 is the last power a float holds exactly
-    power = 10.0 ** np.where(exact, places, 0)
-    near = np.rint(values * power) / power + 0.0                        # of two exact numbers; + 0.0: no -0
+    exact = (places < len(POWERS)) & (exponent < MOST_DIGITS)
+    power = POWERS[np.where(exact, places, 0).astype(np.int8)]
+    near: Floats = np.rint(values * power) / power + 0.0                # of two exact numbers; + 0.0: no -0
     digits = np.where(exponent < MOST_DIGITS, DIGITS, MOST_DIGITS)[~exact] - 1
     near[~exact] = [float(f"{value:.{d}e}") for value, d in zip(values[~exact], digits, strict=True)]
     return near
@@ -62,9 +66,24 @@ def table_of(forecast: Forecast, page: Page, layout: str, *, typed: bool = False
     Layouts: default (id, time, yhat, yhat_lo_80, ..., cutoff, model, source), nixtla (unique_id, ds, model,
     model-lo-80, ...), quantile (id, time, 0.1, ...), long (id, time, quantile, value). Times are text as the file
     writes them, or with `typed` (Parquet) time stamps. Raises RequestError for an unknown layout."""
-    if layout not in LAYOUTS:
-        raise RequestError(f"--layout {layout}: takes one of {', '.join(LAYOUTS)}", code="bad_setting")
+    return _plain(_encoded_table(forecast, page, layout, typed=typed))
+
+
+def _encoded_table(forecast: Forecast, page: Page, layout: str, *, typed: bool) -> pa.Table:
+    """The same, with texts that come again and again kept once."""
+    check_layout(layout)
     return pa.table(LAYOUTS[layout](forecast, page, typed))
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """With every text written out."""
+    columns = [c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in table.columns]
+    return pa.table(columns, names=table.column_names)
+
+
+def _again(texts: Any, index: Ints) -> Any:
+    """Texts (T,) taken at `index` (N,)."""
+    return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(texts, pa.string()))
 
 
 def _keys(forecast: Forecast, page: Page, typed: bool, *, names: tuple[str | None, str] | None = None,
@@ -72,8 +91,20 @@ def _keys(forecast: Forecast, page: Page, typed: bool, *, names: tuple[str | Non
     """Id and time columns, by default under the file's own names, of S * H * repeat rows."""
     id, time = names or (page.contract.id, page.contract.time)
     series = np.repeat(np.arange(len(forecast.panel)), forecast.horizon * repeat)
-    ids = {} if id is None else {id: pa.array(forecast.panel.ids, pa.string()).take(pa.array(series))}
-    return ids | {time: np.repeat(stamps(page.contract, forecast.ordinals.ravel(), typed=typed), repeat)}
+    ids = {} if id is None else {id: _again(forecast.panel.ids, series)}
+    return ids | {time: _times(page.contract, forecast.ordinals.ravel(), typed=typed, repeat=repeat)}
+
+
+def _times(contract: Contract, ordinals: Ints, *, typed: bool, repeat: int) -> Any:
+    """Times of these ordinals, each `repeat` times; a text is made once for all series that share it."""
+    if typed or not contract.calendar.is_time or not ordinals.size:
+        return np.repeat(stamps(contract, ordinals, typed=typed), repeat)
+    first, last = int(ordinals.min()), int(ordinals.max())
+    if last - first <= ordinals.size:
+        unique, where = np.arange(first, last + 1), ordinals - first
+    else:
+        unique, where = np.unique(ordinals, return_inverse=True)
+    return _again(stamps(contract, unique), np.repeat(where, repeat))
 
 
 def stamps(contract: Contract, ordinals: Ints, *, typed: bool = False) -> Any:
@@ -83,11 +114,12 @@ def stamps(contract: Contract, ordinals: Ints, *, typed: bool = False) -> Any:
 
 
 def _default(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    cutoffs = stamps(page.contract, forecast.panel.end - 1, typed=typed)
     values = _values(forecast, page, "yhat", "yhat_{side}_{level:g}")
+    sources, source = np.unique(forecast.source.astype(str), return_inverse=True)
     return _beside(_keys(forecast, page, typed), values | {
-        "cutoff": np.repeat(cutoffs, forecast.horizon), "model": np.repeat(page.run, forecast.ordinals.size),
-        "source": np.repeat(forecast.source, forecast.horizon)})
+        "cutoff": _times(page.contract, forecast.panel.end - 1, typed=typed, repeat=forecast.horizon),
+        "model": _again([page.run], np.zeros(forecast.ordinals.size, dtype=np.int32)),
+        "source": _again(sources, np.repeat(source, forecast.horizon))})
 
 
 def _nixtla(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
@@ -138,6 +170,12 @@ LAYOUTS: dict[str, Callable[[Forecast, Page, bool], dict[str, Any]]] = {
     "default": _default, "nixtla": _nixtla, "quantile": _quantile, "long": _long}
 
 
+def check_layout(layout: str) -> None:
+    """Raises RequestError for an unknown layout."""
+    if layout not in LAYOUTS:
+        raise RequestError(f"--layout {layout}: takes one of {', '.join(LAYOUTS)}", code="bad_setting")
+
+
 def is_typed(path: str) -> bool:
     """Whether a file of this ending holds typed columns."""
     return path.endswith(".parquet")
@@ -150,38 +188,118 @@ def check_ending(path: str, *, stdout: bool = False) -> None:
                            hint=f"Use one of {' '.join(ENDINGS)}")
 
 
+@contextlib.contextmanager
+def writing(path: Path | None, page: Page, layout: str, panel: Panel, *, into: BinaryIO | None = None
+            ) -> Iterator[Write]:
+    """Forecasts of one part of the panel after the other, to one file as its ending says, or as CSV `into` an open one.
+
+    What is yielded takes a Forecast; it is laid out and written while the next is made. Atomic: the file is there when
+    the block ends well. Raises DiskError, and RequestError for an unknown layout."""
+    check_layout(layout)
+    typed = path is not None and is_typed(path.name)
+    with contextlib.ExitStack() as stack:
+        file = into or stack.enter_context(replacing(path or Path()))
+        kind = "" if path is None else path.name
+        write = stack.enter_context(_sink(kind, file, quoting=_quoting(_texts_of(page, layout, panel))))
+        beside = stack.enter_context(ThreadPoolExecutor(1))
+        under_way: list[Future[None]] = []
+
+        def lay_out(part: Forecast) -> None:
+            write(_encoded_table(part, page, layout, typed=typed))
+
+        def hand_over(part: Forecast) -> None:
+            settle()
+            under_way.append(beside.submit(lay_out, part))
+
+        def settle() -> None:
+            while under_way:
+                under_way.pop().result()
+
+        yield hand_over
+        settle()
+
+
+def _texts_of(page: Page, layout: str, panel: Panel) -> list[Any]:
+    """The texts that a file of forecasts will hold, as far as they may need quotes."""
+    ids: Any = panel.ids if layout == "nixtla" or page.contract.id is not None else []
+    times: Any = stamps(page.contract, panel.end[:1]) if page.contract.calendar.is_time else []
+    return [pa.array(texts, pa.string()) for texts in (ids, times, [page.run] if layout == "default" else [])]
+
+
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as its ending says, atomically. Raises DiskError."""
-    with replacing(path) as file:
-        if path.name.endswith(".parquet"):
-            pyarrow.parquet.write_table(table, file)
-        elif path.name.endswith(".json"):
-            file.write(to_json(table.to_pylist()).encode())
-        elif path.name.endswith(".gz"):
-            with gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as packed:    # the same bytes each time
-                write_csv(table, packed)
-        else:
-            write_csv(table, file)
+    with replacing(path) as file, _sink(path.name, file, quoting=_quoting(_texts_in(table))) as write:
+        write(table)
 
 
-def write_csv(table: pa.Table, file: Any) -> None:
-    """CSV text that no spreadsheet takes for a formula, quoted only where it must be: Arrow quotes every text of a
-    table, or none."""
-    file.write((",".join(_header(name) for name in table.column_names) + "\n").encode())
-    columns = [_marked(column) if _is_text(column) else column for column in table.columns]
-    special = (pc.match_substring_regex(pc.unique(c), "[,\"\r\n]") for c in columns if _is_text(c))
-    style = "needed" if any(pc.any(cells).as_py() for cells in special) else "none"
-    pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), file,
-                          pyarrow.csv.WriteOptions(include_header=False, quoting_style=style))
+def write_csv(table: pa.Table, file: BinaryIO) -> None:
+    """A table as CSV text."""
+    with _sink("", file, quoting=_quoting(_texts_in(table))) as write:
+        write(table)
+
+
+@contextlib.contextmanager
+def _sink(name: str, file: BinaryIO, *, quoting: str) -> Iterator[Write]:
+    """What takes tables of the same columns, and writes them one below the other as the name's ending says."""
+    if name.endswith(".parquet"):
+        opened: list[Any] = []
+
+        def write(table: pa.Table) -> None:
+            table = _plain(table)
+            if not opened:
+                opened.append(pyarrow.parquet.ParquetWriter(file, table.schema))
+            opened[0].write_table(table)
+
+        yield write
+        for writer in opened:
+            writer.close()
+    elif name.endswith(".json"):
+        rows: list[Any] = []
+        yield lambda table: rows.extend(table.to_pylist())
+        file.write(to_json(rows).encode())
+    elif name.endswith(".gz"):
+        with gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as packed:        # the same bytes each time
+            yield _csv_writer(packed, quoting)
+    else:
+        yield _csv_writer(file, quoting)
+
+
+def _csv_writer(file: Any, quoting: str) -> Write:
+    """CSV text that no spreadsheet takes for a formula, under one header."""
+    begun: list[bool] = []
+
+    def write(table: pa.Table) -> None:
+        if not begun:
+            begun.append(True)
+            file.write((",".join(_header(name) for name in table.column_names) + "\n").encode())
+        columns = [_marked(column) if _is_text(column) else column for column in table.columns]
+        pyarrow.csv.write_csv(pa.table(columns, names=table.column_names), file,
+                              pyarrow.csv.WriteOptions(include_header=False, quoting_style=quoting))
+
+    return write
+
+
+def _quoting(texts: Sequence[Any]) -> str:
+    """Whether Arrow may leave quotes out: it quotes every text of a table that has one that must be, or none."""
+    special = (pc.match_substring_regex(pc.unique(column), "[,\"\r\n]") for column in texts)
+    return "needed" if any(pc.any(cells).as_py() for cells in special) else "none"
+
+
+def _texts_in(table: pa.Table) -> list[Any]:
+    return [column.combine_chunks() for column in table.columns if _is_text(column)]
 
 
 def _is_text(column: Any) -> bool:
-    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _marked(column: Any) -> Any:
-    cells = column.combine_chunks().dictionary_encode()                 # ids and sources come again and again
-    return pa.array([csv_cell(text) for text in cells.dictionary.to_pylist()], column.type).take(cells.indices)
+    """Texts marked where a spreadsheet would take them for a formula, each of them looked at once."""
+    cells = column.combine_chunks()
+    cells = cells if pa.types.is_dictionary(cells.type) else cells.dictionary_encode()
+    marked = [csv_cell(text) for text in cells.dictionary.to_pylist()]
+    return pa.array(marked, cells.type.value_type).take(cells.indices)
 
 
 def _header(name: str) -> str:

@@ -307,6 +307,22 @@ def test_several_series_keep_their_ids_and_order_byte_for_byte(run: Run, tmp_pat
     assert run("predict", "--series", "nobody").code == 2
 
 
+def test_in_parts_or_at_once_the_same_bytes_are_written(run: Run, tmp_path: Path,
+                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{s},{t},{9 * s + t % 6 + 1 / (s + t + 1):.3f}" for s in range(7) for t in range(3 if s == 5 else 48)]
+    (tmp_path / "seven.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
+    settings = ["--horizon", "4", "--season", "6", "--set", "train.steps=5", "--set", "model.blend=true"]
+    assert run("train", "seven.csv", *settings, "--no-final-fit").code == 0
+    ways = ("--nonnegative", "--horizon", "6")
+    whole = run("predict", "-o", "whole.csv", *ways)
+    monkeypatch.setattr("forecast.forecasts.ROWS", 1)
+    monkeypatch.setattr("forecast.forecasts.FEWEST", 2)
+    parts = run("predict", "-o", "parts.csv", *ways)
+    assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+    assert parts.err.replace("parts.", "whole.") == whole.err
+    assert (parts.code, whole.code) == (5, 5)
+
+
 def test_a_series_that_falls_back_is_named_and_exits_5(run: Run, tmp_path: Path) -> None:
     lines = [f"{s},{t},{v}" for s, n in (("long", 80), ("short", 3)) for t, v in enumerate(range(100, 100 + n))]
     (tmp_path / "two.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")

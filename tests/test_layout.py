@@ -38,6 +38,7 @@ from forecast.layout import (
     table_of,
     write_csv,
     write_table,
+    writing,
 )
 from forecast.reading.dates import TimeFormat
 from forecast.series import Floats, Panel
@@ -270,6 +271,39 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, monkeypatch:
         write_table(table_of(forecast_of(), PAGE, "default"), path)
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ids", [("b", "a", "=x"), ("b", "a", "x,y")], ids=["plain", "quoted"])
+def test_parts_written_one_by_one_are_the_file_of_the_whole(tmp_path: Path, layout: str, ending: str,
+                                                            ids: tuple[str, ...]) -> None:
+    panel = Panel.of([[1, 2], [3], [4, 5, 6]], MONTHS, ids=ids, start=[JANUARY, 5000, -7])
+    source = np.array(["lstm", "fallback:short", "lstm+theta"], dtype=object)
+    whole = Forecast(panel, GRID, np.sort(np.random.default_rng(0).gamma(2.0, 1e3, (3, 4, 3))), source)
+    paths = [tmp_path / f"{name}{ending}" for name in "ab"]
+    write_table(table_of(whole, PAGE, layout, typed=is_typed(ending)), paths[0])
+    with writing(paths[1], PAGE, layout, whole.panel) as write:
+        for s in range(3):
+            write(replace(whole, panel=whole.panel.take([s]), values=whole.values[[s]], source=whole.source[[s]]))
+    if ending == ".parquet":
+        whole_table, parts = (pyarrow.parquet.read_table(path) for path in paths)
+        assert parts.equals(whole_table)
+    else:
+        assert paths[1].read_bytes() == paths[0].read_bytes()
+
+
+def test_a_part_that_cannot_be_laid_out_leaves_no_file(tmp_path: Path) -> None:
+    forecast = forecast_of()
+
+    def write_two() -> None:
+        with writing(tmp_path / "a.csv", PAGE, "default", forecast.panel) as write:
+            write(forecast)
+            write(replace(forecast, quantiles=(0.5,)))                  # a band is asked for that is not there
+
+    with pytest.raises(ValueError, match="not in tuple"):
+        write_two()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_csv_by_hand() -> None:

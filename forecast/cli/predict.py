@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,13 +59,15 @@ def predict(
 
     hardware.prepare(threads=1)
     from forecast.artifact import load
-    from forecast.cli.console import Console, write_bytes_out
+    from forecast.cli.console import Console
     from forecast.errors import DataError, RequestError
-    from forecast.layout import Page, check_ending, is_typed, levels_of, table_of, write_csv, write_table
+    from forecast.forecasts import in_parts, quantile_grid
+    from forecast.layout import Page, check_ending, check_layout, levels_of, table_of
     from forecast.reader import read_panel
     from forecast.registry import Store
 
     check_ending(output, stdout=True)
+    check_layout(layout)
     if plot is not None and not plot.endswith(".png"):
         raise RequestError(f"--plot {plot}: a picture is written as .png", code="bad_ending")
     console, store = Console(session), Store(session.store_folder)
@@ -82,33 +86,76 @@ def predict(
     if not len(panel):
         raise DataError("holds no value to forecast from", file=str(file), code="no_values")
 
-    forecast = run.predictor.predict(panel, horizon or run.predictor.plan.horizon)
-    forecast = limited(forecast, nonnegative=nonnegative, whole=whole)
+    steps = horizon or run.predictor.plan.horizon
     page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
-    table = table_of(forecast, page, layout, typed=is_typed(output))
-    if output == "-" and not session.json:
-        import io
-
-        buffer = io.BytesIO()
-        write_csv(table, buffer)
-        write_bytes_out(buffer.getvalue())
-    elif output != "-":
-        write_table(table, session.path(output))
-        console.wrote(session.path(output), f"{table.num_rows:,} rows = {len(panel):,} series x {forecast.horizon} "
+    told, document = Told(), []
+    with opened(session, output, page, layout, panel) as write:
+        for part in in_parts(run.predictor, panel, steps):
+            part = limited(part, nonnegative=nonnegative, whole=whole)
+            told.add(part)
+            write(part)
+            if output == "-" and session.json:
+                document += table_of(part, page, layout).to_pylist()
+    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
+    if output != "-":
+        console.wrote(session.path(output), f"{rows:,} rows = {len(panel):,} series x {steps} "
                                             f"{run.contract.calendar.unit}")
+    first = replace(told.first, panel=panel)
     if plot:
-        picture(session.path(plot), forecast, page)
+        picture(session.path(plot), first, page)
         console.wrote(session.path(plot), verb="drew")
-    fell = say_sources(console, forecast, valueless)
-    spark(console, forecast, page)
+    fell = say_sources(console, told, valueless)
+    spark(console, first, page)
     console.document({
         "model": run.id, "data": str(file), "output": None if output == "-" else str(session.path(output)),
         "plot": str(session.path(plot)) if plot else None,
-        "rows": table.num_rows, "series": len(panel), "horizon": forecast.horizon,
-        "sources": dict(Counter(forecast.source.tolist())), "fell_back": fell,
+        "rows": rows, "series": len(panel), "horizon": steps,
+        "sources": dict(told.sources), "fell_back": fell,
         "repairs": [r.message for r in reading.repairs],
-        "forecasts": table.to_pylist() if output == "-" else None})
+        "forecasts": document if output == "-" else None})
     return PARTIAL if fell else 0
+
+
+@dataclass
+class Told:
+    """What is said of the forecasts when all are written. `first`: those of the first series."""
+
+    sources: Counter[str] = field(default_factory=Counter)
+    fell: list[str] = field(default_factory=list)
+    parts: list[Forecast] = field(default_factory=list)
+
+    def add(self, part: Forecast) -> None:
+        sources = part.source.tolist()
+        self.sources.update(sources)
+        if any(name.startswith("fallback") for name in set(sources)):
+            self.fell += [str(i) for i, name in zip(part.panel.ids, sources, strict=True)
+                          if name.startswith("fallback")]
+        self.parts = self.parts or [part]
+
+    @property
+    def first(self) -> Forecast:
+        return self.parts[0]
+
+
+@contextlib.contextmanager
+def opened(session: Session, output: str, page: Page, layout: str, panel: Panel
+           ) -> Iterator[Callable[[Forecast], None]]:
+    """Where the forecasts go: a file, standard output when all are made, or nowhere, where they are in the document."""
+    import io
+
+    from forecast.cli.console import write_bytes_out
+    from forecast.layout import writing
+
+    if output != "-":
+        with writing(session.path(output), page, layout, panel) as write:
+            yield write
+    elif session.json:
+        yield lambda part: None
+    else:
+        buffer = io.BytesIO()
+        with writing(None, page, layout, panel, into=buffer) as write:
+            yield write
+        write_bytes_out(buffer.getvalue())
 
 
 def training_file(session: Session, run: Run) -> Path:
@@ -135,7 +182,8 @@ def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
     from forecast.display import listed
     from forecast.errors import RequestError
 
-    if missing := [i for i in ids if i not in set(panel.ids)]:
+    known = set(panel.ids)
+    if missing := [i for i in ids if i not in known]:
         raise RequestError(f"--series: there is no {listed(missing)}", code="no_series",
                            hint=f"There are {listed(list(panel.ids))}")
     return panel.take(np.flatnonzero(np.isin(panel.ids.astype(str), ids)))
@@ -166,8 +214,6 @@ def _age(seconds: float) -> str:
 
 def limited(forecast: Forecast, *, nonnegative: bool, whole: bool) -> Forecast:
     """The forecast clamped at 0, or rounded to whole numbers, where asked for."""
-    from dataclasses import replace
-
     import numpy as np
 
     values = np.maximum(forecast.values, 0.0) if nonnegative else forecast.values
@@ -185,14 +231,12 @@ def picture(path: Path, forecast: Forecast, page: Page) -> None:
          names=names)
 
 
-def say_sources(console: Console, forecast: Forecast, valueless: list[str]) -> list[str]:
+def say_sources(console: Console, told: Told, valueless: list[str]) -> list[str]:
     """How many series each source served; those that fell back or have no value at all, named. Returns their ids."""
     from forecast.display import counted, listed
 
-    sources = Counter(forecast.source.tolist())
-    console.say("source", "   ".join(f"{name} {count}" for name, count in sources.most_common()))
-    fell = [str(i) for i, s in zip(forecast.panel.ids, forecast.source, strict=True) if s.startswith("fallback")]
-    if fell:
+    console.say("source", "   ".join(f"{name} {count}" for name, count in told.sources.most_common()))
+    if fell := told.fell:
         console.warn("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
     if valueless:
         console.warn("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "

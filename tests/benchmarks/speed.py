@@ -1,0 +1,274 @@
+"""Seconds and memory of the program, each beside a yardstick that runs turn by turn with it.
+
+    python tests/benchmarks/speed.py [SECTION ...] [--repeats 3] [--scale 1] [--picture growth.png]
+
+Every figure is a median over the repeats of a process of its own, from its start to its end; its ratio is to the first
+row of its section in the same run; peak is the most memory the process held at any time. --scale 0.1 makes all files a
+tenth as long. A section is one function of a Bench below; its name selects it."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Command = Sequence[str]
+PYTHON = (sys.executable, "-c")
+FORECAST = (sys.executable, "-m", "forecast")
+SECTIONS: dict[str, Callable[[Bench], None]] = {}
+PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1])"
+PANDAS_DATES = "import pandas, sys; t = pandas.read_csv(sys.argv[1]); t['date'] = pandas.to_datetime(t['date'])"
+READ = "import sys; from forecast.reader import read_panel; read_panel(sys.argv[1])"
+FIRST_STEP = """
+import sys
+from forecast.config import Config
+from forecast.reader import read_panel
+config = Config().override({"train.steps": 1, "train.epoch_steps": 1, "model.horizon": 24}, source="benchmark")
+reading = read_panel(sys.argv[1], config.data)
+from forecast.predictor import Predictor
+from forecast.training import fit
+predictor = Predictor.new(config, reading.panel)
+next(epoch for epoch in fit(predictor, reading.panel) if epoch.steps)
+"""
+PANDAS_WRITE = """
+import numpy, pandas, sys
+rows = int(sys.argv[1])
+table = pandas.DataFrame({"id": numpy.repeat(numpy.arange(rows // 24).astype(str), 24), "date": "2024-07-19",
+                          **{name: numpy.random.default_rng(0).gamma(2, 50, rows).round(4) for name in "abcde"}})
+table.to_csv(sys.argv[2], index=False)
+"""
+WRITE = """
+import numpy, sys
+from pathlib import Path
+from forecast.calendar import Calendar
+from forecast.contract import Contract
+from forecast.forecasts import Forecast, quantile_grid
+from forecast.layout import Page, writing
+from forecast.series import Panel
+calendar, series = Calendar.of("D"), int(sys.argv[1]) // 24
+page = Page(Contract("id", "date", ("y",), "long", 2, calendar), (80.0, 95.0), "run")
+grid = quantile_grid((80.0, 95.0))
+values = numpy.sort(numpy.random.default_rng(0).gamma(2, 50, (series, 24, len(grid))), axis=-1)
+panel = Panel(numpy.zeros(series), numpy.arange(series), numpy.arange(series) + 1, numpy.full(series, 19000),
+              numpy.arange(series).astype(str).astype(object), calendar)
+with writing(Path(sys.argv[2]), page, "default", panel) as write:
+    write(Forecast(panel, grid, values, numpy.full(series, "lstm", dtype=object)))
+"""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One process: wall seconds, CPU seconds, most memory held in MiB."""
+
+    seconds: float
+    cpu: float
+    peak: float
+
+
+@dataclass
+class Bench:
+    """Where files lie, how often and how large; `grown` collects what the picture shows."""
+
+    folder: Path
+    repeats: int = 3
+    scale: float = 1.0
+    grown: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)
+
+    def file(self, series: int, steps: int, unit: str = "D") -> Path:
+        """A long CSV of that many weekly waves; made once, in a process of its own, so that this one stays small."""
+        path = self.folder / f"{series}x{steps}{unit}.csv"
+        if not path.exists():
+            subprocess.run([sys.executable, __file__, "--make", str(series), str(steps), unit, str(path)], check=True)
+        return path
+
+    def model(self, context: int = 42) -> str:
+        """A model of a few training steps, by its name."""
+        name = f"context{context}"
+        if not (self.folder / name).exists():
+            forecast(self, "train", self.file(50, max(200, 4 * context)), "--name", name, "--context", context,
+                     "--season", 7, "--horizon", 24, "--set", "train.steps=5", "--set", "model.blend=false")
+            (self.folder / name).touch()
+        return name
+
+    def predict(self, file: Path, *, horizon: int = 24, context: int = 42) -> Command:
+        return [*FORECAST, "--store", str(self.folder / "store"), "predict", str(file), "-q", "--horizon", str(horizon),
+                "--model", self.model(context), "-o", str(self.folder / "out.csv")]
+
+
+def section(story: Callable[[Bench], None]) -> Callable[[Bench], None]:
+    SECTIONS[story.__name__] = story
+    return story
+
+
+def forecast(bench: Bench, *arguments: object) -> None:
+    subprocess.run([*FORECAST, "--store", str(bench.folder / "store"), *map(str, arguments)], check=True,
+                   capture_output=True)
+
+
+def taken(command: Command, *, fails: bool = False) -> Taken:
+    """Run a command to its end. Raises RuntimeError with what it said where it fails and should not."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    said = process.stderr.read()
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode and not fails:
+        raise RuntimeError(f"{' '.join(command)[:200]}: {process.returncode}\n{said.decode()}")
+    peak = used.ru_maxrss / (1 << 10 if sys.platform == "linux" else 1 << 20)
+    return Taken(seconds, used.ru_utime + used.ru_stime, peak)
+
+
+def turn_by_turn(bench: Bench, commands: Mapping[str, Command], *, fails: Sequence[str] = ()) -> dict[str, Taken]:
+    """Each command in turn, again and again; medians, printed with their ratio to the first."""
+    runs: dict[str, list[Taken]] = {name: [] for name in commands}
+    for _ in range(bench.repeats):
+        for name, command in commands.items():
+            runs[name].append(taken(command, fails=name in fails))
+    found = {name: Taken(*(statistics.median(getattr(t, what) for t in times) for what in ("seconds", "cpu", "peak")))
+             for name, times in runs.items()}
+    floor = next(iter(found.values()))
+    print(f"  {'':<34} seconds   ratio   least..most      cpu     peak   ratio   (load {os.getloadavg()[0]:.1f})")
+    for name, it in found.items():
+        least, most = min(t.seconds for t in runs[name]), max(t.seconds for t in runs[name])
+        print(f"  {name:<34} {it.seconds:7.3f} {it.seconds / floor.seconds:7.2f} {least:7.3f}..{most:<7.3f} "
+              f"{it.cpu:6.2f} {it.peak:6.0f} MiB {it.peak / floor.peak:5.2f}", flush=True)
+    return found
+
+
+def grows(bench: Bench, what: str, sizes: Sequence[int], command: Callable[[int], Command]) -> None:
+    """How seconds and memory grow with a size: the exponent of each tenfold, 1 being in proportion."""
+    found = turn_by_turn(bench, {f"{what} {size:,}": command(size) for size in sizes})
+    points = [(size, it.seconds, it.peak) for size, it in zip(sizes, found.values(), strict=True)]
+    bench.grown[what] = points
+    for (n, seconds, peak), (more, longer, higher) in itertools.pairwise(points):
+        wide = math.log(more / n)
+        print(f"  {what} {n:,} -> {more:,}: seconds ^ {math.log(longer / seconds) / wide:.2f}, "
+              f"memory ^ {math.log(higher / peak) / wide:.2f}")
+
+
+@section
+def startup(bench: Bench) -> None:
+    """How long the program takes to say something; goals: --help 1.6 times typer, a small predict below torch."""
+    one = bench.file(1, 200)
+    commands: dict[str, Command] = {
+        'python -c "import typer"': (*PYTHON, "import typer"), "forecast --help": (*FORECAST, "--help"),
+        "forecast --version": (*FORECAST, "--version"), "forecast train --help": (*FORECAST, "train", "--help"),
+        "forecast train --bogus": (*FORECAST, "train", "--bogus"),
+        "forecast predict, 1 series": bench.predict(one), 'python -c "import pandas"': (*PYTHON, "import pandas"),
+        'python -c "import torch"': (*PYTHON, "import torch")}
+    for command in commands.values():
+        taken(command, fails=True)                                      # once to warm the disk
+    turn_by_turn(Bench(bench.folder, max(15, bench.repeats)), commands, fails=["forecast train --bogus"])
+
+
+@section
+def reading(bench: Bench) -> None:
+    """10 million rows, hourly, beside pandas; and training from its start to its first step."""
+    path = str(bench.file(max(1, round(1000 * bench.scale)), 10_000, "h"))
+    turn_by_turn(bench, {
+        "pandas.read_csv": (*PYTHON, PANDAS, path), "with to_datetime": (*PYTHON, PANDAS_DATES, path),
+        "read_panel": (*PYTHON, READ, path), "train, first step": (*PYTHON, FIRST_STEP, path)})
+
+
+@section
+def writing(bench: Bench) -> None:
+    """2.4 million rows of forecasts as CSV, beside pandas."""
+    rows, out = str(max(1, round(100_000 * bench.scale)) * 24), str(bench.folder / "written.csv")
+    turn_by_turn(bench, {"DataFrame.to_csv": (*PYTHON, PANDAS_WRITE, rows, out),
+                         "layout.writing": (*PYTHON, WRITE, rows, out)})
+
+
+@section
+def predict(bench: Bench) -> None:
+    """From file to file: 1, 1,000 and 100,000 series of 200 days, 24 ahead; goal for most: 20 s and 1.5 GiB."""
+    sizes = [1, max(10, round(1000 * bench.scale)), max(100, round(100_000 * bench.scale))]
+    grows(bench, "series predicted", sizes, lambda n: bench.predict(bench.file(n, 200)))
+    turn_by_turn(bench, {"pandas.read_csv": (*PYTHON, PANDAS, str(bench.file(sizes[-1], 200))),
+                         f"predict {sizes[-1]:,} series": bench.predict(bench.file(sizes[-1], 200))})
+
+
+@section
+def growth(bench: Bench) -> None:
+    """Ten times the rows, series, horizon, context."""
+    few, many = max(10, round(1000 * bench.scale)), max(100, round(10_000 * bench.scale))
+    grows(bench, "rows per series", [200, 2000, 20_000], lambda n: bench.predict(bench.file(few // 10, n, "h")))
+    grows(bench, "series", [few // 10, few, many], lambda n: bench.predict(bench.file(n, 500)))
+    grows(bench, "horizon", [24, 240, 2400], lambda n: bench.predict(bench.file(few // 10, 500), horizon=n))
+    grows(bench, "context", [42, 420], lambda n: bench.predict(bench.file(few, 500), context=n))
+
+
+def make(series: int, steps: int, unit: str, path: Path) -> None:
+    """Write `series` noisy weekly waves of `steps` points each: id, date, sales."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv
+
+    rng, step = np.random.default_rng(0), np.arange(steps)
+    stamps = np.datetime64("2000-01-01", "D" if unit == "D" else "s") + step.astype(f"timedelta64[{unit}]")
+    times, block = pa.array(stamps).cast(pa.string()), max(1, 1_000_000 // steps)
+    with path.open("wb") as stream:
+        stream.write(b"id,date,sales\n")
+        for first in range(0, series, block):
+            count = min(block, series - first)
+            wave = 1 + 0.3 * np.sin(2 * np.pi * step / 7 + rng.uniform(0, 6, (count, 1)))
+            sales = rng.gamma(2.0, 50.0, (count, 1)) * (wave + 0.1 * rng.normal(size=(count, steps)))
+            names = pa.array([f"item_{k:06}" for k in range(first, first + count)])
+            table = pa.table({"id": names.take(pa.array(np.repeat(np.arange(count), steps))),
+                              "date": times.take(pa.array(np.tile(step, count))), "sales": np.round(sales, 2).ravel()})
+            csv.write_csv(table, stream, csv.WriteOptions(include_header=False, quoting_style="none"))
+
+
+def draw(grown: Mapping[str, Sequence[tuple[int, float, float]]], path: Path) -> None:
+    """Seconds and memory over size, both axes logarithmic, one panel a size."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(grown), figsize=(3.6 * len(grown), 3.6), squeeze=False, layout="constrained")
+    for axis, (what, points) in zip(axes[0], grown.items(), strict=True):
+        sizes, seconds, peaks = zip(*points, strict=True)
+        axis.loglog(sizes, seconds, "o-", label="seconds")
+        axis.loglog(sizes, [peak / 1024 for peak in peaks], "s--", label="GiB at most")
+        axis.set_xlabel(what)
+        axis.grid(alpha=0.3)
+    axes[0][0].legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    print(f"drew {path}")
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--make"]:
+        series, steps, unit, path = sys.argv[2:]
+        return make(int(series), int(steps), unit, Path(path))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; all by default")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--picture", type=Path, default=Path("growth.png"), help="where growth is drawn")
+    options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), options.repeats, options.scale)
+        for name in options.sections or SECTIONS:
+            print(f"{name}: {SECTIONS[name].__doc__}")
+            SECTIONS[name](bench)
+        if "growth" in (options.sections or SECTIONS):
+            draw(bench.grown, options.picture)
+    return None
+
+
+if __name__ == "__main__":
+    main()
