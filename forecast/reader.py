@@ -16,21 +16,21 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.calendar import Calendar
+from forecast.calendar import DAY, Calendar
 from forecast.config import DataConfig
 from forecast.contract import Contract, mark_of
 from forecast.display import from_csv_cell, shorten
 from forecast.errors import DataError, ModelError, Problem
 from forecast.reading.damage import Damage
-from forecast.reading.dates import Times
+from forecast.reading.dates import Times, encoded
 from forecast.reading.numbers import Fault, Faults, Numbers, read_numbers
 from forecast.reading.opening import Opened, open_table
 from forecast.reading.regular import Regular, Repair, Rows, make_regular
 from forecast.reading.remarks import Found, notes_of, repairs_of
 from forecast.reading.source import open_source
-from forecast.reading.stacked import check_stacked, encoded, separators
+from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
-from forecast.reading.table import ASIDE, Table
+from forecast.reading.table import ASIDE, Table, as_texts
 from forecast.reading.zones import check_zone
 from forecast.series import Panel
 
@@ -76,7 +76,7 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
     regular = _regular(rows, opened, times, options, contract)
     found = Found(source, opened.dialect, opened.roles, table, ids, times, numbers, aside, rejects)
-    agreed = _contract(found, regular, options)
+    agreed = _contract(found, regular, options, marked=contract is None)
     if contract is not None:
         agreed = _held_against(contract, agreed)
     panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
@@ -152,7 +152,7 @@ def _blank(table: Table, opened: Opened) -> NDArray[np.bool_]:
     """Rows whose used cells are all empty."""
     blank = np.ones(table.rows, dtype=bool)
     for k in opened.used():
-        blank &= np.asarray(pc.match_substring_regex(table.columns[k], r"^\s*$"), dtype=bool)
+        blank &= np.asarray(pc.match_substring_regex(as_texts(table.columns[k]), r"^\s*$"), dtype=bool)
         if not blank.any():
             break
     return blank
@@ -165,6 +165,7 @@ def _with_rows(rows: Rows) -> Rows:
 
 
 _STACKED = ("duplicate_time", "backward_step", "late_midnight")
+_SHORTEST_MONTH = 27 * DAY           # steps from which they may be months
 FEW = 8                             # rows that hardly tell a step
 
 
@@ -192,7 +193,11 @@ def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
     Of few rows, or where the step was told, it is enough that they stand on the model's grid."""
     found = Calendar.steps()
     if rows.is_time == agreed.is_time:
-        beside = float(np.mean(agreed.off_grid(rows.times)))
+        ordinals = agreed.nearest(rows.times)
+        beside = float(np.mean(agreed.times(ordinals) != rows.times))
+        even = agreed.kind == "step" or (agreed.kind == "fixed" and agreed.every < _SHORTEST_MONTH)
+        if even and beside == 0 and _mostly_single(np.diff(ordinals)[rows.same]):
+            return
         try:
             found = Calendar.propose(rows.times, rows.codes if len(rows.ids) > 1 else None)
         except DataError:
@@ -206,13 +211,18 @@ def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
                      hint="Train a model on data of this step")
 
 
+def _mostly_single(steps: Ints) -> bool:
+    """Whether the step of the grid is the usual one of the rows: then it is the one that would be found in them."""
+    return 2 * int((steps == 1).sum()) > int((steps > 0).sum()) and not (steps < 0).any()
+
+
 def _week(found: Calendar, agreed: Calendar) -> bool:
     """A few days without a weekend between them may be business days."""
     return {found.freq, agreed.freq} == {"B", "D"}
 
 
-def _contract(found: Found, regular: Regular, options: DataConfig) -> Contract:
-    """What the next file must look like, as found in this one."""
+def _contract(found: Found, regular: Regular, options: DataConfig, *, marked: bool) -> Contract:
+    """What the next file must look like, as found in this one; `marked` by its values too, for a model's own file."""
     roles, table, known = found.roles, found.table, regular.y[~np.isnan(regular.y)]
     header = found.dialect is None or found.dialect.has_header
     id_column = None if roles.id is None else table.names[roles.id]
@@ -227,7 +237,7 @@ def _contract(found: Found, regular: Regular, options: DataConfig) -> Contract:
         tz=None if found.times.format.is_integer else options.tz, encoding=found.source.encoding, ids=tuple(found.ids),
         last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes,
         marks=tuple(mark_of(start, regular.y[first:stop]) for start, first, stop in zip(
-            regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)))
+            regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)) if marked else ())
 
 
 def _held_against(agreed: Contract, found: Contract) -> Contract:

@@ -182,25 +182,35 @@ def check_pattern(given: str) -> str:
     return pattern
 
 
+def encoded(cells: Any) -> Any:
+    """Cells as a dictionary of distinct texts in the order of the file, and indices into it."""
+    kept = cells if pa.types.is_dictionary(cells.type) else pc.dictionary_encode(cells)
+    return kept.unify_dictionaries().combine_chunks() if isinstance(kept, pa.ChunkedArray) else kept
+
+
 def read_iso(cells: Any) -> Times | None:
     """The short way for 2020-01-31, 2020-01-31 12:00 and 2020-01-31T12:00:00, all of one length; else None."""
     if not len(cells):
         return None
-    first = cells[0].as_py()
+    first, where = cells[0].as_py(), None
     pattern = {10: "%Y-%m-%d", 16: "%Y-%m-%d{}%H:%M", 19: "%Y-%m-%d{}%H:%M:%S"}.get(len(first))
     if pattern is None or first[4] != "-":
-        return None
-    lengths = pc.min_max(pc.binary_length(cells)).as_py()
-    if lengths["min"] != lengths["max"]:
         return None
     mark = first[10:11]
     some = {cells[k].as_py()[10:11] for k in range(0, len(cells), max(1, len(cells) // 500))}
     if some != {mark}:                                              # a rare T beside spaces is the same stamp
         return None
+    if pa.types.is_dictionary(cells.type):
+        kept = encoded(cells)
+        cells, where = kept.dictionary, kept.indices.to_numpy()
+    lengths = pc.min_max(pc.binary_length(cells)).as_py()
+    if lengths["min"] != lengths["max"]:
+        return None
     try:
         stamps = pc.cast(cells, pa.timestamp("us")).cast(pa.int64()).to_numpy()
     except pa.ArrowInvalid:
         return None
+    stamps = stamps if where is None else stamps[where]
     return Times(stamps, TimeFormat(pattern.format(mark)))
 
 
@@ -214,9 +224,9 @@ def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None 
         quick = read_iso(cells)
         if quick is not None and pattern in (None, quick.format.pattern):
             return [quick]
-    encoded = pc.dictionary_encode(cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells)
-    texts = pc.utf8_trim_whitespace(encoded.dictionary)
-    where = encoded.indices.to_numpy()
+    kept = encoded(cells)
+    texts = pc.utf8_trim_whitespace(kept.dictionary)
+    where = kept.indices.to_numpy()
     patterns = [pattern] if pattern else _candidates(texts, dayfirst, date_like, plain)
     readings = [_parse(texts, p) for p in patterns]
     if not readings:

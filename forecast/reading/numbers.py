@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +19,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.display import quoted
+from forecast.hardware import usable_cpus
 from forecast.reading.kinds import MISSING
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Result = TypeVar("Result")
 
 _GROUPS = {"": "", ",": ",", ".": r"\.", "'": "['’]", " ": "[ \u00a0\u202f]"}
 _EITHER = "^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
@@ -109,16 +112,24 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
     the fields of this file, and so are unlikely decimal marks."""
     if decimal in (None, ".") and style in (None, NumberStyle()):
         try:
-            values = pc.cast(cells, pa.float64())
+            array = np.concatenate(_of_chunks(cells, lambda some: _to_numpy(pc.cast(some, pa.float64()))))
         except pa.ArrowInvalid:
             pass
         else:
-            array = _to_numpy(values)
             if np.isfinite(array).all():
                 plain = _plain(cells, array)
                 doubtful = decimal is None and style is None and plain.decimals == 3
                 return replace(plain, undecided=_doubt(cells, comma_parted)) if doubtful else plain
     return _slow(cells, decimal, style, comma_parted)
+
+
+def _of_chunks(cells: Any, work: Callable[[Any], Result]) -> list[Result]:
+    """The work done on each piece of the column, on several processors where there are several pieces."""
+    pieces = cells.chunks if isinstance(cells, pa.ChunkedArray) else [cells]
+    if len(pieces) < 2:
+        return [work(cells)]
+    with ThreadPoolExecutor(min(len(pieces), usable_cpus())) as beside:
+        return list(beside.map(work, pieces))
 
 
 def _to_numpy(values: Any) -> Floats:
@@ -146,6 +157,10 @@ def _rounded(cells: Any, values: Floats) -> int:
 
 def _decimals(cells: Any, mark: str) -> int:
     """Most digits written behind the decimal mark."""
+    return max(_of_chunks(cells, lambda some: _decimals_in(some, mark)))
+
+
+def _decimals_in(cells: Any, mark: str) -> int:
     if not len(cells):
         return 0
     at = pc.find_substring(cells, mark).to_numpy(zero_copy_only=False)
@@ -155,7 +170,7 @@ def _decimals(cells: Any, mark: str) -> int:
     if pc.any(powers).as_py():
         whole = cells.filter(pc.invert(powers))
         texts = pc.unique(cells.filter(powers)).to_pylist()
-        return max([_decimals(whole, mark), *(_decimals_of(text, mark) for text in texts)])
+        return max([_decimals_in(whole, mark), *(_decimals_of(text, mark) for text in texts)])
     return min(int(most), 17)
 
 

@@ -14,7 +14,7 @@ from forecast.errors import DataError
 from forecast.reading.dialect import Dialect, find_dialect, split
 from forecast.reading.records import find_records
 from forecast.reading.roles import KNOWN, Roles, find_roles
-from forecast.reading.source import Source
+from forecast.reading.source import Source, Text
 from forecast.reading.table import Table, aligned, check_lines, escapes_quotes, from_columns, read_table, without_spaces
 
 SAMPLE_ROWS = 1000
@@ -51,7 +51,9 @@ class Opened:
         if self.source.columns is not None:
             return from_columns(self.source.columns.read(wanted), self.source.file, self.source.columns.names, wanted)
         assert self.dialect is not None
-        return read_table(self.source.data, self.dialect, self.source.file, wanted, set_aside=set_aside)
+        again = {*([] if self.roles.id is None else [self.roles.id, *self.roles.time])} - {*self.roles.targets}
+        return read_table(self.source.text, self.dialect, self.source.file, wanted, set_aside=set_aside,
+                          repeated=again if len(self.roles.time) == 1 else ())
 
     def spare(self) -> Table:
         """Columns without a role."""
@@ -62,6 +64,7 @@ def open_table(source: Source, options: DataConfig, contract: Contract | None) -
     """The file and its used columns. Raises DataError where rows are broken or there are none."""
     opened = _opened(source, options, contract)
     table = opened.read(opened.used(), set_aside=options.bad_rows == "quarantine")
+    opened.source.text.let_go()
     if not table.rows:
         if table.faults:
             raise DataError(table.faults[0], more=table.faults[1:])
@@ -77,7 +80,8 @@ def _opened(source: Source, options: DataConfig, contract: Contract | None) -> O
         return Opened(source, None, find_roles(source.file, names, sample, options, contract))
     known = (*KNOWN, *(n.lower() for n in _named_by(options, contract)))
     data, dialect = _plain_dialect(source, options, known)
-    source = dataclasses.replace(source, data=data)
+    if data is not source.data:
+        source = dataclasses.replace(source, text=Text(data))
     roles = find_roles(source.file, dialect.names, _sample(source.data, dialect), options, contract)
     return Opened(source, dialect, roles)
 

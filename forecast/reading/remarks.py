@@ -46,7 +46,7 @@ def notes_of(found: Found, regular: Regular, rows: Rows, contract: Contract | No
     flat = describe_constant(regular.y, regular.first, regular.stop, list(rows.ids))
     short = [str(name) for name in rows.ids[(regular.stop - regular.first) < SHORT]]
     few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
-    cut = found.source.data[-1:] not in (b"\n", b"\r", b"")
+    cut = found.source.text.last not in (b"\n", b"\r", b"")
     end = "no line break behind the last row: is the file complete?" if cut else ""
     notes = (*of_text, *_of_times(found.times, contract), *styles, flat, few, end)
     return (*(note for note in notes if note), *(_differences(contract, regular, rows) if contract else ()))

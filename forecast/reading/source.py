@@ -15,7 +15,8 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +34,7 @@ FIFO_WAIT = 5.0                     # seconds for a program to open the other en
 PIECE_ROWS = 1 << 16                # of a Parquet file
 FREE_GROWTH = 256 << 20             # a compressed file may grow to this size whatever its ratio
 MAX_RATIO = 200                     # beyond that, more than this is no longer plausible for a table
+LARGE = 32 << 20                    # bytes of text that are not kept when its columns are read
 _URL = re.compile(r"(?:.*/)?(?:https?|ftps?|s3a?|gs|az|abfss?|hdfs|sftp|ssh|file|postgres(?:ql)?|mysql)[:]/{1,2}(?!$)")
 _BOMS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
          (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -43,16 +45,45 @@ _NOT_TABLES = {b"%PDF": "a PDF", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a pi
                b"SQLite f": "a database", b"\x89HDF": "an HDF5 file", b"\x7fELF": "a program"}
 
 
+class Text:
+    """A text as UTF-8 bytes. Where it can be read `again`, a large one may be let go of until it is asked for."""
+
+    def __init__(self, data: bytes, again: Callable[[], bytes] | None = None) -> None:
+        self._data: bytes | None = data
+        self._again = again
+        self.last = data[-1:]
+
+    @property
+    def data(self) -> bytes:
+        if self._data is None:
+            assert self._again is not None
+            self._data = self._again()
+        return self._data
+
+    def let_go(self) -> None:
+        """Memory for what follows."""
+        if self._again is not None and self._data is not None and len(self._data) >= LARGE:
+            self._data = None
+
+
 @dataclass(frozen=True)
 class Source:
-    """The text of one file. `data` is UTF-8; for Parquet it is empty and `columns` reads the table."""
+    """The text of one file; for Parquet it is empty and `columns` reads the table."""
 
     file: str
-    data: bytes
-    sha256: str
+    text: Text
+    hashed: Callable[[], str]       # the SHA-256 of the file's bytes, found while its text is read
     encoding: str
     notes: tuple[str, ...] = ()
     columns: Columns | None = None
+
+    @property
+    def data(self) -> bytes:
+        return self.text.data
+
+    @property
+    def sha256(self) -> str:
+        return self.hashed()
 
 
 @dataclass(frozen=True)
@@ -109,19 +140,40 @@ def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> So
             file = "<stdin>"
         else:
             raw = _read(Path(file), file)
-        return _opened(raw, file, encoding)
+        return _opened(raw, file, encoding, again=file != "<stdin>" and Path(file).is_file())
     except MemoryError as error:
         raise DataError("does not fit into memory", file=file, code="too_large",
                         hint="Keep fewer columns or rows") from error
 
 
-def _opened(raw: bytes, file: str, encoding: str | None) -> Source:
-    digest = hashlib.sha256(raw).hexdigest()
+def _opened(raw: bytes, file: str, encoding: str | None, *, again: bool = False) -> Source:
+    hashed = _hashing(raw)
     raw, packed = _unpacked(raw, file)
     if raw[:4] == b"PAR1":
-        return Source(file, b"", digest, "parquet", packed, _parquet(raw, file))
+        return Source(file, Text(b""), hashed, "parquet", packed, _parquet(raw, file))
     data, name, notes = decode(raw, file, encoding)
-    return Source(file, data, digest, name, packed + notes)
+    text = Text(data, (lambda: _same(file, encoding, hashed())) if again else None)
+    return Source(file, text, hashed, name, packed + notes)
+
+
+def _hashing(raw: bytes) -> Callable[[], str]:
+    """What gives the hash when it is asked for; of a large file it is found beside the reading."""
+    if len(raw) < CHUNK:
+        digest = hashlib.sha256(raw).hexdigest()
+        return lambda: digest
+    return ThreadPoolExecutor(1).submit(lambda: hashlib.sha256(raw).hexdigest()).result
+
+
+def _same(file: str, encoding: str | None, sha256: str) -> bytes:
+    """The text of a file once more. Raises DataError where it is another by now."""
+    fresh = _opened(_read(Path(file), file), file, encoding)
+    if fresh.sha256 != sha256:
+        raise _changing(file)
+    return fresh.data
+
+
+def _changing(file: str) -> DataError:
+    return DataError("changed while it was read", file=file, code="changing", hint="Run again when it is complete")
 
 
 def _without_password(url: str) -> str:
@@ -152,7 +204,7 @@ def _read(path: Path, file: str) -> bytes:
         raise DataError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=safe(file),
                         code="unreadable") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(raw) != before.st_size:
-        raise DataError("changed while it was read", file=file, code="changing", hint="Run again when it is complete")
+        raise _changing(file)
     return raw
 
 

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.display import listed, safe
 from forecast.errors import DataError
+from forecast.reading.dates import encoded
 from forecast.reading.kinds import kind
 from forecast.reading.regular import Rows
 from forecast.reading.roles import CALENDAR_NAMES, ENTITIES, NO_ID, Roles
@@ -26,13 +24,6 @@ _NOTHING = ("yes", "no", "true", "false", "y", "n", "t", "f", "am", "pm", "day",
             "workday")
 _OF_CALENDAR = re.compile(r"q[1-4]|(mon|tue|wed|thu|fri|sat|sun)([a-z]*day)?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|"
                           r"nov|dec)[a-z]*|spring|summer|autumn|fall|winter")
-
-
-def encoded(cells: Any) -> Any:
-    """Cells as a dictionary of distinct texts in the order of the file, and indices into it."""
-    if isinstance(cells, pa.ChunkedArray):
-        return pc.dictionary_encode(cells).unify_dictionaries().combine_chunks()
-    return pc.dictionary_encode(cells)
 
 
 def separators(rows: Rows, roles: Roles, spare: Callable[[], Table]) -> str:

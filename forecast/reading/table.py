@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from forecast.display import counted, quoted
 from forecast.errors import DataError, Problem
 from forecast.reading.dialect import LOOK, Dialect
 from forecast.reading.records import Records, find_records
+from forecast.reading.source import Text
 
 Ints = NDArray[np.int64]
 Cells = Any                         # pyarrow.ChunkedArray of strings
@@ -35,22 +37,34 @@ ASIDE = "--bad-rows quarantine sets such rows aside"
 
 
 class Lines:
-    """The physical line of each row, counted when it is first asked for."""
+    """The physical line of each of `rows`, counted when it is first asked for."""
 
-    def __init__(self, data: bytes, dialect: Dialect | None, kept: Ints | None = None) -> None:
-        self._data, self._dialect, self._kept = data, dialect, kept
+    def __init__(self, text: Text, dialect: Dialect | None, rows: int, kept: Ints | None = None) -> None:
+        self._text, self._dialect, self._rows, self._kept = text, dialect, rows, kept
         self._records: Records | None = None
 
     def take(self, rows: NDArray[np.bool_]) -> Lines:
         """Of these rows only."""
         at = np.flatnonzero(rows)
-        return Lines(self._data, self._dialect, at if self._kept is None else self._kept[at])
+        return Lines(self._text, self._dialect, at.size, at if self._kept is None else self._kept[at])
 
     def of(self, row: int) -> int:
         if self._dialect is None:                                   # no lines in the file: rows, as in Parquet
             return row + 1
+        if self._first_of_even:
+            return self._first_of_even + row
         record = row if self._kept is None else int(self._kept[row])
         return int(self.records.line[record + self._dialect.body])
+
+    @cached_property
+    def _first_of_even(self) -> int:
+        """The line of the first row where each row has one line of its own, as in most files; else 0."""
+        assert self._dialect is not None
+        data, offset, quote = self._text.data, self._dialect.offset, self._dialect.quote
+        if self._kept is not None or (quote and quote.encode() in data) or _lone_returns(data):
+            return 0
+        body = data.count(b"\n", offset) + (data[-1:] != b"\n")
+        return 1 + data.count(b"\n", 0, offset) if body == self._rows else 0
 
     def text(self, row: int) -> str:
         """The row as the file writes it."""
@@ -62,7 +76,7 @@ class Lines:
     @property
     def records(self) -> Records:
         if self._records is None and self._dialect is not None:
-            self._records = find_records(self._data, self._dialect.delimiter, self._dialect.quote)
+            self._records = find_records(self._text.data, self._dialect.delimiter, self._dialect.quote)
         assert self._records is not None
         return self._records
 
@@ -80,11 +94,14 @@ class Table:
     left_out: tuple[Problem, ...] = field(default=())   # footers and comments
 
 
-def read_table(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool = False) -> Table:
-    """The wanted fields as text. Raises DataError for broken quotes and, unless `set_aside`, for ragged rows."""
+def read_table(text: Text, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool = False,
+               repeated: Collection[int] = ()) -> Table:
+    """The wanted fields as text, those `repeated` as dictionaries of the texts that come again and again.
+
+    Raises DataError for broken quotes and, unless `set_aside`, for ragged rows."""
     last = dialect.fields - 1
     nameless = dialect.has_header and not dialect.names[-1] and last not in wanted
-    table = _read(data, dialect, file, [*wanted, last] if nameless else wanted, set_aside=set_aside)
+    table = _read(text, dialect, file, [*wanted, last] if nameless else wanted, repeated, set_aside=set_aside)
     return _without_overhang(table, last, set_aside=set_aside) if nameless else table
 
 
@@ -119,19 +136,20 @@ def _without_overhang(table: Table, last: int, *, set_aside: bool) -> Table:
                                faults=(*table.faults, *faults))
 
 
-def _read(data: bytes, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool) -> Table:
-    records = None
+def _read(text: Text, dialect: Dialect, file: str, wanted: Sequence[int], repeated: Collection[int], *,
+          set_aside: bool) -> Table:
+    records, data = None, text.data
     if dialect.quote and data.find(dialect.quote.encode(), dialect.offset) >= 0:
         records = find_records(data, dialect.delimiter, dialect.quote)
         _check_quotes(records, file)
         _check_swallowed(records, dialect, file)
     broken = records is not None and records.broken_lines
     try:
-        columns = _arrow(memoryview(data)[dialect.offset:], dialect, wanted, broken)
-        return Table(file, dialect.names, columns, _rows(columns), Lines(data, dialect))
+        columns = _arrow(memoryview(data)[dialect.offset:], dialect, wanted, repeated, broken_lines=broken)
+        return Table(file, dialect.names, columns, _rows(columns), Lines(text, dialect, _rows(columns)))
     except pa.ArrowInvalid:
         records = records or find_records(data, dialect.delimiter, dialect.quote)
-    return _read_ragged(records, dialect, file, wanted, set_aside=set_aside)
+    return _read_ragged(records, dialect, file, wanted, repeated, set_aside=set_aside)
 
 
 def aligned(data: bytes) -> bytes:
@@ -157,16 +175,28 @@ def _rows(columns: dict[int, Cells]) -> int:
     return len(next(iter(columns.values()))) if columns else 0
 
 
-def _arrow(body: memoryview, dialect: Dialect, wanted: Sequence[int], broken_lines: bool) -> dict[int, Cells]:
+def _lone_returns(data: bytes) -> bool:
+    """Whether a line ends in a CR without LF."""
+    return b"\r" in data and data.count(b"\r") != data.count(b"\r\n")
+
+
+def as_texts(cells: Cells) -> Cells:
+    """Cells one by one, where they are kept as a dictionary."""
+    return cells.cast(pa.string()) if pa.types.is_dictionary(cells.type) else cells
+
+
+def _arrow(body: memoryview, dialect: Dialect, wanted: Sequence[int], repeated: Collection[int], *,
+           broken_lines: bool) -> dict[int, Cells]:
     names = [str(k) for k in range(dialect.fields)]
+    types = dict.fromkeys(names, pa.string()) | {str(k): pa.dictionary(pa.int32(), pa.string()) for k in repeated}
     if not len(body):
-        return {k: pa.chunked_array([], pa.string()) for k in wanted}
+        return {k: pa.chunked_array([], types[str(k)]) for k in wanted}
     table = csv.read_csv(
         pa.BufferReader(pa.py_buffer(body)),
         read_options=csv.ReadOptions(column_names=names, block_size=min(max(1 << 20, len(body) // 64), MAX_LINE)),
         parse_options=csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False,
                                        newlines_in_values=broken_lines),
-        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False,
+        convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False,
                                            include_columns=[str(k) for k in wanted]))
     return {k: table.column(str(k)) for k in wanted}
 
@@ -207,7 +237,8 @@ def _may_be_row(line: str, dialect: Dialect) -> bool:
                                   for text in (line, re.sub(pair, "", line), re.sub(pair, "", line[::-1]))}
 
 
-def _read_ragged(records: Records, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool) -> Table:
+def _read_ragged(records: Records, dialect: Dialect, file: str, wanted: Sequence[int], repeated: Collection[int], *,
+                 set_aside: bool) -> Table:
     """The same, row by row: blank lines and footers left out, other misfits named."""
     fields, lengths = records.fields[dialect.body:], (records.stop - records.start)[dialect.body:]
     longest = int(lengths.max()) if lengths.size else 0
@@ -227,13 +258,14 @@ def _read_ragged(records: Records, dialect: Dialect, file: str, wanted: Sequence
     view = memoryview(records.data)
     body = memoryview(b"\n".join(view[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True)))
     try:
-        columns = _arrow(body, dialect, wanted, records.broken_lines)
+        columns = _arrow(body, dialect, wanted, repeated, broken_lines=records.broken_lines)
     except pa.ArrowInvalid as error:
         raise DataError("cannot be parted into fields", file=file, code="bad_table",
                         hint="Try --delimiter") from error
     left_out = tuple(Problem("footer", f"left out: {quoted(records.text(dialect.body + int(r)), 60)}", file,
                              int(records.line[dialect.body + int(r)])) for r in footer)
-    return Table(file, dialect.names, columns, _rows(columns), Lines(records.data, dialect, kept), faults, left_out)
+    lines = Lines(Text(records.data), dialect, _rows(columns), kept)
+    return Table(file, dialect.names, columns, _rows(columns), lines, faults, left_out)
 
 
 def _footer(records: Records, misfits: Ints, dialect: Dialect) -> Ints:
@@ -265,7 +297,7 @@ def _ragged(records: Records, row: int, fields: int, dialect: Dialect, file: str
 def from_columns(table: Any, file: str, names: Sequence[str], wanted: Sequence[int]) -> Table:
     """The same from a Parquet file whose columns are called `names`, and of which the table holds those wanted."""
     columns = {k: _as_text(table.column(at)) for at, k in enumerate(wanted)}
-    return Table(file, tuple(names), columns, table.num_rows, Lines(b"", None))
+    return Table(file, tuple(names), columns, table.num_rows, Lines(Text(b""), None, table.num_rows))
 
 
 def _as_text(column: Any) -> Cells:
