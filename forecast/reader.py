@@ -26,7 +26,7 @@ from forecast.reading.dates import Times, encoded
 from forecast.reading.numbers import Fault, Faults, Numbers, read_numbers
 from forecast.reading.opening import Opened, open_table
 from forecast.reading.regular import Regular, Repair, Rows, make_regular
-from forecast.reading.remarks import Found, notes_of, repairs_of
+from forecast.reading.remarks import Found, notes_of, repairs_of, usual_size
 from forecast.reading.source import open_source
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
@@ -68,10 +68,12 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     source = open_source(path, options.encoding)
     options = _as_agreed(options, contract)
     opened, table = open_table(source, options, contract)
-    damage = Damage(table, source.file)
+    damage = Damage(table.without(table.columns), source.file)
     codes, ids = _series_codes(opened, table, damage)
     times = read_stamps(table, opened.roles, codes, options, contract, damage)
     numbers = _values(opened, table, options, contract, damage)
+    if not damage.found:                                            # only the stamps are asked for again
+        table = table.without({*table.columns} - {*opened.roles.time})
     rows = _long(opened, table, codes, ids, times, numbers, damage)
     aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
     regular = _regular(rows, opened, times, options, contract)
@@ -193,10 +195,9 @@ def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
     Of few rows, or where the step was told, it is enough that they stand on the model's grid."""
     found = Calendar.steps()
     if rows.is_time == agreed.is_time:
-        ordinals = agreed.nearest(rows.times)
-        beside = float(np.mean(agreed.times(ordinals) != rows.times))
+        beside = float(np.mean(agreed.off_grid(rows.times)))
         even = agreed.kind == "step" or (agreed.kind == "fixed" and agreed.every < _SHORTEST_MONTH)
-        if even and beside == 0 and _mostly_single(np.diff(ordinals)[rows.same]):
+        if even and beside == 0 and _mostly(rows, agreed.every):
             return
         try:
             found = Calendar.propose(rows.times, rows.codes if len(rows.ids) > 1 else None)
@@ -211,9 +212,10 @@ def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
                      hint="Train a model on data of this step")
 
 
-def _mostly_single(steps: Ints) -> bool:
-    """Whether the step of the grid is the usual one of the rows: then it is the one that would be found in them."""
-    return 2 * int((steps == 1).sum()) > int((steps > 0).sum()) and not (steps < 0).any()
+def _mostly(rows: Rows, step: int) -> bool:
+    """Whether rows in order of time are mostly one step of their grid apart: the step that would be found in them."""
+    steps = np.where(rows.same, np.diff(rows.stamps), 0)
+    return 2 * int((steps == step).sum()) > int((steps > 0).sum()) and not (steps < 0).any()
 
 
 def _week(found: Calendar, agreed: Calendar) -> bool:
@@ -223,12 +225,11 @@ def _week(found: Calendar, agreed: Calendar) -> bool:
 
 def _contract(found: Found, regular: Regular, options: DataConfig, *, marked: bool) -> Contract:
     """What the next file must look like, as found in this one; `marked` by its values too, for a model's own file."""
-    roles, table, known = found.roles, found.table, regular.y[~np.isnan(regular.y)]
+    roles, table = found.roles, found.table
     header = found.dialect is None or found.dialect.has_header
     id_column = None if roles.id is None else table.names[roles.id]
     ident = {"single": None, "wide": "series"}.get(roles.layout, id_column if header else "id")
-    some = known[::max(1, known.size // 100_000)]
-    sizes = {"low": float(known.min()), "high": float(known.max()), "size": float(np.median(np.abs(some)))}
+    sizes = {"low": float(np.nanmin(regular.y)), "high": float(np.nanmax(regular.y)), "size": usual_size(regular.y)}
     return Contract(
         id=ident, id_column=id_column, time=time_header(table, roles) if header else "time",
         time_columns=tuple(table.names[k] for k in roles.time), targets=tuple(table.names[k] for k in roles.targets),

@@ -112,7 +112,7 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
     the fields of this file, and so are unlikely decimal marks."""
     if decimal in (None, ".") and style in (None, NumberStyle()):
         try:
-            array = np.concatenate(_of_chunks(cells, lambda some: _to_numpy(pc.cast(some, pa.float64()))))
+            array = _floats(cells)
         except pa.ArrowInvalid:
             pass
         else:
@@ -123,13 +123,28 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
     return _slow(cells, decimal, style, comma_parted)
 
 
-def _of_chunks(cells: Any, work: Callable[[Any], Result]) -> list[Result]:
-    """The work done on each piece of the column, on several processors where there are several pieces."""
-    pieces = cells.chunks if isinstance(cells, pa.ChunkedArray) else [cells]
-    if len(pieces) < 2:
-        return [work(cells)]
-    with ThreadPoolExecutor(min(len(pieces), usable_cpus())) as beside:
-        return list(beside.map(work, pieces))
+def _floats(cells: Any) -> Floats:
+    """Plain numbers, each piece put into its place. Raises ArrowInvalid."""
+    values = np.empty(len(cells))
+    stop = np.cumsum([len(piece) for piece in _pieces(cells)])
+
+    def put(piece: Any, end: int) -> None:
+        values[end - len(piece):end] = _to_numpy(pc.cast(piece, pa.float64()))
+
+    _of_pieces(put, _pieces(cells), stop.tolist())
+    return values
+
+
+def _pieces(cells: Any) -> list[Any]:
+    return cells.chunks if isinstance(cells, pa.ChunkedArray) else [cells]
+
+
+def _of_pieces(work: Callable[..., Result], *pieces: list[Any]) -> list[Result]:
+    """The work done on each piece of a column, on several processors where there are several pieces."""
+    if len(pieces[0]) < 2:
+        return [work(*some) for some in zip(*pieces, strict=True)]
+    with ThreadPoolExecutor(min(len(pieces[0]), usable_cpus())) as beside:
+        return list(beside.map(work, *pieces))
 
 
 def _to_numpy(values: Any) -> Floats:
@@ -157,7 +172,7 @@ def _rounded(cells: Any, values: Floats) -> int:
 
 def _decimals(cells: Any, mark: str) -> int:
     """Most digits written behind the decimal mark."""
-    return max(_of_chunks(cells, lambda some: _decimals_in(some, mark)))
+    return max(_of_pieces(lambda some: _decimals_in(some, mark), _pieces(cells)), default=0)
 
 
 def _decimals_in(cells: Any, mark: str) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.calendar import DAY
 from forecast.contract import Contract
@@ -95,12 +96,21 @@ def _differences(contract: Contract, regular: Regular, rows: Rows) -> tuple[str,
     if contract.last is not None and end < contract.last:
         last, before = regular.calendar.times([end, contract.last])
         notes.append(f"history ends {last}, before the end of the training file ({before})")
-    known = regular.y[~np.isnan(regular.y)]
-    if contract.size and known.size:
-        ratio = float(np.median(np.abs(known))) / contract.size
+    size = usual_size(regular.y)
+    if contract.size and size is not None:
+        ratio = size / contract.size
         if ratio > 100 or ratio < 0.01:
             notes.append(f"values are {ratio:,.4g} times the size of those the model learned from: another unit?")
     return tuple(notes)
+
+
+def usual_size(y: NDArray[np.float64]) -> float | None:
+    """The median size of what is known, of some 100,000 values spread over all; None where nothing is known."""
+    some = y[::max(1, y.size // 100_000)]
+    known = some[~np.isnan(some)]
+    if not known.size:
+        known = y[~np.isnan(y)]
+    return float(np.median(np.abs(known))) if known.size else None
 
 
 def _alike(ids: Sequence[str]) -> list[str]:

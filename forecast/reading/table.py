@@ -11,7 +11,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,10 @@ class Table:
     lines: Lines
     faults: tuple[Problem, ...] = ()
     left_out: tuple[Problem, ...] = field(default=())   # footers and comments
+
+    def without(self, columns: Collection[int]) -> Table:
+        """Less cells to hold."""
+        return dataclasses.replace(self, columns={k: c for k, c in self.columns.items() if k not in columns})
 
 
 def read_table(text: Text, dialect: Dialect, file: str, wanted: Sequence[int], *, set_aside: bool = False,
@@ -197,8 +201,15 @@ def _arrow(body: memoryview, dialect: Dialect, wanted: Sequence[int], repeated: 
         parse_options=csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False,
                                        newlines_in_values=broken_lines),
         convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False,
-                                           include_columns=[str(k) for k in wanted]))
+                                           include_columns=[str(k) for k in wanted]),
+        memory_pool=_pool())
     return {k: table.column(str(k)) for k in wanted}
+
+
+@lru_cache
+def _pool() -> Any:
+    """Memory that goes back to the system when cells are let go of: jemalloc, where Arrow was built with it."""
+    return pa.jemalloc_memory_pool() if "jemalloc" in pa.supported_memory_backends() else pa.default_memory_pool()
 
 
 def _check_quotes(records: Records, file: str) -> None:
