@@ -13,9 +13,13 @@ from hypothesis import strategies as st
 
 from forecast.config import DataConfig
 from forecast.display import safe
-from forecast.errors import ForecastError
+from forecast.errors import DataError, ForecastError
 from forecast.reader import Reading, read_panel
 from forecast.reading import regular
+from forecast.reading.dialect import Dialect
+from forecast.reading.records import find_records
+from forecast.reading.source import Text, open_source
+from forecast.reading.table import Lines
 from tests.benchmarks.fuzz import SEEDS, mutated, some_options
 from tests.benchmarks.pollution import Base, ours, outcome, pollutions, with_seconds
 from tests.tables import DAYS, column, read
@@ -53,6 +57,69 @@ def test_accidents_end_in_a_reading_or_in_one_short_line(tmp_path: Path) -> None
             assert len(safe(result).replace(str(path), "f.csv")) <= 240
         else:
             assert int(result.panel.lengths.sum()) == result.panel.y.size
+
+
+def told(result: Reading | str) -> object:
+    """Everything a reading says and holds."""
+    if isinstance(result, str):
+        return result
+    panel = result.panel
+    values = [panel.y.tobytes(), panel.first.tolist(), panel.stop.tolist(), panel.start.tolist(), list(panel.ids)]
+    return (*values, None if panel.filled is None else panel.filled.tolist(), result.contract, result.rows,
+            result.sha256, result.notes, result.repairs, result.rejects)
+
+
+@pytest.mark.parametrize("contract", [False, True])
+def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contract: bool) -> None:
+    """Parsed in many pieces, hashed beside that, let go of and read again for a line: nothing said or held differs."""
+    table, path, agreed = base(ids=True), tmp_path / "f.csv", None
+    options = DataConfig(bad_rows="quarantine" if contract else "refuse")
+    if contract:
+        path.write_bytes(next(s.data for _, s in pollutions(table, random.Random(0))))
+        agreed = read_panel(path).contract
+    files = [spoilt.data for _, spoilt in pollutions(table, random.Random(0))][::2]
+
+    def results() -> list[object]:
+        found = []
+        for data in files:
+            path.write_bytes(data)
+            try:
+                found.append(told(read_panel(path, options, agreed)))
+            except ForecastError as error:
+                found.append([str(problem) for problem in error.problems])
+        return found
+
+    small = results()
+    monkeypatch.setattr("forecast.reading.table.BLOCK", 300)
+    monkeypatch.setattr("forecast.reading.source.LARGE", 0)
+    monkeypatch.setattr("forecast.reading.source.CHUNK", 256)
+    monkeypatch.setattr("forecast.calendar.PIECE", 7)
+    assert results() == small
+    assert len(small) > 50
+
+
+def test_a_file_that_changes_between_two_looks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forecast.reading.source.LARGE", 0)
+    path = tmp_path / "f.csv"
+    path.write_bytes(b"ds,y\n1,2\n2,3\n")
+    source = open_source(path)
+    source.text.let_go()
+    assert source.data == b"ds,y\n1,2\n2,3\n"
+    source.text.let_go()
+    path.write_bytes(b"ds,y\n1,2\n2,4\n")
+    with pytest.raises(DataError, match="changed while it was read"):
+        source.text.data  # noqa: B018
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["1,2", '1,"2"', "", "1,2\r", '"a\nb",2', "  ,"]), min_size=1, max_size=6),
+       st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+def test_the_line_of_a_row_is_that_of_its_record(rows: list[str], end: str, last: bool) -> None:
+    data = (f"ds,y{end}" + end.join(rows) + (end if last else "")).encode()
+    records = find_records(data, ",")
+    dialect = Dialect(",", '"', ("ds", "y"), 1, int(records.start[1]) if len(records) > 1 else len(data))
+    lines = Lines(Text(data), dialect, len(records) - 1)
+    assert [lines.of(k) for k in range(len(records) - 1)] == records.line[1:].tolist()
 
 
 @settings(max_examples=100, deadline=None)

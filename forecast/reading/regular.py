@@ -73,7 +73,7 @@ class Rows:
         """Stamps within the day, not days."""
         return self.is_time and self.stamps.size > 0 and bool((self.stamps % DAY != self.stamps[0] % DAY).any())
 
-    @property
+    @cached_property
     def same(self) -> Bools:
         """Whether a row and the one before it are of one series (N - 1,)."""
         same: Bools = self.codes[1:] == self.codes[:-1]

@@ -30,6 +30,7 @@ Ints = NDArray[np.int64]
 Cells = Any                         # pyarrow.ChunkedArray of strings
 
 MAX_LINE = 16 << 20
+BLOCK = 1 << 20                     # bytes parsed at a time, at least
 LISTED = 20_000                     # rows with a cell too many told one by one
 _FOOTER_RECORDS = 10
 _BREAK = re.compile("\r\n|\n|\r")
@@ -197,7 +198,7 @@ def _arrow(body: memoryview, dialect: Dialect, wanted: Sequence[int], repeated: 
         return {k: pa.chunked_array([], types[str(k)]) for k in wanted}
     table = csv.read_csv(
         pa.BufferReader(pa.py_buffer(body)),
-        read_options=csv.ReadOptions(column_names=names, block_size=min(max(1 << 20, len(body) // 64), MAX_LINE)),
+        read_options=csv.ReadOptions(column_names=names, block_size=min(max(BLOCK, len(body) // 64), MAX_LINE)),
         parse_options=csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote or False,
                                        newlines_in_values=broken_lines),
         convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=False,
