@@ -321,6 +321,18 @@ def test_in_parts_or_at_once_the_same_bytes_are_written(run: Run, tmp_path: Path
     assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert parts.err.replace("parts.", "whole.") == whole.err
     assert (parts.code, whole.code) == (5, 5)
+    shards = []
+    for k in range(1, 10):                                              # more parts than series: some are empty
+        assert run("predict", "-o", "shard.csv", "--shard", f"{k}/9", *ways).code in (0, 5)
+        shards += rows(tmp_path / "shard.csv")
+    assert shards == rows(tmp_path / "whole.csv")
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "1/0", "a/b", "-1/3"])
+def test_a_shard_that_is_none_is_refused(run: Run, store: Path, shard: str) -> None:
+    ended = run("predict", f"--shard={shard}")
+    assert ended.code == 2
+    assert "--shard 1/4" in ended.err
 
 
 def test_a_series_that_falls_back_is_named_and_exits_5(run: Run, tmp_path: Path) -> None:

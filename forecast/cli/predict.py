@@ -41,6 +41,8 @@ def predict(
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
                                         help=".csv .csv.gz .parquet .json, or - for stdout")] = "predictions.csv",
     series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="only the I-th of N parts of the series, in their "
+                                              "order in the file: for several machines")] = None,
     levels: Annotated[str | None, typer.Option(metavar="X[,X]", help="bands to write, among those trained")] = None,
     layout: Annotated[str, typer.Option(metavar="default|nixtla|quantile|long",
                                         help="columns of the file")] = "default",
@@ -68,6 +70,7 @@ def predict(
 
     check_ending(output, stdout=True)
     check_layout(layout)
+    share_of(shard)
     if plot is not None and not plot.endswith(".png"):
         raise RequestError(f"--plot {plot}: a picture is written as .png", code="bad_ending")
     console, store = Console(session), Store(session.store_folder)
@@ -80,10 +83,10 @@ def predict(
     file = session.data(data) if data else training_file(session, run)
     guard([output if output == "-" else session.path(output), session.path(plot) if plot else None], [file])
     reading = read_panel(file, run.predictor.config.data, contract=run.contract)
-    panel, valueless = chosen(reading.panel, series).with_values()
+    panel, valueless = part_of(chosen(reading.panel, series), shard).with_values()
     say_model(console, run, file, reading.span[1])
     console.remarks(reading)
-    if not len(panel):
+    if not len(panel) and shard is None:
         raise DataError("holds no value to forecast from", file=str(file), code="no_values")
 
     steps = horizon or run.predictor.plan.horizon
@@ -101,14 +104,14 @@ def predict(
         console.wrote(session.path(output), f"{rows:,} rows = {len(panel):,} series x {steps} "
                                             f"{run.contract.calendar.unit}")
     first = replace(told.first, panel=panel)
-    if plot:
+    if plot and len(panel):
         picture(session.path(plot), first, page)
         console.wrote(session.path(plot), verb="drew")
     fell = say_sources(console, told, valueless)
     spark(console, first, page)
     console.document({
         "model": run.id, "data": str(file), "output": None if output == "-" else str(session.path(output)),
-        "plot": str(session.path(plot)) if plot else None,
+        "plot": str(session.path(plot)) if plot and len(panel) else None,
         "rows": rows, "series": len(panel), "horizon": steps,
         "sources": dict(told.sources), "fell_back": fell,
         "repairs": [r.message for r in reading.repairs],
@@ -187,6 +190,29 @@ def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
         raise RequestError(f"--series: there is no {listed(missing)}", code="no_series",
                            hint=f"There are {listed(list(panel.ids))}")
     return panel.take(np.flatnonzero(np.isin(panel.ids.astype(str), ids)))
+
+
+def share_of(shard: str | None) -> tuple[int, int]:
+    """Which part of how many. Raises RequestError."""
+    import re
+
+    from forecast.errors import RequestError
+
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "1/1")
+    part, parts = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise RequestError(f"--shard {shard}: takes I/N with I from 1 to N", code="bad_setting",
+                           hint="As in --shard 1/4")
+    return part, parts
+
+
+def part_of(panel: Panel, shard: str | None) -> Panel:
+    """The series of this part; the parts one behind the other are the panel."""
+    import numpy as np
+
+    part, parts = share_of(shard)
+    size = len(panel)
+    return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
 
 
 def say_model(console: Console, run: Run, file: str | Path, last: str) -> None:
