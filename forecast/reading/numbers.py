@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.display import quoted
-from forecast.hardware import usable_cpus
 from forecast.reading.kinds import MISSING
 
 Floats = NDArray[np.float64]
@@ -143,7 +142,7 @@ def _of_pieces(work: Callable[..., Result], *pieces: list[Any]) -> list[Result]:
     """The work done on each piece of a column, on several processors where there are several pieces."""
     if len(pieces[0]) < 2:
         return [work(*some) for some in zip(*pieces, strict=True)]
-    with ThreadPoolExecutor(min(len(pieces[0]), usable_cpus())) as beside:
+    with ThreadPoolExecutor(min(len(pieces[0]), pa.cpu_count())) as beside:
         return list(beside.map(work, *pieces))
 
 
