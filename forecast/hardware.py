@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from forecast.errors import RequestError
 
@@ -21,6 +22,30 @@ def prepare(*, threads: int | None = None) -> None:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def spare_pandas() -> None:
+    """Arrow imports pandas at its first array, to know its kinds; a small forecast is done sooner than that.
+
+    Not found once, pandas is left alone until something needs it itself."""
+    if "pandas" in sys.modules:
+        return
+    hidden: Any = _Hidden()
+    sys.meta_path.insert(0, hidden)
+    try:
+        import pyarrow
+
+        pyarrow.array([0])
+    finally:
+        sys.meta_path.remove(hidden)
+
+
+class _Hidden:
+    """Lets nobody find pandas."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name, name=name)
 
 
 def usable_cpus() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -64,7 +65,9 @@ def test_nothing_but_storage_opens_a_file_for_writing() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["predict", "--help"],
                                        ["evaluate", "--help"], ["check", "--help"], ["compare", "--help"],
                                        ["explain", "--help"], ["models", "--help"], ["doctor", "--help"],
-                                       ["init", "--help"], ["train", "--bogus"], ["nonsense"]], ids=" ".join)
+                                       ["init", "--help"], ["train", "--bogus"], ["nonsense"], ["train"],
+                                       ["predict", "--horizon", "0"], ["predict", "--horizon", "x"],
+                                       ["evaluate", "a", "b"]], ids=" ".join)
 def test_help_and_wrong_usage_load_nothing_heavy(arguments: list[str]) -> None:
     code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
             "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'pyarrow', 'matplotlib', 'scipy'} & sys.modules.keys()\n"
@@ -73,7 +76,17 @@ def test_help_and_wrong_usage_load_nothing_heavy(arguments: list[str]) -> None:
     assert ended.returncode == 0, ended.stderr
 
 
-def test_predict_loads_no_torch(tmp_path: Path) -> None:
+def test_completion_loads_nothing_heavy() -> None:
+    code = ("import sys\nfrom forecast.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
+            "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'pyarrow', 'matplotlib', 'scipy'} & sys.modules.keys()\n"
+            "sys.stderr.write(f'loaded {heavy}' if heavy else '')")
+    asked = {"_FORECAST_COMPLETE": "complete_bash", "COMP_WORDS": "forecast pre", "COMP_CWORD": "1"}
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                           env=os.environ | asked)
+    assert (ended.stdout.strip(), ended.stderr) == ("predict", "")
+
+
+def test_predict_loads_no_torch_and_no_pandas(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
     data.write_text("time,y\n" + "".join(f"{t},{10 + t % 6}\n" for t in range(60)))
     store = ["--store", str(tmp_path / "store"), "-q"]
@@ -81,7 +94,8 @@ def test_predict_loads_no_torch(tmp_path: Path) -> None:
     train = [sys.executable, "-m", "forecast", "train", str(data), *store, *settings]
     subprocess.run(train, check=True, capture_output=True)
     code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"
-            "    assert not end.code, end.code\nassert 'torch' not in sys.modules and 'sklearn' not in sys.modules")
+            "    assert not end.code, end.code\nassert not {'torch', 'sklearn', 'pandas'} & sys.modules.keys()\n"
+            "import pyarrow\nassert pyarrow.table({'a': [1]}).to_pandas()['a'].tolist() == [1]")    # when it is needed
     predict = [sys.executable, "-c", code, "predict", str(data), *store, "-o", str(tmp_path / "p.csv")]
     ended = subprocess.run(predict, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

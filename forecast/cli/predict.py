@@ -60,6 +60,7 @@ def predict(
     from forecast import hardware
 
     hardware.prepare(threads=1)
+    hardware.spare_pandas()
     from forecast.artifact import load
     from forecast.cli.console import Console
     from forecast.errors import DataError, RequestError
@@ -272,11 +273,11 @@ def say_sources(console: Console, told: Told, valueless: list[str]) -> list[str]
 
 def spark(console: Console, forecast: Forecast, page: Page, most: int = 3) -> None:
     """The first series as bars: their past | their forecast, and the sum of the forecast."""
+    if console.session.json or not console.terminal:
+        return
     from forecast.display import shorten, sparkline
     from forecast.report import number
 
-    if console.session.json or not console.terminal:
-        return
     for s in range(min(most, len(forecast.panel))):
         past = forecast.panel.values(s)[-SPARK:].tolist()
         bars = sparkline(past + forecast.point[s].tolist())

@@ -24,6 +24,7 @@ from pathlib import Path
 Command = Sequence[str]
 PYTHON = (sys.executable, "-c")
 FORECAST = (sys.executable, "-m", "forecast")
+INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 SECTIONS: dict[str, Callable[[Bench], None]] = {}
 PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1])"
 PANDAS_DATES = "import pandas, sys; t = pandas.read_csv(sys.argv[1]); t['date'] = pandas.to_datetime(t['date'])"
@@ -117,7 +118,7 @@ def forecast(bench: Bench, *arguments: object) -> None:
 def taken(command: Command, *, fails: bool = False) -> Taken:
     """Run a command to its end. Raises RuntimeError with what it said where it fails and should not."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=INSTALLED)
     assert process.stderr is not None
     said = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
