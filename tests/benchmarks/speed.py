@@ -147,10 +147,11 @@ def turn_by_turn(bench: Bench, commands: Mapping[str, Command], *, fails: Sequen
     return found
 
 
-def grows(bench: Bench, what: str, sizes: Sequence[int], command: Callable[[int], Command]) -> None:
-    """How seconds and memory grow with a size: the exponent of each tenfold, 1 being in proportion."""
-    found = turn_by_turn(bench, {f"{what} {size:,}": command(size) for size in sizes})
-    points = [(size, it.seconds, it.peak) for size, it in zip(sizes, found.values(), strict=True)]
+def grows(bench: Bench, what: str, sizes: Sequence[int], command: Callable[[int], Command],
+          beside: Mapping[str, Command] | None = None) -> None:
+    """How seconds and memory grow with a size: the exponent of each step, 1 being in proportion."""
+    found = turn_by_turn(bench, {**(beside or {}), **{f"{what} {size:,}": command(size) for size in sizes}})
+    points = [(size, found[f"{what} {size:,}"].seconds, found[f"{what} {size:,}"].peak) for size in sizes]
     bench.grown[what] = points
     for (n, seconds, peak), (more, longer, higher) in itertools.pairwise(points):
         wide = math.log(more / n)
@@ -194,9 +195,9 @@ def writing(bench: Bench) -> None:
 def predict(bench: Bench) -> None:
     """From file to file: 1, 1,000 and 100,000 series of 200 days, 24 ahead; goal for most: 20 s and 1.5 GiB."""
     sizes = [1, max(10, round(1000 * bench.scale)), max(100, round(100_000 * bench.scale))]
-    grows(bench, "series predicted", sizes, lambda n: bench.predict(bench.file(n, 200)))
-    turn_by_turn(bench, {"pandas.read_csv": (*PYTHON, PANDAS, str(bench.file(sizes[-1], 200))),
-                         f"predict {sizes[-1]:,} series": bench.predict(bench.file(sizes[-1], 200))})
+    largest = str(bench.file(sizes[-1], 200))
+    grows(bench, "series predicted", sizes, lambda n: bench.predict(bench.file(n, 200)),
+          {f"pandas.read_csv of {sizes[-1]:,}": (*PYTHON, PANDAS, largest)})
 
 
 @section
