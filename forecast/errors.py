@@ -5,6 +5,7 @@
     ├── DataError            3   the data: unusable as given
     ├── ModelError           4   the model: missing, corrupt, of another shape than the data
     ├── GateError            6   a quality gate was not passed; nothing promoted
+    ├── StaleError           7   the data are older than asked for, or hold nothing new
     ├── BusyError            8   another run holds the lock
     └── DiskError            9   full, read-only, I/O error; what stood before still stands
 
@@ -83,6 +84,10 @@ class ModelError(ForecastError):
 
 class GateError(ForecastError):
     exit_code = 6
+
+
+class StaleError(ForecastError):
+    exit_code = 7
 
 
 class BusyError(ForecastError):

@@ -1,18 +1,28 @@
-"""Issued: forecasts read back from a file and joined, by id and time, to what came true."""
+"""Issued: forecasts read back, from a file or as the ledger kept them, and joined, by id and time, to what came
+true."""
+
+# S series  H horizon  Q quantiles
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from forecast import backtesting
+from forecast.baselines import SeasonalNaive
 from forecast.contract import Contract
 from forecast.display import from_csv_cell, listed
 from forecast.errors import DataError
-from forecast.series import Panel
+from forecast.forecasts import band_quantiles, quantile_grid
+from forecast.metrics import finite_sums
+from forecast.series import Floats, Ints, Panel
 
 LOWER = "yhat_lo_"
 
@@ -94,3 +104,97 @@ def _places(joined: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"model": "forecast", "series": joined["series"].to_numpy(),
                          "cutoff": (joined["ordinal"] - step).to_numpy(), "step": step.to_numpy(),
                          "y": joined["y"].to_numpy(), "source": "file"})
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one issue said of some series.
+
+    ids, sources (S,) · ends (S,) the ordinal of each first forecast · values (S, H, Q) at quantile_grid(levels)"""
+
+    issue: int                      # the higher, the newer
+    run: str
+    ids: NDArray[np.object_]
+    ends: Ints
+    sources: NDArray[np.object_]
+    levels: tuple[float, ...]
+    values: Floats
+
+    def at(self, quantile: float) -> Floats:
+        """(S, H)"""
+        return self.values[:, :, quantile_grid(self.levels).index(quantile)]
+
+
+def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float], since: int | None = None) -> Issued:
+    """What the ledger kept, beside the truth of the panel, as `read_issued` does for a file.
+
+    blocks: the newest issue first; of several about one series and cutoff the first counts, and the others are passed
+    over. levels: the bands wanted, which every block must have. since: rows about earlier ordinals are left out.
+    `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
+    place = {name: s for s, name in enumerate(panel.ids)}
+    done: dict[int, NDArray[np.bool_]] = {}                             # cutoff -> (S,) told already
+    vocabulary: dict[str, int] = {}
+    parts: list[dict[str, Any]] = []
+    rows = 0
+    for block in blocks:
+        series = np.array([place.get(i, -1) for i in block.ids], dtype=np.int64)
+        fresh = (series >= 0) & ~_told(done, series, block.ends, len(panel))
+        which = np.flatnonzero(fresh)
+        ordinal = block.ends[which, None] + np.arange(block.values.shape[1])        # (S, H)
+        wanted = ordinal >= (np.iinfo(np.int64).min if since is None else since)
+        rows += int(wanted.sum())
+        at = panel.first[series[which], None] + ordinal - panel.start[series[which], None]
+        inside = wanted & (ordinal >= panel.start[series[which], None]) & (at < panel.stop[series[which], None])
+        truth = np.where(inside, panel.truth[np.where(inside, at, 0)], np.nan)
+        row, step = np.nonzero(~np.isnan(truth))
+        part = {"model": _codes([block.run], vocabulary)[np.zeros(len(row), dtype=np.int64)],
+                "series": series[which][row], "cutoff": block.ends[which][row] - 1, "step": step + 1,
+                "y": truth[row, step], "yhat": block.at(0.5)[which[row], step]}
+        for level in levels:
+            for side, quantile in zip(("lo", "hi"), band_quantiles(level), strict=True):
+                part[f"yhat_{side}_{level:g}"] = block.at(quantile)[which[row], step]
+        parts.append(part | {"source": _codes(block.sources, vocabulary)[which[row]]})
+    return _issued_of(parts, list(vocabulary), rows, tuple(levels))
+
+
+def _told(done: dict[int, NDArray[np.bool_]], series: Ints, ends: Ints, count: int) -> NDArray[np.bool_]:
+    """Which of these (series, end) were told before; all of them have been now. Series -1 is nobody."""
+    before = np.zeros(len(series), dtype=bool)
+    for end in np.unique(ends).tolist():
+        told = done.setdefault(end, np.zeros(count + 1, dtype=bool))    # one more place, for -1
+        here = ends == end
+        before[here] = told[series[here]]
+        told[series[here]] = True
+    return before
+
+
+def _codes(texts: Iterable[str], vocabulary: dict[str, int]) -> Ints:
+    return np.array([vocabulary.setdefault(str(t), len(vocabulary)) for t in texts], dtype=np.int64)
+
+
+def _issued_of(parts: list[dict[str, Any]], words: list[str], rows: int, levels: tuple[float, ...]) -> Issued:
+    """One frame of all parts. Raises DataError where nothing has come true."""
+    if not sum(len(p["y"]) for p in parts):
+        raise DataError("nothing that was issued has come true in the data", code="nothing_matched",
+                        hint=f"{rows:,} rows wait for their time" if rows else "No issue is about these series")
+    columns: dict[str, Any] = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    for name in ("model", "source"):
+        columns[name] = pd.Categorical.from_codes(columns[name], pd.Index(words)).remove_unused_categories()
+    frame = pd.DataFrame(columns)
+    return Issued(frame, int((frame["cutoff"] + frame["step"]).min()), rows, len(frame), levels)
+
+
+def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
+    """Seasonal naive for the same series, cutoffs and steps, from what the panel holds before each cutoff and was not
+    filled in; rows for which there is nothing to forecast from are missing."""
+    pairs = issued.frame[["series", "cutoff"]].drop_duplicates()
+    series = pairs["series"].to_numpy()
+    known = replace(panel, y=panel.truth, filled=None).take(series).before(pairs["cutoff"].to_numpy() + 1)
+    has_past = finite_sums(known.y, known.first, known.stop)[1] > 0
+    rows = np.flatnonzero(has_past & (known.end == pairs["cutoff"].to_numpy() + 1))     # nothing of it cut off since
+    known, series = known.take(rows), series[rows]
+    horizon = int(issued.frame["step"].max())
+    naive = SeasonalNaive(season, quantile_grid(issued.levels)).predict(known, horizon)
+    told = backtesting.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
+    keys = ["series", "cutoff", "step"]
+    return told.merge(issued.frame[keys], on=keys, how="inner")

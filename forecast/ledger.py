@@ -1,0 +1,465 @@
+"""Ledger: every forecast ever issued, in one SQLite file of the store.
+
+A row for each issue (which run, which data, when, asked for how), and its values in blocks of series. It is written
+after the forecasts' own file: what it holds was published. Recording the same forecast twice records it once.
+
+One file, a rollback journal, no WAL: it is written once a run, can be copied, and can be read where nothing may be
+written. Every block carries a digest of its own; a file that is not this ledger is never touched."""
+
+# S series  H horizon  Q quantiles
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forecast.contract import Contract, mark_of
+from forecast.errors import BusyError, DiskError, ForecastError, ModelError
+from forecast.forecasts import Forecast, quantile_grid
+from forecast.issued import Block
+from forecast.layout import rounded
+from forecast.series import Floats, Panel
+
+FILE = "ledger.db"
+APPLICATION = 0x46434C47                                                # "FCLG", in the header of the file
+VERSION = 1
+PATIENCE = 10.0                                                         # seconds to wait for another writer
+MOST_PLACES = 15                                                        # behind the decimal mark, as whole numbers
+MOST_TEXT = 256 * 2**20                                                 # bytes of a list of ids, far above any real one
+STDIN = "-"
+ASIDE = "Move it away: the next forecast begins a new one"
+
+TABLES = (
+    "CREATE TABLE issues (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, run TEXT NOT NULL, data TEXT NOT NULL, "
+    "from_store TEXT, subject TEXT NOT NULL, fingerprint TEXT NOT NULL, file_sha256 TEXT NOT NULL, "
+    "cutoff INTEGER NOT NULL, cutoff_text TEXT NOT NULL, as_of TEXT, issued TEXT NOT NULL, version TEXT NOT NULL, "
+    "horizon INTEGER NOT NULL, levels TEXT NOT NULL, options TEXT NOT NULL, series INTEGER NOT NULL, output TEXT, "
+    "output_sha256 TEXT)",
+    "CREATE TABLE names (digest BLOB PRIMARY KEY, ids BLOB NOT NULL)",
+    "CREATE TABLE blocks (issue INTEGER NOT NULL, part INTEGER NOT NULL, names BLOB NOT NULL, ends BLOB NOT NULL, "
+    "sources BLOB NOT NULL, places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, "
+    "PRIMARY KEY (issue, part))",
+    "CREATE TABLE seen (place TEXT NOT NULL, subject TEXT NOT NULL, issue INTEGER NOT NULL, marks BLOB NOT NULL, "
+    "PRIMARY KEY (place, subject))",
+)
+
+
+@dataclass(frozen=True)
+class Issue:
+    """One issue: everything that is needed to make it again, but for the data themselves."""
+
+    run: str
+    data: str                       # the file, absolute; "-" for standard input
+    from_store: str | None          # the same, seen from the store, which may move with it
+    subject: str                    # what is forecast: layout, target, calendar; two of one subject can be joined
+    fingerprint: str                # SHA-256 of the series that were known, as read and cut
+    file_sha256: str                # of the bytes of the file
+    cutoff: int                     # ordinal of the last time known
+    cutoff_text: str
+    issued: str                     # UTC
+    version: str                    # of the program
+    horizon: int
+    levels: tuple[float, ...]       # bands, in percent
+    options: dict[str, Any]         # series, nonnegative, round, layout
+    as_of: str | None = None        # the cut that was asked for
+    series: int = 0
+    output: str | None = None       # the file it was last written to
+    output_sha256: str | None = None
+    number: int = 0                 # in the order of recording; 0: not recorded
+
+    @property
+    def key(self) -> str:
+        """The same for the same forecast: run, data, cutoff and options, whatever the clock says."""
+        told = [self.run, self.place, self.subject, self.fingerprint, self.cutoff, self.horizon, self.levels,
+                sorted(self.options.items())]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+    @property
+    def place(self) -> str:
+        """The file as it lies from the store, so that both may move together."""
+        return self.data if self.from_store is None else self.from_store
+
+    @property
+    def id(self) -> str:
+        """What people call it: 20260919T041612Z-3f7ac2."""
+        return f"{self.issued.replace('-', '').replace(':', '')}-{self.key[:6]}"
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        return quantile_grid(self.levels)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The series as the last issue about a file saw them: a mark each, as `contract.mark_of` makes them."""
+
+    issue: Issue
+    marks: dict[str, str]
+
+
+@dataclass
+class Draft:
+    """An issue on its way into the ledger; blocks of series are added as they are made, packed small at once."""
+
+    issue: Issue
+    known: Panel                                # all series of the file as they were known
+    blocks: list[tuple[list[str], dict[str, bytes]]] = field(default_factory=list)
+
+    def add(self, forecast: Forecast, decimals: int) -> None:
+        """A block of series, with the digits that the file has (`decimals` as in layout.rounded)."""
+        order = [forecast.quantiles.index(q) for q in self.issue.quantiles]
+        chosen = forecast.values[:, :, order]
+        values = rounded(chosen.ravel(), decimals).reshape(chosen.shape)
+        places, numbers = pack(values)
+        self.blocks.append(([str(i) for i in forecast.panel.ids], {
+            "ends": zlib.compress(np.asarray(forecast.panel.end, dtype="<i8").tobytes()),
+            "sources": _packed_texts([str(s) for s in forecast.source]), "places": places, "numbers": numbers}))
+
+
+def issue_of(*, run: str, file: Path | str, store: Path, file_sha256: str, panel: Panel, contract: Contract,
+             issued: str, version: str, horizon: int, levels: Sequence[float], options: dict[str, Any],
+             as_of: str | None = None) -> Issue:
+    """The issue that a forecast of this panel would be. `panel`: all series of the file, cut where it was cut."""
+    path = None if str(file) == STDIN else Path(file).resolve()
+    cutoff = int(panel.end.max()) - 1
+    return Issue(
+        run=run, data=STDIN if path is None else _text(path),
+        from_store=None if path is None else _text(os.path.relpath(path, store.resolve())),
+        subject=subject_of(contract), fingerprint=fingerprint(panel), file_sha256=file_sha256, cutoff=cutoff,
+        cutoff_text=contract.time_text(contract.calendar.times([cutoff]))[0], issued=issued, version=version,
+        horizon=horizon, levels=tuple(float(x) for x in levels), options=options, as_of=as_of)
+
+
+def subject_of(contract: Contract) -> str:
+    """What is forecast: forecasts of one subject are about the same numbers where id and time are the same. The
+    columns of a wide file are its series, so there the target says nothing."""
+    calendar = contract.calendar
+    told = {"layout": contract.layout, "targets": None if contract.layout == "wide" else list(contract.targets),
+            "calendar": [calendar.kind, calendar.every, calendar.phase, calendar.day, calendar.clock],
+            "utc": contract.utc}
+    return json.dumps(told)
+
+
+def fingerprint(panel: Panel) -> str:
+    """SHA-256 of the series as they are known: ids, first times, values. Blank lines or another order of the rows in
+    the file do not change it, and what stands behind the cut does not either."""
+    digest = hashlib.sha256(json.dumps([str(i) for i in panel.ids]).encode())
+    for part in (panel.start, panel.lengths):
+        digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+    for s in range(len(panel)):
+        values = panel.values(s)
+        digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def pack(values: Floats) -> tuple[bytes, bytes]:
+    """Values (S, H, Q) as whole numbers of 10^-places, places (S,) the fewest that lose nothing; quantiles as steps
+    from one to the next, bytes of one weight side by side, zlib. A series of other values keeps its bits (places -1).
+
+    Of 7 significant digits a value takes 2.8 bytes, a third of its float64; `unpack` gives back the same floats."""
+    places = np.full(len(values), -1, dtype=np.int8)
+    whole = np.ascontiguousarray(values, dtype="<f8").view("<i8").copy()
+    for p in range(MOST_PLACES + 1):
+        if not (todo := np.flatnonzero(places < 0)).size:
+            break
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = np.rint(values[todo] * 10.0 ** p)
+            exact = ((scaled / 10.0 ** p == values[todo]) & (np.abs(scaled) < 2.0 ** 53)).all(axis=(1, 2))
+        places[todo[exact]] = p
+        whole[todo[exact]] = scaled[exact].astype(np.int64)
+    steps = np.diff(whole, axis=2, prepend=np.int64(0)).transpose(2, 1, 0)
+    planes = np.ascontiguousarray(steps).view(np.uint8).reshape(-1, 8).T
+    return places.tobytes(), zlib.compress(np.ascontiguousarray(planes).tobytes())
+
+
+def unpack(places: bytes, numbers: bytes, horizon: int, quantiles: int) -> Floats:
+    """Values (S, H, Q) as they were packed. Raises ValueError or zlib.error for what is no packing of that size."""
+    count = len(places) * horizon * quantiles
+    planes = np.frombuffer(_unzipped(numbers, 8 * count), dtype=np.uint8).reshape(8, count)
+    steps = np.ascontiguousarray(planes.T).view("<i8").reshape(quantiles, horizon, len(places))
+    whole = np.ascontiguousarray(np.cumsum(steps, axis=0, dtype=np.int64).transpose(2, 1, 0))
+    at = np.frombuffer(places, dtype=np.int8)
+    values: Floats = whole / 10.0 ** np.maximum(at, 0)[:, None, None]
+    values[at < 0] = whole[at < 0].view("<f8")
+    return values
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The file. Each call opens it, checks that it is a ledger, and closes it."""
+
+    path: Path
+
+    def record(self, draft: Draft, *, output: Path | None = None, output_sha256: str | None = None
+               ) -> tuple[Issue, bool]:
+        """Keep a draft, whole or not at all: once this returns, it is on disk. The issue as kept, and whether it is
+        new; the same forecast issued before stays as it was, but for where it was last written.
+
+        Raises BusyError where another process writes for 10 s, DiskError, and ModelError for a file that is damaged or
+        no ledger; the file is then as it was."""
+        issue = replace(draft.issue, series=sum(len(ids) for ids, _ in draft.blocks), output_sha256=output_sha256,
+                        output=None if output is None else _text(output.resolve()))
+        with self._connected(write=True) as ledger:
+            if found := self._by_key(ledger, issue.key):
+                if output is not None:
+                    ledger.execute("UPDATE issues SET output = ?, output_sha256 = ? WHERE number = ?",
+                                   (issue.output, output_sha256, found.number))
+                    found = replace(found, output=issue.output, output_sha256=output_sha256)
+                self._see(ledger, found, draft.known)
+                return found, False
+            row = _row_of(issue)
+            number = ledger.execute(f"INSERT INTO issues ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                                    tuple(row.values())).lastrowid or 0
+            for part, (ids, content) in enumerate(draft.blocks):
+                names = self._name(ledger, ids)
+                told = (names, *content.values())
+                ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                               (number, part, *told, _digest(number, part, *told)))
+            issue = replace(issue, number=number)
+            self._see(ledger, issue, draft.known)
+            return issue, True
+
+    def issues(self) -> list[Issue]:
+        """All of them, the first recorded first; none where there is no ledger yet."""
+        if not self.path.exists():
+            return []
+        with self._connected() as ledger:
+            return [_issue_of(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
+
+    def find(self, name: str) -> Issue:
+        """By id, a beginning of it that is unique, or `last`. Raises ModelError that says which there are."""
+        issues = self.issues()
+        found = issues[-1:] if name == "last" else [i for i in issues if name and i.id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        shown = ", ".join(i.id for i in (found or issues)[-5:]) or "none; forecast predict makes one"
+        raise ModelError(f"'{name}' names {len(found)} issues" if found else f"there is no issue '{name}'",
+                         code="no_issue", hint=f"Issues here: {shown}")
+
+    def blocks(self, issue: Issue) -> Iterator[Block]:
+        """The values of an issue, block by block as they were added. Raises ModelError where one is damaged."""
+        with self._connected() as ledger:
+            rows = ledger.execute("SELECT part, names, ends, sources, places, numbers, digest FROM blocks "
+                                  "WHERE issue = ? ORDER BY part", (issue.number,)).fetchall()
+            ids = {row[1]: self._names(ledger, row[1]) for row in rows}
+        told = 0
+        for part, names, *content, digest in rows:
+            if _digest(issue.number, part, names, *content) != digest:
+                raise self._damaged(f"block {part} of issue {issue.id} differs from its digest")
+            try:
+                block = _block(issue, ids[names], *content)
+            except (ValueError, TypeError, zlib.error) as error:
+                raise self._damaged(f"block {part} of issue {issue.id} is no block of forecasts") from error
+            told += len(block.ids)
+            yield block
+        if told != issue.series:
+            raise self._damaged(f"issue {issue.id} has {told} of its {issue.series} series")
+
+    def seen(self, place: str, subject: str) -> Seen | None:
+        """What the last issue about the file at this place (as in Issue) and this subject saw."""
+        if not self.path.exists():
+            return None
+        with self._connected() as ledger:
+            row = ledger.execute(f"SELECT marks, {_COLUMNS} FROM issues JOIN seen ON issue = number "
+                                 "WHERE seen.place = ? AND seen.subject = ?", (place, subject)).fetchone()
+        if row is None:
+            return None
+        try:
+            ids, marks = json.loads(_unzipped(row[0], None))
+            return Seen(_issue_of(row[1:]), dict(zip(ids, marks, strict=True)))
+        except (ValueError, TypeError, zlib.error) as error:
+            raise self._damaged("what was seen last is unreadable") from error
+
+    def verify(self) -> int:
+        """Read everything; how many issues there are. Raises ModelError naming the first damage."""
+        issues = self.issues()
+        if self.path.exists():
+            with self._connected() as ledger:
+                if (told := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+                    raise self._damaged(str(told).splitlines()[-1])
+        for issue in issues:
+            for _ in self.blocks(issue):
+                pass
+        return len(issues)
+
+    def _damaged(self, what: str) -> ModelError:
+        return ModelError(f"is damaged: {what}", file=str(self.path), code="ledger_corrupt", hint=ASIDE)
+
+    @contextlib.contextmanager
+    def _connected(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection in one transaction, committed when the block ends well."""
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+            raise ModelError("is not a plain file", file=str(self.path), code="ledger_foreign", hint=ASIDE)
+        broken_off = self.path.with_name(self.path.name + "-journal").exists()      # by a crash: reading mends it
+        mode = "rwc" if write else "rw" if broken_off else "ro"
+        with self._refusals():
+            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=PATIENCE,
+                                         isolation_level=None)
+            try:
+                for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL",
+                               f"query_only = {'OFF' if write else 'ON'}"):
+                    connection.execute(f"PRAGMA {pragma}")
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+                self._check(connection, write=write)
+                yield connection
+                connection.execute("COMMIT")
+            finally:                                                    # rolls back what was not committed
+                connection.close()
+
+    def _check(self, connection: sqlite3.Connection, *, write: bool) -> None:
+        """A ledger of this version, with our tables and nothing else; a new, empty one becomes that where it may be
+        written. Raises ModelError."""
+        application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0]
+                                for name in ("application_id", "user_version"))
+        found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+        if not found and not application and not version:
+            for sql in TABLES if write else ():
+                connection.execute(sql)
+            if write:
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            else:
+                raise ModelError("is empty", file=str(self.path), code="ledger_foreign", hint=ASIDE)
+            return
+        if application != APPLICATION:
+            raise ModelError("is a database of another program", file=str(self.path), code="ledger_foreign", hint=ASIDE)
+        if version != VERSION:
+            raise ModelError(f"was written in format {version}, this program reads {VERSION}", file=str(self.path),
+                             code="ledger_format", hint=f"Use the version of forecast that wrote it. {ASIDE}")
+        if tuple(sql for (sql,) in found) != TABLES:
+            raise self._damaged("its tables are not those of a ledger")
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """What SQLite refuses, as our errors."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: sqlite3.Error | OSError) -> ForecastError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
+        where: dict[str, Any] = {"file": str(self.path)}
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return BusyError(f"another process is writing to it for more than {PATIENCE:g} s", code="busy",
+                             hint="Run it again when that has ended", **where)
+        if isinstance(error, OSError) or code in _OF_THE_DISK:
+            return DiskError(f"cannot be {'read or ' if code == sqlite3.SQLITE_CANTOPEN else ''}written: {error}",
+                             code="disk", hint=_OF_THE_DISK.get(code), **where)
+        if code == sqlite3.SQLITE_NOTADB:
+            return ModelError("is not a ledger", code="ledger_foreign", hint=ASIDE, **where)
+        return self._damaged(str(error))
+
+    def _by_key(self, ledger: sqlite3.Connection, key: str) -> Issue | None:
+        row = ledger.execute(f"SELECT {_COLUMNS} FROM issues WHERE key = ?", (key,)).fetchone()
+        return None if row is None else _issue_of(row)
+
+    def _name(self, ledger: sqlite3.Connection, ids: list[str]) -> bytes:
+        """The digest of a list of ids, which is kept once."""
+        packed = _packed_texts(ids)
+        digest = hashlib.sha256(json.dumps(ids).encode()).digest()
+        ledger.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (digest, packed))
+        return digest
+
+    def _names(self, ledger: sqlite3.Connection, digest: bytes) -> list[str]:
+        row = ledger.execute("SELECT ids FROM names WHERE digest = ?", (digest,)).fetchone()
+        try:
+            ids = [] if row is None else _texts(row[0])
+        except (ValueError, TypeError, zlib.error):
+            ids = []
+        if hashlib.sha256(json.dumps(ids).encode()).digest() != digest:
+            raise self._damaged("a list of ids differs from its digest")
+        return ids
+
+    def _see(self, ledger: sqlite3.Connection, issue: Issue, known: Panel) -> None:
+        """Keep how the series looked, unless a later cutoff has been seen (a day made up for)."""
+        row = ledger.execute("SELECT cutoff FROM seen JOIN issues ON issue = number WHERE seen.place = ? "
+                             "AND seen.subject = ?", (issue.place, issue.subject)).fetchone()
+        if row is not None and row[0] > issue.cutoff and issue.as_of is not None:
+            return
+        marks = [mark_of(int(known.start[s]), known.values(s)) for s in range(len(known))]
+        told = zlib.compress(json.dumps([[str(i) for i in known.ids], marks]).encode())
+        ledger.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
+                       (issue.place, issue.subject, issue.number, told))
+
+
+_OF_THE_DISK: dict[int, str | None] = {
+    sqlite3.SQLITE_FULL: "Free some space and run it again", sqlite3.SQLITE_IOERR: "Check the disk",
+    sqlite3.SQLITE_READONLY: "Check who may write there", sqlite3.SQLITE_PERM: "Check who may write there",
+    sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
+_FIELDS = tuple(f.name for f in fields(Issue))
+_COLUMNS = ", ".join(f"issues.{name}" for name in _FIELDS)
+_JSON = ("levels", "options")
+
+
+def _row_of(issue: Issue) -> dict[str, Any]:
+    row = {name: getattr(issue, name) for name in _FIELDS if name != "number"}
+    return row | {name: json.dumps(row[name]) for name in _JSON} | {"key": issue.key}
+
+
+def _issue_of(row: Sequence[Any]) -> Issue:
+    told = dict(zip(_FIELDS, row, strict=True))
+    try:
+        levels, options = (json.loads(told[name]) for name in _JSON)
+        issue = Issue(**told | {"levels": tuple(map(float, levels)), "options": dict(options)})
+        if not (type(issue.horizon) is type(issue.cutoff) is int and issue.horizon > 0):
+            raise ValueError
+        return issue
+    except (ValueError, TypeError) as error:
+        raise ModelError("is damaged: a row is no issue", code="ledger_corrupt", hint=ASIDE) from error
+
+
+def _block(issue: Issue, ids: list[str], ends: bytes, sources: bytes, places: bytes, numbers: bytes) -> Block:
+    """Raises ValueError, TypeError or zlib.error for what is no block of these ids."""
+    texts = _texts(sources)
+    if not len(ids) == len(places) == len(texts):
+        raise ValueError("a block of other series")
+    return Block(issue.number, issue.run, np.array(ids, dtype=object),
+                 np.frombuffer(_unzipped(ends, 8 * len(ids)), dtype="<i8").astype(np.int64),
+                 np.array(texts, dtype=object), issue.levels,
+                 unpack(places, numbers, issue.horizon, len(issue.quantiles)))
+
+
+def _packed_texts(texts: list[str]) -> bytes:
+    """A list of texts, each different one once."""
+    different = list(dict.fromkeys(texts))
+    place = {text: k for k, text in enumerate(different)}
+    codes = None if len(different) == len(texts) else [place[t] for t in texts]
+    return zlib.compress(json.dumps([different, codes], separators=(",", ":")).encode())
+
+
+def _texts(packed: bytes) -> list[str]:
+    different, codes = json.loads(_unzipped(packed, None))
+    return [str(t) for t in different] if codes is None else [str(different[k]) for k in codes]
+
+
+def _unzipped(packed: bytes, size: int | None) -> bytes:
+    """`size` bytes, or any number up to MOST_TEXT; never more. Raises ValueError or zlib.error."""
+    machine = zlib.decompressobj()
+    content = machine.decompress(packed, (MOST_TEXT if size is None else size) + 1)
+    if not machine.eof or (size is not None and len(content) != size):
+        raise ValueError("another size than promised")
+    return content
+
+
+def _digest(number: int, part: int, *content: bytes) -> bytes:
+    digest = hashlib.blake2b(f"{number}:{part}".encode(), digest_size=16)
+    for piece in content:
+        digest.update(len(piece).to_bytes(8, "little") + piece)
+    return digest.digest()
+
+
+def _text(path: Path | str) -> str:
+    """A path as text that can be stored; bytes that are no UTF-8 are written as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
