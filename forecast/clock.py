@@ -6,11 +6,13 @@ Durations are measured elsewhere, by the monotonic clock."""
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 
 from forecast.errors import RequestError
 
 VARIABLE = "FORECAST_NOW"
+UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def now() -> datetime:
@@ -29,3 +31,20 @@ def now() -> datetime:
 def stamp(moment: datetime) -> str:
     """2026-09-19T04:15:12Z."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def span(text: str, flag: str) -> timedelta:
+    """A stretch of time as people give it: 90min, 36h, 2d, 4w. Raises RequestError."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(min|h|d|w)", text.strip())
+    if not match:
+        raise RequestError(f"{flag} {text[:40]} is no stretch of time", code="bad_setting",
+                           hint="As in 90min, 36h, 2d, 4w")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def told(length: timedelta) -> str:
+    """`26 hours`, `3.2 days`: two digits or so."""
+    hours = length.total_seconds() / 3600
+    if abs(hours) < 2:
+        return f"{60 * hours:.0f} minutes"
+    return f"{hours:.0f} hours" if abs(hours) < 48 else f"{hours / 24:.1f} days"

@@ -21,7 +21,7 @@ from forecast.contract import Contract
 from forecast.display import from_csv_cell, listed
 from forecast.errors import DataError
 from forecast.forecasts import band_quantiles, quantile_grid
-from forecast.metrics import finite_sums
+from forecast.metrics import finite_sums, seasonal_scale
 from forecast.series import Floats, Ints, Panel
 
 LOWER = "yhat_lo_"
@@ -125,11 +125,12 @@ class Block:
         return self.values[:, :, quantile_grid(self.levels).index(quantile)]
 
 
-def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float], since: int | None = None) -> Issued:
+def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
+              since: Ints | None = None) -> Issued:
     """What the ledger kept, beside the truth of the panel, as `read_issued` does for a file.
 
     blocks: the newest issue first; of several about one series and cutoff the first counts, and the others are passed
-    over. levels: the bands wanted, which every block must have. since: rows about earlier ordinals are left out.
+    over. levels: the bands wanted, which every block must have. since (S,): rows about earlier ordinals are left out.
     `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
     place = {name: s for s, name in enumerate(panel.ids)}
     done: dict[int, NDArray[np.bool_]] = {}                             # cutoff -> (S,) told already
@@ -141,7 +142,7 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
         fresh = (series >= 0) & ~_told(done, series, block.ends, len(panel))
         which = np.flatnonzero(fresh)
         ordinal = block.ends[which, None] + np.arange(block.values.shape[1])        # (S, H)
-        wanted = ordinal >= (np.iinfo(np.int64).min if since is None else since)
+        wanted = ordinal >= (np.iinfo(np.int64).min if since is None else since[series[which], None])
         rows += int(wanted.sum())
         at = panel.first[series[which], None] + ordinal - panel.start[series[which], None]
         inside = wanted & (ordinal >= panel.start[series[which], None]) & (at < panel.stop[series[which], None])
@@ -173,15 +174,48 @@ def _codes(texts: Iterable[str], vocabulary: dict[str, int]) -> Ints:
 
 
 def _issued_of(parts: list[dict[str, Any]], words: list[str], rows: int, levels: tuple[float, ...]) -> Issued:
-    """One frame of all parts. Raises DataError where nothing has come true."""
-    if not sum(len(p["y"]) for p in parts):
-        raise DataError("nothing that was issued has come true in the data", code="nothing_matched",
-                        hint=f"{rows:,} rows wait for their time" if rows else "No issue is about these series")
-    columns: dict[str, Any] = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-    for name in ("model", "source"):
+    """One frame of all parts."""
+    columns: dict[str, Any] = {name: np.concatenate([p[name] for p in parts]) for name in (parts[0] if parts else ())}
+    for name in ("model", "source") if parts else ():
         columns[name] = pd.Categorical.from_codes(columns[name], pd.Index(words)).remove_unused_categories()
     frame = pd.DataFrame(columns)
-    return Issued(frame, int((frame["cutoff"] + frame["step"]).min()), rows, len(frame), levels)
+    return Issued(frame, int((frame["cutoff"] + frame["step"]).min()) if len(frame) else 0, rows, len(frame), levels)
+
+
+def known_before(issued: Issued, panel: Panel) -> Panel:
+    """What was known of each series before the first of its forecasts: the sample behind MASE's scale."""
+    first = np.asarray(panel.end, dtype=np.int64).copy()
+    np.minimum.at(first, issued.frame["series"].to_numpy(), issued.frame["cutoff"].to_numpy() + 1)
+    return panel.before(first)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Live MASE against the promised one: `ratio`, and the least it is with 95 % confidence (None with fewer than
+    three forecasts that do not overlap)."""
+
+    live: float
+    promised: float
+    ratio: float
+    least: float | None
+
+
+def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, promised: float, horizon: int) -> Drift:
+    """How far the live error has moved from what the backtests promised.
+
+    The spread is that of the mean scaled error of each cutoff; forecasts that overlap tell one story, so that as many
+    are counted as horizons fit into the span of the cutoffs (Student's t, one-sided)."""
+    from scipy.stats import t
+
+    scale = seasonal_scale(known.truth, known.first, known.stop, season)
+    scaled = ((frame["y"] - frame["yhat"]).abs() / scale[frame["series"].to_numpy()]).groupby(frame["cutoff"]).mean()
+    scaled = scaled.dropna()
+    apart = min(len(scaled), 1 + int(np.ptp(scaled.index.to_numpy())) // horizon) if len(scaled) else 0
+    ratio = live / promised
+    if apart < 3:
+        return Drift(live, promised, ratio, None)
+    error = float(scaled.std(ddof=1)) / np.sqrt(apart)
+    return Drift(live, promised, ratio, float((live - t.ppf(0.95, apart - 1) * error) / promised))
 
 
 def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:

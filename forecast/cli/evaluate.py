@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from forecast.cli.console import Console
     from forecast.config import Config
     from forecast.contract import Contract
-    from forecast.series import Panel
+    from forecast.issued import Drift
+    from forecast.ledger import Issue, Ledger
+    from forecast.reader import Reading
+    from forecast.series import Ints, Panel
 
 GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one number a forecaster, the less the better
+ALARM = 1.1                                                             # times the promised MASE, and beyond chance
 BACKTEST = ("backtest.windows", "backtest.step", "backtest.test_size", "backtest.refit")
 
 
@@ -50,8 +54,11 @@ def evaluate(
                                         help="scores; a .csv of every series beside it")] = "metrics.json",
     predictions: Annotated[str | None, typer.Option(metavar="PATH", help="write every backtest forecast")] = None,
     forecast: Annotated[str | None, typer.Option(metavar="OLD.csv", help="score this file of forecasts")] = None,
-    fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X",
-                                                        help="exit 6 where a metric is above X")] = None,
+    issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
+    last: Annotated[str | None, typer.Option(metavar="SPAN", help="with --issued: only what was forecast of the last "
+                                             "30d (h, w) or N steps of the data")] = None,
+    fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
+                                                        "drift: live MASE over the promised one")] = None,
 ) -> int:
     """Score a forecaster on what came after rolling cutoffs, beside simple baselines.
 
@@ -74,7 +81,11 @@ def evaluate(
         check_ending(predictions)
     if not output.endswith(".json"):
         raise RequestError(f"-o {output}: scores are written as .json", code="bad_ending")
-    gates, wanted = _gates(fail_over or []), _known(metrics or ",".join(METRICS), "--metrics", list(METRICS))
+    if (issued and forecast) or (last and not issued):
+        raise RequestError("--last goes with --issued" if last and not issued else
+                           "--issued and --forecast both say what to score", code="bad_setting")
+    gates = _gates(fail_over or [], issued=issued)
+    wanted = _known(metrics or ",".join(METRICS), "--metrics", list(METRICS))
     names = _known(baselines, "--baselines", _baseline_names())
     console, run = Console(session), _run(session, model)
     config = _settings(session, run)
@@ -92,6 +103,9 @@ def evaluate(
     reading = read_panel(file, config.data, contract=run.contract if run else None)
     console.reading(reading)
     panel, _ = reading.panel.with_values()
+    if issued:
+        return _evaluate_issued(session, console, Asked(file, model, last, written, predictions, wanted, gates),
+                                reading, panel, config, run)
     if given:
         frame, scores, how = _given(given, panel, reading.contract, config, run)
     else:
@@ -197,6 +211,170 @@ def _given(path: Path, panel: Panel, contract: Contract, config: Config, run: Ru
     return issued.frame, scores, f"{path}: {issued.matched:,} of {issued.rows:,} rows have come true"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of --issued."""
+
+    file: str | Path
+    model: str | None
+    last: str | None
+    written: tuple[Path, Path]
+    predictions: str | None
+    wanted: list[str]
+    gates: dict[str, float]
+
+
+def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: Reading, panel: Panel, config: Config,
+                     run: Run | None) -> int:
+    """Score what the ledger holds about this file: the newest issue of each cutoff, beside seasonal naive of the same
+    cutoffs, and beside what the backtests of the runs promised."""
+    import numpy as np
+    import pandas as pd
+
+    from forecast.backtesting import evaluate as score
+    from forecast.cli.fitting import REFERENCE, scores_record, show_scores
+    from forecast.display import counted
+    from forecast.issued import beside_naive, came_true, drift_of, known_before
+    from forecast.ledger import FILE, Ledger
+    from forecast.plan import seasons_of
+
+    ledger = Ledger(session.store_folder / FILE)
+    issues = _issues_about(ledger, session, asked, reading.contract, run)
+    levels = [x for x in issues[0].levels if all(x in i.levels for i in issues)]
+    blocks = (block for issue in reversed(issues) for block in ledger.blocks(issue))
+    told = came_true(blocks, panel, levels=levels, since=_since(asked.last, panel))
+    how = f"{counted(len(issues), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
+    console.say("scored", how)
+    record: dict[str, Any] = {"data": str(asked.file), "how": how, "issues": len(issues), "rows": told.rows,
+                              "matched": told.matched}
+    if not told.matched:
+        console.say("wait", "nothing to score yet")
+        console.document(record)
+        return 0
+    known = known_before(told, panel)
+    season = run.predictor.plan.season if run and not config.model.season else seasons_of(config, known)[0][0]
+    naive, speakers = beside_naive(told, panel, season), pd.Index(["issued", REFERENCE])
+    both = [frame.assign(model=pd.Categorical.from_codes(np.full(len(frame), k), speakers), source=None)
+            for k, frame in enumerate([told.frame, naive])]
+    scores = score(pd.concat(both, ignore_index=True), known, season=season, levels=levels)
+    by_run = score(told.frame, known, season=season, levels=levels)
+    show_scores(console, scores, list(panel.ids))
+    promised, runs = _promises(session, by_run)
+    live = {str(k): v for k, v in scores.summary.iloc[0].items()}
+    drift = None
+    if promised.get("mase") and live["mase"] == live["mase"]:
+        drift = drift_of(told.frame, known, season=season, live=live["mase"], promised=promised["mase"],
+                         horizon=int(told.frame["step"].max()))
+    _say_promises(console, live, promised, runs, drift, levels)
+    record |= {"run": run.id if run else None, "cutoffs": int(told.frame["cutoff"].nunique()),
+               "beside": len(naive), "promised": promised, "runs": runs,
+               "drift": None if drift is None else {"ratio": drift.ratio, "least": drift.least}}
+    record |= scores_record(scores, asked.wanted)
+    _write(console, record, scores, panel, asked.written, asked.wanted)
+    if asked.predictions:
+        _write_predictions(session.path(asked.predictions), told.frame, panel, reading.contract)
+        console.wrote(session.path(asked.predictions), f"{told.matched:,} rows")
+    console.document(record)
+    return _judge(scores, asked.gates, drift.ratio if drift else None)
+
+
+def _issues_about(ledger: Ledger, session: Session, asked: Asked, contract: Contract, run: Run | None) -> list[Issue]:
+    """Issues about this file, the oldest first; with --model those of that run, whatever file it read. Raises
+    RequestError where there are none."""
+    import os
+    from pathlib import Path
+
+    from forecast.errors import RequestError
+    from forecast.ledger import STDIN, subject_of
+
+    issues = ledger.issues()
+    if asked.model is not None and run is not None:
+        found, whose = [i for i in issues if i.run == run.id], run.id
+    else:
+        path = None if str(asked.file) == STDIN else Path(asked.file).resolve()
+        places = {STDIN} if path is None else {str(path), os.path.relpath(path, session.store_folder.resolve())}
+        found, whose = [i for i in issues if {i.data, i.place} & places], str(asked.file)
+    found = [i for i in found if i.subject == subject_of(contract)]
+    if not found:
+        others = list(dict.fromkeys(i.data for i in reversed(issues)))
+        raise RequestError(f"{whose}: no forecast of these series was issued", code="no_issue",
+                           hint=f"There are some of {', '.join(others[:3])}; --model RUN takes all of a run" if others else
+                           "forecast predict issues them")
+    return found
+
+
+def _since(last: str | None, panel: Panel) -> Ints | None:
+    """The first ordinal of each series that --last reaches. Raises RequestError."""
+    if last is None:
+        return None
+    import numpy as np
+
+    from forecast.clock import span
+    from forecast.errors import RequestError
+
+    if last.isdigit():
+        return panel.newest - int(last)
+    if not panel.calendar.is_time:
+        raise RequestError(f"--last {last}: integer steps have no length in time", code="bad_setting",
+                           hint="Give a number of steps: --last 30")
+    back = np.timedelta64(int(span(last, "--last").total_seconds() * 1e6), "us")
+    newest = panel.calendar.times(panel.newest - 1).astype("datetime64[us]")
+    since: Ints = panel.calendar.nearest(newest - back) + 1
+    return since
+
+
+def _promises(session: Session, by_run: Scores) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+    """What the backtests of the runs promised, weighed by how many of their rows have come true; and, of each run,
+    what it promised and what came of it."""
+    from forecast.artifact import load
+    from forecast.errors import ModelError
+    from forecast.registry import Store
+
+    store, runs = Store(session.store_folder), dict[str, dict[str, Any]]()
+    for live in by_run.summary.to_dict("records"):
+        name = str(live["model"])
+        try:
+            models = load(store.find(name)).metrics.get("models", {})
+        except ModelError:
+            models = {}                                                 # gone since
+        said: dict[str, Any] = next(iter(models.values()), {})
+        shown = {k: float(v) for k, v in said.items() if _is_promise(str(k)) and isinstance(v, (int, float))}
+        runs[name] = {"rows": live["rows"], "promised": shown,
+                      "live": {str(k): v for k, v in live.items() if _is_promise(str(k))}}
+    promised = {}
+    for key in {k for r in runs.values() for k in r["promised"]}:
+        some = [(r["rows"], r["promised"][key]) for r in runs.values() if key in r["promised"]]
+        if len(some) == len(runs):
+            promised[key] = sum(n * v for n, v in some) / sum(n for n, _ in some)
+    return dict(sorted(promised.items())), runs
+
+
+def _is_promise(name: str) -> bool:
+    return name in ("mase", "mae", "bias") or name.startswith("coverage_")
+
+
+def _say_promises(console: Console, live: dict[str, Any], promised: dict[str, float], runs: dict[str, dict[str, Any]],
+                  drift: Drift | None, levels: list[float]) -> None:
+    """Live beside promised: MASE, bias, what the bands cover; each run where there are several; the alarm."""
+    from forecast.report import number, percent
+
+    console.result(f"bias          {number(live['bias'])} (above 0: too much was forecast)")
+    if not promised:
+        console.result("promised      unknown: no backtest of these runs is there any more")
+    else:
+        told = [f"MASE {number(live['mase'])} live, {number(promised['mase'])} promised"] if "mase" in promised else []
+        told += [f"{x:g}% covers {percent(live[key])} live, {percent(promised[key])} promised" for x in levels
+                 if (key := f"coverage_{x:g}") in promised]
+        console.result("backtest      " + "   ".join(told))
+    for name, run in list(runs.items())[-5:] if len(runs) > 1 else []:
+        said = run["promised"].get("mase")
+        console.result(f"{name}   {run['rows']:,} rows   MASE {number(run['live']['mase'])} live, "
+                       f"{'?' if said is None else number(said)} promised")
+    if drift is not None and drift.least is not None and drift.least > 1 and drift.ratio > ALARM:
+        console.warn("drift", f"MASE is {drift.ratio:.2f} times what the backtests promised, at least "
+                              f"{drift.least:.2f} times with 95 % confidence: train anew")
+
+
 def _known(text: str, flag: str, known: list[str]) -> list[str]:
     from forecast.errors import RequestError
 
@@ -235,29 +413,29 @@ def _write_predictions(path: Path, frame: pd.DataFrame, panel: Panel, contract: 
     write_table(backtest_table(frame, panel, contract, typed=is_typed(str(path))), path)
 
 
-def _gates(texts: list[str]) -> dict[str, float]:
+def _gates(texts: list[str], *, issued: bool = False) -> dict[str, float]:
     """{"mase": 1.0} from "mase=1.0". Raises RequestError."""
     from forecast.errors import RequestError
 
-    gates = {}
+    gates, gated = {}, (*GATED, "drift") if issued else GATED
     for text in texts:
         name, _, value = text.partition("=")
         try:
             limit = float(value)
         except ValueError:
             limit = float("nan")
-        if name not in GATED or limit != limit:
+        if name not in gated or limit != limit:
             raise RequestError(f"--fail-over {text}: write it as metric=number", code="bad_setting",
-                               hint=f"Metrics: {', '.join(GATED)}")
+                               hint=f"Metrics: {', '.join(gated)}")
         gates[name] = limit
     return gates
 
 
-def _judge(scores: Scores, gates: dict[str, float]) -> int:
+def _judge(scores: Scores, gates: dict[str, float], drift: float | None = None) -> int:
     """0, or GateError where the first forecaster's metric is above its limit (or not defined)."""
     from forecast.errors import GateError
 
-    own = scores.summary.iloc[0]
+    own = {str(k): v for k, v in scores.summary.iloc[0].items()} | {"drift": drift}
     for name, limit in gates.items():
         value = own.get(name)
         if value is None or not value <= limit:

@@ -1,0 +1,237 @@
+"""What was issued, beside what came true: recomputed here by plain loops."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t as student
+
+from forecast.artifact import load
+from forecast.baselines import SeasonalNaive
+from forecast.calendar import Calendar
+from forecast.forecasts import quantile_grid
+from forecast.issued import Block, beside_naive, came_true, drift_of, known_before
+from forecast.ledger import FILE, Draft, Ledger, issue_of
+from forecast.reader import read_panel
+from forecast.registry import Store
+from forecast.series import Panel
+from tests.conftest import waves
+from tests.test_cli import Run, run
+
+__all__ = ["run"]
+
+LEVELS = (80.0,)
+
+
+def block(panel: Panel, number: int, *, horizon: int = 3, off: float = 0.0, model: str = "a") -> Block:
+    told = SeasonalNaive(6, quantile_grid(LEVELS)).predict(panel, horizon)
+    return Block(number, model, panel.ids, panel.end, told.source, LEVELS, told.values + off)
+
+
+def test_rows_are_joined_by_id_and_time_and_hold_what_was_said(panel: Panel) -> None:
+    blocks = [block(panel.drop_last(k), 10 - k) for k in (1, 2, 5)]
+    shuffled = panel.take([2, 0, 1])
+    told = came_true(blocks, shuffled, levels=LEVELS)
+    truth = {(panel.ids[s], int(panel.start[s]) + k): v for s in range(3) for k, v in enumerate(panel.values(s))}
+    expected = set()
+    for b in blocks:
+        for s in range(3):
+            for h in range(3):
+                if (b.ids[s], b.ends[s] + h) in truth:
+                    expected.add((b.ids[s], b.ends[s] - 1, h + 1, truth[b.ids[s], b.ends[s] + h], *b.values[s, h]))
+    rows = told.frame
+    found = set(zip(shuffled.ids[rows["series"]], rows["cutoff"], rows["step"], rows["y"], rows["yhat_lo_80"],
+                    rows["yhat"], rows["yhat_hi_80"], strict=True))
+    assert found == expected
+    assert (told.rows, told.matched) == (27, len(expected)) == (27, 18)
+
+
+def test_of_several_issues_about_one_cutoff_the_newest_counts_even_where_it_says_less(panel: Panel) -> None:
+    known = panel.drop_last(3)
+    newest = block(known.take([1]), 3, horizon=2, off=1.0, model="b")
+    told = came_true([newest, block(known, 2), block(known, 1, off=9.0)], panel, levels=LEVELS)
+    assert told.rows == 2 + 2 * 3
+    assert told.frame.groupby("series")["model"].agg(set).tolist() == [{"a"}, {"b"}, {"a"}]
+    assert told.frame.groupby("series").size().tolist() == [3, 2, 3]
+
+
+def test_only_the_time_asked_for_and_only_measured_truth_is_scored(panel: Panel) -> None:
+    filled = np.zeros(len(panel.y), dtype=bool)
+    filled[panel.stop[0] - 2] = True                                    # a hole that was filled
+    patched = replace(panel, filled=filled)
+    told = came_true([block(panel.drop_last(k), 10 - k) for k in (3, 4)], patched, levels=LEVELS,
+                     since=panel.newest - 2)
+    ordinals = told.frame["cutoff"] + told.frame["step"]
+    assert (ordinals >= panel.end[told.frame["series"]] - 2).all()
+    assert told.matched == 3 * (2 + 1) - 2
+    assert told.rows == 3 * (2 + 1)
+
+
+def test_nothing_come_true_is_an_empty_frame(panel: Panel) -> None:
+    for blocks in ([], [block(panel, 1)], [block(replace(panel, ids=panel.ids + "x"), 1)]):
+        told = came_true(blocks, panel, levels=LEVELS)
+        assert (told.matched, len(told.frame)) == (0, 0)
+
+
+def test_seasonal_naive_beside_it_knows_nothing_from_behind_the_cutoff() -> None:
+    panel = waves()
+    told = came_true([block(panel.drop_last(k), 10 - k, off=1.0) for k in (2, 4)], panel, levels=LEVELS)
+    naive = beside_naive(told, panel, 6)
+    for row in naive.itertuples():
+        assert row.yhat == panel.values(row.series)[row.cutoff + row.step - 6]
+    assert len(naive) == told.matched
+    changed = panel.y.copy()
+    for s in range(3):
+        changed[panel.stop[s] - 2:panel.stop[s]] += 1000                # behind both cutoffs, or behind one
+    other = beside_naive(told, replace(panel, y=changed), 6)
+    early = naive["cutoff"] == (panel.end - 5)[naive["series"]]
+    late = naive["cutoff"] == (panel.end - 3)[naive["series"]]
+    assert early.sum() == 3 * 3
+    assert late.sum() == 3 * 2
+    assert other["yhat"].equals(naive["yhat"])
+
+
+def test_drift_is_the_ratio_and_its_least_by_students_t(panel: Panel) -> None:
+    random = np.random.default_rng(0)
+    cutoffs = np.repeat(np.arange(40, 80), 2)
+    frame = pd.DataFrame({"series": 0, "cutoff": cutoffs, "y": 0.0, "yhat": random.normal(0, 1, 80)})
+    known = panel.drop_last(60)
+    lagged = np.abs(known.values(0)[6:] - known.values(0)[:-6])
+    by_cutoff = frame["yhat"].abs().groupby(frame["cutoff"]).mean() / lagged.mean()
+    drift = drift_of(frame, known, season=6, live=by_cutoff.mean(), promised=0.5, horizon=4)
+    apart = 1 + 39 // 4
+    least = (by_cutoff.mean() - student.ppf(0.95, apart - 1) * by_cutoff.std(ddof=1) / apart ** 0.5) / 0.5
+    assert (drift.ratio, drift.least) == (pytest.approx(by_cutoff.mean() / 0.5), pytest.approx(least))
+    assert drift_of(frame[:4], known, season=6, live=1.0, promised=1.0, horizon=4).least is None
+
+
+# evaluate --issued
+
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a daily file, a model trained on its first 100 days, and an issue for each of 12 more."""
+    from forecast.cli import main
+
+    folder = tmp_path_factory.mktemp("lived")
+    days = pd.date_range("2026-01-01", periods=130).strftime("%Y-%m-%d")
+    random = np.random.default_rng(3)
+    whole = [(name, day, round(float(size * (10 + 3 * np.sin(2 * np.pi * k / 7)) + random.normal()), 2))
+             for name, size in (("a", 1), ("b", 4)) for k, day in enumerate(days)]
+    frame = pd.DataFrame(whole, columns=["store", "date", "sales"])
+    frame[frame["date"] < days[100]].to_csv(folder / "data.csv", index=False)
+    arguments = ["-C", str(folder), "train", "data.csv", "--horizon", "3", "--hidden", "4", "--windows", "2", "--set",
+                 "train.steps=5", "--set", "model.blend=false", "-q"]
+    arguments = [a for a in arguments if a not in ("--windows", "2")]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert not ended.value.code
+    frame.to_csv(folder / "data.csv", index=False)
+    model = load(Store(folder / ".forecast").find("live"))
+    reading = read_panel(folder / "data.csv", model.predictor.config.data, contract=model.contract)
+    for k in reversed(range(18, 30)):
+        known = reading.panel.drop_last(k)
+        draft = Draft(issue_of(run=model.id, file=folder / "data.csv", store=folder / ".forecast", file_sha256="",
+                               panel=known, contract=reading.contract, issued=f"2026-04-{40 - k}T04:00:00Z",
+                               version="0", horizon=3, levels=(80.0, 95.0), options={}), known)
+        draft.add(model.predictor.predict(known, 3), model.contract.decimals)
+        Ledger(folder / ".forecast" / FILE).record(draft)
+    return folder
+
+
+@pytest.fixture
+def project(lived: Path, tmp_path: Path) -> Path:
+    shutil.copytree(lived, tmp_path / "project")
+    return tmp_path / "project"
+
+
+def test_evaluate_issued_is_what_plain_loops_say(run: Run, project: Path) -> None:
+    ended = run("-C", project, "evaluate", "--issued", "--json", "--predictions", "rows.csv")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.out)
+    assert (told["issues"], told["rows"], told["matched"], told["cutoffs"]) == (12, 72, 72, 12)
+    data = pd.read_csv(project / "data.csv").pivot(index="date", columns="store", values="sales")
+    ledger = Ledger(project / ".forecast" / FILE)
+    errors, naive, inside = {"a": [], "b": []}, {"a": [], "b": []}, {"a": [], "b": []}
+    for issue in ledger.issues():
+        for b in ledger.blocks(issue):
+            for s, name in enumerate(b.ids):
+                past = data[name][:issue.cutoff_text].to_numpy()
+                future = data[name].to_numpy()[len(past):len(past) + 3]
+                errors[name] += list(future - b.values[s, :, 2])
+                naive[name] += list(future - past[-7:-4])
+                inside[name] += list((b.values[s, :, 1] <= future) & (future <= b.values[s, :, 3]))
+    first = data[:ledger.issues()[0].cutoff_text]
+    scale = {n: first[n].diff(7).abs().mean() for n in "ab"}
+    for who, found in (("issued", errors), ("seasonal_naive", naive)):
+        mase = np.mean([np.mean(np.abs(found[n])) / scale[n] for n in "ab"])
+        assert told["models"][who]["mase"] == pytest.approx(mase)
+        assert told["models"][who]["bias"] == pytest.approx(np.mean([-np.mean(found[n]) for n in "ab"]))
+        steps = np.mean([np.abs(np.array(found[n])).reshape(-1, 3).mean(axis=0) for n in "ab"], axis=0)
+        assert told["models"][who]["mae_by_step"] == pytest.approx(steps.tolist())
+    assert told["models"]["issued"]["coverage_80"] == pytest.approx(np.mean([np.mean(inside[n]) for n in "ab"]))
+    (model,) = [load(f) for f in (project / ".forecast" / "runs").iterdir()]
+    promised = next(iter(model.metrics["models"].values()))
+    assert told["promised"]["mase"] == pytest.approx(promised["mase"])
+    assert told["promised"]["coverage_95"] == pytest.approx(promised["coverage_95"])
+    assert told["drift"]["ratio"] == pytest.approx(told["models"]["issued"]["mase"] / promised["mase"])
+    assert len(pd.read_csv(project / "rows.csv")) == 72
+    assert set(pd.read_csv(project / "metrics.csv")["series"]) == {"a", "b"}
+
+
+def test_evaluate_issued_says_live_beside_promised_and_fails_over_a_gate(run: Run, project: Path) -> None:
+    ended = run("-C", project, "evaluate", "--issued", "--last", "17d")
+    assert ended.code == 0, ended.err
+    for words in ("12 issues: 6 of 6 rows have come true", "seasonal_naive", "promised", "80% covers"):
+        assert words in ended.err + ended.out
+    assert run("-C", project, "evaluate", "--issued", "--fail-over", "mase=0.01").code == 6
+    assert run("-C", project, "evaluate", "--issued", "--fail-over", "drift=0.01").code == 6
+    assert run("-C", project, "evaluate", "--issued", "--fail-over", "drift=99", "--fail-over", "mase=99").code == 0
+    assert run("-C", project, "evaluate", "--fail-over", "drift=1").code == 2
+    assert run("-C", project, "evaluate", "--last", "3d").code == 2
+    assert run("-C", project, "evaluate", "--issued", "--last", "soon").code == 2
+
+
+def test_evaluate_issued_before_anything_came_true_or_was_issued(run: Run, project: Path) -> None:
+    lines = (project / "data.csv").read_text().splitlines(keepends=True)
+    (project / "data.csv").write_text("".join(line for line in lines if line[2:12] < "2026-04-11" or line[0] == "s"))
+    ended = run("-C", project, "evaluate", "--issued", "--fail-over", "mase=0.01")
+    assert (ended.code, ended.out) == (0, "")
+    assert "nothing to score yet" in ended.err
+    shutil.move(project / "data.csv", project / "other.csv")
+    ended = run("-C", project, "evaluate", "other.csv", "--issued")
+    assert ended.code == 2
+    assert "data.csv; --model RUN takes all of a run" in ended.err
+    assert run("-C", project, "evaluate", "other.csv", "--issued", "--model", "live").code == 0
+    (project / ".forecast" / FILE).write_bytes(b"scribble" * 1000)
+    ended = run("-C", project, "evaluate", "other.csv", "--issued")
+    assert ended.code == 4
+    assert "is not a ledger. Move it away" in ended.err
+
+
+def test_integer_steps_have_a_last_in_steps_and_none_in_days() -> None:
+    from forecast.cli.evaluate import _since
+    from forecast.errors import RequestError
+
+    panel = waves()
+    since = _since("5", panel)
+    assert since is not None
+    assert since.tolist() == (panel.end - 5).tolist()
+    with pytest.raises(RequestError, match="Give a number of steps"):
+        _since("5d", panel)
+    daily = Panel.of([[1.0] * 10], Calendar.of("D"), start=100)
+    since = _since("2d", daily)
+    assert since is not None
+    assert since.tolist() == [108]
+
+
+def test_the_sample_behind_mase_ends_before_the_first_forecast_of_each_series(panel: Panel) -> None:
+    told = came_true([block(panel.drop_last(4).take([0]), 2), block(panel.drop_last(8).take([1]), 1)], panel,
+                     levels=LEVELS)
+    known = known_before(told, panel)
+    assert (panel.end - known.end).tolist() == [4, 8, 0]
