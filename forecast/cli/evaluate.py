@@ -298,8 +298,8 @@ def _issues_about(ledger: Ledger, session: Session, asked: Asked, contract: Cont
     if not found:
         others = list(dict.fromkeys(i.data for i in reversed(issues)))
         raise RequestError(f"{whose}: no forecast of these series was issued", code="no_issue",
-                           hint=f"There are some of {', '.join(others[:3])}; --model RUN takes all of a run" if others else
-                           "forecast predict issues them")
+                           hint="forecast predict issues them" if not others else
+                           f"There are some of {', '.join(others[:3])}; --model RUN takes all of a run")
     return found
 
 

@@ -1,0 +1,153 @@
+"""Freshness: whether there is anything new to say, how old the newest point is, what has changed since the last issue,
+and the file as it stood at an earlier time."""
+
+# S series
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from forecast.clock import told
+from forecast.contract import Contract
+from forecast.display import counted, listed, quoted
+from forecast.errors import RequestError, StaleError
+from forecast.ledger import Issue, Seen
+from forecast.reading.zones import to_utc
+from forecast.series import Panel
+
+PERIOD = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?)?)?")
+
+
+def as_of(panel: Panel, contract: Contract, text: str) -> Panel:
+    """The panel as it stood at a time, that time included: no later point, and no point that was filled in from later
+    ones. `text` is a time as the file writes it, or the beginning of an ISO time, which stands for its whole period:
+    2026-09 is all of September. A series that had not begun is left out.
+
+    Values revised since then are as they are now. Raises RequestError for what is no such time, or before all data."""
+    cut = panel.before(_ordinal_at(panel, contract, text) + 1)
+    stop = cut.stop.copy()
+    for s in np.flatnonzero(cut.lengths > 0):
+        lost = np.isnan(cut.truth[cut.first[s]:cut.stop[s]])
+        known = np.flatnonzero(~lost)
+        stop[s] = cut.first[s] + (known[-1] + 1 if known.size else 0)
+    cut = replace(cut, stop=stop)
+    cut = cut.take(np.flatnonzero(cut.lengths > 0))
+    if not len(cut):
+        raise RequestError(f"--as-of {text}: the data begin later", code="bad_time")
+    return cut
+
+
+def _ordinal_at(panel: Panel, contract: Contract, text: str) -> int:
+    """The last ordinal at or before a time."""
+    calendar, first, end = contract.calendar, int(panel.start.min()), int(panel.end.max())
+    if calendar.is_time and PERIOD.fullmatch(text):
+        try:
+            begin = np.datetime64(text.replace(" ", "T"))
+        except ValueError:
+            raise _no_time(contract, text) from None
+        last = np.array([(begin + 1).astype("datetime64[us]") - np.timedelta64(1, "us")])
+        if contract.utc and contract.tz:
+            last = to_utc(last.view(np.int64), np.zeros(1, dtype=np.int64), contract.tz)[0].view("datetime64[us]")
+        ordinals = np.arange(first - 1, end)
+        times = calendar.times(ordinals)
+        return int(ordinals[max(0, np.searchsorted(times, last[0], side="right") - 1)])
+    if not calendar.is_time and re.fullmatch(r"-?\d{1,18}", text):
+        return int(calendar.nearest(np.array([int(text)], dtype=np.int64))[0])
+    texts = contract.time_text(calendar.times(np.arange(first, end)))
+    if text not in texts:
+        raise _no_time(contract, text)
+    return first + len(texts) - 1 - texts[::-1].index(text)
+
+
+def _no_time(contract: Contract, text: str) -> RequestError:
+    example = "2026-09-19, or a time of the file as it writes it" if contract.calendar.is_time else "a number"
+    return RequestError(f"--as-of {text[:40]!r} is no time of the data", code="bad_time", hint=f"Write {example}")
+
+
+@dataclass(frozen=True)
+class Age:
+    """How old the newest data are, and what that was told from."""
+
+    age: timedelta
+    newest: str
+
+
+def age_of(panel: Panel, contract: Contract, now: datetime, file: Path | str) -> Age:
+    """The time since the newest stamp; stamps without a zone count as UTC. Integer steps tell no time: there the
+    file's own date of change counts. Raises RequestError for such data from standard input."""
+    if contract.calendar.is_time:
+        newest = contract.calendar.times([int(panel.end.max()) - 1])
+        numbers = newest.astype("datetime64[us]").view(np.int64)
+        if contract.tz and not contract.utc:
+            numbers = to_utc(numbers, np.zeros(1, dtype=np.int64), contract.tz)[0]
+        moment = datetime.fromtimestamp(int(numbers[0]) // 1_000_000, UTC) if abs(numbers[0]) < 4e17 else now
+        return Age(now - moment, contract.time_text(newest)[0])
+    if str(file) == "-":
+        raise RequestError("--max-age: integer steps from standard input have no age", code="no_age",
+                           hint="Give a file")
+    changed = datetime.fromtimestamp(Path(file).stat().st_mtime, UTC)
+    return Age(now - changed, f"the file's last change at {changed:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def check_age(age: Age, most: timedelta, file: Path | str) -> None:
+    """Raises StaleError where the data are older than `most`."""
+    if age.age > most:
+        raise StaleError(f"the newest point is {age.newest}, {told(age.age)} old: more than {told(most)}",
+                         file=str(file), code="max_age", hint="Look at what should have brought new data")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is otherwise than at the last issue about a file; `is_new` where any of it is."""
+
+    is_new: bool
+    notes: tuple[str, ...]
+
+
+def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str) -> Changes:
+    """What has happened to the series since the last issue about the same file; the words for it.
+
+    panel: all series of the file, as known now; fingerprint: the ledger's, of that panel."""
+    if seen is None:
+        return Changes(True, ())
+    notes = _of_the_clock(seen.issue, now)
+    if fingerprint == seen.issue.fingerprint:
+        return Changes(False, (f"nothing new since the issue of {seen.issue.issued}", *notes))
+    ids = [str(i) for i in panel.ids]
+    there = set(ids)
+    then = replace(contract, ids=tuple(seen.marks), marks=tuple(seen.marks.values()))
+    revised = [name for s, name in enumerate(ids) if then.was_revised(name, int(panel.start[s]), panel.values(s))]
+    shorter = [name for s, name in enumerate(ids) if name in seen.marks and panel.end[s] < _end(seen.marks[name])]
+    for names, words in (([i for i in ids if i not in seen.marks], "appeared since the last issue"),
+                         ([i for i in seen.marks if i not in there], "vanished since the last issue"),
+                         (revised, "have a revised history since the last issue"),
+                         (shorter, "end earlier than at the last issue")):
+        if names:
+            notes.append(f"{counted(len(names), 'series')} {words}: {listed(names, 4)}")
+    return Changes(True, tuple(notes))
+
+
+def check_new(found: Changes, seen: Seen | None, file: Path | str) -> None:
+    """Raises StaleError where nothing is new."""
+    if not found.is_new and seen is not None:
+        raise StaleError(f"nothing new since the issue of {seen.issue.issued} (last {quoted(seen.issue.cutoff_text)})",
+                         file=str(file), code="nothing_new", hint="Without --require-new it is forecast again")
+
+
+def _of_the_clock(last: Issue, now: datetime) -> list[str]:
+    """A clock that went back would give the newest issue an old date."""
+    if f"{now:%Y-%m-%dT%H:%M:%SZ}" < last.issued:
+        return [f"the clock says {now:%Y-%m-%dT%H:%M:%SZ}, which is before the last issue, {last.issued}"]
+    return []
+
+
+def _end(mark: str) -> int:
+    """Ordinal behind the last point of a marked series."""
+    start, length, *_ = mark.split(":")
+    return int(start) + int(length)
+
