@@ -241,8 +241,9 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     ledger = Ledger(session.store_folder / FILE)
     issues = _issues_about(ledger, session, asked, reading.contract, run)
     levels = [x for x in issues[0].levels if all(x in i.levels for i in issues)]
-    blocks = (block for issue in reversed(issues) for block in ledger.blocks(issue))
-    told = came_true(blocks, panel, levels=levels, since=_since(asked.last, panel))
+    since = _since(asked.last, panel)
+    wanted = [i for i in reversed(issues) if since is None or i.cutoff + i.horizon >= since.min()]
+    told = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=levels, since=since)
     how = f"{counted(len(issues), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
     console.say("scored", how)
     record: dict[str, Any] = {"data": str(asked.file), "how": how, "issues": len(issues), "rows": told.rows,

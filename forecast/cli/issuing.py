@@ -1,0 +1,93 @@
+"""What predict does beside forecasting: looks whether the data are fresh, and keeps what was issued in the ledger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecast.cli.console import Console
+from forecast.cli.options import Session
+from forecast.errors import ForecastError
+
+if TYPE_CHECKING:
+    from forecast.artifact import Run
+    from forecast.ledger import Draft, Issue, Seen
+    from forecast.reader import Reading
+    from forecast.series import Panel
+
+
+def begin(session: Session, run: Run, file: str | Path, reading: Reading, *, horizon: int, levels: Sequence[float],
+          options: dict[str, Any], as_of: str | None = None) -> Draft:
+    """A draft of this issue. `draft.known` is all of the file's panel as it is to be known, cut where `as_of` says.
+
+    Raises RequestError for an `as_of` that is no time of the data, or a FORECAST_NOW that is no time."""
+    from forecast import __version__, freshness
+    from forecast.clock import now, stamp
+    from forecast.ledger import Draft, issue_of
+
+    known: Panel = reading.panel.with_values()[0]
+    if as_of is not None and len(known):
+        known = freshness.as_of(known, reading.contract, as_of)
+    if not len(known):
+        from forecast.errors import DataError
+
+        raise DataError("holds no value to forecast from", file=str(file), code="no_values")
+    issue = issue_of(run=run.id, file=file, store=session.store_folder, file_sha256=reading.sha256, panel=known,
+                     contract=reading.contract, issued=stamp(now()), version=__version__, horizon=horizon,
+                     levels=levels, options=options, as_of=as_of)
+    return Draft(issue, known)
+
+
+def check_fresh(console: Console, session: Session, draft: Draft, file: str | Path, reading: Reading, *,
+                max_age: str | None = None, require_new: bool = False) -> None:
+    """Say what has changed since the last issue about this file. Raises StaleError where the data are older than
+    `max_age`, or hold nothing new and something new is required; RequestError for what is no length of time."""
+    from forecast import clock, freshness
+
+    now = clock.now()
+    if os.environ.get(clock.VARIABLE):
+        console.say("clock", f"{clock.stamp(now)} ({clock.VARIABLE})")
+    if draft.issue.as_of is not None:
+        console.say("as of", f"{draft.issue.as_of}: last known {draft.issue.cutoff_text}")
+    if max_age is not None:
+        most = clock.span(max_age, "--max-age")
+        freshness.check_age(freshness.age_of(draft.known, reading.contract, now, file), most, file)
+    seen = _seen(session, draft)
+    if seen is None or (draft.issue.as_of is not None and draft.issue.cutoff < seen.issue.cutoff):
+        return                                                          # a day made up for is compared with nothing
+    found = freshness.changes(seen, draft.known, reading.contract, now, draft.issue.fingerprint)
+    if require_new:
+        freshness.check_new(found, seen, file)
+    for note in found.notes:
+        console.say("since", note)
+
+
+def keep(console: Console, session: Session, draft: Draft, output: Path | None) -> Issue | None:
+    """Put the draft into the ledger, after its file has been written. None where that could not be done: it is said,
+    and the forecast stands (exit 5). A crash before this leaves a file that is not in the ledger; the same command
+    again writes the same file and records it."""
+    from forecast.ledger import FILE, Ledger
+    from forecast.storage import disk_errors, sha256
+
+    try:
+        with disk_errors(session.store_folder):
+            session.store_folder.mkdir(parents=True, exist_ok=True)
+            digest = None if output is None else sha256(output)
+        issue, is_new = Ledger(session.store_folder / FILE).record(draft, output=output, output_sha256=digest)
+    except ForecastError as error:
+        console.warn("partial", f"the forecast stands, but could not be kept in the ledger: {error}")
+        return None
+    console.say("issue", issue.id + ("" if is_new else "   as issued before"))
+    return issue
+
+
+def _seen(session: Session, draft: Draft) -> Seen | None:
+    """How the last issue saw the file; nothing where the ledger is unreadable, which `keep` will say."""
+    from forecast.ledger import FILE, Ledger
+
+    try:
+        return Ledger(session.store_folder / FILE).seen(draft.issue.place, draft.issue.subject)
+    except ForecastError:
+        return None
