@@ -21,8 +21,9 @@ from forecast.contract import Contract
 from forecast.display import from_csv_cell, listed
 from forecast.errors import DataError
 from forecast.forecasts import band_quantiles, quantile_grid
+from forecast.ledger import Block
 from forecast.metrics import finite_sums, seasonal_scale
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Ints, Panel
 
 LOWER = "yhat_lo_"
 
@@ -104,25 +105,6 @@ def _places(joined: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"model": "forecast", "series": joined["series"].to_numpy(),
                          "cutoff": (joined["ordinal"] - step).to_numpy(), "step": step.to_numpy(),
                          "y": joined["y"].to_numpy(), "source": "file"})
-
-
-@dataclass(frozen=True)
-class Block:
-    """What one issue said of some series.
-
-    ids, sources (S,) · ends (S,) the ordinal of each first forecast · values (S, H, Q) at quantile_grid(levels)"""
-
-    issue: int                      # the higher, the newer
-    run: str
-    ids: NDArray[np.object_]
-    ends: Ints
-    sources: NDArray[np.object_]
-    levels: tuple[float, ...]
-    values: Floats
-
-    def at(self, quantile: float) -> Floats:
-        """(S, H)"""
-        return self.values[:, :, quantile_grid(self.levels).index(quantile)]
 
 
 def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],

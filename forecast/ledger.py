@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.contract import Contract, mark_of
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.forecasts import Forecast, quantile_grid
-from forecast.issued import Block
 from forecast.layout import rounded
-from forecast.series import Floats, Panel
+from forecast.series import Floats, Ints, Panel
 
 FILE = "ledger.db"
 APPLICATION = 0x46434C47                                                # "FCLG", in the header of the file
@@ -97,6 +97,25 @@ class Issue:
     @property
     def quantiles(self) -> tuple[float, ...]:
         return quantile_grid(self.levels)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one issue said of some series.
+
+    ids, sources (S,) · ends (S,) the ordinal of each first forecast · values (S, H, Q) at quantile_grid(levels)"""
+
+    issue: int                      # the higher, the newer
+    run: str
+    ids: NDArray[np.object_]
+    ends: Ints
+    sources: NDArray[np.object_]
+    levels: tuple[float, ...]
+    values: Floats
+
+    def at(self, quantile: float) -> Floats:
+        """(S, H)"""
+        return self.values[:, :, quantile_grid(self.levels).index(quantile)]
 
 
 @dataclass(frozen=True)

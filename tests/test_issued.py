@@ -16,8 +16,8 @@ from forecast.artifact import load
 from forecast.baselines import SeasonalNaive
 from forecast.calendar import Calendar
 from forecast.forecasts import quantile_grid
-from forecast.issued import Block, beside_naive, came_true, drift_of, known_before
-from forecast.ledger import FILE, Draft, Ledger, issue_of
+from forecast.issued import beside_naive, came_true, drift_of, known_before
+from forecast.ledger import FILE, Block, Draft, Ledger, issue_of
 from forecast.reader import read_panel
 from forecast.registry import Store
 from forecast.series import Panel
