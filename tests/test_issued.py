@@ -17,10 +17,9 @@ from forecast.baselines import SeasonalNaive
 from forecast.calendar import Calendar
 from forecast.forecasts import quantile_grid
 from forecast.issued import beside_naive, came_true, drift_of, known_before
-from forecast.ledger import FILE, Block, Draft, Ledger, issue_of
-from forecast.reader import read_panel
-from forecast.registry import Store
+from forecast.ledger import FILE, Block, Ledger
 from forecast.series import Panel
+from tests import days
 from tests.conftest import waves
 from tests.test_cli import Run, run
 
@@ -116,31 +115,12 @@ def test_drift_is_the_ratio_and_its_least_by_students_t(panel: Panel) -> None:
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a daily file, a model trained on its first 100 days, and an issue for each of 12 more."""
-    from forecast.cli import main
-
-    folder = tmp_path_factory.mktemp("lived")
-    days = pd.date_range("2026-01-01", periods=130).strftime("%Y-%m-%d")
-    random = np.random.default_rng(3)
-    whole = [(name, day, round(float(size * (10 + 3 * np.sin(2 * np.pi * k / 7)) + random.normal()), 2))
-             for name, size in (("a", 1), ("b", 4)) for k, day in enumerate(days)]
-    frame = pd.DataFrame(whole, columns=["store", "date", "sales"])
-    frame[frame["date"] < days[100]].to_csv(folder / "data.csv", index=False)
-    arguments = ["-C", str(folder), "train", "data.csv", "--horizon", "3", "--hidden", "4", "--windows", "2", "--set",
-                 "train.steps=5", "--set", "model.blend=false", "-q"]
-    arguments = [a for a in arguments if a not in ("--windows", "2")]
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert not ended.value.code
-    frame.to_csv(folder / "data.csv", index=False)
-    model = load(Store(folder / ".forecast").find("live"))
-    reading = read_panel(folder / "data.csv", model.predictor.config.data, contract=model.contract)
-    for k in reversed(range(18, 30)):
-        known = reading.panel.drop_last(k)
-        draft = Draft(issue_of(run=model.id, file=folder / "data.csv", store=folder / ".forecast", file_sha256="",
-                               panel=known, contract=reading.contract, issued=f"2026-04-{40 - k}T04:00:00Z",
-                               version="0", horizon=3, levels=(80.0, 95.0), options={}), known)
-        draft.add(model.predictor.predict(known, 3), model.contract.decimals)
-        Ledger(folder / ".forecast" / FILE).record(draft)
+    folder = tmp_path_factory.mktemp("lived") / "project"
+    shutil.copytree(days.trained(), folder)
+    for day in range(101, 113):
+        days.grow(folder, day)
+        days.issue(folder)
+    days.grow(folder, 130)
     return folder
 
 

@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from forecast.cli import check, compare, doctor, evaluate, explain, init, models, predict, train
+from forecast.cli import check, compare, diff, doctor, evaluate, explain, init, models, predict, replay, train
 from forecast.cli.options import main_callback
 from forecast.display import safe
 from forecast.errors import ForecastError, Problem
@@ -23,7 +23,7 @@ app = typer.Typer(name="forecast", rich_markup_mode=None, context_settings=HELP,
                   help="Forecast time series in CSV files with recurrent networks.",
                   epilog="forecast train data.csv, then forecast predict; forecast COMMAND --help says more.")
 app.callback()(main_callback())
-for command in (train, predict, evaluate, compare, explain, check, models, doctor, init):    # in the order of --help
+for command in (train, predict, evaluate, diff, replay, compare, explain, check, models, doctor, init):  # as in --help
     command.declare(app)
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]           # typer gives no name to it
