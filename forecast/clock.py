@@ -6,13 +6,11 @@ Durations are measured elsewhere, by the monotonic clock."""
 from __future__ import annotations
 
 import os
-import re
 from datetime import UTC, datetime, timedelta
 
 from forecast.errors import RequestError
 
 VARIABLE = "FORECAST_NOW"
-UNITS = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def now() -> datetime:
@@ -31,15 +29,6 @@ def now() -> datetime:
 def stamp(moment: datetime) -> str:
     """2026-09-19T04:15:12Z."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def span(text: str, flag: str) -> timedelta:
-    """A stretch of time as people give it: 90min, 36h, 2d, 4w. Raises RequestError."""
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(min|h|d|w)", text.strip())
-    if not match:
-        raise RequestError(f"{flag} {text[:40]} is no stretch of time", code="bad_setting",
-                           hint="As in 90min, 36h, 2d, 4w")
-    return float(match[1]) * UNITS[match[2]]
 
 
 def told(length: timedelta) -> str:

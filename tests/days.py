@@ -22,7 +22,8 @@ from forecast.reader import read_panel
 from forecast.registry import Store
 
 DAYS = pd.date_range("2026-01-01", periods=130).strftime("%Y-%m-%d")
-FAST = ("--horizon", "3", "--hidden", "4", "--set", "train.steps=5", "--set", "model.blend=false", "-q")
+FAST = ("--horizon", "3", "--hidden", "4", "--set", "train.steps=5", "--set", "model.blend=false", "--set",
+        "model.members=1", "-q")
 
 
 def rows() -> pd.DataFrame:

@@ -56,7 +56,7 @@ def evaluate(
     forecast: Annotated[str | None, typer.Option(metavar="OLD.csv", help="score this file of forecasts")] = None,
     issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
     last: Annotated[str | None, typer.Option(metavar="SPAN", help="with --issued: only what was forecast of the last "
-                                             "30d (h, w) or N steps of the data")] = None,
+                                             "30d (or 36h), or N steps of the data")] = None,
     fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
                                                         "drift: live MASE over the promised one")] = None,
 ) -> int:
@@ -310,7 +310,7 @@ def _since(last: str | None, panel: Panel) -> Ints | None:
         return None
     import numpy as np
 
-    from forecast.clock import span
+    from forecast.durations import seconds_of
     from forecast.errors import RequestError
 
     if last.isdigit():
@@ -318,7 +318,7 @@ def _since(last: str | None, panel: Panel) -> Ints | None:
     if not panel.calendar.is_time:
         raise RequestError(f"--last {last}: integer steps have no length in time", code="bad_setting",
                            hint="Give a number of steps: --last 30")
-    back = np.timedelta64(int(span(last, "--last").total_seconds() * 1e6), "us")
+    back = np.timedelta64(int(min(seconds_of(last, "--last"), 1e11) * 1e6), "us")
     newest = panel.calendar.times(panel.newest - 1).astype("datetime64[us]")
     since: Ints = panel.calendar.nearest(newest - back) + 1
     return since

@@ -44,7 +44,10 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
                 max_age: str | None = None, require_new: bool = False) -> None:
     """Say what has changed since the last issue about this file. Raises StaleError where the data are older than
     `max_age`, or hold nothing new and something new is required; RequestError for what is no length of time."""
+    from datetime import timedelta
+
     from forecast import clock, freshness
+    from forecast.durations import seconds_of
 
     now = clock.now()
     if os.environ.get(clock.VARIABLE):
@@ -52,7 +55,7 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
     if draft.issue.as_of is not None:
         console.say("as of", f"{draft.issue.as_of}: last known {draft.issue.cutoff_text}")
     if max_age is not None:
-        most = clock.span(max_age, "--max-age")
+        most = timedelta(seconds=min(seconds_of(max_age, "--max-age"), 1e12))
         freshness.check_age(freshness.age_of(draft.known, reading.contract, now, file), most, file)
     seen = _seen(session, draft)
     if seen is None or (draft.issue.as_of is not None and draft.issue.cutoff < seen.issue.cutoff):
@@ -61,7 +64,7 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
     if require_new:
         freshness.check_new(found, seen, file)
     for note in found.notes:
-        console.say("since", note)
+        console.say("since last", note)
 
 
 def keep(console: Console, session: Session, draft: Draft, output: Path | None) -> Issue | None:
