@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from forecast.clock import now, stamp
 from forecast.errors import ModelError
 from forecast.storage import PARTIAL, disk_errors, exclusive, remove_file, remove_folder, temporaries, write_text
 
@@ -66,7 +66,7 @@ class Store:
 
     def new_id(self, cell: str) -> str:
         """A run id that sorts by the time it was made: 20260919T041512Z-lstm-7f3a."""
-        return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{cell}-{secrets.token_hex(2)}"
+        return f"{now():%Y%m%dT%H%M%SZ}-{cell}-{secrets.token_hex(2)}"
 
     def ids(self) -> list[str]:
         """Complete runs, the oldest first."""
@@ -107,7 +107,7 @@ class Store:
         return before
 
     def _flip(self, run_id: str, *, before: str | None, how: str) -> None:
-        line = json.dumps(asdict(Promotion(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", run_id, before, how)))
+        line = json.dumps(asdict(Promotion(stamp(now()), run_id, before, how)))
         told = self._text(HISTORY)
         write_text(self.folder / HISTORY, told + ("\n" if told and not told.endswith("\n") else "") + line + "\n")
         write_text(self.folder / LIVE, run_id + "\n")

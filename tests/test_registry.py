@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -38,16 +37,9 @@ def test_runs_come_oldest_first(store: Store) -> None:
 
 
 def test_ids_sort_by_the_time_they_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock:
-        at = datetime(2026, 9, 19, 23, 59, 59)
-
-        @classmethod
-        def now(cls, zone: object) -> datetime:
-            return cls.at
-
-    monkeypatch.setattr(registry, "datetime", Clock)
+    monkeypatch.setenv("FORECAST_NOW", "2026-09-19T23:59:59Z")
     first = Store(tmp_path).new_id("lstm")
-    Clock.at = datetime(2026, 9, 20)
+    monkeypatch.setenv("FORECAST_NOW", "2026-09-20")
     second = Store(tmp_path).new_id("gru")
     assert re.fullmatch(r"20260919T235959Z-lstm-[0-9a-f]{4}", first)
     assert first < second

@@ -48,6 +48,12 @@ def predict(
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", show_default=False, help="forecast from what "
+                                              "was known then, that time included")] = None,
+    max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
+                                                "the newest point is older: 2d, 36h")] = None,
+    require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the last "
+                                              "issue")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
@@ -55,14 +61,15 @@ def predict(
     """Forecast with the live model from the present contents of its file, or from DATA.
 
     Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
-    known, the run and what served the series. Exit 5: written, but some series fell back to a simpler forecast, or have
-    no value to forecast from."""
+    known, the run and what served the series; keeps it in the ledger. Exit 5: written, but some series fell back to a
+    simpler forecast or have no value to forecast from, or it could not be kept. Exit 7: stale, nothing written."""
     from forecast import hardware
 
     hardware.prepare(threads=1)
     hardware.spare_pandas()
     from forecast.artifact import load
     from forecast.cli.console import Console
+    from forecast.cli.issuing import begin, check_fresh, keep
     from forecast.errors import DataError, RequestError
     from forecast.forecasts import in_parts, quantile_grid
     from forecast.layout import Page, check_ending, check_layout, levels_of, table_of
@@ -84,19 +91,24 @@ def predict(
     file = session.data(data) if data else training_file(session, run)
     guard([output if output == "-" else session.path(output), session.path(plot) if plot else None], [file])
     reading = read_panel(file, run.predictor.config.data, contract=run.contract)
-    panel, valueless = part_of(chosen(reading.panel, series), shard).with_values()
+    steps = horizon or run.predictor.plan.horizon
+    page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
+    draft = begin(session, run, file, reading, horizon=steps, levels=page.levels, as_of=as_of,
+                  options={"series": series, "nonnegative": nonnegative, "round": whole, "layout": layout}
+                  | ({"shard": shard} if shard else {}))
+    panel, valueless = part_of(chosen(draft.known if as_of else reading.panel, series), shard).with_values()
     say_model(console, run, file, reading.span[1])
     console.remarks(reading)
     if not len(panel) and shard is None:
         raise DataError("holds no value to forecast from", file=str(file), code="no_values")
+    check_fresh(console, session, draft, file, reading, max_age=max_age, require_new=require_new)
 
-    steps = horizon or run.predictor.plan.horizon
-    page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
     told, document = Told(), []
     with opened(session, output, page, layout, panel) as write:
         for part in in_parts(run.predictor, panel, steps):
             part = limited(part, nonnegative=nonnegative, whole=whole)
             told.add(part)
+            draft.add(part, run.contract.decimals)
             write(part)
             if output == "-" and session.json:
                 document += table_of(part, page, layout).to_pylist()
@@ -109,15 +121,17 @@ def predict(
         picture(session.path(plot), first, page)
         console.wrote(session.path(plot), verb="drew")
     fell = say_sources(console, told, valueless)
+    issue = keep(console, session, draft, None if output == "-" else session.path(output))
     spark(console, first, page)
     console.document({
-        "model": run.id, "data": str(file), "output": None if output == "-" else str(session.path(output)),
+        "model": run.id, "issue": issue and issue.id, "data": str(file),
+        "output": None if output == "-" else str(session.path(output)),
         "plot": str(session.path(plot)) if plot and len(panel) else None,
         "rows": rows, "series": len(panel), "horizon": steps,
         "sources": dict(told.sources), "fell_back": fell,
         "repairs": [r.message for r in reading.repairs],
         "forecasts": document if output == "-" else None})
-    return PARTIAL if fell else 0
+    return PARTIAL if fell or issue is None else 0
 
 
 @dataclass

@@ -1,0 +1,118 @@
+"""predict day after day, by a clock that is told the time: what it keeps, what it refuses, what it makes up for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.ledger import FILE, Ledger
+from tests.days import DAYS, grow, trained
+from tests.test_cli import Run, run
+
+__all__ = ["run"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    shutil.copytree(trained(), tmp_path / "project")
+    return tmp_path / "project"
+
+
+def test_a_week_is_issued_scored_and_made_up_for(run: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, files = Ledger(project / ".forecast" / FILE), {}
+    for day in range(100, 107):
+        grow(project, day)
+        monkeypatch.setenv("FORECAST_NOW", f"{DAYS[day]}T04:16:12")
+        ended = run("-C", project, "predict", "--json", "--require-new", "--max-age", "2d", "-o", f"{day}.csv")
+        assert ended.code == 0, ended.err
+        files[day] = (project / f"{day}.csv").read_bytes()
+        issue = ledger.find("last")
+        assert json.loads(ended.out)["issue"] == issue.id
+        assert (issue.issued, issue.cutoff_text) == (f"{DAYS[day]}T04:16:12Z", DAYS[day - 1])
+        told = pd.read_csv(project / f"{day}.csv")
+        kept = np.concatenate([b.values for b in ledger.blocks(issue)])
+        columns = ["yhat_lo_95", "yhat_lo_80", "yhat", "yhat_hi_80", "yhat_hi_95"]
+        assert np.array_equal(told[columns].to_numpy(), kept.reshape(-1, 5))
+    assert len(ledger.issues()) == 7
+    ended = run("-C", project, "predict", "-o", "again.csv")            # the same once more
+    assert ended.code == 0
+    assert "nothing new since the issue of" in ended.err
+    assert "as issued before" in ended.err
+    assert (project / "again.csv").read_bytes() == files[106]
+    assert len(ledger.issues()) == 7
+    ended = run("-C", project, "predict", "-o", "none.csv", "--require-new")
+    assert (ended.code, (project / "none.csv").exists()) == (7, False)
+    assert "nothing new since the issue of 2026-04-17T04:16:12Z" in ended.err
+    monkeypatch.setenv("FORECAST_NOW", f"{DAYS[110]}T00:00:00")
+    ended = run("-C", project, "predict", "-o", "none.csv", "--max-age", "2d")
+    assert (ended.code, (project / "none.csv").exists()) == (7, False)
+    assert "the newest point is 2026-04-16, 5.0 days old: more than 2.0 days" in ended.err
+    for day in (101, 103):                                              # as of: the same bytes, and the same issue
+        assert run("-C", project, "predict", "--as-of", DAYS[day - 1], "-o", "then.csv").code == 0
+        assert (project / "then.csv").read_bytes() == files[day]
+    assert len(ledger.issues()) == 7
+    ended = run("-C", project, "evaluate", "--issued", "--json")
+    assert (ended.code, json.loads(ended.out)["matched"]) == (0, 2 * (4 * 3 + 2 + 1))
+
+
+def test_a_day_that_was_missed_is_made_up_for(run: Run, project: Path) -> None:
+    grow(project, 105)
+    assert run("-C", project, "predict", "-o", "then.csv", "--as-of", "2026-04-12").code == 0
+    (issue,) = Ledger(project / ".forecast" / FILE).issues()
+    assert (issue.cutoff_text, issue.as_of) == ("2026-04-12", "2026-04-12")
+    then = (project / "then.csv").read_bytes()
+    grow(project, 102)
+    assert run("-C", project, "predict", "-o", "day.csv").code == 0
+    assert (project / "day.csv").read_bytes() == then
+    assert run("-C", project, "predict", "-o", "day.csv", "--as-of", "yesterday").code == 2
+
+
+@pytest.mark.parametrize("what", ["scribble", "folder", "full"])
+def test_a_ledger_that_cannot_be_written_stops_no_forecast_and_is_exit_5(run: Run, project: Path, what: str,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = project / ".forecast" / FILE
+    if what == "folder":
+        ledger.mkdir()
+    elif what == "scribble":
+        ledger.write_bytes(b"no ledger at all" * 300)
+    else:
+        import sqlite3
+
+        def full(*_: object, **__: object) -> None:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+        monkeypatch.setattr(sqlite3, "connect", full)
+    ended = run("-C", project, "predict", "-q", "--require-new")
+    assert ended.code == 5
+    assert len(pd.read_csv(project / "predictions.csv")) == 6
+    assert ended.err.startswith("partial    the forecast stands, but could not be kept in the ledger: ")
+    assert len(ended.err.splitlines()) == 1
+    assert ended.out.strip() == f"{project}/predictions.csv"
+
+
+def test_revised_history_and_lost_series_are_said_since_the_last_issue(run: Run, project: Path) -> None:
+    assert run("-C", project, "predict").code == 0
+    text = (project / "data.csv").read_text()
+    (project / "data.csv").write_text(text.replace("a,2026-02-01,", "a,2026-02-01,1"))
+    ended = run("-C", project, "predict", "--require-new")
+    assert ended.code == 0
+    assert "1 series have a revised history since the last issue: a" in ended.err
+    (project / "data.csv").write_text("".join(line for line in text.splitlines(keepends=True) if line[0] != "b"))
+    assert "1 series vanished since the last issue: b" in run("-C", project, "predict").err
+
+
+def test_a_forecast_to_standard_output_is_kept_too(run: Run, project: Path) -> None:
+    ended = run("-C", project, "predict", "-o", "-", "--series", "b", "--levels", "80", "--nonnegative")
+    assert ended.code == 0
+    (issue,) = Ledger(project / ".forecast" / FILE).issues()
+    assert (issue.output, issue.series, issue.levels) == (None, 1, (80.0,))
+    assert issue.options == {"series": ["b"], "nonnegative": True, "round": False, "layout": "default"}
+    assert os.listdir(project) == [name for name in os.listdir(project) if name != "predictions.csv"]
