@@ -43,8 +43,9 @@ TABLES = (
     "CREATE TABLE issues (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, run TEXT NOT NULL, data TEXT NOT NULL, "
     "from_store TEXT, subject TEXT NOT NULL, fingerprint TEXT NOT NULL, file_sha256 TEXT NOT NULL, "
     "cutoff INTEGER NOT NULL, cutoff_text TEXT NOT NULL, as_of TEXT, issued TEXT NOT NULL, version TEXT NOT NULL, "
-    "horizon INTEGER NOT NULL, levels TEXT NOT NULL, options TEXT NOT NULL, series INTEGER NOT NULL, output TEXT, "
-    "output_sha256 TEXT)",
+    "horizon INTEGER NOT NULL, levels TEXT NOT NULL, options TEXT NOT NULL, series INTEGER NOT NULL)",
+    "CREATE TABLE outputs (issue INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, "
+    "PRIMARY KEY (issue, path))",
     "CREATE TABLE names (digest BLOB PRIMARY KEY, ids BLOB NOT NULL)",
     "CREATE TABLE blocks (issue INTEGER NOT NULL, part INTEGER NOT NULL, names BLOB NOT NULL, ends BLOB NOT NULL, "
     "sources BLOB NOT NULL, places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, "
@@ -73,8 +74,6 @@ class Issue:
     options: dict[str, Any]         # series, nonnegative, round, layout
     as_of: str | None = None        # the cut that was asked for
     series: int = 0
-    output: str | None = None       # the file it was last written to
-    output_sha256: str | None = None
     number: int = 0                 # in the order of recording; 0: not recorded
 
     @property
@@ -222,31 +221,29 @@ class Ledger:
     def record(self, draft: Draft, *, output: Path | None = None, output_sha256: str | None = None
                ) -> tuple[Issue, bool]:
         """Keep a draft, whole or not at all: once this returns, it is on disk. The issue as kept, and whether it is
-        new; the same forecast issued before stays as it was, but for where it was last written.
+        new; the same forecast issued before stays as it was. Where it was written, and what, is kept beside it.
 
         Raises BusyError where another process writes for 10 s, DiskError, and ModelError for a file that is damaged or
         no ledger; the file is then as it was."""
-        issue = replace(draft.issue, series=sum(len(ids) for ids, _ in draft.blocks), output_sha256=output_sha256,
-                        output=None if output is None else _text(output.resolve()))
+        issue = replace(draft.issue, series=sum(len(ids) for ids, _ in draft.blocks))
         with self._connected(write=True) as ledger:
-            if found := self._by_key(ledger, issue.key):
-                if output is not None:
-                    ledger.execute("UPDATE issues SET output = ?, output_sha256 = ? WHERE number = ?",
-                                   (issue.output, output_sha256, found.number))
-                    found = replace(found, output=issue.output, output_sha256=output_sha256)
-                self._see(ledger, found, draft.known)
-                return found, False
-            row = _row_of(issue)
-            number = ledger.execute(f"INSERT INTO issues ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-                                    tuple(row.values())).lastrowid or 0
-            for part, (ids, content) in enumerate(draft.blocks):
-                names = self._name(ledger, ids)
-                told = (names, *content.values())
-                ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                               (number, part, *told, _digest(number, part, *told)))
-            issue = replace(issue, number=number)
-            self._see(ledger, issue, draft.known)
-            return issue, True
+            found = self._by_key(ledger, issue.key)
+            kept = found or self._insert(ledger, issue, draft)
+            if output is not None:
+                ledger.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)",
+                               (kept.number, _text(output.resolve()), output_sha256 or ""))
+            self._see(ledger, kept, draft.known)
+        return kept, found is None
+
+    def _insert(self, ledger: sqlite3.Connection, issue: Issue, draft: Draft) -> Issue:
+        row = _row_of(issue)
+        number = ledger.execute(f"INSERT INTO issues ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
+                                tuple(row.values())).lastrowid or 0
+        for part, (ids, content) in enumerate(draft.blocks):
+            told = (self._name(ledger, ids), *content.values())
+            ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                           (number, part, *told, _digest(number, part, *told)))
+        return replace(issue, number=number)
 
     def issues(self) -> list[Issue]:
         """All of them, the first recorded first; none where there is no ledger yet."""
@@ -254,6 +251,17 @@ class Ledger:
             return []
         with self._connected() as ledger:
             return [_issue_of(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
+
+    def written(self, path: Path, digest: str) -> tuple[Issue, bool] | None:
+        """The newest issue that was written with these bytes, wherever they lie now (True); else the newest that was
+        written to this path, with other bytes (False)."""
+        if not self.path.exists():
+            return None
+        with self._connected() as ledger:
+            row = ledger.execute(f"SELECT sha256, {_COLUMNS} FROM outputs JOIN issues ON issue = number "
+                                 "WHERE sha256 = ? OR path = ? ORDER BY sha256 = ? DESC, number DESC LIMIT 1",
+                                 (digest, _text(path.resolve()), digest)).fetchone()
+        return None if row is None else (_issue_of(row[1:]), row[0] == digest)
 
     def find(self, name: str) -> Issue:
         """By id, a beginning of it that is unique, or `last`. Raises ModelError that says which there are."""

@@ -113,6 +113,6 @@ def test_a_forecast_to_standard_output_is_kept_too(run: Run, project: Path) -> N
     ended = run("-C", project, "predict", "-o", "-", "--series", "b", "--levels", "80", "--nonnegative")
     assert ended.code == 0
     (issue,) = Ledger(project / ".forecast" / FILE).issues()
-    assert (issue.output, issue.series, issue.levels) == (None, 1, (80.0,))
+    assert (issue.series, issue.levels) == (1, (80.0,))
     assert issue.options == {"series": ["b"], "nonnegative": True, "round": False, "layout": "default"}
     assert os.listdir(project) == [name for name in os.listdir(project) if name != "predictions.csv"]

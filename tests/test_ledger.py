@@ -44,7 +44,7 @@ def draft(panel: Panel, tmp_path: Path, *, horizon: int = 4, blocks: int = 1, **
 def test_what_was_recorded_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     panel, store = waves(), Ledger(tmp_path / "ledger.db")
     kept, new = store.record(draft(panel, tmp_path, blocks=2), output=tmp_path / "p.csv", output_sha256="ab")
-    assert (new, kept.series, kept.output, kept.cutoff) == (True, 3, str(tmp_path / "p.csv"), 89)
+    assert (new, kept.series, kept.cutoff) == (True, 3, 89)
     assert store.issues() == [kept]
     assert store.verify() == 1
     blocks = list(store.blocks(kept))
@@ -81,7 +81,11 @@ def test_the_same_forecast_is_recorded_once_and_another_is_not_taken_for_it(tmp_
                               output_sha256="bb")
     assert not new
     assert (again.number, again.issued) == (first.number, first.issued)
-    assert [(i.output, i.output_sha256) for i in store.issues()] == [(str(tmp_path / "b.csv"), "bb")]
+    assert store.issues() == [first]
+    for path, digest, untouched in (("a.csv", "aa", True), ("elsewhere.csv", "bb", True), ("b.csv", "aa", True),
+                                    ("b.csv", "cc", False)):
+        assert store.written(tmp_path / path, digest) == (first, untouched)
+    assert store.written(tmp_path / "c.csv", "cc") is None
     others = [{"run": "run-2"}, {"horizon": 3}, {"levels": (80.0,)}, {"options": {"layout": "long"}},
               {"panel": panel.drop_last(1)}, {"file": tmp_path / "other.csv"}]
     for change in others:
@@ -221,7 +225,7 @@ def test_a_folder_that_is_not_there_is_an_error_of_the_disk(tmp_path: Path) -> N
 def test_a_full_disk_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
     store, issue = recorded(tmp_path)
     before = store.path.read_bytes()
-    made, limits = draft(waves(12), tmp_path, run="run-2"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    made, limits = draft(waves(12), tmp_path, run="run-2", horizon=200), resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before), limits[1]))
     try:
         with pytest.raises(DiskError):

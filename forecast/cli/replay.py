@@ -91,12 +91,7 @@ def issue_named(session: Session, ledger: Ledger, what: str) -> tuple[Issue, boo
     path = session.path(what)
     if not path.is_file():
         return ledger.find(what), True
-    digest, issues = sha256(path), ledger.issues()
-    if same := [i for i in issues if i.output_sha256 == digest]:
-        return same[-1], True
-    if there := [i for i in issues if i.output == str(path.resolve())]:
-        return there[-1], False
-    return ledger.find(what), True
+    return ledger.written(path, sha256(path)) or (ledger.find(what), True)
 
 
 def data_of(session: Session, issue: Issue, run: Run, data: str | None) -> Reading:
