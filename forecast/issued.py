@@ -182,11 +182,13 @@ class Drift:
     least: float | None
 
 
-def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, promised: float, horizon: int) -> Drift:
-    """How far the live error has moved from what the backtests promised.
+def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, promised: float, windows: int,
+             horizon: int) -> Drift:
+    """How far the live error has moved from what a backtest of so many windows promised.
 
-    The spread is that of the mean scaled error of each cutoff; forecasts that overlap tell one story, so that as many
-    are counted as horizons fit into the span of the cutoffs (Student's t, one-sided)."""
+    The spread is that of the mean scaled error of each cutoff. Forecasts that overlap tell one story, so that as many
+    are counted as horizons fit into the span of the cutoffs; the promise is a mean, too, of its windows (Student's t,
+    one-sided)."""
     from scipy.stats import t
 
     scale = seasonal_scale(known.truth, known.first, known.stop, season)
@@ -196,7 +198,7 @@ def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, pro
     ratio = live / promised
     if apart < 3:
         return Drift(live, promised, ratio, None)
-    error = float(scaled.std(ddof=1)) / np.sqrt(apart)
+    error = float(scaled.std(ddof=1)) * np.sqrt(1 / apart + 1 / max(windows, 1))
     return Drift(live, promised, ratio, float((live - t.ppf(0.95, apart - 1) * error) / promised))
 
 

@@ -103,11 +103,31 @@ def test_drift_is_the_ratio_and_its_least_by_students_t(panel: Panel) -> None:
     known = panel.drop_last(60)
     lagged = np.abs(known.values(0)[6:] - known.values(0)[:-6])
     by_cutoff = frame["yhat"].abs().groupby(frame["cutoff"]).mean() / lagged.mean()
-    drift = drift_of(frame, known, season=6, live=by_cutoff.mean(), promised=0.5, horizon=4)
+    drift = drift_of(frame, known, season=6, live=by_cutoff.mean(), promised=0.5, windows=5,
+                     horizon=4)
     apart = 1 + 39 // 4
-    least = (by_cutoff.mean() - student.ppf(0.95, apart - 1) * by_cutoff.std(ddof=1) / apart ** 0.5) / 0.5
+    error = by_cutoff.std(ddof=1) * (1 / apart + 1 / 5) ** 0.5
+    least = (by_cutoff.mean() - student.ppf(0.95, apart - 1) * error) / 0.5
     assert (drift.ratio, drift.least) == (pytest.approx(by_cutoff.mean() / 0.5), pytest.approx(least))
-    assert drift_of(frame[:4], known, season=6, live=1.0, promised=1.0, horizon=4).least is None
+    assert drift_of(frame[:4], known, season=6, live=1.0, promised=1.0, windows=5, horizon=4).least is None
+
+
+def test_a_drift_is_seldom_told_where_there_is_none_and_nearly_always_where_errors_doubled(panel: Panel) -> None:
+    """Daily forecasts of 7 steps over 12 weeks, promised by 4 windows; forecasts of one day share its error."""
+    random, alarms = np.random.default_rng(1), {1.0: 0, 2.0: 0}
+    known, cutoff, step = panel.drop_last(60), *(a.ravel() for a in np.mgrid[100:184, 1:8])
+    for _ in range(80):
+        promised = np.abs(random.normal(size=4 * 7)).mean()
+        for size in alarms:
+            error = size * random.normal(size=300)[cutoff + step]
+            frame = pd.DataFrame({"series": 0, "cutoff": cutoff, "y": 0.0, "yhat": error})
+            scale = np.abs(known.values(0)[6:] - known.values(0)[:-6]).mean()
+            drift = drift_of(frame, known, season=6, live=np.abs(error).mean() / scale, promised=promised / scale,
+                             windows=4, horizon=7)
+            assert drift.least is not None
+            alarms[size] += drift.least > 1 and drift.ratio > 1.1
+    assert alarms[1.0] <= 0.05 * 80
+    assert alarms[2.0] >= 0.95 * 80
 
 
 # evaluate --issued

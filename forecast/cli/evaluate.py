@@ -265,7 +265,7 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     drift = None
     if promised.get("mase") and live["mase"] == live["mase"]:
         drift = drift_of(told.frame, known, season=season, live=live["mase"], promised=promised["mase"],
-                         horizon=int(told.frame["step"].max()))
+                         windows=min(r["windows"] for r in runs.values()), horizon=int(told.frame["step"].max()))
     _say_promises(console, live, promised, runs, drift, levels)
     record |= {"run": run.id if run else None, "cutoffs": int(told.frame["cutoff"].nunique()),
                "beside": len(naive), "promised": promised, "runs": runs,
@@ -335,12 +335,12 @@ def _promises(session: Session, by_run: Scores) -> tuple[dict[str, float], dict[
     for live in by_run.summary.to_dict("records"):
         name = str(live["model"])
         try:
-            models = load(store.find(name)).metrics.get("models", {})
+            metrics = load(store.find(name)).metrics
         except ModelError:
-            models = {}                                                 # gone since
-        said: dict[str, Any] = next(iter(models.values()), {})
+            metrics = {}                                                # gone since
+        said: dict[str, Any] = next(iter(metrics.get("models", {}).values()), {})
         shown = {k: float(v) for k, v in said.items() if _is_promise(str(k)) and isinstance(v, (int, float))}
-        runs[name] = {"rows": live["rows"], "promised": shown,
+        runs[name] = {"rows": live["rows"], "windows": int(metrics.get("windows", 0)), "promised": shown,
                       "live": {str(k): v for k, v in live.items() if _is_promise(str(k))}}
     promised = {}
     for key in {k for r in runs.values() for k in r["promised"]}:
