@@ -67,8 +67,11 @@ def draw(path: Path, found: Inspection, calendar: Calendar, *, title: str, targe
     Raises RequestError for another ending than .png, DiskError."""
     if path.suffix.lower() != ".png":
         raise RequestError(f"{path.name}: a picture is written as .png", code="bad_ending")
+    import logging
+
     import matplotlib
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)             # without a HOME it warns of its cache
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

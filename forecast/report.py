@@ -89,8 +89,11 @@ def plot(path: Path, forecast: Forecast, levels: Sequence[float], *, title: str,
     names (S,) as shown above each series. Raises RequestError for another ending than .png, DiskError."""
     if path.suffix.lower() != ".png":
         raise RequestError(f"{path.name}: a picture is written as .png", code="bad_ending")
+    import logging
+
     import matplotlib
 
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)             # without a HOME it warns of its cache
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -170,20 +170,15 @@ def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
     settings were asked for than the model has (where it computes apart).
 
     A series that the model has not seen counts as wholly new."""
-    import numpy as np
-
     from forecast.errors import RequestError
     from forecast.plan import backtest_cutoffs
+    from forecast.promotion import unseen_steps
 
     predictor, asked = run.predictor, config.backtest
     same_place = replace(config.train, device=predictor.config.train.device, threads=predictor.config.train.threads)
     if (config.model, same_place) != (predictor.config.model, predictor.config.train):
         return None
-    never = np.iinfo(np.int64).min
-    seen = np.array([predictor.seen.get(i, never) for i in panel.ids])
-    if panel.calendar.is_time:
-        seen = np.full(len(panel), max(predictor.seen.values(), default=never))
-    new = int(np.min(np.maximum(panel.newest - np.maximum(seen, panel.start), 0), initial=np.iinfo(np.int64).max))
+    new = min(unseen_steps(predictor, panel), int(panel.lengths.max(initial=0)))
     horizon = predictor.plan.horizon
     if new < horizon:
         return None

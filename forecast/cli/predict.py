@@ -57,6 +57,8 @@ def predict(
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
+    status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
+                                                    "for node_exporter's textfile collector")] = None,
 ) -> int:
     """Forecast with the live model from the present contents of its file, or from DATA.
 
@@ -75,63 +77,69 @@ def predict(
     from forecast.layout import Page, check_ending, check_layout, levels_of, table_of
     from forecast.reader import read_panel
     from forecast.registry import Store
+    from forecast.status import check_status_path, reported
 
     check_ending(output, stdout=True)
     check_layout(layout)
+    check_status_path(status_file)
     share_of(shard)
     if plot is not None and not plot.endswith(".png"):
         raise RequestError(f"--plot {plot}: a picture is written as .png", code="bad_ending")
     console, store = Console(session), Store(session.store_folder)
-    run = load(store.find(model))
-    if device is not None:
-        from forecast.model import forward_on
+    status_path = session.path(status_file) if status_file else None
+    with reported(status_path, "predict") as status:
+        run = load(store.find(model))
+        if device is not None:
+            from forecast.model import forward_on
 
-        place = hardware.set_up(device)
-        run.predictor.forwards = {k: forward_on(m.network, place) for k, m in enumerate(run.predictor.members)}
-    file = session.data(data) if data else training_file(session, run)
-    guard([output if output == "-" else session.path(output), session.path(plot) if plot else None], [file])
-    reading = read_panel(file, run.predictor.config.data, contract=run.contract)
-    steps = horizon or run.predictor.plan.horizon
-    page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
-    draft = begin(session, run, file, reading, horizon=steps, levels=page.levels, as_of=as_of,
-                  options={"series": series, "nonnegative": nonnegative, "round": whole, "layout": layout}
-                  | ({"shard": shard} if shard else {}))
-    panel, valueless = part_of(chosen(draft.known if as_of else reading.panel, series), shard).with_values()
-    say_model(console, run, file, reading.span[1])
-    console.remarks(reading)
-    if not len(panel) and shard is None:
-        raise DataError("holds no value to forecast from", file=str(file), code="no_values")
-    check_fresh(console, session, draft, file, reading, max_age=max_age, require_new=require_new)
+            place = hardware.set_up(device)
+            run.predictor.forwards = {k: forward_on(m.network, place) for k, m in enumerate(run.predictor.members)}
+        file = session.data(data) if data else training_file(session, run)
+        guard([output if output == "-" else session.path(output), session.path(plot) if plot else None, status_path],
+              [file])
+        reading = read_panel(file, run.predictor.config.data, contract=run.contract)
+        steps = horizon or run.predictor.plan.horizon
+        page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
+        draft = begin(session, run, file, reading, horizon=steps, levels=page.levels, as_of=as_of,
+                      options={"series": series, "nonnegative": nonnegative, "round": whole, "layout": layout}
+                      | ({"shard": shard} if shard else {}))
+        panel, valueless = part_of(chosen(draft.known if as_of else reading.panel, series), shard).with_values()
+        say_model(console, run, file, reading.span[1])
+        console.remarks(reading)
+        if not len(panel) and shard is None:
+            raise DataError("holds no value to forecast from", file=str(file), code="no_values")
+        check_fresh(console, session, draft, file, reading, max_age=max_age, require_new=require_new)
 
-    told, document = Told(), []
-    with opened(session, output, page, layout, panel) as write:
-        for part in in_parts(run.predictor, panel, steps):
-            part = limited(part, nonnegative=nonnegative, whole=whole)
-            told.add(part)
-            draft.add(part, run.contract.decimals)
-            write(part)
-            if output == "-" and session.json:
-                document += table_of(part, page, layout).to_pylist()
-    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
-    if output != "-":
-        console.wrote(session.path(output), f"{rows:,} rows = {len(panel):,} series x {steps} "
-                                            f"{run.contract.calendar.unit}")
-    first = replace(told.first, panel=panel)
-    if plot and len(panel):
-        picture(session.path(plot), first, page)
-        console.wrote(session.path(plot), verb="drew")
-    fell = say_sources(console, told, valueless)
-    issue = keep(console, session, draft, None if output == "-" else session.path(output))
-    spark(console, first, page)
-    console.document({
-        "model": run.id, "issue": issue and issue.id, "data": str(file),
-        "output": None if output == "-" else str(session.path(output)),
-        "plot": str(session.path(plot)) if plot and len(panel) else None,
-        "rows": rows, "series": len(panel), "horizon": steps,
-        "sources": dict(told.sources), "fell_back": fell,
-        "repairs": [r.message for r in reading.repairs],
-        "forecasts": document if output == "-" else None})
-    return PARTIAL if fell or issue is None else 0
+        told, document = Told(), []
+        with opened(session, output, page, layout, panel) as write:
+            for part in in_parts(run.predictor, panel, steps):
+                part = limited(part, nonnegative=nonnegative, whole=whole)
+                told.add(part)
+                draft.add(part, run.contract.decimals)
+                write(part)
+                if output == "-" and session.json:
+                    document += table_of(part, page, layout).to_pylist()
+        rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
+        if output != "-":
+            console.wrote(session.path(output), f"{rows:,} rows = {len(panel):,} series x {steps} "
+                                                f"{run.contract.calendar.unit}")
+        first = replace(told.first, panel=panel)
+        if plot and len(panel):
+            picture(session.path(plot), first, page)
+            console.wrote(session.path(plot), verb="drew")
+        fell = say_sources(console, told, valueless)
+        issue = keep(console, session, draft, None if output == "-" else session.path(output))
+        spark(console, first, page)
+        console.document({
+            "model": run.id, "issue": issue and issue.id, "data": str(file),
+            "output": None if output == "-" else str(session.path(output)),
+            "plot": str(session.path(plot)) if plot and len(panel) else None,
+            "rows": rows, "series": len(panel), "horizon": steps,
+            "sources": dict(told.sources), "fell_back": fell,
+            "repairs": [r.message for r in reading.repairs],
+            "forecasts": document if output == "-" else None})
+        status.rows, status.exit_code = rows, PARTIAL if fell or issue is None else 0
+        return status.exit_code
 
 
 @dataclass
