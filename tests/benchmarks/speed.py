@@ -204,7 +204,7 @@ def predict(bench: Bench) -> None:
 def growth(bench: Bench) -> None:
     """Ten times the rows, series, horizon, context."""
     few, many = max(10, round(1000 * bench.scale)), max(100, round(10_000 * bench.scale))
-    grows(bench, "rows per series", [200, 2000, 20_000], lambda n: bench.predict(bench.file(few // 10, n, "h")))
+    grows(bench, "rows per series", [200, 2000, 20_000], lambda n: bench.predict(bench.file(few // 10, n)))
     grows(bench, "series", [few // 10, few, many], lambda n: bench.predict(bench.file(n, 500)))
     grows(bench, "horizon", [24, 240, 2400], lambda n: bench.predict(bench.file(few // 10, 500), horizon=n))
     grows(bench, "context", [42, 420], lambda n: bench.predict(bench.file(few, 500), context=n))
