@@ -28,7 +28,7 @@ class Blend:
 
     names: tuple[str, ...]
     pooled: tuple[float, ...]           # (M,) sum 1
-    errors: tuple[float, ...]           # (M,) mean absolute error on the held-out windows, in MASE units; () if unknown
+    errors: tuple[float, ...]           # (M,) mean error on the held-out windows; () if unknown
     own: Mapping[str, Sequence[float]]  # series id -> (M,) sum 1
 
     @classmethod
@@ -37,7 +37,7 @@ class Blend:
 
     @classmethod
     def of(cls, names: Sequence[str], errors: Floats, ids: NDArray[np.object_], *, independent: float) -> Blend:
-        """From absolute errors (M, W, H) on windows of the series ids (W,), in one unit for all; NaN where unknown.
+        """From errors (M, W, H) on windows of the series ids (W,), in one unit for all; NaN where unknown.
 
         A pooled weight is the mean error to the power -12, nearer to equal shares where there are only few
         `independent` windows to tell by. In each series it is tilted by how its own errors differ from what the means
@@ -88,8 +88,11 @@ class Blend:
         for name, weights in zip(self.names, self.weights(ids), strict=True):
             shares[names.index(titles.get(name, name))] += weights
         order = np.argsort(-shares, axis=0, kind="stable")
-        return ["+".join(names[k] for n, k in enumerate(order[:, s]) if n == 0 or shares[k, s] >= NAMED)
-                for s in range(len(ids))]
+        named = np.take_along_axis(shares, order, axis=0) >= NAMED
+        named[0] = True
+        kinds, which = np.unique(np.where(named, order, -1), axis=1, return_inverse=True)
+        texts = ["+".join(names[k] for k in kind if k >= 0) for kind in kinds.T]
+        return [texts[k] for k in which.ravel()]
 
 
 def _window_means(errors: Floats, which: Ints) -> Floats:

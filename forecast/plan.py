@@ -132,7 +132,7 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
     above[2:-1] = multiples[2:-1] - (multiples[1:-2] + multiples[3:]) / 2
     second = int(np.argmax(above))
     moving = np.count_nonzero(np.nan_to_num(matrix)) / len(matrix)      # series' worth of points that change
-    pooled = np.clip(np.sqrt(moving), 1, 2)                             # series help, but they are not independent
+    pooled = np.clip(np.sqrt(moving), 1, 4)                             # series help, but they are not independent
     clear = above[second] > STANDS_OUT + noise[second * main] / pooled * (1 - multiples[second])
     return (main, second * main) if clear and multiples[second] > 0.9 * acf[main] else (main,)
 

@@ -9,6 +9,7 @@ weighs, and how wide the bands are; at last all networks are fitted anew on all 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -238,12 +239,23 @@ def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
         few = held_out.take(_evenly(len(held_out), max(LEAST_WEIGHED, min(2 * len(panel), MOST_WEIGHED))))
         parts, truth, windows = _said(predictor, panel, few, names)
         middle, unit = predictor.quantiles.index(0.5), _naive_errors(predictor, known)[windows.series]
-        errors = np.stack([np.abs(parts[n][:, :, middle] - truth) for n in names]) / unit[:, None]
+        errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
         independent = len(np.unique(windows.series)) * predictor.plan.validation / predictor.plan.horizon
         predictor.blend = Blend.of(names, errors, panel.ids[windows.series], independent=independent)
     chosen = held_out.take(_evenly(len(held_out), MOST_WEIGHED))
     parts, truth, windows = _said(predictor, panel, chosen, predictor.blend.names)
     predictor.widths = _widths(predictor, predictor.blend.of_parts(parts, panel.ids[windows.series]), truth)
+
+
+def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:
+    """Absolute errors in units of seasonal naive's (as MASE) and relative to the values (as sMAPE), each over its mean:
+    a series near zero counts in the second, one that is easy to forecast in the first. (M, W, H), (W, H), (W, 1)."""
+    size = np.abs(forecast - truth)
+    scaled, relative = size / unit, size / np.maximum(np.abs(forecast) + np.abs(truth), np.finfo(float).tiny)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)                 # without any truth there is no error
+        return np.asarray(sum(e / max(float(np.nanmean(np.nanmedian(e, axis=0))), np.finfo(float).tiny)
+                              for e in (scaled, relative)))
 
 
 def _said(predictor: Predictor, panel: Panel, windows: Windows, names: Sequence[str]
