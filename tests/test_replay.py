@@ -61,6 +61,17 @@ def test_a_file_that_was_changed_is_told_from_an_issue_that_cannot_be_repeated(r
     assert run("-C", project, "replay", "kept.csv").code == 0
 
 
+def test_a_part_of_the_series_is_repeated_and_compared_with_that_part(run: Run, project: Path) -> None:
+    for day in (110, 111):
+        days.grow(project, day)
+        for shard in ("1/2", "2/2"):
+            assert run("-C", project, "predict", "--shard", shard, "-o", f"{shard[0]}.csv").code == 0
+    told = json.loads(run("-C", project, "replay", "1.csv", "--json").out)
+    assert (told["identical"], told["numbers"], told["data_revised"]) == (True, 15, None)
+    told = json.loads(run("-C", project, "diff", "1.csv", "--json").out)
+    assert len(told["series"]) == 1
+
+
 def test_data_that_moved_are_named(run: Run, project: Path) -> None:
     shutil.move(project / "data.csv", project / "moved.csv")
     assert run("-C", project, "replay", "last").code == 3

@@ -78,12 +78,14 @@ def diff(
 
 
 def before(ledger: Ledger, issue: Issue) -> Issue:
-    """The issue before this one about the same file and series, of an earlier cutoff or another run. Raises
-    RequestError."""
+    """The issue before this one about the same file and the same part of its series, of another cutoff or another run.
+    Raises RequestError."""
     from forecast.errors import RequestError
 
     found = [i for i in ledger.issues() if i.number < issue.number and i.place == issue.place
-             and i.subject == issue.subject and (i.cutoff, i.run, i.fingerprint) != (
+             and i.subject == issue.subject
+             and all(i.options.get(part) == issue.options.get(part) for part in ("series", "shard"))
+             and (i.cutoff, i.run, i.fingerprint) != (
                  issue.cutoff, issue.run, issue.fingerprint)]
     if not found:
         raise RequestError(f"there is no issue before {issue.id} about the same file", code="no_issue",
