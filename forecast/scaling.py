@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forecast.series import Floats, Ints, Panel
 
 BLOCK = 4_000_000                                                       # values in one (T, S) matrix
-FAR = 50.0                                                              # median deviations: 34 standard deviations
+FAR = 1_000.0                                                           # median deviations: no spike of a sane series
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Units:
         """context (B, L) in original units -> the same normalised, NaN where there is no number; loc, scale (B, 1).
 
         The panel holds the same B series: one that was not there in training is scaled by its own past."""
-        context = self._forward(context)
+        original, context = context, self._forward(context)
         if self.scaling == "window":
             loc, scale = window_loc_scale(context, self.season)
             if (odd := _led_by_few(context, loc, scale)).size:
-                context[odd] = without_absurd(context[odd])
+                context[odd] = self._forward(without_absurd(original[odd]))
                 loc[odd], scale[odd] = window_loc_scale(context[odd], self.season)
         else:
             known = np.array([self.places.get(i, -1) for i in ids])
@@ -82,10 +82,10 @@ def _led_by_few(context: Floats, loc: Floats, scale: Floats) -> Ints:
 
 
 def without_absurd(context: Floats) -> Floats:
-    """(B, L) with NaN for each value that lies more than 50 median absolute deviations from the median of its window,
-    while those beside it do not: one absurd value, which no window of a sane series holds, would make all others the
-    same. What stays far away is a new level. Where half the values are one, as in an intermittent series, nothing is
-    absurd."""
+    """(B, L) with NaN for each value that lies more than 1,000 median absolute deviations from the median of its
+    window, while those beside it do not: one absurd value, which no window of a sane series holds, would make all
+    others the same. What stays far away is a new level. Where half the values are one, as in an intermittent series,
+    nothing is absurd."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)                 # a window without a value stays one
         middle = np.nanmedian(context, axis=1, keepdims=True)

@@ -194,6 +194,18 @@ def runs(store: Store) -> Iterator[Finding]:
                                            f"lock removes them")
     else:
         yield Finding("leftovers", "ok", "none")
+    yield _ledger(store)
+
+
+def _ledger(store: Store) -> Finding:
+    from forecast.display import counted
+    from forecast.errors import ForecastError
+    from forecast.ledger import FILE, Ledger
+
+    try:
+        return Finding("ledger", "ok", f"{counted(Ledger(store.folder / FILE).verify(), 'issue')}, all whole")
+    except ForecastError as error:
+        return Finding("ledger", "bad", str(error), error.exit_code)
 
 
 def _data(record: dict[str, object]) -> Iterator[Finding]:

@@ -239,10 +239,12 @@ def part_of(panel: Panel, shard: str | None) -> Panel:
 
 
 def say_model(console: Console, run: Run, file: str | Path, last: str) -> None:
-    from datetime import UTC, datetime
+    from datetime import datetime
+
+    from forecast.clock import now
 
     made = datetime.fromisoformat(run.record["created"])
-    console.say("model", f"{run.id} (made {_age((datetime.now(UTC) - made).total_seconds())} ago)")
+    console.say("model", f"{run.id} (made {_age((now() - made).total_seconds())} ago)")
     console.say("data", f"{shown(file)}, last {last}")
 
 

@@ -230,7 +230,6 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
     """run.json: what made this run, enough to make it again."""
     import os
     import platform
-    from datetime import UTC, datetime
     from pathlib import Path
 
     import numpy
@@ -239,10 +238,11 @@ def _record(session: Session, run_id: str, name: str | None, reading: Reading, p
 
     from forecast import __version__
     from forecast.cli.fitting import reading_record
+    from forecast.clock import now, stamp
 
     file = None if reading.file == "<stdin>" else Path(reading.file).resolve()
     return {
-        "id": run_id, "name": name, "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "seconds": round(seconds, 1),
+        "id": run_id, "name": name, "created": stamp(now()), "seconds": round(seconds, 1),
         "seed": predictor.config.train.seed, "threads": torch.get_num_threads(),
         "device": predictor.config.train.device,
         "versions": {"forecast": __version__, "python": platform.python_version(), "torch": torch.__version__,

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecast import clock
 from forecast.display import quoted
 from forecast.errors import DataError
 from forecast.reading.numbers import Fault, Faults
@@ -327,14 +328,14 @@ def _with_clock(date: str, rest: str) -> list[str]:
         return [f"{date}%z"] if zone else []
     clock_text = rest[parted.end():]
     found = []
-    for clock in _CLOCKS[1:]:
-        begin = _shape(clock).match(clock_text)
+    for face in _CLOCKS[1:]:
+        begin = _shape(face).match(clock_text)
         tail = clock_text[begin.end():] if begin else "?"
         if not tail:
-            found.append(f"{date}{parted.group()}{clock}")
+            found.append(f"{date}{parted.group()}{face}")
         elif re.fullmatch(rf" ?(?:{_GROUPS['z']})", tail):
             gap = " " if tail[0] == " " and tail.strip() not in ("UTC", "GMT") else ""
-            found.append(f"{date}{parted.group()}{clock}{gap}%z")
+            found.append(f"{date}{parted.group()}{face}{gap}%z")
     return found
 
 
@@ -392,7 +393,7 @@ def _digit_candidates(sample: Sequence[str], width: int, date_like: bool, plain:
 def _plausible(text: str, pattern: str) -> bool:
     stamps, good, _ = _parse(pa.array([text]), pattern)
     low = 20 if pattern.startswith("epoch") else FIRST_YEAR - 1970     # integers before 1990 are counts, not seconds
-    high = datetime.now(UTC).year - 1969 if "%y" in pattern else LAST_YEAR - 1970
+    high = clock.now().year - 1969 if "%y" in pattern else LAST_YEAR - 1970
     return bool(good[0]) and low <= int(stamps[0]) / (365.2425 * DAY) <= high
 
 

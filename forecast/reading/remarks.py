@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast import clock
 from forecast.calendar import DAY
 from forecast.contract import Contract
 from forecast.display import counted, listed, quoted
@@ -72,7 +72,7 @@ def _ahead(times: Times) -> str:
     """Rows that lie in the future, in words."""
     if times.format.is_integer or not times.stamps.size:
         return ""
-    now = int(datetime.now(UTC).timestamp()) * 1_000_000
+    now = int(clock.now().timestamp()) * 1_000_000
     later = int((times.stamps > now + DAY).sum())
     return f"{counted(later, 'row')} in the future, until {str(times.values.max())[:10]}" if later else ""
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecast import clock
 from forecast.calendar import DAY, Calendar
 from forecast.config import DataConfig
 from forecast.contract import Contract
@@ -155,7 +155,7 @@ def _impossible_years(times: Times, cells: Any) -> Faults:
     first, last = (int(np.datetime64(f"{year}-01-01", "us").astype(np.int64)) for year in (FIRST_YEAR, LAST_YEAR + 1))
     short = "%y" in times.format.pattern
     if short:
-        last = int(np.datetime64(datetime.now(UTC).date(), "us").astype(np.int64)) + 366 * DAY
+        last = int(np.datetime64(clock.now().date(), "us").astype(np.int64)) + 366 * DAY
     if int(times.stamps.min()) >= first and int(times.stamps.max()) < last:
         return Faults()
     rows = np.setdiff1d(np.flatnonzero((times.stamps < first) | (times.stamps >= last)), times.faults.rows)
