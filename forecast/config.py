@@ -97,6 +97,9 @@ class TrainConfig:
     epoch_steps: int = setting(25, "batches between two looks at the validation windows", low=1)
     time_limit: float | None = setting(None, "time for all training, as in 10m: the schedule is shortened to fit",
                                        low=0, time=True)
+    precision: str = setting("auto", "of the cell's products while training; auto is bfloat16 for an LSTM of 64 units "
+                                     "or more where the CPU has instructions for it",
+                             choices=("auto", "float32", "bfloat16"))
     averaging: float = setting(0.99, "share of the old weights in their running average", low=0.0, high=0.99999)
     clip: float = setting(1.0, "largest gradient norm", low=1e-6)
     validation_size: int | None = setting(None, "last steps of each series held out for early stopping", low=1)

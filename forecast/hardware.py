@@ -53,6 +53,26 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def is_fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether products in bfloat16 are faster here: on a CPU with instructions for them, and whose LSTM then still
+    computes what it does in float32 (to the 8 bits of bfloat16)."""
+    import torch
+
+    if device.type != "cpu" or not (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()):
+        return False
+    generator = torch.Generator().manual_seed(0)
+    x, weights = (torch.rand(size, generator=generator) - 0.5 for size in ((4, 6, 32), (64, 32)))
+    cell = torch.nn.LSTM(32, 16, batch_first=True)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.copy_(weights[:parameter.shape[0], :16 if parameter.shape[-1] == 16 else 32].reshape(
+                parameter.shape) if parameter.ndim == 2 else weights[:, 0])
+        exact = cell(x)[0]
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = cell(x)[0].float()
+    return bool((rough - exact).abs().max() < 0.02)
+
+
 def set_up(name: str = "auto", threads: int | None = None) -> torch.device:
     """Import torch, set threads, flush denormals (they make a step up to 9 times slower), pick the device.
 

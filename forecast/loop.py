@@ -66,6 +66,7 @@ class Course:
     memory: float | None            # longest memory for chrono initialisation, in steps of the cell
     limit: float | None             # seconds within which to come to the schedule's end
     device: torch.device
+    rough: bool = False             # the cell's products in bfloat16
     member: int = 0
     members: int = 1
     place: Place = field(default_factory=Place)     # where to leave what it takes to go on after an interruption
@@ -127,6 +128,7 @@ class _Loop:
             model = RecurrentForecaster(self.network.shape, course.memory).load(self.network, CLOSED_FORMS)
         self.average = copy.deepcopy(model).to(course.device).eval()
         self.model = model.to(course.device).seeded(course.seed).train()
+        self.model.rough = course.rough
         self.trained: list[Tensor] = [p for p in self.model.parameters() if p.requires_grad]
         self.means: list[Tensor] = [p for p in self.average.parameters() if p.requires_grad]
         self.moments = [[torch.zeros_like(p) for p in self.trained] for _ in range(2)]

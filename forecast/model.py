@@ -35,6 +35,7 @@ class RecurrentForecaster(nn.Module):
         self.cell = CELLS[shape.cell](shape.segment * CHANNELS, shape.hidden, shape.layers, batch_first=True,
                                       bidirectional=shape.bidirectional)
         self.random: torch.Generator | None = None
+        self.rough = False                                              # the cell's products in bfloat16 while training
         self.head = nn.Linear(shape.encoded, shape.horizon * len(shape.quantiles))
         self.attention = Attention(shape) if shape.attention else None
         self.skip = nn.Parameter(torch.zeros(shape.context + 1, shape.horizon), requires_grad=False)
@@ -47,7 +48,8 @@ class RecurrentForecaster(nn.Module):
         values, shape = context[..., 0], self.shape
         linear = values @ self.skip[:-1] + self.skip[-1]                # (B, H)
         segments = context.reshape(len(context), shape.steps, shape.segment * CHANNELS)     # (B, T, segment * C)
-        hidden = self.cell(segments)[0]                                 # (B, T, E)
+        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.rough and self.training):
+            hidden = self.cell(segments)[0].to(context.dtype)           # (B, T, E)
         ends = torch.cat([hidden[:, -1, :shape.hidden], hidden[:, 0, shape.hidden:]], dim=-1)
         learned = self.head(self._dropped(ends)).reshape(len(context), shape.horizon, -1)    # (B, H, Q)
         if self.attention is not None:

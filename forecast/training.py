@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -77,8 +77,7 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     A member whose training diverges here stays as it was validated."""
     device = hardware.set_up(predictor.config.train.device, predictor.config.train.threads)
     windows = _windows_of(predictor, panel)
-    blanks = [_blank(predictor, _material(predictor, _units_of(predictor, m.units.transform, panel), panel, windows), m)
-              for m in predictor.members]
+    blanks = _on_forms(predictor, predictor.members, panel, windows, {})
     jobs = [partial(relearn, m.network, _material(predictor, m.units, panel, windows),
                     _course(predictor, k, device, m.schedule or predictor.plan.steps,
                             place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), m.steps)
@@ -122,8 +121,16 @@ def _course(predictor: Predictor, k: int, device: torch.device, steps: int, roun
     chrono = init == "chrono" or (init == "auto" and shape.steps >= LONG)
     workers, _ = _hands(predictor, device)
     limit = train.time_limit / rounds / math.ceil(count / workers) if train.time_limit and rounds else None
-    return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None, limit, device, k,
-                  count, place or Place())
+    return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None, limit, device,
+                  _is_rough(predictor, device), k, count, place or Place())
+
+
+def _is_rough(predictor: Predictor, device: torch.device) -> bool:
+    """Whether the cell's products are taken in bfloat16. Others than the LSTM's kernel gain nothing by it."""
+    asked, shape = predictor.config.train.precision, predictor.members[0].network.shape
+    if asked != "auto":
+        return asked == "bfloat16"
+    return shape.cell == "lstm" and shape.hidden >= 64 and hardware.is_fast_in_bfloat16(device)
 
 
 def _taught(member: Member, learned: Learned) -> Member:
@@ -168,15 +175,27 @@ def _blanks(predictor: Predictor, known: Panel, panel: Panel, training: Windows,
     """The members before they are trained: on the closed forms of each transformation, the better one first, with and
     without the linear skip, and then again with another seed."""
     model, train = predictor.config.model, predictor.config.train
-    kinds = [Member(Network.blank(shape_of(predictor.config, predictor.plan)), units, skip, penalty=penalty)
-             for units, penalty in _closed_forms(predictor, known, panel, training, held_out)
-             for skip in ((True, False) if model.skip else (False,))]
+    blank = Network.blank(shape_of(predictor.config, predictor.plan))
+    forms = _closed_forms(predictor, known, panel, training, held_out)
+    kinds = [Member(blank, form.units, skip, penalty=form.penalty)
+             for form in forms for skip in ((True, False) if model.skip else (False,))]
     members = [replace(kinds[k % len(kinds)], seed=train.seed + k) for k in range(predictor.plan.members)]
-    return [_blank(predictor, _material(predictor, m.units, known, training), m) for m in members]
+    weights = {(form.units.transform, form.penalty): form.weights for form in forms}
+    return _on_forms(predictor, members, known, training, weights)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A transformation with its linear skip."""
+
+    units: Units
+    penalty: float
+    weights: Floats                     # (L + 1, H)
+    score: float                        # error on the held-out windows
 
 
 def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Windows, held_out: Windows
-                  ) -> list[tuple[Units, float]]:
+              ) -> list[_Form]:
     """Each transformation with the penalty of its linear skip that has the least error on the held-out windows; the
     transformation with the least error first.
 
@@ -202,8 +221,8 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Wi
             error = error[~np.isnan(error)]
             scores.append(float(np.mean(error)) if len(error) else math.inf)
         best = int(np.argmin(scores)) if np.isfinite(scores).any() else len(PENALTIES) - 1
-        found.append((scores[best], units, PENALTIES[best]))
-    return [(units, penalty) for _, units, penalty in sorted(found, key=lambda f: f[0])]
+        found.append(_Form(units, PENALTIES[best], candidates[best], scores[best]))
+    return sorted(found, key=lambda form: form.score)
 
 
 def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...] = PENALTIES) -> list[Floats]:
@@ -213,18 +232,34 @@ def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...
     return ridge(np.nan_to_num(context), target, prior, penalties)
 
 
-def _blank(predictor: Predictor, material: Material, member: Member) -> Member:
-    """The member in the material's units, its network blank but for the skip and the quantiles of the skip's errors."""
-    shape, quantiles = member.network.shape, predictor.quantiles
-    weights, = _skips(predictor, material, (member.penalty,)) if member.skip else [
-        np.zeros((shape.context + 1, shape.horizon))]
-    context, target, _, _ = material.take(_evenly(len(material.windows), MOST_VALIDATION)).arrays()
-    error = target - with_intercept(np.nan_to_num(context)) @ weights
-    offset = np.zeros((shape.horizon, len(quantiles)))
+def _on_forms(predictor: Predictor, members: Sequence[Member], panel: Panel, windows: Windows,
+              weights: dict[tuple[str, float], Floats]) -> list[Member]:
+    """The members with blank networks but for the skip and the quantiles of its errors, in units fitted on the panel.
+
+    weights: linear skips by transformation and penalty, where they are known; the others are computed."""
+    units = {t: _units_of(predictor, t, panel) for t in {m.units.transform for m in members}}
+    all_of = {t: _material(predictor, u, panel, windows) for t, u in units.items()}
+    few = _evenly(len(windows), MOST_VALIDATION)
+    arrays = {t: material.take(few).arrays()[:2] for t, material in all_of.items()}
+    blanks = []
+    for member in members:
+        shape, key = member.network.shape, (member.units.transform, member.penalty)
+        if member.skip and key not in weights:
+            weights[key], = _skips(predictor, all_of[key[0]], (member.penalty,))
+        skip = weights[key] if member.skip else np.zeros((shape.context + 1, shape.horizon))
+        context, target = arrays[key[0]]
+        offset = _offset(target - with_intercept(np.nan_to_num(context)) @ skip, predictor.quantiles)
+        blanks.append(replace(member, units=units[key[0]],
+                              network=Network.blank(shape).replace(skip=skip, offset=offset)))
+    return blanks
+
+
+def _offset(error: Floats, quantiles: tuple[float, ...]) -> Floats:
+    """(H, Q) quantiles of errors (W, H) around their median; 0 where none is known."""
+    offset = np.zeros((error.shape[1], len(quantiles)))
     if (told := (~np.isnan(error)).any(axis=0)).any():
         offset[told] = np.nanquantile(error[:, told], quantiles, axis=0).T
-    offset = offset - offset[:, [quantiles.index(0.5)]]
-    return replace(member, units=material.units, network=Network.blank(shape).replace(skip=weights, offset=offset))
+    return np.asarray(offset - offset[:, [quantiles.index(0.5)]])
 
 
 def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> None:

@@ -237,6 +237,13 @@ def test_members_trained_side_by_side_come_to_what_they_come_to_alone(panel: Pan
             np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
 
 
+def test_products_in_bfloat16_train_to_nearly_the_same_network(panel: Panel) -> None:
+    exact, rough = (trained(quick(train_precision=p, train_steps=60), panel) for p in ("float32", "bfloat16"))
+    one, two = (p.predict(panel, 4).point for p in (exact, rough))
+    assert not np.array_equal(one, two)
+    np.testing.assert_allclose(two, one, rtol=0.02)
+
+
 def first_epochs(config: Config, panel: Panel, checkpoints: Checkpoints, count: int) -> None:
     """A fit that is broken off after so many epochs."""
     epochs = fit(Predictor.new(config, panel), panel, checkpoints=checkpoints)
