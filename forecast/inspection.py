@@ -287,9 +287,9 @@ def names_of(plan: Plan) -> tuple[str, str, str]:
 
 
 def classes_of(half_lives: Floats, plan: Plan) -> Ints:
-    """(E,) 0, 1 or 2: short, seasonal or long."""
+    """(E,) 0, 1 or 2: short, seasonal or long; -1 where a single step of the cell tells of no memory."""
     short, long = bounds_of(plan)
-    return np.where(half_lives < short, 0, np.where(half_lives > long, 2, 1))
+    return np.where(np.isnan(half_lives), -1, np.where(half_lives < short, 0, np.where(half_lives > long, 2, 1)))
 
 
 def resets_of(keep: Floats, seen: NDArray[np.bool_], pool: Floats) -> tuple[float, list[tuple[int, int, float]]]:

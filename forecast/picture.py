@@ -183,7 +183,7 @@ class _Rows:
         beside.minorticks_off()
         for bound in (short, long):
             beside.axvline(bound, color="black", linewidth=0.7, linestyle=":")
-        counts = np.bincount(classes, minlength=CLASSES)
+        counts = np.bincount(classes[classes >= 0], minlength=CLASSES)
         for k, name in enumerate(names_of(self.found.plan)):
             beside.text(0.97, 0.04 + 0.09 * k, f"{counts[k]} {name}", color=COLOURS[k], ha="right", weight="bold",
                         transform=beside.transAxes)

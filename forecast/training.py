@@ -277,6 +277,8 @@ def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
         errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
         independent = len(np.unique(windows.series)) * predictor.plan.validation / predictor.plan.horizon
         predictor.blend = Blend.of(names, errors, panel.ids[windows.series], independent=independent)
+    if not config.model.conformal:
+        return
     chosen = held_out.take(_evenly(len(held_out), MOST_WEIGHED))
     parts, truth, windows = _said(predictor, panel, chosen, predictor.blend.names)
     predictor.widths = _widths(predictor, predictor.blend.of_parts(parts, panel.ids[windows.series]), truth)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forecast.cli.options import Session, command, guard
+from forecast.display import counted
 
 if TYPE_CHECKING:
     from forecast.artifact import Run
@@ -116,7 +118,7 @@ def described(found: Inspection, run: Run, lags: int) -> dict[str, Any]:
     main = found.main
     return {
         "series": found.series, "source": run.predictor.name, "used": bool(found.layers),
-        "shares": run.predictor.shares(found.series),
+        "shares": run.predictor.shares(found.series), "networks": len(run.predictor.members),
         "cell": {"kind": found.cell, "units": shape.hidden, "layers": shape.layers,
                  "bidirectional": shape.bidirectional, "steps": shape.steps, "step": length(plan.segment)},
         "context": length(plan.context) | stamps(known, found.first + plan.context - 1),
@@ -141,7 +143,8 @@ def _memory(main: Layer, found: Inspection, length: Length) -> dict[str, Any]:
     from forecast.inspection import bounds_of, classes_of, fading, names_of
 
     short, long = bounds_of(found.plan)
-    counts = np.bincount(classes_of(main.half_lives, found.plan), minlength=3).tolist()
+    classes = classes_of(main.half_lives, found.plan)
+    counts = np.bincount(classes[classes >= 0], minlength=3).tolist()
     slope = main.gates.get("slope")
     return {
         "half_life": {name: length(main.quantile(share)) for name, share in
@@ -222,7 +225,7 @@ def told(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "context", f"{context['words']}, {context['from']} .. {context['to']}"
     shares = sorted(document["shares"].items(), key=lambda item: -item[1])
     yield "serves", "  ".join(f"{name} {share:.0%}" for name, share in shares) + (
-        "   (below: the network and its linear skip)" if len(shares) > 1 else "")
+        f"   (below: {_which(document)} and its linear skip)" if len(shares) > 1 or document["networks"] > 1 else "")
     if document["used"]:
         yield from _told_of_cell(document, cell)
     else:
@@ -248,14 +251,19 @@ def told(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             f"{cycle['words'] if cycle['points'] else 'now'} {cycle['share']:.0%}" for cycle in best)
 
 
+def _which(document: dict[str, Any]) -> str:
+    return "the network" if document["networks"] == 1 else f"that of {document['networks']} networks which weighs most,"
+
+
 def _told_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
     stacked = f", the last of {cell['layers']} layers" if cell["layers"] > 1 else ""
     ways = ", forward (the other direction is in --json)" if cell["bidirectional"] else ""
-    yield "cell", (f"{cell['kind'].upper()} of {cell['units']} units{stacked}{ways}, {cell['steps']} steps of "
+    units, steps = counted(cell["units"], "unit"), counted(cell["steps"], "step")
+    yield "cell", (f"{cell['kind'].upper()} of {units}{stacked}{ways}, {steps} of "
                    f"{cell['step']['words']}")
     memory, resets, gate, exposure = (document[k] for k in ("memory", "resets", "input_gate", "exposure"))
     keeps, opens = ("update gate z", "1 - z") if cell["kind"] == "gru" else ("forget gate", "input gate")
-    lives, units, fades = memory["half_life"], memory["units"], memory["disturbance"]
+    lives, kinds, fades = memory["half_life"], memory["units"], memory["disturbance"]
     if cell["steps"] < 2:
         yield "memory", "none: the cell takes a single step"
     else:
@@ -263,10 +271,10 @@ def _told_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[tu
         beyond = f" ({memory['beyond_context']} beyond the context, extrapolated)" if memory["beyond_context"] else ""
         yield "memory", (f"half-life of a unit, by {memory['by']}: median {middle['words']}, quartiles "
                          f"{low['words']} and {high['words']}, longest {longest['words']}{beyond}")
-        names = list(units)
-        yield "", (f"{units[names[0]]} {names[0]} (below {memory['short_below']['words']}), {units[names[1]]} "
-                   f"{names[1]}, {units[names[2]]} {names[2]} (above {memory['long_above']['words']})")
-        if fades["half_life"]["words"] == "no end":
+        names = list(kinds)
+        yield "", (f"{kinds[names[0]]} {names[0]} (below {memory['short_below']['words']}), {kinds[names[1]]} "
+                   f"{names[1]}, {kinds[names[2]]} {names[2]} (above {memory['long_above']['words']})")
+        if fades["half_life"]["points"] == math.inf:
             yield "", (f"of a disturbance of the memory, {fades['at_the_end']:.0%} are left after "
                        f"{fades['followed']['words']}")
         else:
@@ -323,8 +331,9 @@ def headline(document: dict[str, Any]) -> str:
         return f"{document['series']}: the {cell['kind'].upper()} is not used, only its linear skip\n{reads}"
     memory, resets = document["memory"], document["resets"]
     moments = [m["from"] for m in resets["moments"]] if resets else []
+    units, steps = counted(cell["units"], "unit"), counted(cell["steps"], "step")
     lets_go = f"; lets go at {', '.join(moments[:2])}{' and more' if len(moments) > 2 else ''}" if moments else ""
     keeps = f"forgets half in {memory['half_life']['median']['words']} (median unit)" if cell["steps"] > 1 else \
         "takes a single step"
-    return (f"{document['series']}: {cell['kind'].upper()} of {cell['units']} units, {cell['steps']} steps of "
+    return (f"{document['series']}: {cell['kind'].upper()} of {units}, {steps} of "
             f"{cell['step']['words']}\n{keeps}{lets_go}; {reads}")
