@@ -54,7 +54,10 @@ HOLDOUT: dict[str, tuple[int, int, tuple[float, float] | None, int]] = {    # H,
 LTSF = {"ETTh1.csv": (96, 192, 336, 720)}
 TRAINING, TEST = 8_640, 2_880                                           # rows of ltsf: training, validation = test
 VARIANTS: dict[str, tuple[str, ...]] = {
+    "1 network": ("--set", "model.members=1"),
+    "8 networks, 2 x steps": ("--best",),
     "no blend": ("--set", "model.blend=false"),
+    "bands as trained": ("--set", "model.conformal=false"),
     "linear skip alone": ("--set", "train.steps=0", "--set", "model.blend=false"),
     "no linear skip": ("--set", "model.skip=false"),
     "no final fit": ("--no-final-fit",),
@@ -62,6 +65,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "per-series scaling": ("--set", "model.scaling=standard"),
     "segment of 1 point": ("--set", "model.segment=1"),
     "16 units": ("--hidden", "16"),
+    "peephole": ("--cell", "peephole"),
+    "coupled": ("--cell", "coupled"),
     "gru": ("--cell", "gru"),
     "rnn": ("--cell", "rnn"),
 }
