@@ -89,19 +89,22 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
-    """About how many seconds one round of training all members will take, by some steps taken now."""
+    """About how many seconds one round of training all members will take, by some steps taken now, as many networks
+    side by side as there will be."""
+    plan, steps = predictor.plan, 4
     device = hardware.set_up(predictor.config.train.device, predictor.config.train.threads)
     windows = _windows_of(predictor, panel)
-    if not len(windows) or not predictor.plan.steps:
+    if not len(windows) or not plan.steps:
         return 0.0
-    member, steps = predictor.members[0], 4
+    predictor.members = predictor.members[:1] * plan.members
+    workers, threads = _hands(predictor, device)
     course = _course(predictor, 0, device, steps)
     course = replace(course, train=replace(course.train, epoch_steps=steps))
-    trial = partial(relearn, member.network, _material(predictor, member.units, panel, windows), course, steps)
-    for epoch in (*trial(), *trial()):                                  # the first one warms up
-        seconds = epoch.seconds
-    workers, _ = _hands(predictor, device)
-    return seconds / steps * predictor.plan.steps * math.ceil(predictor.plan.members / workers)
+    material = _material(predictor, predictor.members[0].units, panel, windows)
+    jobs = [partial(relearn, predictor.members[0].network, material, course, steps)] * workers
+    for _ in range(2):                                                  # the first time warms up
+        seconds = max(epoch.seconds for epoch in together(jobs, workers, threads))
+    return seconds / steps * plan.steps * math.ceil(plan.members / workers)
 
 
 def _hands(predictor: Predictor, device: torch.device) -> tuple[int, int]:
