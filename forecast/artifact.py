@@ -129,7 +129,7 @@ def _require_file(path: Path) -> None:
 def _config_of(predictor: Predictor) -> dict[str, Any]:
     """Everything to rebuild the predictor by, but for weights and series."""
     members = [{"transform": m.units.transform, "skip": m.skip, "seed": m.seed, "penalty": m.penalty, "steps": m.steps,
-                "schedule": m.schedule, "diverged": m.diverged} for m in predictor.members]
+                "schedule": m.schedule, "rate": m.rate, "diverged": m.diverged} for m in predictor.members]
     return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan), "members": members}
 
 

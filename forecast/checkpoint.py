@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from forecast.storage import disk_errors, write_bytes
 
 Arrays = dict[str, NDArray[Any]]
 EVERY = 30.0                                                            # seconds between two checkpoints of a network
+FORGOTTEN = 30 * 86_400                                                 # seconds
 SUFFIX = ".safetensors"
 
 
@@ -46,8 +48,12 @@ class Checkpoints:
         return len(list(self.folder.glob("*" + SUFFIX))) if self.folder.is_dir() else 0
 
     def clear(self) -> None:
-        """Neither they nor those of other trainings are needed any more."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        """They are not needed any more; nor are those of other trainings that nobody has gone on with for long."""
+        for folder in self.folder.parent.glob("*"):
+            if folder == self.folder or time.time() - folder.stat().st_mtime > FORGOTTEN:
+                shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()                                  # where none is left
 
 
 @dataclass

@@ -90,8 +90,8 @@ class TrainConfig:
     lr: float | None = setting(None, "highest learning rate of AdamW; 0.003, or 0.01 by the number of windows",
                                low=1e-8, high=10.0)
     batch: int = setting(256, "windows in a batch", low=1, high=1_000_000)
-    steps: int | None = setting(None, "batches to train on; 400 to 1000 by the number of windows; 0 leaves the "
-                                      "linear skip alone", low=0, high=10_000_000)
+    steps: int | None = setting(None, "batches to train on; 400 to 1000 by the number of windows; 0 trains "
+                                      "no network", low=0, high=10_000_000)
     preset: str = setting("default", "a set of other defaults: quick takes about an eighth of the time, best four "
                                      "times as much", choices=("quick", "default", "best"))
     effort: float = setting(1.0, "times the usual number of steps, where train.steps is not given", low=0.01, high=100)

@@ -98,7 +98,7 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     stand alone unless the context is too long for that in a second."""
     plan, member = predictor.plan, predictor.leader
     network, shape = member.network, member.network.shape
-    rows = max(1, BUDGET // (shape.steps * shape.encoded * shape.layers)) if member.steps else BUDGET
+    rows = max(1, BUDGET // (shape.steps * shape.encoded * shape.layers)) if predictor.is_used else BUDGET
     size = max(1, math.ceil(plan.context * LEAST_WINDOWS / rows))
     blocks = -(-plan.context // size)
     count = max(1, min(MOST_WINDOWS, rows // blocks))
@@ -112,7 +112,7 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     for row, instead in zip(z, neutral, strict=True):
         linear = (occluded * np.nan_to_num(instead - row)) @ skip       # (K, H) change of the linear skip
         change = linear
-        if member.steps:
+        if predictor.is_used:
             forecast = network.forward(np.concatenate([row[None], np.where(occluded, instead, row)]))[..., middle]
             change = forecast[1:] - forecast[0]
             learned += np.abs(change - linear)

@@ -223,7 +223,7 @@ def _texts_of(page: Page, layout: str, panel: Panel) -> list[Any]:
     """The texts that a file of forecasts will hold, as far as they may need quotes."""
     ids: Any = panel.ids if layout == "nixtla" or page.contract.id is not None else []
     times: Any = stamps(page.contract, panel.end[:1]) if page.contract.calendar.is_time else []
-    return [pa.array(texts, pa.string()) for texts in (ids, times, [page.run] if layout == "default" else [])]
+    return [pa.array(list(texts), pa.string()) for texts in (ids, times, [page.run] if layout == "default" else [])]
 
 
 def write_table(table: pa.Table, path: Path) -> None:

@@ -11,6 +11,7 @@ import json
 import math
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from forecast.windows import Windows, contexts, targets
 
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ALIKE = 1.02                        # a last loss so near to the best one is as good
+ABSURD = 30.0                       # units of its context from which on a target teaches nothing
 RETRIES, CALMER = 3, 0.25           # a loss that is no number: so many more attempts, each at such a share of the rate
 CLOSED_FORMS = ("skip", "offset")   # what is not trained
 T = TypeVar("T")
@@ -91,6 +93,8 @@ class Material:
         context, loc, scale = self.units.read(contexts(self.panel.y, windows, self.context),
                                               self.panel.ids[windows.series], self.panel.take(windows.series))
         target = self.units.normalised(targets(self.panel.truth, windows, self.horizon), loc, scale)
+        with np.errstate(invalid="ignore"):
+            target = np.where(np.abs(target) > ABSURD, np.nan, target)
         return context, target, loc, scale
 
     def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -106,6 +110,7 @@ class Learned:
     network: Network
     steps: int
     schedule: int                   # steps that the schedule took
+    rate: float = 1.0               # share of the learning rate at which it came to a number
     diverged: bool = False          # the loss was no number, in each attempt from its first steps on
 
 
@@ -249,8 +254,8 @@ def learn(network: Network, material: Material, held_out: Material, course: Cour
     better the linear `skip` where there is one. A loss that is no number ends an attempt; the next one is calmer."""
     left = course.place.load()
     if left and "done" in left:
-        steps, schedule, diverged = left["done"].tolist()
-        return Learned(_network_of(left, network.shape), steps, schedule, bool(diverged))
+        steps, schedule, rate, diverged = left["done"].tolist()
+        return Learned(_network_of(left, network.shape), int(steps), int(schedule), rate, bool(diverged))
     context, target = held_out.tensors(course.device)
     learned = Learned(network, 0, 0, diverged=True)
     for attempt in range(int(left["attempt"]) if left else 0, 1 + RETRIES):
@@ -259,8 +264,8 @@ def learn(network: Network, material: Material, held_out: Material, course: Cour
         left = None
         if not learned.diverged:
             break
-    learned = replace(learned, diverged=learned.diverged and not learned.steps)
-    done = np.array([learned.steps, learned.schedule, learned.diverged], dtype=np.int64)
+    learned = replace(learned, diverged=learned.diverged and not learned.steps, rate=loop.rate)
+    done = np.array([learned.steps, learned.schedule, learned.rate, learned.diverged])
     course.place.save({"done": done} | _arrays_of(learned.network))
     return learned
 
@@ -274,6 +279,8 @@ def _attempt(loop: _Loop, context: Tensor, target: Tensor, left: Arrays | None, 
     if left:
         loop.restore(left)
         look = _Look.restored(left, loop.network.shape)
+    if left and any(bool(torch.isnan(p).any()) for p in loop.trained):
+        return Learned(look.best, look.best_steps, loop.steps, diverged=True)
     for number in range(look.number + 1, epochs + 1):
         train_loss = loop.run(min(size, total - loop.steps)) if number else math.nan
         valid_loss = loop.valid_loss(context, target)
@@ -296,20 +303,24 @@ def _attempt(loop: _Loop, context: Tensor, target: Tensor, left: Arrays | None, 
     return Learned(look.best, look.best_steps, loop.steps)
 
 
-def relearn(network: Network, material: Material, course: Course, steps: int) -> Generator[Epoch, None, Network]:
-    """`steps` steps of the course's schedule from a fresh start, without a look at other windows."""
+def relearn(network: Network, material: Material, course: Course, steps: int, rate: float = 1.0
+            ) -> Generator[Epoch, None, Network]:
+    """`steps` steps of the course's schedule from a fresh start, without a look at other windows; fewer where the loss
+    is no number."""
     left = course.place.load()
     if left and "done" in left:
         return _network_of(left, network.shape)
-    loop, size = _Loop(network, material, course), course.train.epoch_steps
+    loop, size = _Loop(network, material, course, rate), course.train.epoch_steps
     if left:
         loop.restore(left)
     epochs = math.ceil(steps / size)
-    for number in range(loop.steps // size + 1, epochs + 1):
+    for number in range(math.ceil(loop.steps / size) + 1, epochs + 1):
         loss = loop.run(min(size, steps - loop.steps))
         yield from _left(course.place, Epoch(
             "final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number, loop.seconds, course.member,
             course.members), loop.state)
+        if math.isnan(loss):
+            break
     learned = loop.average.network()
     course.place.save({"done": np.array(1)} | _arrays_of(learned))
     return learned
@@ -352,12 +363,17 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
         except StopIteration as end:
             result: T = end.value
             return result
+        except BaseException:
+            stopped.set()                                               # the others need not go on
+            raise
         finally:
             epochs.close()
             queue.put(None)
         raise InterruptedError
 
-    with ThreadPoolExecutor(workers) as pool:
+    # Filters of warnings belong to the process: threads that set and restore them would leave each other's behind.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore", RuntimeWarning)
         futures = [pool.submit(drain, job) for job in jobs]
         try:
             going = len(jobs)
@@ -371,4 +387,8 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
             for future in futures:
                 future.cancel()
             torch.set_num_threads(threads)
+    failures = [f.exception() for f in futures if not f.cancelled() and f.exception()]
+    for failure in failures:
+        if failure is not None and not isinstance(failure, InterruptedError):
+            raise failure
     return [future.result() for future in futures]

@@ -28,6 +28,7 @@ from forecast.windows import contexts, ends_of
 NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
 EXPERTS = ("seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
+_BOUNDS = "bounds", 0                       # among what is read of a block
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
@@ -41,7 +42,8 @@ class Member:
     seed: int = 0
     penalty: float = math.inf               # of the ridge regression behind the skip
     steps: int = 0                          # training steps behind the weights; 0: the closed forms alone
-    schedule: int = 0                       # steps that the schedule of the learning rate took
+    schedule: int = 0                       # steps that the schedule of the learning rate took,
+    rate: float = 1.0                       # and the share of the rate at which its loss was a number
     diverged: bool = False                  # its training came to no number
 
 
@@ -68,9 +70,9 @@ class Predictor:
 
     @property
     def name(self) -> str:
-        """What serves most: the cell, the linear skip where training did not better it, or an expert."""
-        shares = self._named(self.blend.pooled)
-        return max(shares, key=lambda name: shares[name])
+        """What serves, the largest share first: `lstm`, `theta+linear`; told from a baseline of the same name."""
+        said, = self.blend.sources(np.array([None], dtype=object), self.titles)
+        return f"blend:{said}" if said in BASELINES else said
 
     @property
     def titles(self) -> dict[str, str]:
@@ -187,17 +189,21 @@ class Predictor:
             read[key] = z, loc, np.where(positive, scale, np.nan)
         z, loc, scale = read[key]
         forward = self.forwards.get(k, member.network.forward) if kind == NETWORK else member.network.linear
-        return member.units.restored(forward(z), loc, scale)
+        values = member.units.restored(forward(z), loc, scale)
+        if self.config.model.scaling != "window":
+            return values
+        if _BOUNDS not in read:
+            read[_BOUNDS] = _bounds(contexts(panel.y, ends_of(panel), self.plan.context))
+        low, high = read[_BOUNDS]
+        return np.where(np.isfinite(values), np.clip(values, low, high), values)
 
     def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
         """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
         anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
         it does where there is an absurd value in the context itself."""
         context = contexts(panel.y, ends_of(panel), self.plan.context)
-        sane = without_absurd(context)
-        absurd = np.any(np.isnan(sane) & ~np.isnan(context), axis=1)
-        low, high = _extremes(sane)
-        low, high = ((low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None])
+        absurd = np.any(np.isnan(without_absurd(context)) & ~np.isnan(context), axis=1)
+        low, high = _bounds(context)
         for name in [name for name in said if self._owned(name) is None]:
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
@@ -216,6 +222,13 @@ class Predictor:
 def part(kind: str, member: int) -> str:
     """The name of what a member says, among the forecasters of a blend: `network.0`."""
     return f"{kind}.{member}"
+
+
+def _bounds(context: Floats) -> tuple[Floats, Floats]:
+    """(S, 1, 1) each: three ranges of a context below and above it, absurd values apart. Beyond that nobody may lead:
+    the exponential of a spread that was learned across a change of level leads anywhere."""
+    low, high = _extremes(without_absurd(context))
+    return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
 
 
 def _extremes(context: Floats) -> tuple[Floats, Floats]:

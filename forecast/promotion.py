@@ -1,7 +1,7 @@
 """Promotion: whether a new run may take the place of the one that serves.
 
 Both forecast the same windows of the newest data, which neither has been trained on: the new run with the weights of
-before its final fit, the live one as it is. Where there is no such window they cannot be compared."""
+before its final fit, the live one as it is. Where nothing is new they cannot be compared."""
 
 # P pairs: one for each series and window that both have forecast
 
@@ -58,10 +58,10 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
     """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back)."""
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
-    windows = [k for k in cutoffs if k <= unseen_steps(live.predictor, panel)]
-    if not windows:
-        return Verdict(True, f"{live.id} cannot be compared: a window of {plan.horizon} steps that it has not seen is "
-                             f"needed")
+    unseen = unseen_steps(live.predictor, panel)
+    if unseen < 1:
+        return Verdict(True, f"{live.id} cannot be compared: it has seen all that there is")
+    windows = [k for k in cutoffs if k <= unseen] or [unseen]           # less than a horizon is better than nothing
     try:
         new, old = _errors(fresh, live.predictor, panel, windows, plan)
     except DataError:
@@ -92,8 +92,8 @@ def _is_of(live: Run, panel: Panel, contract: Contract) -> bool:
 def _errors(fresh: Predictor, live: Predictor, panel: Panel, windows: Sequence[int], plan: Plan
             ) -> tuple[Floats, Floats]:
     """Mean absolute errors of both, (P,) each, over each series' seasonal naive error before the first window."""
-    frame = backtest(panel, {"new": lambda _: fresh, "live": lambda _: live}, horizon=plan.horizon, cutoffs=windows,
-                     levels=())
+    frame = backtest(panel, {"new": lambda _: fresh, "live": lambda _: live}, cutoffs=windows, levels=(),
+                     horizon=min(plan.horizon, windows[-1]))
     known = panel.drop_last(windows[0])
     scale = seasonal_scale(known.truth, known.first, known.stop, plan.season)
     scale = np.where(np.isfinite(scale) & (scale > 0), scale, np.nan)

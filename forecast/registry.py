@@ -89,20 +89,21 @@ class Store:
         """Make a run live, and remember what served before it. Raises DiskError; the old one then serves on."""
         live = self.live()
         if live != run_id:
-            self._flip(run_id, before=live, how=how)
+            self._flip(run_id, before=live if live in self.ids() else self.before(live), how=how)
 
     def rollback(self) -> str:
         """Make live what served before the live run; again, and it is the one before that. Returns its id.
 
         Raises ModelError where there is none, or it is gone."""
-        live = self.live()
+        live, known, gone = self.live(), set(self.ids()), set[str]()
         before = self.before(live)
-        if live is None or before is None:
-            raise ModelError(f"nothing is known to have served before {live or 'a first model'}", file=str(self.folder),
-                             code="no_model", hint="Name one: forecast models promote RUN")
-        if before not in self.ids():
-            raise ModelError(f"{before} served before {live}, but is gone", file=str(self.folder), code="no_model",
-                             hint="Name another: forecast models promote RUN")
+        while before is not None and before not in known | gone:
+            gone.add(before)
+            before = self.before(before)
+        if live is None or before is None or before not in known:
+            told = "what served before {} is gone" if gone else "nothing is known to have served before {}"
+            raise ModelError(told.format(live or "a first model"), file=str(self.folder), code="no_model",
+                             hint="Name one: forecast models promote RUN")
         self._flip(before, before=self.before(before), how="rollback")
         return before
 

@@ -51,7 +51,8 @@ class Units:
                 context[odd] = self._forward(without_absurd(original[odd]))
                 loc[odd], scale[odd] = window_loc_scale(context[odd], self.season)
         else:
-            known = np.array([self.places.get(i, -1) for i in ids])
+            known = np.array([self.places.get(i, -1) for i in ids], dtype=np.int64)
+            known[np.isnan(self.loc[known])] = -1                       # it had no value yet
             loc, scale = self.loc[known], self.scale[known]
             if (known < 0).any():
                 loc[known < 0], scale[known < 0] = _fitted(panel.take(np.flatnonzero(known < 0)), self.transform,
@@ -86,19 +87,24 @@ def without_absurd(context: Floats) -> Floats:
     window, while those beside it do not: one absurd value, which no window of a sane series holds, would make all
     others the same. What stays far away is a new level. Where half the values are one, as in an intermittent series,
     nothing is absurd."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)                 # a window without a value stays one
-        middle = np.nanmedian(context, axis=1, keepdims=True)
-        spread = np.nanmedian(np.abs(context - middle), axis=1, keepdims=True)
-    far = np.abs(context - middle) > np.where(spread > 0, FAR * spread, np.inf)
+    loc, scale = window_loc_scale(context, context.shape[1])
+    odd = _led_by_few(context, loc, scale)
+    if not odd.size:
+        return context
+    some = context[odd]
+    middle = np.nanmedian(some, axis=1, keepdims=True)
+    spread = np.nanmedian(np.abs(some - middle), axis=1, keepdims=True)
+    far = np.abs(some - middle) > np.where(spread > 0, FAR * spread, np.inf)
     beside = np.pad(far, ((0, 0), (1, 1)))
-    return np.where(far & ~beside[:, :-2] & ~beside[:, 2:], np.nan, context)
+    cleared = context.copy()
+    cleared[odd] = np.where(far & ~beside[:, :-2] & ~beside[:, 2:], np.nan, some)
+    return cleared
 
 
 def _fitted(panel: Panel, transform: str, scaling: str) -> tuple[Floats, Floats]:
     """Per-series (loc, scale), each (S,), of transformed values."""
     with np.errstate(all="ignore"):
-        y = TRANSFORMS[transform][0](panel.y)
+        y = TRANSFORMS[transform][0](panel.truth)                       # what fills a gap knows what came after it
     return series_loc_scale(replace(panel, y=np.where(np.isfinite(y), y, np.nan)), scaling)
 
 

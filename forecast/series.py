@@ -98,7 +98,8 @@ class Panel:
         for one series is cut off for all; on an integer calendar, where time is only a count, each series' own end."""
         if not self.calendar.is_time or not len(self):
             return self.end
-        return np.full(len(self), self.end.max(), dtype=np.int64)
+        begun = self.lengths > 0                                        # one that begins later says nothing of now
+        return np.full(len(self), self.end[begun if begun.any() else slice(None)].max(), dtype=np.int64)
 
     def before(self, ordinal: int | Ints) -> Panel:
         """What was known before `ordinal` on the calendar (one for all, or one a series)."""

@@ -34,10 +34,14 @@ class Status:
     rows: int | None = None
 
 
-def check_status_path(path: str | None) -> None:
-    """node_exporter reads no other ending. Raises RequestError."""
-    if path is not None and not path.endswith(ENDING):
+def check_status_path(path: Path | None) -> None:
+    """Before any work: node_exporter reads no other ending, and the folder must be there. Raises RequestError."""
+    if path is None:
+        return
+    if path.suffix != ENDING:
         raise RequestError(f"--status-file {path}: node_exporter reads files that end in {ENDING}", code="bad_ending")
+    if not path.parent.is_dir():
+        raise RequestError(f"--status-file {path}: there is no folder {path.parent}", code="no_folder")
 
 
 @contextmanager

@@ -36,7 +36,6 @@ LEAST_WEIGHED = 200                 # of them, those by which forecasters are we
 MOST_WEIGHED = 1_000                # and at most so many, by which bands are widened, too
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
 MOST_ASKED = 5_000                  # series from which on the experts, who take 2 ms for each, are not asked
-ABSURD = 30.0                       # units of its context from which on a target is left out of the regression
 LONG = 100                          # steps of the cell from which on its memories are set by the context's length
 
 
@@ -74,17 +73,17 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
 def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None) -> Iterator[Epoch]:
     """The choices a fit has made (penalties, steps, weights, widths) applied anew to everything in a panel.
 
-    A member whose training diverges here stays as it was validated."""
+    Where a member's training diverges here, all stay as they were validated."""
     device = hardware.set_up(predictor.config.train.device, predictor.config.train.threads)
     windows = _windows_of(predictor, panel)
     blanks = _on_forms(predictor, predictor.members, panel, windows, {})
     jobs = [partial(relearn, m.network, _material(predictor, m.units, panel, windows),
                     _course(predictor, k, device, m.schedule or predictor.plan.steps,
-                            place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), m.steps)
+                            place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), m.steps, m.rate)
             for k, m in enumerate(blanks)]
     networks = yield from together(jobs, *_hands(predictor, device))
-    predictor.members = tuple(replace(new, network=network) if network.is_finite else old for old, new, network
-                              in zip(predictor.members, blanks, networks, strict=True))
+    if all(network.is_finite for network in networks):
+        predictor.members = tuple(replace(m, network=n) for m, n in zip(blanks, networks, strict=True))
     _remember(predictor, panel)
 
 
@@ -138,7 +137,7 @@ def _is_rough(predictor: Predictor, device: torch.device) -> bool:
 
 def _taught(member: Member, learned: Learned) -> Member:
     return replace(member, network=learned.network, steps=learned.steps, schedule=learned.schedule,
-                   diverged=learned.diverged)
+                   rate=learned.rate, diverged=learned.diverged)
 
 
 def _windows_of(predictor: Predictor, panel: Panel, newest: int | None = None) -> Windows:
@@ -152,7 +151,7 @@ def _material(predictor: Predictor, units: Units, panel: Panel, windows: Windows
 
 def _remember(predictor: Predictor, panel: Panel) -> None:
     """Where each series ended that this model has now seen."""
-    predictor.seen = dict(zip(panel.ids.tolist(), panel.end.tolist(), strict=True))
+    predictor.seen = dict(zip(panel.ids.tolist(), np.minimum(panel.end, panel.newest).tolist(), strict=True))
 
 
 def is_positive(panel: Panel) -> bool:
@@ -230,7 +229,6 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Wi
 
 def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...] = PENALTIES) -> list[Floats]:
     context, target, _, _ = material.take(_evenly(len(material.windows), MOST_RIDGE)).arrays()
-    target = np.where(np.abs(target) > ABSURD, np.nan, target)          # squared, one value would outweigh all others
     prior = seasonal_weights(predictor.plan.context, predictor.plan.horizon, predictor.plan.season)
     return ridge(np.nan_to_num(context), target, prior, penalties)
 

@@ -93,6 +93,6 @@ def test_a_file_that_cannot_be_written_ends_a_good_run_with_9_and_hides_no_other
 
 def test_only_an_ending_that_is_read_is_taken() -> None:
     check_status_path(None)
-    check_status_path("a.prom")
+    check_status_path(Path("a.prom"))
     with pytest.raises(RequestError, match=r"end in \.prom"):
-        check_status_path("a.txt")
+        check_status_path(Path("a.txt"))

@@ -237,6 +237,27 @@ def test_members_trained_side_by_side_come_to_what_they_come_to_alone(panel: Pan
             np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
 
 
+def test_a_series_that_begins_after_the_cutoff_does_not_keep_the_others_from_training() -> None:
+    usual = waves(3, calendar=Calendar.of("D"))
+    series = [usual.values(s) for s in range(3)]
+    late = Panel.of([*series, np.arange(10.0)], Calendar.of("D"), start=[0, 7, 14, 84])
+    for cut in (0, 8, 10):
+        known = late.drop_last(cut) if cut else late
+        predictor = Predictor.new(quick(), known)
+        assert [e.stage for e in fit(predictor, known)].count("train") > 1
+        assert max(predictor.seen.values()) <= 94 - cut
+
+
+def test_a_change_of_level_in_one_series_leaves_all_bands_sane() -> None:
+    panel = waves(3, 120)
+    for factor in (4.0, 20.0, 1000.0):
+        shifted = dataclasses.replace(panel, y=panel.y.copy())
+        shifted.y[60:panel.stop[0]] *= factor
+        predictor = trained(quick(model_blend=True), shifted)
+        high = predictor.predict(shifted, 4).band(95)[1]
+        assert np.all(high < 20 * np.array([[factor * 35], [70], [110]]))
+
+
 def test_products_in_bfloat16_train_to_nearly_the_same_network(panel: Panel) -> None:
     exact, rough = (trained(quick(train_precision=p, train_steps=60), panel) for p in ("float32", "bfloat16"))
     one, two = (p.predict(panel, 4).point for p in (exact, rough))

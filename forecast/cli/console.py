@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 import time
@@ -74,10 +75,9 @@ class Console:
     def table(self, table: Table) -> None:
         """A table for people: on stdout, unless that belongs to --json or --quiet."""
         if not (self.session.json or self.session.quiet):
-            catcher = RichConsole(width=WIDE, no_color=True, markup=False, emoji=False, highlight=False)
-            with catcher.capture() as text:
-                catcher.print(table)
-            write_out("\n".join(line.rstrip() for line in text.get().splitlines()) + "\n")
+            text = io.StringIO()
+            RichConsole(file=text, width=WIDE, no_color=True, markup=False, emoji=False, highlight=False).print(table)
+            write_out("\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n")
 
     def result(self, text: str) -> None:
         """A line of the result for people."""

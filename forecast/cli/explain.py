@@ -229,7 +229,7 @@ def told(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["used"]:
         yield from _told_of_cell(document, cell)
     else:
-        yield "cell", f"the {cell['kind'].upper()} is not used: it did not better the linear skip"
+        yield "cell", f"the {cell['kind'].upper()} is not used: others did better on held-out windows"
     whole = influence["whole"]
     if not whole["mean_change"]:
         yield "reads", "nothing: no past value moves the forecast"

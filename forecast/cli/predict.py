@@ -81,12 +81,12 @@ def predict(
 
     check_ending(output, stdout=True)
     check_layout(layout)
-    check_status_path(status_file)
     share_of(shard)
     if plot is not None and not plot.endswith(".png"):
         raise RequestError(f"--plot {plot}: a picture is written as .png", code="bad_ending")
     console, store = Console(session), Store(session.store_folder)
     status_path = session.path(status_file) if status_file else None
+    check_status_path(status_path)
     with reported(status_path, "predict") as status:
         run = load(store.find(model))
         if device is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from forecast.status import Status
 
 PARTIAL = 5
+RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
 
 
@@ -72,21 +75,35 @@ def train(
 
     if name is not None and name.strip() in ("", "live"):
         raise RequestError(f"--name {name!r}: a run cannot be called so", code="bad_setting")
+    if min_skill is not None and min_skill != min_skill:
+        raise RequestError("--min-skill nan: takes a number", code="bad_setting")
     if promote not in PROMOTE:
         raise RequestError(f"--promote {promote}: takes one of {', '.join(PROMOTE)}", code="bad_setting")
     if promote != "auto" and min_skill is not None:
         raise RequestError(f"--min-skill and --promote {promote} contradict each other", code="bad_setting",
                            hint="Leave out one of them")
-    check_status_path(status_file)
     status_path = session.path(status_file) if status_file and not dry_run else None
+    check_status_path(status_path)
     guard([status_path], [session.data(data)])
     console, store = Console(session), Store(session.store_folder)
     ask = Ask(data, name, promote, min_skill, dry_run, resume)
     with reported(status_path, "train") as status:
         if dry_run:
             return _trained(console, store, ask, status)
-        with locked(console, store, wait):
+        with locked(console, store, wait), _broken_off(console, store):
             return _trained(console, store, ask, status)
+
+
+@contextmanager
+def _broken_off(console: Console, store: Store) -> Iterator[None]:
+    """Where a training is interrupted, say how to go on with it."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        left = any((store.folder / RESUME).glob("*/*"))
+        console.warn("stopped", "the same command with --resume goes on from here" if left else
+                     "before there was anything to go on from")
+        raise
 
 
 def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
@@ -165,7 +182,8 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
         raise GateError(f"{run_id} is saved but not live: {verdict.reason}", code="not_better",
                         hint=f"{before or 'No model'} serves on; forecast models promote {run_id} overrules")
     if before:
-        console.say("promotion", verdict.reason)
+        tell = console.say if verdict.windows or not verdict.passed else console.warn   # unseen, one replaced the other
+        tell("promotion", verdict.reason)
     console.say("model", f"{run_id}  is now live" + (f"   (before: {before})" if before else "") if verdict.passed
                 else f"{run_id}  is saved, not live; {before or 'no model'} serves")
     if session.quiet and not session.json:
@@ -187,7 +205,7 @@ def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, readi
     from forecast.display import counted
 
     identity = __version__, torch.__version__, torch.get_num_threads(), config.to_dict(), reading.sha256
-    checkpoints = Checkpoints.of(store.folder / "resume", *identity)
+    checkpoints = Checkpoints.of(store.folder / RESUME, *identity)
     if not ask.resume:
         checkpoints.clear()
     elif found := checkpoints.found():
