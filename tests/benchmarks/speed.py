@@ -1,17 +1,22 @@
 """Seconds and memory of the program, each beside a yardstick that runs turn by turn with it.
 
-    python tests/benchmarks/speed.py [SECTION ...] [--repeats 3] [--scale 1] [--picture growth.png]
+    python tests/benchmarks/speed.py [SECTION ...] [--repeats 3] [--scale 1] [--picture growth.png] [--peers VENV]
+                                     [--data FOLDER] [--keep DIR]
 
 Every figure is a median over the repeats of a process of its own, from its start to its end; its ratio is to the first
 row of its section in the same run; peak is the most memory the process held at any time. --scale 0.1 makes all files a
-tenth as long. A section is one function of a Bench below; its name selects it."""
+tenth as long. A section is one function of a Bench below; its name selects it. --peers stands neuralforecast's LSTM
+beside ours, in the environment of `make peers`; --data is where m4_hourly.csv lies, which `goal` needs; --keep is where
+their minutes of training for it are kept."""
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -25,6 +30,7 @@ Command = Sequence[str]
 PYTHON = (sys.executable, "-c")
 FORECAST = (sys.executable, "-m", "forecast")
 INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+HERE = Path(__file__).resolve().parent
 SECTIONS: dict[str, Callable[[Bench], None]] = {}
 PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1])"
 PANDAS_DATES = "import pandas, sys; t = pandas.read_csv(sys.argv[1]); t['date'] = pandas.to_datetime(t['date'])"
@@ -40,6 +46,25 @@ from forecast.training import fit
 predictor = Predictor.new(config, reading.panel)
 next(epoch for epoch in fit(predictor, reading.panel) if epoch.steps)
 """
+TIMED = """
+import sys, time
+from forecast import reader
+read = reader.read_panel
+def timed(*given, **named):
+    found = read(*given, **named)
+    print("\\nread", time.monotonic(), file=sys.stderr)
+    return found
+reader.read_panel = timed
+from forecast.cli import main
+main(sys.argv[1:])
+"""
+SHAPES = {                                                              # ours and theirs read context and horizon alike
+    "as neuralforecast's: 168 steps, 2 x 128": {"context": 168, "segment": 1, "hidden": 128, "layers": 2, "batch": 128,
+                                               "horizon": 24, "steps": 3},
+    "our default: 14 segments of 24, 1 x 128": {"context": 336, "segment": 24, "hidden": 128, "layers": 1, "batch": 256,
+                                               "horizon": 24, "steps": 25}}
+ROWS = {"float32": "ours, float32", "bfloat16": "ours, bfloat16", "plain": "plain nn.LSTM", "peer": "neuralforecast"}
+BUDGETS = (10, 20, 40, 80)                                              # seconds of --time-limit
 PANDAS_WRITE = """
 import numpy, pandas, sys
 rows = int(sys.argv[1])
@@ -68,11 +93,12 @@ with writing(Path(sys.argv[2]), page, "default", panel) as write:
 
 @dataclass(frozen=True)
 class Taken:
-    """One process: wall seconds, CPU seconds, most memory held in MiB."""
+    """One process: wall seconds, CPU seconds, most memory held in MiB, wall seconds behind reading where it told."""
 
     seconds: float
     cpu: float
     peak: float
+    rest: float = math.nan
 
 
 @dataclass
@@ -82,6 +108,9 @@ class Bench:
     folder: Path
     repeats: int = 3
     scale: float = 1.0
+    peers: Path | None = None                                           # an environment
+    data: Path | None = None
+    keep: Path | None = None
     grown: dict[str, list[tuple[int, float, float]]] = field(default_factory=dict)
 
     def file(self, series: int, steps: int, unit: str = "D") -> Path:
@@ -100,9 +129,14 @@ class Bench:
             (self.folder / name).touch()
         return name
 
-    def predict(self, file: Path, *, horizon: int = 24, context: int = 42) -> Command:
-        return [*FORECAST, "--store", str(self.folder / "store"), "predict", str(file), "-q", "--horizon", str(horizon),
+    def predict(self, file: Path, *, horizon: int = 24, context: int = 42, program: Command = FORECAST) -> Command:
+        return [*program, "--store", str(self.folder / "store"), "predict", str(file), "-q", "--horizon", str(horizon),
                 "--model", self.model(context), "-o", str(self.folder / "out.csv")]
+
+    def peer(self, *arguments: object) -> Command:
+        """Something that peers.py does."""
+        return [str(self.peers and self.peers / "bin/python"), "-W", "ignore", str(HERE / "peers.py"),
+                *map(str, arguments)]
 
 
 def section(story: Callable[[Bench], None]) -> Callable[[Bench], None]:
@@ -122,12 +156,13 @@ def taken(command: Command, *, fails: bool = False) -> Taken:
     assert process.stderr is not None
     said = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
+    seconds, end = time.perf_counter() - start, time.monotonic()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode and not fails:
         raise RuntimeError(f"{' '.join(command)[:200]}: {process.returncode}\n{said.decode()}")
     peak = used.ru_maxrss / (1 << 10 if sys.platform == "linux" else 1 << 20)
-    return Taken(seconds, used.ru_utime + used.ru_stime, peak)
+    read = re.search(rb"^read ([0-9.]+)$", said, re.MULTILINE)
+    return Taken(seconds, used.ru_utime + used.ru_stime, peak, end - float(read[1]) if read else math.nan)
 
 
 def turn_by_turn(bench: Bench, commands: Mapping[str, Command], *, fails: Sequence[str] = ()) -> dict[str, Taken]:
@@ -136,7 +171,8 @@ def turn_by_turn(bench: Bench, commands: Mapping[str, Command], *, fails: Sequen
     for _ in range(bench.repeats):
         for name, command in commands.items():
             runs[name].append(taken(command, fails=name in fails))
-    found = {name: Taken(*(statistics.median(getattr(t, what) for t in times) for what in ("seconds", "cpu", "peak")))
+    whats = "seconds", "cpu", "peak", "rest"
+    found = {name: Taken(*(statistics.median(getattr(t, what) for t in times) for what in whats))
              for name, times in runs.items()}
     floor = next(iter(found.values()))
     print(f"  {'':<34} seconds   ratio   least..most      cpu     peak   ratio   (load {os.getloadavg()[0]:.1f})")
@@ -210,6 +246,119 @@ def growth(bench: Bench) -> None:
     grows(bench, "context", [42, 420], lambda n: bench.predict(bench.file(few, 500), context=n))
 
 
+@section
+def beside(bench: Bench) -> None:
+    """predict beside neuralforecast's LSTM, CSV to CSV; goals: 3 times faster, and 5 times behind reading."""
+    if not bench.peers:
+        return print("  passed over: --peers VENV says where neuralforecast is")
+    saved = bench.folder / "neuralforecast"
+    taken(bench.peer("--fit", bench.file(50, 200), saved))
+    for series in (1, max(10, round(1000 * bench.scale)), max(100, round(100_000 * bench.scale))):
+        file = bench.file(series, 200)
+        once = Bench(bench.folder, bench.repeats if series <= 1000 else 1)
+        ours, theirs = turn_by_turn(once, {
+            f"forecast predict, {series:,}": bench.predict(file, program=[*PYTHON, TIMED]),
+            "neuralforecast": bench.peer("--predict", file, saved, bench.folder / "theirs.csv")}).values()
+        print(f"  {theirs.seconds / ours.seconds:.1f} times faster{met(theirs.seconds / ours.seconds, 3)}; behind "
+              f"reading ({theirs.rest:.2f} s, {ours.rest:.2f} s) {theirs.rest / ours.rest:.1f} times"
+              f"{met(theirs.rest / ours.rest, 5)}", flush=True)
+    return None
+
+
+@section
+def training(bench: Bench) -> None:
+    """Windows a second of the training loop, by the floors of this machine; goals: 45 % of the full one in float32,
+    1.8 times that in bfloat16, 8 times neuralforecast at its own shape."""
+    for name, shape in SHAPES.items():
+        for threads in (2, 1):
+            rounds = [measured(bench, {**shape, "threads": threads}) for _ in range(bench.repeats)]
+            print(f"  {name}, {threads} thread{'s' * (threads > 1)}   (load {os.getloadavg()[0]:.1f})\n"
+                  f"  {'':<16} windows/s  of the GEMM floor  of the full   by plain             by neuralforecast")
+            for row in [row for row in ROWS if row in rounds[0]]:
+                found = statistics.median(r[row] for r in rounds)
+                to = "16" if row == "bfloat16" else ""
+
+                def ratio(one: str, row: str = row, rounds: list[dict[str, float]] = rounds) -> str:
+                    if one not in rounds[0]:
+                        return "-"
+                    times = [r[one] / r[row] for r in rounds]
+                    return f"{statistics.median(times):.2f} ({min(times):.2f}..{max(times):.2f})"
+
+                gemm, full = (statistics.median(r[f"{f}{to}"] / r[row] for r in rounds) for f in ("gemm", "full"))
+                print(f"  {ROWS[row]:<16} {shape['batch'] / found:9,.0f} {gemm:18.0%} {full:12.0%}   "
+                      f"{ratio('plain'):<20} {ratio('peer')}", flush=True)
+            reached = {"of the full floor": (statistics.median(r["full"] / r["float32"] for r in rounds), 0.45),
+                       "bfloat16 over float32": (statistics.median(r["float32"] / r["bfloat16"] for r in rounds), 1.8)}
+            if "peer" in rounds[0]:
+                reached["the better over neuralforecast"] = (statistics.median(
+                    r["peer"] / min(r["float32"], r["bfloat16"]) for r in rounds), 8)
+            print("  " + ", ".join(f"{what} {value:.2f}{met(value, aim)}" for what, (value, aim) in reached.items()))
+
+
+def measured(bench: Bench, shape: Mapping[str, int]) -> dict[str, float]:
+    """Seconds a step of each loop, one after the other, and of the floors."""
+    environment = INSTALLED | {"OMP_NUM_THREADS": str(shape["threads"])}
+    commands: list[Command] = [[sys.executable, str(HERE / "steps.py"), json.dumps(shape)]]
+    if bench.peers:
+        commands.append(bench.peer("--steps", json.dumps(shape)))
+    said = [json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True,
+                                      cwd=bench.folder).stdout.splitlines()[-1]) for command in commands]
+    return {**said[0], **({"peer": said[1]} if bench.peers else {})}
+
+
+def met(value: float, goal: float) -> str:
+    return f" (goal {goal:g}{'' if value >= goal else ': missed'})"
+
+
+@section
+def goal(bench: Bench) -> None:
+    """Seconds from a CSV to an accuracy: M4 Hourly, its last 48 held out, MASE; ours from start to end of `train` and
+    `predict` by --time-limit, neuralforecast's LSTM by step of one training, without imports and reading."""
+    import hashlib
+
+    import pandas as pd
+
+    file = bench.data and bench.data / "m4_hourly.csv"
+    if file is None or not file.is_file():
+        return print("  passed over: --data FOLDER says where m4_hourly.csv is")
+    table = pd.read_csv(file)
+    held = table.groupby("unique_id", sort=False).cumcount(ascending=False) < 48
+    known, truth, short = table[~held], table[held], bench.folder / "short.csv"
+    known.to_csv(short, index=False)
+    scale = known.groupby("unique_id")["y"].agg(lambda y: y.diff(24).abs().mean())
+
+    def mase(said: pd.DataFrame) -> float:
+        both = truth.merge(said, on=["unique_id", "ds"], validate="one_to_one")
+        assert len(both) == len(truth)
+        return float(((both["y"] - both["yhat"]).abs().groupby(both["unique_id"]).mean() / scale).mean())
+
+    last = known.groupby("unique_id", sort=False).tail(24)
+    naive = mase(pd.concat([last.assign(ds=last["ds"] + 24 * k, yhat=last["y"]) for k in (1, 2)])
+                 .drop(columns="y"))
+    print(f"  seasonal naive: MASE {naive:.3f}   (load {os.getloadavg()[0]:.1f})", flush=True)
+    ours = []
+    for budget in BUDGETS:
+        start, out = time.perf_counter(), bench.folder / "goal.csv"
+        forecast(bench, "train", short, "--horizon", 48, "--time-limit", f"{budget}s", "--promote", "always")
+        forecast(bench, "predict", short, "-o", out)
+        ours.append((time.perf_counter() - start, mase(pd.read_csv(out))))
+        print(f"  forecast, --time-limit {budget:<4} {ours[-1][0]:7.1f} s   MASE {ours[-1][1]:.3f}   "
+              f"(load {os.getloadavg()[0]:.1f})", flush=True)
+    if not bench.peers and not bench.keep:
+        return None
+    key = hashlib.sha256(short.read_bytes()).hexdigest()[:8]
+    kept = (bench.keep or bench.folder) / f"m4_hourly-curve-LSTM-{key}.json"
+    if not kept.exists() and bench.peers:
+        taken(bench.peer("--curve", file, 168, 48, kept))
+    theirs = [tuple(look) for look in json.loads(kept.read_text())] if kept.exists() else []
+    for seconds, score in theirs:
+        print(f"  neuralforecast            {seconds:7.1f} s   MASE {score:.3f}", flush=True)
+    for what, mark in (("seasonal naive's", naive), *((("their last", theirs[-1][1]),) if theirs else ())):
+        first = (next((f"{seconds:.0f} s" for seconds, score in run if score <= mark), "-") for run in (ours, theirs))
+        print(f"  to {what} MASE: forecast {next(first)}, neuralforecast {next(first)}")
+    return None
+
+
 def make(series: int, steps: int, unit: str, path: Path) -> None:
     """Write `series` noisy weekly waves of `steps` points each: id, date, sales."""
     import numpy as np
@@ -259,11 +408,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--picture", type=Path, default=Path("growth.png"), help="where growth is drawn")
+    parser.add_argument("--peers", type=Path, metavar="VENV", help="their environment, by `make peers`: .venv-peers")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="where m4_hourly.csv lies")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="where what the peers did is kept")
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):
         parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), options.repeats, options.scale)
+        bench = Bench(Path(folder), options.repeats, options.scale, options.peers and options.peers.absolute(),
+                      options.data, options.keep and options.keep.absolute())
         for name in options.sections or SECTIONS:
             print(f"{name}: {SECTIONS[name].__doc__}")
             SECTIONS[name](bench)
