@@ -6,6 +6,7 @@ and the file as it stood at an earlier time."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,23 +102,15 @@ def check_age(age: Age, most: timedelta, file: Path | str) -> None:
                          file=str(file), code="max_age", hint="Look at what should have brought new data")
 
 
-@dataclass(frozen=True)
-class Changes:
-    """What is otherwise than at the last issue about a file; `is_new` where any of it is."""
-
-    is_new: bool
-    notes: tuple[str, ...]
-
-
-def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str) -> Changes:
+def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str) -> list[str]:
     """What has happened to the series since the last issue about the same file; the words for it.
 
     panel: all series of the file, as known now; fingerprint: the ledger's, of that panel."""
     if seen is None:
-        return Changes(True, ())
+        return []
     notes = _of_the_clock(seen.issue, now)
     if fingerprint == seen.issue.fingerprint:
-        return Changes(False, (f"nothing new since the issue of {seen.issue.issued}", *notes))
+        return [f"nothing new since the issue of {seen.issue.issued}", *notes]
     ids = [str(i) for i in panel.ids]
     there = set(ids)
     then = replace(contract, ids=tuple(seen.marks), marks=tuple(seen.marks.values()))
@@ -129,13 +122,15 @@ def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, 
                          (shorter, "end earlier than at the last issue")):
         if names:
             notes.append(f"{counted(len(names), 'series')} {words}: {listed(names, 4)}")
-    return Changes(True, tuple(notes))
+    return notes
 
 
-def check_new(found: Changes, seen: Seen | None, file: Path | str) -> None:
-    """Raises StaleError where nothing is new."""
-    if not found.is_new and seen is not None:
-        raise StaleError(f"nothing new since the issue of {seen.issue.issued} (last {quoted(seen.issue.cutoff_text)})",
+def check_new(issues: Iterable[Issue], issue: Issue, file: Path | str) -> None:
+    """Raises StaleError where this very request was answered from the same data already. What was issued of other
+    series, another shard, or as a look with other bands, makes nothing old."""
+    same = [i for i in issues if (i.fingerprint, i.request) == (issue.fingerprint, issue.request)]
+    if same:
+        raise StaleError(f"nothing new since the issue of {same[-1].issued} (last {quoted(same[-1].cutoff_text)})",
                          file=str(file), code="nothing_new", hint="Without --require-new it is forecast again")
 
 

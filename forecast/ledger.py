@@ -84,6 +84,13 @@ class Issue:
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @property
+    def request(self) -> tuple[Any, ...]:
+        """What was asked for, of which data, whichever run answered; two of one request and fingerprint differ in
+        nothing that the data could say."""
+        told = {name: sorted(v) if isinstance(v, list) else v for name, v in self.options.items() if v}
+        return self.place, self.subject, self.horizon, tuple(sorted(self.levels)), told
+
+    @property
     def place(self) -> str:
         """The file as it lies from the store, so that both may move together."""
         return self.data if self.from_store is None else self.from_store

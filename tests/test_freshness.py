@@ -139,23 +139,26 @@ def seen(panel: Panel) -> Seen:
     return Seen(issue, {str(i): mark_of(int(panel.start[s]), panel.values(s)) for s, i in enumerate(panel.ids)})
 
 
-def found(before: Panel, after: Panel, moment: datetime = NOON) -> tuple[bool, str]:
+def found(before: Panel, after: Panel, moment: datetime = NOON) -> str:
     changed = changes(seen(before), after, CONTRACT, moment, fingerprint(after))
-    return changed.is_new, " | ".join(changed.notes)
+    return " | ".join(changed)
 
 
 def test_nothing_new_is_said_and_refused_where_new_data_are_required() -> None:
     panel = waves(3, 200)
-    assert found(panel, waves(3, 200)) == (False, "nothing new since the issue of 2026-09-18T12:00:00Z")
-    nothing = changes(seen(panel), panel, CONTRACT, NOON, fingerprint(panel))
+    assert found(panel, waves(3, 200)) == "nothing new since the issue of 2026-09-18T12:00:00Z"
+    last = seen(panel).issue
     with pytest.raises(StaleError, match="nothing new since the issue of 2026-09-18T12:00:00Z"):
-        check_new(nothing, seen(panel), "data.csv")
-    check_new(changes(None, panel, CONTRACT, NOON, ""), None, "data.csv")
+        check_new([last], dataclasses.replace(last, run="another", number=0), "data.csv")
+    check_new([], last, "data.csv")
+    for other in ({"fingerprint": "00"}, {"horizon": 2}, {"levels": (95.0,)}, {"options": {"series": ["s1"]}},
+                  {"options": {"shard": "1/2"}}, {"subject": "other"}, {"from_store": "elsewhere.csv"}):
+        check_new([last], dataclasses.replace(last, **other), "data.csv")   # type: ignore[arg-type]
 
 
 def test_growth_is_new_and_no_reason_for_words() -> None:
     panel = waves(3, 200)
-    assert found(panel.drop_last(3), panel) == (True, "")
+    assert found(panel.drop_last(3), panel) == ""
     assert changes(None, panel, CONTRACT, NOON, "") == changes(None, panel, CONTRACT, NOON, "other")
 
 
@@ -164,16 +167,16 @@ def test_revised_vanished_new_and_shorter_series_are_named() -> None:
     values = panel.y.copy()
     values[panel.first[1] + 5] += 1
     assert found(panel.drop_last(1), dataclasses.replace(panel, y=values)) == (
-        True, "1 series have a revised history since the last issue: s1")
-    assert found(panel, panel.take([0, 2]))[1] == "1 series vanished since the last issue: s1"
-    assert found(panel.take([0, 2]), panel)[1] == "1 series appeared since the last issue: s1"
-    shorter = found(panel, dataclasses.replace(panel, stop=panel.stop - np.array([0, 0, 4])))[1]
+        "1 series have a revised history since the last issue: s1")
+    assert found(panel, panel.take([0, 2])) == "1 series vanished since the last issue: s1"
+    assert found(panel.take([0, 2]), panel) == "1 series appeared since the last issue: s1"
+    shorter = found(panel, dataclasses.replace(panel, stop=panel.stop - np.array([0, 0, 4])))
     assert shorter == "1 series end earlier than at the last issue: s2"
 
 
 def test_a_clock_that_went_back_is_told() -> None:
     panel = waves(3, 200)
-    told = found(panel.drop_last(1), panel, datetime(2026, 9, 1, tzinfo=UTC))[1]
+    told = found(panel.drop_last(1), panel, datetime(2026, 9, 1, tzinfo=UTC))
     assert told == "the clock says 2026-09-01T00:00:00Z, which is before the last issue, 2026-09-18T12:00:00Z"
 
 

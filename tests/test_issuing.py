@@ -61,6 +61,14 @@ def test_a_week_is_issued_scored_and_made_up_for(run: Run, project: Path, monkey
     assert (ended.code, json.loads(ended.out)["matched"]) == (0, 2 * (4 * 3 + 2 + 1))
 
 
+def test_a_part_or_a_look_makes_no_other_request_old(run: Run, project: Path) -> None:
+    for options in (["--series", "b"], ["--shard", "1/2"], ["--shard", "2/2"], ["--levels", "80"], []):
+        for code in (0, 7):
+            (project / "predictions.csv").unlink(missing_ok=True)
+            ended = run("-C", project, "predict", "--require-new", *options)
+            assert (ended.code, (project / "predictions.csv").exists()) == (code, code == 0), ended.err
+
+
 def test_a_day_that_was_missed_is_made_up_for(run: Run, project: Path) -> None:
     grow(project, 105)
     assert run("-C", project, "predict", "-o", "then.csv", "--as-of", "2026-04-12").code == 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from forecast.cli.console import Console
 from forecast.cli.options import Session
@@ -13,9 +13,11 @@ from forecast.errors import ForecastError
 
 if TYPE_CHECKING:
     from forecast.artifact import Run
-    from forecast.ledger import Draft, Issue, Seen
+    from forecast.ledger import Draft, Issue, Ledger
     from forecast.reader import Reading
     from forecast.series import Panel
+
+T = TypeVar("T")
 
 
 def begin(session: Session, run: Run, file: str | Path, reading: Reading, *, horizon: int, levels: Sequence[float],
@@ -48,6 +50,7 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
 
     from forecast import clock, freshness
     from forecast.durations import seconds_of
+    from forecast.ledger import Ledger
 
     now = clock.now()
     if os.environ.get(clock.VARIABLE):
@@ -57,13 +60,12 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
     if max_age is not None:
         most = timedelta(seconds=min(seconds_of(max_age, "--max-age"), 1e12))
         freshness.check_age(freshness.age_of(draft.known, reading.contract, now, file), most, file)
-    seen = _seen(session, draft)
+    seen = _asked(session, lambda ledger: ledger.seen(draft.issue.place, draft.issue.subject))
+    if require_new:
+        freshness.check_new(_asked(session, Ledger.issues) or [], draft.issue, file)
     if seen is None or (draft.issue.as_of is not None and draft.issue.cutoff < seen.issue.cutoff):
         return                                                          # a day made up for is compared with nothing
-    found = freshness.changes(seen, draft.known, reading.contract, now, draft.issue.fingerprint)
-    if require_new:
-        freshness.check_new(found, seen, file)
-    for note in found.notes:
+    for note in freshness.changes(seen, draft.known, reading.contract, now, draft.issue.fingerprint):
         console.say("since last", note)
 
 
@@ -86,11 +88,11 @@ def keep(console: Console, session: Session, draft: Draft, output: Path | None) 
     return issue
 
 
-def _seen(session: Session, draft: Draft) -> Seen | None:
-    """How the last issue saw the file; nothing where the ledger is unreadable, which `keep` will say."""
+def _asked(session: Session, question: Callable[[Ledger], T]) -> T | None:
+    """What the ledger says; nothing where it is unreadable, which `keep` will say."""
     from forecast.ledger import FILE, Ledger
 
     try:
-        return Ledger(session.store_folder / FILE).seen(draft.issue.place, draft.issue.subject)
+        return question(Ledger(session.store_folder / FILE))
     except ForecastError:
         return None

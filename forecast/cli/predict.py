@@ -52,8 +52,8 @@ def predict(
                                               "was known then, that time included")] = None,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
                                                 "the newest point is older: 2d, 36h")] = None,
-    require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the last "
-                                              "issue")] = False,
+    require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
+                                              "last issue of the same request")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
