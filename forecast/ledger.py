@@ -4,7 +4,8 @@ A row for each issue (which run, which data, when, asked for how), and its value
 after the forecasts' own file: what it holds was published. Recording the same forecast twice records it once.
 
 One file, a rollback journal, no WAL: it is written once a run, can be copied, and can be read where nothing may be
-written. Every block carries a digest of its own; a file that is not this ledger is never touched."""
+written. Every block carries a digest of its own and every issue its key; a file that is not this ledger is never
+touched."""
 
 # S series  H horizon  Q quantiles
 
@@ -257,7 +258,7 @@ class Ledger:
         if not self.path.exists():
             return []
         with self._connected() as ledger:
-            return [_issue_of(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
+            return [self._issue(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
 
     def written(self, path: Path, digest: str) -> tuple[Issue, bool] | None:
         """The newest issue that was written with these bytes, wherever they lie now (True); else the newest that was
@@ -268,7 +269,7 @@ class Ledger:
             row = ledger.execute(f"SELECT sha256, {_COLUMNS} FROM outputs JOIN issues ON issue = number "
                                  "WHERE sha256 = ? OR path = ? ORDER BY sha256 = ? DESC, number DESC LIMIT 1",
                                  (digest, _text(path.resolve()), digest)).fetchone()
-        return None if row is None else (_issue_of(row[1:]), row[0] == digest)
+        return None if row is None else (self._issue(row[1:]), row[0] == digest)
 
     def find(self, name: str) -> Issue:
         """By id, a beginning of it that is unique, or `last`. Raises ModelError that says which there are."""
@@ -310,7 +311,7 @@ class Ledger:
             return None
         try:
             ids, marks = json.loads(_unzipped(row[0], None))
-            return Seen(_issue_of(row[1:]), dict(zip(ids, marks, strict=True)))
+            return Seen(self._issue(row[1:]), dict(zip(ids, marks, strict=True)))
         except (ValueError, TypeError, zlib.error) as error:
             raise self._damaged("what was seen last is unreadable") from error
 
@@ -396,7 +397,19 @@ class Ledger:
 
     def _by_key(self, ledger: sqlite3.Connection, key: str) -> Issue | None:
         row = ledger.execute(f"SELECT {_COLUMNS} FROM issues WHERE key = ?", (key,)).fetchone()
-        return None if row is None else _issue_of(row)
+        return None if row is None else self._issue(row)
+
+    def _issue(self, row: Sequence[Any]) -> Issue:
+        """A row of _COLUMNS. Raises ModelError where it is no issue, or differs from its key, a digest of what an issue
+        depends on."""
+        try:
+            issue = _issue_of(row[:-1])
+            whole = issue.key == row[-1]
+        except (ValueError, TypeError, OverflowError) as error:
+            raise self._damaged("a row is no issue") from error
+        if not whole:
+            raise self._damaged(f"the row of issue {issue.number} differs from its key")
+        return issue
 
     def _name(self, ledger: sqlite3.Connection, ids: list[str]) -> bytes:
         """The digest of a list of ids, which is kept once."""
@@ -432,7 +445,7 @@ _OF_THE_DISK: dict[int, str | None] = {
     sqlite3.SQLITE_READONLY: "Check who may write there", sqlite3.SQLITE_PERM: "Check who may write there",
     sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
 _FIELDS = tuple(f.name for f in fields(Issue))
-_COLUMNS = ", ".join(f"issues.{name}" for name in _FIELDS)
+_COLUMNS = ", ".join(f"issues.{name}" for name in (*_FIELDS, "key"))
 _JSON = ("levels", "options")
 
 
@@ -442,15 +455,13 @@ def _row_of(issue: Issue) -> dict[str, Any]:
 
 
 def _issue_of(row: Sequence[Any]) -> Issue:
+    """Raises ValueError or TypeError for what is no issue."""
     told = dict(zip(_FIELDS, row, strict=True))
-    try:
-        levels, options = (json.loads(told[name]) for name in _JSON)
-        issue = Issue(**told | {"levels": tuple(map(float, levels)), "options": dict(options)})
-        if not (type(issue.horizon) is type(issue.cutoff) is int and issue.horizon > 0):
-            raise ValueError
-        return issue
-    except (ValueError, TypeError) as error:
-        raise ModelError("is damaged: a row is no issue", code="ledger_corrupt", hint=ASIDE) from error
+    levels, options = (json.loads(told[name]) for name in _JSON)
+    issue = Issue(**told | {"levels": tuple(map(float, levels)), "options": dict(options)})
+    if not (type(issue.horizon) is type(issue.cutoff) is int and issue.horizon > 0):
+        raise ValueError("no horizon or no cutoff")
+    return issue
 
 
 def _block(issue: Issue, ids: list[str], ends: bytes, sources: bytes, places: bytes, numbers: bytes) -> Block:

@@ -185,6 +185,19 @@ def test_damage_anywhere_is_named_or_does_no_harm(tmp_path: Path) -> None:
             store.verify()
 
 
+@pytest.mark.parametrize("change", ["levels = '[80.0, 90.0]'", "horizon = 3", "cutoff = 88", "run = 'other'",
+                                    "subject = ''", "options = '{}'", "key = 'ab'", "cutoff = 'x'", "levels = '{'"])
+def test_a_row_that_was_changed_is_damage(tmp_path: Path, change: str) -> None:
+    store, issue = recorded(tmp_path)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(f"UPDATE issues SET {change}")
+    connection.close()
+    calls = (store.verify, store.issues, lambda: store.find("last"), lambda: store.seen(issue.place, issue.subject))
+    for call in calls:
+        with pytest.raises(ModelError, match=r"ledger.db: is damaged: .*(differs from its key|is no issue)"):
+            call()
+
+
 def test_a_reader_needs_no_right_to_write(tmp_path: Path) -> None:
     store, issue = recorded(tmp_path)
     store.path.chmod(0o444)
