@@ -255,7 +255,7 @@ class Ledger:
 
     def issues(self) -> list[Issue]:
         """All of them, the first recorded first; none where there is no ledger yet."""
-        if not self.path.exists():
+        if not self._begun():
             return []
         with self._connected() as ledger:
             return [self._issue(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
@@ -263,7 +263,7 @@ class Ledger:
     def written(self, path: Path, digest: str) -> tuple[Issue, bool] | None:
         """The newest issue that was written with these bytes, wherever they lie now (True); else the newest that was
         written to this path, with other bytes (False)."""
-        if not self.path.exists():
+        if not self._begun():
             return None
         with self._connected() as ledger:
             row = ledger.execute(f"SELECT sha256, {_COLUMNS} FROM outputs JOIN issues ON issue = number "
@@ -302,7 +302,7 @@ class Ledger:
 
     def seen(self, place: str, subject: str) -> Seen | None:
         """What the last issue about the file at this place (as in Issue) and this subject saw."""
-        if not self.path.exists():
+        if not self._begun():
             return None
         with self._connected() as ledger:
             row = ledger.execute(f"SELECT marks, {_COLUMNS} FROM issues JOIN seen ON issue = number "
@@ -318,7 +318,7 @@ class Ledger:
     def verify(self) -> int:
         """Read everything; how many issues there are. Raises ModelError naming the first damage."""
         issues = self.issues()
-        if self.path.exists():
+        if self._begun():
             with self._connected() as ledger:
                 if (told := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
                     raise self._damaged(str(told).splitlines()[-1])
@@ -326,6 +326,14 @@ class Ledger:
             for _ in self.blocks(issue):
                 pass
         return len(issues)
+
+    @property
+    def is_empty(self) -> bool:
+        """A file without a byte, left by a crash at the first issue or by a full disk: the next issue fills it."""
+        return self.path.is_file() and not self.path.is_symlink() and self.path.stat().st_size == 0
+
+    def _begun(self) -> bool:
+        return self.path.exists() and not self.is_empty
 
     def _damaged(self, what: str) -> ModelError:
         return ModelError(f"is damaged: {what}", file=str(self.path), code="ledger_corrupt", hint=ASIDE)

@@ -106,6 +106,19 @@ def test_a_ledger_that_cannot_be_written_stops_no_forecast_and_is_exit_5(run: Ru
     assert ended.out.strip() == f"{project}/predictions.csv"
 
 
+def test_an_empty_ledger_is_begun_anew_and_that_is_said(run: Run, project: Path) -> None:
+    (project / ".forecast" / FILE).touch()
+    ended = run("-C", project, "evaluate", "--issued")
+    assert ended.code == 2
+    assert "ledger.db is an empty file" in ended.err
+    assert "no forecast of these series was issued" in ended.err
+    ended = run("-C", project, "predict", "-q")
+    assert ended.code == 0
+    assert "ledger.db is an empty file" in ended.err
+    assert len(Ledger(project / ".forecast" / FILE).issues()) == 1
+    assert "empty file" not in run("-C", project, "predict").err
+
+
 def test_revised_history_and_lost_series_are_said_since_the_last_issue(run: Run, project: Path) -> None:
     assert run("-C", project, "predict").code == 0
     text = (project / "data.csv").read_text()

@@ -228,12 +228,14 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
 
     from forecast.backtesting import evaluate as score
     from forecast.cli.fitting import REFERENCE, scores_record, show_scores
+    from forecast.cli.issuing import say_empty
     from forecast.display import counted
     from forecast.issued import beside_naive, came_true, drift_of, known_before
     from forecast.ledger import FILE, Ledger
     from forecast.plan import seasons_of
 
     ledger = Ledger(session.store_folder / FILE)
+    say_empty(console, ledger)
     issues = _issues_about(ledger, session, asked, reading.contract, run)
     levels = [x for x in issues[0].levels if all(x in i.levels for i in issues)]
     since = _since(asked.last, panel)

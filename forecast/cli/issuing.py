@@ -50,7 +50,7 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
 
     from forecast import clock, freshness
     from forecast.durations import seconds_of
-    from forecast.ledger import Ledger
+    from forecast.ledger import FILE, Ledger
 
     now = clock.now()
     if os.environ.get(clock.VARIABLE):
@@ -60,6 +60,7 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
     if max_age is not None:
         most = timedelta(seconds=min(seconds_of(max_age, "--max-age"), 1e12))
         freshness.check_age(freshness.age_of(draft.known, reading.contract, now, file), most, file)
+    say_empty(console, Ledger(session.store_folder / FILE))
     seen = _asked(session, lambda ledger: ledger.seen(draft.issue.place, draft.issue.subject))
     if require_new:
         freshness.check_new(_asked(session, Ledger.issues) or [], draft.issue, file)
@@ -86,6 +87,12 @@ def keep(console: Console, session: Session, draft: Draft, output: Path | None) 
         return None
     console.say("issue", issue.id + ("" if is_new else "   as issued before"))
     return issue
+
+
+def say_empty(console: Console, ledger: Ledger) -> None:
+    """An empty file is taken for a ledger that has not begun; it may have been one."""
+    if ledger.is_empty:
+        console.warn("ledger", f"{ledger.path} is an empty file: no issue is known, the next one begins it anew")
 
 
 def _asked(session: Session, question: Callable[[Ledger], T]) -> T | None:
