@@ -31,9 +31,16 @@ def stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def told(length: timedelta) -> str:
-    """`26 hours`, `3.2 days`: two digits or so."""
-    hours = length.total_seconds() / 3600
-    if abs(hours) < 2:
-        return f"{60 * hours:.0f} minutes"
-    return f"{hours:.0f} hours" if abs(hours) < 48 else f"{hours / 24:.1f} days"
+def told(length: timedelta, finer: int = 0) -> str:
+    """`90 seconds`, `26 hours`, `3.2 days`: two digits or so, and `finer` more."""
+    seconds = length.total_seconds()
+    for unit, size, most in (("seconds", 1, 120), ("minutes", 60, 7_200), ("hours", 3_600, 172_800)):
+        if abs(seconds) < most:
+            return f"{seconds / size:.{finer}f} {unit}"
+    return f"{seconds / 86_400:.{1 + finer}f} days"
+
+
+def told_apart(more: timedelta, less: timedelta) -> tuple[str, str]:
+    """Two different lengths in words, with as many digits as it takes to read differently."""
+    pairs = [(told(more, finer), told(less, finer)) for finer in range(12)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forecast.clock import told
+from forecast.clock import told_apart
 from forecast.contract import Contract
 from forecast.display import counted, listed, quoted
 from forecast.errors import RequestError, StaleError
@@ -98,7 +98,8 @@ def age_of(panel: Panel, contract: Contract, now: datetime, file: Path | str) ->
 def check_age(age: Age, most: timedelta, file: Path | str) -> None:
     """Raises StaleError where the data are older than `most`."""
     if age.age > most:
-        raise StaleError(f"the newest point is {age.newest}, {told(age.age)} old: more than {told(most)}",
+        old, limit = told_apart(age.age, most)
+        raise StaleError(f"the newest point is {age.newest}, {old} old: more than {limit}",
                          file=str(file), code="max_age", hint="Look at what should have brought new data")
 
 
@@ -116,10 +117,11 @@ def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, 
     then = replace(contract, ids=tuple(seen.marks), marks=tuple(seen.marks.values()))
     revised = [name for s, name in enumerate(ids) if then.was_revised(name, int(panel.start[s]), panel.values(s))]
     shorter = [name for s, name in enumerate(ids) if name in seen.marks and panel.end[s] < _end(seen.marks[name])]
+    has, ends = "has" if len(revised) == 1 else "have", "ends" if len(shorter) == 1 else "end"
     for names, words in (([i for i in ids if i not in seen.marks], "appeared since the last issue"),
                          ([i for i in seen.marks if i not in there], "vanished since the last issue"),
-                         (revised, "have a revised history since the last issue"),
-                         (shorter, "end earlier than at the last issue")):
+                         (revised, f"{has} a revised history since the last issue"),
+                         (shorter, f"{ends} earlier than at the last issue")):
         if names:
             notes.append(f"{counted(len(names), 'series')} {words}: {listed(names, 4)}")
     return notes

@@ -98,6 +98,17 @@ def test_it_is_said_in_words_and_where_there_is_nothing_to_compare(run: Run, pro
     assert "tell of no common time" in ended.err
 
 
+def test_a_file_that_is_no_longer_what_was_written_is_said(run: Run, project: Path) -> None:
+    days.grow(project, 102)
+    days.issue(project, "new.csv")
+    assert apart(run, project, "new.csv", "old.csv")["changed"] == []
+    (project / "new.csv").write_text((project / "new.csv").read_text() + "\n")
+    ended = run("-C", project, "diff", "new.csv", "old.csv")
+    assert ended.code == 0
+    assert "new.csv is no longer what was written" in ended.err
+    assert apart(run, project, "new.csv")["changed"] == ["new.csv"]
+
+
 def test_the_parts_are_the_differences_between_neighbours_over_common_steps() -> None:
     def told(end: int, *values: float) -> Told:
         return Told({"a": (end, np.array(values)[:, None])})

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from forecast.calendar import Calendar
-from forecast.clock import now, told
+from forecast.clock import now, told, told_apart
 from forecast.config import DataConfig
 from forecast.contract import mark_of
 from forecast.errors import RequestError, StaleError
@@ -41,6 +41,10 @@ def test_the_clock_can_be_told_the_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_lengths_of_time_are_told_in_two_digits_or_so() -> None:
     assert [told(timedelta(hours=h)) for h in (0.5, 30, 80)] == ["30 minutes", "30 hours", "3.3 days"]
+    assert told(timedelta(seconds=119)) == "119 seconds"
+    assert told_apart(timedelta(hours=24.5), timedelta(days=1)) == ("24.5 hours", "24.0 hours")
+    assert told_apart(timedelta(hours=36), timedelta(days=1)) == ("36 hours", "24 hours")
+    assert told_apart(timedelta(days=9, microseconds=1), timedelta(days=9))[0] > "9.0 days"
 
 
 # as of
@@ -167,11 +171,11 @@ def test_revised_vanished_new_and_shorter_series_are_named() -> None:
     values = panel.y.copy()
     values[panel.first[1] + 5] += 1
     assert found(panel.drop_last(1), dataclasses.replace(panel, y=values)) == (
-        "1 series have a revised history since the last issue: s1")
+        "1 series has a revised history since the last issue: s1")
     assert found(panel, panel.take([0, 2])) == "1 series vanished since the last issue: s1"
     assert found(panel.take([0, 2]), panel) == "1 series appeared since the last issue: s1"
     shorter = found(panel, dataclasses.replace(panel, stop=panel.stop - np.array([0, 0, 4])))
-    assert shorter == "1 series end earlier than at the last issue: s2"
+    assert shorter == "1 series ends earlier than at the last issue: s2"
 
 
 def test_a_clock_that_went_back_is_told() -> None:

@@ -125,7 +125,7 @@ def test_revised_history_and_lost_series_are_said_since_the_last_issue(run: Run,
     (project / "data.csv").write_text(text.replace("a,2026-02-01,", "a,2026-02-01,1"))
     ended = run("-C", project, "predict", "--require-new")
     assert ended.code == 0
-    assert "1 series have a revised history since the last issue: a" in ended.err
+    assert "1 series has a revised history since the last issue: a" in ended.err
     (project / "data.csv").write_text("".join(line for line in text.splitlines(keepends=True) if line[0] != "b"))
     assert "1 series vanished since the last issue: b" in run("-C", project, "predict").err
 

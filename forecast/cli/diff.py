@@ -48,8 +48,8 @@ def diff(
     from forecast.reissue import Told, cut_at, taken_apart, total_of
 
     console, ledger, store = Console(session), Ledger(session.store_folder / FILE), Store(session.store_folder)
-    newer, _ = issue_named(session, ledger, new)
-    older = issue_named(session, ledger, old)[0] if old else before(ledger, newer)
+    newer, new_untouched = issue_named(session, ledger, new)
+    older, old_untouched = issue_named(session, ledger, old) if old else (before(ledger, newer), True)
     runs = {name: load(store.find(name)) for name in (older.run, newer.run)}
     panel = data_of(session, newer, runs[newer.run], data).panel
 
@@ -66,11 +66,14 @@ def diff(
         raise DataError(f"{older.id} and {newer.id} tell of no common time of any series", code="nothing_common",
                         hint="Name another OLD issue")
     total = total_of(steps)
+    changed = [name for name, untouched in ((old, old_untouched), (new, new_untouched)) if not untouched]
+    for name in changed:
+        console.warn("changed", f"{name} is no longer what was written: compared is what the ledger kept of its issue")
     for label, issue in (("old", older), ("new", newer)):
         console.say(label, f"{issue.id}   after {issue.cutoff_text}, run {issue.run}")
     show(console, steps, total)
-    console.document({"old": older.id, "new": newer.id, "runs": [older.run, newer.run], "total": asdict(total),
-                      "series": [asdict(s) for s in steps],
+    console.document({"old": older.id, "new": newer.id, "runs": [older.run, newer.run], "changed": changed,
+                      "total": asdict(total), "series": [asdict(s) for s in steps],
                       "left_out": sorted(set(was.ends) ^ {s.series for s in steps})})
     if left := len(was.ends) - len(steps):
         console.say("left out", f"{counted(left, 'series')} without a common time")
