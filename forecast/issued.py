@@ -5,8 +5,8 @@ true."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from forecast.contract import Contract
 from forecast.display import from_csv_cell, listed
 from forecast.errors import DataError
 from forecast.forecasts import band_quantiles, quantile_grid
-from forecast.ledger import Block
+from forecast.ledger import Block, Issue
 from forecast.metrics import finite_sums, seasonal_scale
 from forecast.series import Ints, Panel
 
@@ -37,6 +37,7 @@ class Issued:
     rows: int
     matched: int
     levels: tuple[float, ...]
+    passed: Mapping[int, int] = field(default_factory=dict)     # issue -> its rows that another issue stood in for
 
 
 def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
@@ -107,29 +108,41 @@ def _places(joined: pd.DataFrame) -> pd.DataFrame:
                          "y": joined["y"].to_numpy(), "source": "file"})
 
 
+def by_weight(issues: Iterable[Issue]) -> list[Issue]:
+    """Which issue speaks for a cutoff: the one that says most, so that a look at three steps hides no published
+    forecast; of the longest those with the most bands, of these the newest."""
+    return sorted(issues, key=lambda i: (i.horizon, len(i.levels), i.number), reverse=True)
+
+
 def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
               since: Ints | None = None) -> Issued:
     """What the ledger kept, beside the truth of the panel, as `read_issued` does for a file.
 
-    blocks: the newest issue first; of several about one series and cutoff the first counts, and the others are passed
-    over. levels: the bands wanted, which every block must have. since (S,): rows about earlier ordinals are left out.
-    `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
+    blocks: of several about one series and cutoff the first counts, and the others are passed over. levels: the bands
+    wanted; those of every block that came true are in the result. since (S,): rows about earlier ordinals are left
+    out. `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
     place = {name: s for s, name in enumerate(panel.ids)}
     done: dict[int, NDArray[np.bool_]] = {}                             # cutoff -> (S,) told already
     vocabulary: dict[str, int] = {}
     parts: list[dict[str, Any]] = []
-    rows = 0
+    rows, passed = 0, dict[int, int]()
     for block in blocks:
         series = np.array([place.get(i, -1) for i in block.ids], dtype=np.int64)
-        fresh = (series >= 0) & ~_told(done, series, block.ends, len(panel))
-        which = np.flatnonzero(fresh)
-        ordinal = block.ends[which, None] + np.arange(block.values.shape[1])        # (S, H)
-        wanted = ordinal >= (np.iinfo(np.int64).min if since is None else since[series[which], None])
+        before = _told(done, series, block.ends, len(panel))
+        ordinals = block.ends[:, None] + np.arange(block.values.shape[1])           # (S, H)
+        all_wanted = ordinals >= (np.iinfo(np.int64).min if since is None else since[series, None])
+        if over := int(all_wanted[(series >= 0) & before].sum()):
+            passed[block.issue] = passed.get(block.issue, 0) + over
+        which = np.flatnonzero((series >= 0) & ~before)
+        ordinal, wanted = ordinals[which], all_wanted[which]
         rows += int(wanted.sum())
         at = panel.first[series[which], None] + ordinal - panel.start[series[which], None]
         inside = wanted & (ordinal >= panel.start[series[which], None]) & (at < panel.stop[series[which], None])
         truth = np.where(inside, panel.truth[np.where(inside, at, 0)], np.nan)
         row, step = np.nonzero(~np.isnan(truth))
+        if not len(row):
+            continue
+        levels = [x for x in levels if x in block.levels]
         part = {"model": _codes([block.run], vocabulary)[np.zeros(len(row), dtype=np.int64)],
                 "series": series[which][row], "cutoff": block.ends[which][row] - 1, "step": step + 1,
                 "y": truth[row, step], "yhat": block.at(0.5)[which[row], step]}
@@ -137,7 +150,7 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
             for side, quantile in zip(("lo", "hi"), band_quantiles(level), strict=True):
                 part[f"yhat_{side}_{level:g}"] = block.at(quantile)[which[row], step]
         parts.append(part | {"source": _codes(block.sources, vocabulary)[which[row]]})
-    return _issued_of(parts, list(vocabulary), rows, tuple(levels))
+    return replace(_issued_of(parts, list(vocabulary), rows, tuple(levels)), passed=passed)
 
 
 def _told(done: dict[int, NDArray[np.bool_]], series: Ints, ends: Ints, count: int) -> NDArray[np.bool_]:
@@ -156,8 +169,9 @@ def _codes(texts: Iterable[str], vocabulary: dict[str, int]) -> Ints:
 
 
 def _issued_of(parts: list[dict[str, Any]], words: list[str], rows: int, levels: tuple[float, ...]) -> Issued:
-    """One frame of all parts."""
-    columns: dict[str, Any] = {name: np.concatenate([p[name] for p in parts]) for name in (parts[0] if parts else ())}
+    """One frame of all parts, with the columns that all have: a band may be missing in some."""
+    shared = [name for name in (parts[0] if parts else ()) if all(name in p for p in parts)]
+    columns: dict[str, Any] = {name: np.concatenate([p[name] for p in parts]) for name in shared}
     for name in ("model", "source") if parts else ():
         columns[name] = pd.Categorical.from_codes(columns[name], pd.Index(words)).remove_unused_categories()
     frame = pd.DataFrame(columns)

@@ -60,6 +60,18 @@ def test_of_several_issues_about_one_cutoff_the_newest_counts_even_where_it_says
     assert told.frame.groupby("series").size().tolist() == [3, 2, 3]
 
 
+def test_bands_are_those_of_every_issue_that_counts_and_what_was_passed_over_is_counted(panel: Panel) -> None:
+    known = panel.drop_last(4)
+    wide = SeasonalNaive(6, quantile_grid((80.0, 95.0))).predict(known, 3)
+    full = Block(1, "a", panel.ids, known.end, wide.source, (80.0, 95.0), wide.values)
+    look = block(known, 2, horizon=2)
+    told = came_true([full, look], panel, levels=(80.0, 95.0))
+    assert (told.levels, told.passed, told.rows) == ((80.0, 95.0), {2: 6}, 9)
+    told = came_true([full, block(panel.drop_last(3), 2)], panel, levels=(80.0, 95.0))
+    assert (told.levels, told.passed, told.rows) == ((80.0,), {}, 18)
+    assert "yhat_lo_95" not in told.frame
+
+
 def test_only_the_time_asked_for_and_only_measured_truth_is_scored(panel: Panel) -> None:
     filled = np.zeros(len(panel.y), dtype=bool)
     filled[panel.stop[0] - 2] = True                                    # a hole that was filled
@@ -195,6 +207,21 @@ def test_evaluate_issued_says_live_beside_promised_and_fails_over_a_gate(run: Ru
     assert run("-C", project, "evaluate", "--fail-over", "drift=1").code == 2
     assert run("-C", project, "evaluate", "--last", "3d").code == 2
     assert run("-C", project, "evaluate", "--issued", "--last", "soon").code == 2
+
+
+def test_a_look_hides_nothing_of_what_was_published(run: Run, project: Path) -> None:
+    options = ("--as-of", days.DAYS[104], "--horizon", "2", "--levels", "80", "-o", "-")
+    assert run("-C", project, "predict", *options).code == 0
+    ended = run("-C", project, "evaluate", "--issued", "--json")
+    told = json.loads(ended.out)
+    assert (told["rows"], told["passed_over"]) == (72, 4)
+    assert "coverage_95" in told["models"]["issued"]
+    assert "passed over" in ended.err
+    assert "4 rows of 1 issue: " in ended.err
+    options = ("--as-of", days.DAYS[118], "--levels", "80", "-o", "-")
+    assert run("-C", project, "predict", *options).code == 0
+    ended = run("-C", project, "evaluate", "--issued")
+    assert "95% not scored: not in every issue" in ended.err
 
 
 def test_evaluate_issued_before_anything_came_true_or_was_issued(run: Run, project: Path) -> None:

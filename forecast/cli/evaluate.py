@@ -221,30 +221,38 @@ class Asked:
 
 def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: Reading, panel: Panel, config: Config,
                      run: Run | None) -> int:
-    """Score what the ledger holds about this file: the newest issue of each cutoff, beside seasonal naive of the same
-    cutoffs, and beside what the backtests of the runs promised."""
+    """Score what the ledger holds about this file: of each cutoff the issue that says most, beside seasonal naive of
+    the same cutoffs, and beside what the backtests of the runs promised."""
     import numpy as np
     import pandas as pd
 
     from forecast.backtesting import evaluate as score
     from forecast.cli.fitting import REFERENCE, scores_record, show_scores
     from forecast.cli.issuing import say_empty
-    from forecast.display import counted
-    from forecast.issued import beside_naive, came_true, drift_of, known_before
+    from forecast.display import counted, listed
+    from forecast.issued import beside_naive, by_weight, came_true, drift_of, known_before
     from forecast.ledger import FILE, Ledger
     from forecast.plan import seasons_of
 
     ledger = Ledger(session.store_folder / FILE)
     say_empty(console, ledger)
     issues = _issues_about(ledger, session, asked, reading.contract, run)
-    levels = [x for x in issues[0].levels if all(x in i.levels for i in issues)]
     since = _since(asked.last, panel)
-    wanted = [i for i in reversed(issues) if since is None or i.cutoff + i.horizon >= since.min()]
-    told = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=levels, since=since)
+    wanted = [i for i in by_weight(issues) if since is None or i.cutoff + i.horizon >= since.min()]
+    bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
+    told = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
+    levels = list(told.levels)
     how = f"{counted(len(issues), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
     console.say("scored", how)
+    if told.passed:
+        rows, others = counted(sum(told.passed.values()), "row"), counted(len(told.passed), "issue")
+        console.say("passed over", f"{rows} of {others}: of one cutoff that with the longest horizon, most bands, the "
+                                   "newest counts")
+    if missing := [f"{x:g}%" for x in bands if x not in levels]:
+        console.say("bands", f"{listed(missing)} not scored: not in every issue")
     record: dict[str, Any] = {"data": str(asked.file), "how": how, "issues": len(issues), "rows": told.rows,
-                              "matched": told.matched}
+                              "matched": told.matched,
+                              "passed_over": sum(told.passed.values())}
     if not told.matched:
         console.say("wait", "nothing to score yet")
         console.document(record)
