@@ -15,8 +15,12 @@ from scipy.stats import t as student
 from forecast.artifact import load
 from forecast.baselines import SeasonalNaive
 from forecast.calendar import Calendar
+from forecast.cli.console import Console
+from forecast.cli.evaluate import _judge_drift
+from forecast.cli.options import Session
+from forecast.errors import GateError
 from forecast.forecasts import quantile_grid
-from forecast.issued import beside_naive, came_true, drift_of, known_before
+from forecast.issued import Drift, beside_naive, came_true, drift_of, known_before
 from forecast.ledger import FILE, Block, Ledger
 from forecast.series import Panel
 from tests import days
@@ -202,11 +206,45 @@ def test_evaluate_issued_says_live_beside_promised_and_fails_over_a_gate(run: Ru
     for words in ("12 issues: 6 of 6 rows have come true", "seasonal_naive", "promised", "80% covers"):
         assert words in ended.err + ended.out
     assert run("-C", project, "evaluate", "--issued", "--fail-over", "mase=0.01").code == 6
-    assert run("-C", project, "evaluate", "--issued", "--fail-over", "drift=0.01").code == 6
     assert run("-C", project, "evaluate", "--issued", "--fail-over", "drift=99", "--fail-over", "mase=99").code == 0
     assert run("-C", project, "evaluate", "--fail-over", "drift=1").code == 2
     assert run("-C", project, "evaluate", "--last", "3d").code == 2
     assert run("-C", project, "evaluate", "--issued", "--last", "soon").code == 2
+
+
+def test_only_a_drift_beyond_chance_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    session = Session(tmp_path, tmp_path, json=False, quiet=False, verbose=False, color=False, sets=(), flags={})
+    console = Console(session)
+    with pytest.raises(GateError, match="drift is 2, over the limit"):
+        _judge_drift(console, Drift(2.0, 1.0, 2.0, 1.2), 1.5)
+    for drift, limit, words in ((Drift(2.0, 1.0, 2.0, 0.9), 1.5, "may be chance"), (None, 1.5, "no promised MASE"),
+                                (Drift(2.0, 1.0, 2.0, None), 1.5, "fewer than three"),
+                                (Drift(2.0, 1.0, 2.0, 1.2), 2.5, ""), (Drift(2.0, 1.0, 2.0, 1.2), None, "")):
+        assert _judge_drift(console, drift, limit) == 0
+        told = capsys.readouterr().err
+        assert words in told
+        assert bool(told) == bool(words)
+
+
+def test_runs_without_a_backtest_are_scored_but_not_compared(run: Run, project: Path) -> None:
+    whole = json.loads(run("-C", project, "evaluate", "--issued", "--json").out)
+    days.grow(project, 113)
+    days.train(project, "--seed", "5")
+    (gone,) = {i.run for i in Ledger(project / ".forecast" / FILE).issues()}
+    days.issue(project)
+    days.grow(project, 130)
+    shutil.rmtree(project / ".forecast" / "runs" / gone)
+    ended = run("-C", project, "evaluate", "--issued", "--json", "--fail-over", "drift=0.01")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.out)
+    assert (told["matched"], told["compared"]) == (78, 6)
+    assert "fewer than three forecasts" in ended.err
+    (kept,) = (name for name in told["runs"] if name != gone)
+    assert told["promised"] == told["runs"][kept]["promised"]
+    assert told["drift"]["ratio"] == pytest.approx(told["runs"][kept]["live"]["mase"] / told["promised"]["mase"])
+    assert whole["compared"] == whole["matched"]
+    said = run("-C", project, "evaluate", "--issued").out
+    assert "72 rows are of runs whose backtest is not there" in said
 
 
 def test_a_look_hides_nothing_of_what_was_published(run: Run, project: Path) -> None:

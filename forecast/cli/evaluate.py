@@ -266,14 +266,19 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     by_run = score(told.frame, known, season=season, levels=levels)
     show_scores(console, scores, list(panel.ids))
     promised, runs = _promises(session, by_run)
+    held = told.frame[told.frame["model"].isin([name for name, r in runs.items() if r["compared"]])]
     live = {str(k): v for k, v in scores.summary.iloc[0].items()}
+    if 0 < len(held) < len(told.frame):                                 # what no backtest promised is held against none
+        beside = score(held.assign(model="issued"), known, season=season, levels=levels)
+        live |= {str(k): v for k, v in beside.summary.iloc[0].items() if _is_promise(str(k)) and k != "bias"}
     drift = None
     if promised.get("mase") and live["mase"] == live["mase"]:
-        drift = drift_of(told.frame, known, season=season, live=live["mase"], promised=promised["mase"],
-                         windows=min(r["windows"] for r in runs.values()), horizon=int(told.frame["step"].max()))
+        drift = drift_of(held, known, season=season, live=live["mase"], promised=promised["mase"],
+                         windows=min(r["windows"] for r in runs.values() if r["compared"]),
+                         horizon=int(held["step"].max()))
     _say_promises(console, live, promised, runs, drift, levels)
     record |= {"run": run.id if run else None, "cutoffs": int(told.frame["cutoff"].nunique()),
-               "beside": len(naive), "promised": promised, "runs": runs,
+               "beside": len(naive), "compared": len(held), "promised": promised, "runs": runs,
                "drift": None if drift is None else {"ratio": drift.ratio, "least": drift.least}}
     record |= scores_record(scores, asked.wanted)
     _write(console, record, scores, panel, asked.written, asked.wanted)
@@ -281,7 +286,8 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
         _write_predictions(session.path(asked.predictions), told.frame, panel, reading.contract)
         console.wrote(session.path(asked.predictions), f"{told.matched:,} rows")
     console.document(record)
-    return _judge(scores, asked.gates, drift.ratio if drift else None)
+    _judge(scores, {name: limit for name, limit in asked.gates.items() if name != "drift"})
+    return _judge_drift(console, drift, asked.gates.get("drift"))
 
 
 def _issues_about(ledger: Ledger, session: Session, asked: Asked, contract: Contract, run: Run | None) -> list[Issue]:
@@ -331,7 +337,7 @@ def _since(last: str | None, panel: Panel) -> Ints | None:
 
 def _promises(session: Session, by_run: Scores) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
     """What the backtests of the runs promised, weighed by how many of their rows have come true; and, of each run,
-    what it promised and what came of it."""
+    what it promised, what came of it, and whether it is `compared`: one whose backtest is not there cannot be."""
     from forecast.artifact import load
     from forecast.errors import ModelError
     from forecast.registry import Store
@@ -347,12 +353,13 @@ def _promises(session: Session, by_run: Scores) -> tuple[dict[str, float], dict[
         shown = {k: float(v) for k, v in said.items() if _is_promise(str(k)) and isinstance(v, (int, float))}
         runs[name] = {"rows": live["rows"], "windows": int(metrics.get("windows", 0)), "promised": shown,
                       "live": {str(k): v for k, v in live.items() if _is_promise(str(k))}}
-    promised = {}
-    for key in {k for r in runs.values() for k in r["promised"]}:
-        some = [(r["rows"], r["promised"][key]) for r in runs.values() if key in r["promised"]]
-        if len(some) == len(runs):
-            promised[key] = sum(n * v for n, v in some) / sum(n for n, _ in some)
-    return dict(sorted(promised.items())), runs
+    by_mase = any("mase" in r["promised"] for r in runs.values())
+    for r in runs.values():
+        r["compared"] = "mase" in r["promised"] if by_mase else bool(r["promised"])
+    told = [r for r in runs.values() if r["compared"]]
+    shared = set.intersection(*(set(r["promised"]) for r in told)) if told else set()
+    rows = sum(r["rows"] for r in told)
+    return {key: sum(r["rows"] * r["promised"][key] for r in told) / rows for key in sorted(shared)}, runs
 
 
 def _is_promise(name: str) -> bool:
@@ -366,12 +373,14 @@ def _say_promises(console: Console, live: dict[str, Any], promised: dict[str, fl
 
     console.result(f"bias          {number(live['bias'])} (above 0: too much was forecast)")
     if not promised:
-        console.result("promised      unknown: no backtest of these runs is there any more")
+        console.result("promised      unknown: no backtest of these runs is there")
     else:
         told = [f"MASE {number(live['mase'])} live, {number(promised['mase'])} promised"] if "mase" in promised else []
         told += [f"{x:g}% covers {percent(live[key])} live, {percent(promised[key])} promised" for x in levels
                  if (key := f"coverage_{x:g}") in promised]
         console.result("backtest      " + "   ".join(told))
+    if promised and (without := sum(r["rows"] for r in runs.values() if not r["compared"])):
+        console.result(f"without       {without:,} rows are of runs whose backtest is not there: not compared")
     for name, run in list(runs.items())[-5:] if len(runs) > 1 else []:
         said = run["promised"].get("mase")
         console.result(f"{name}   {run['rows']:,} rows   MASE {number(run['live']['mase'])} live, "
@@ -437,14 +446,34 @@ def _gates(texts: list[str], *, issued: bool = False) -> dict[str, float]:
     return gates
 
 
-def _judge(scores: Scores, gates: dict[str, float], drift: float | None = None) -> int:
+def _judge(scores: Scores, gates: dict[str, float]) -> int:
     """0, or GateError where the first forecaster's metric is above its limit (or not defined)."""
     from forecast.errors import GateError
 
-    own = {str(k): v for k, v in scores.summary.iloc[0].items()} | {"drift": drift}
+    own = {str(k): v for k, v in scores.summary.iloc[0].items()}
     for name, limit in gates.items():
         value = own.get(name)
-        if value is None or not value <= limit:
-            raise GateError(f"{name} is {value if value is None else f'{value:.4g}'}, over the limit of {limit:g}",
-                            code="fail_over")
+        if value is None or value != value:
+            raise GateError(f"{name} is not defined, so not within the limit of {limit:g}", code="fail_over")
+        if value > limit:
+            raise GateError(f"{name} is {value:.4g}, over the limit of {limit:g}", code="fail_over")
+    return 0
+
+
+def _judge_drift(console: Console, drift: Drift | None, limit: float | None) -> int:
+    """0, or GateError where the drift is above its limit and beyond chance. One that cannot be told is no alarm."""
+    from forecast.errors import GateError
+
+    if limit is None:
+        return 0
+    if drift is None or drift.least is None:
+        why = "no promised MASE to hold the live one against" if drift is None else \
+            "fewer than three forecasts that do not overlap have come true"
+        console.warn("drift", f"cannot be told: {why}")
+        return 0
+    if drift.ratio > limit and drift.least > 1:
+        raise GateError(f"drift is {drift.ratio:.4g}, over the limit of {limit:g}", code="fail_over")
+    if drift.ratio > limit:
+        console.say("drift", f"{drift.ratio:.4g} is over the limit of {limit:g}, but may be chance: at least "
+                             f"{drift.least:.4g} with 95 % confidence")
     return 0
