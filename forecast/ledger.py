@@ -17,7 +17,7 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,11 @@ class Issue:
     def place(self) -> str:
         """The file as it lies from the store, so that both may move together."""
         return self.data if self.from_store is None else self.from_store
+
+    def in_hindsight(self, seen: Mapping[str, int]) -> bool:
+        """Whether its run had seen what came after the cutoff. seen: series -> ordinal behind its last training
+        point; what one series went through later tells of the others, too."""
+        return self.as_of is not None and max(seen.values(), default=self.cutoff + 1) > self.cutoff + 1
 
     @property
     def id(self) -> str:

@@ -247,6 +247,24 @@ def test_runs_without_a_backtest_are_scored_but_not_compared(run: Run, project: 
     assert "72 rows are of runs whose backtest is not there" in said
 
 
+def test_what_was_forecast_in_hindsight_is_said_and_not_scored(run: Run, project: Path) -> None:
+    ended = run("-C", project, "predict", "--as-of", days.DAYS[90], "-o", "-")
+    assert f"{days.DAYS[90]}: the model has seen what came after (data to {days.DAYS[99]})" in ended.err
+    ended = run("-C", project, "predict", "--as-of", days.DAYS[99], "-o", "-")
+    assert "has seen what came after" not in ended.err
+    ended = run("-C", project, "evaluate", "--issued", "--json")
+    told = json.loads(ended.out)
+    assert (told["issues"], told["left_out"]) == (13, {"hindsight": 1, "unknown": 0})
+    assert "1 issue made --as-of a time whose future their run had seen" in ended.err
+    days.train(project, "--seed", "5")
+    (old,) = {i.run for i in Ledger(project / ".forecast" / FILE).issues()}
+    shutil.rmtree(project / ".forecast" / "runs" / old)
+    ended = run("-C", project, "evaluate", "--issued", "--json")
+    told = json.loads(ended.out)
+    assert (told["issues"], told["left_out"]) == (12, {"hindsight": 0, "unknown": 2})
+    assert "what it had seen is unknown" in ended.err
+
+
 def test_a_look_hides_nothing_of_what_was_published(run: Run, project: Path) -> None:
     options = ("--as-of", days.DAYS[104], "--horizon", "2", "--levels", "80", "-o", "-")
     assert run("-C", project, "predict", *options).code == 0

@@ -236,7 +236,7 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
 
     ledger = Ledger(session.store_folder / FILE)
     say_empty(console, ledger)
-    issues = _issues_about(ledger, session, asked, reading.contract, run)
+    issues, left_out = _foretold(session, console, _issues_about(ledger, session, asked, reading.contract, run))
     since = _since(asked.last, panel)
     wanted = [i for i in by_weight(issues) if since is None or i.cutoff + i.horizon >= since.min()]
     bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
@@ -252,7 +252,7 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
         console.say("bands", f"{listed(missing)} not scored: not in every issue")
     record: dict[str, Any] = {"data": str(asked.file), "how": how, "issues": len(issues), "rows": told.rows,
                               "matched": told.matched,
-                              "passed_over": sum(told.passed.values())}
+                              "passed_over": sum(told.passed.values()), "left_out": left_out}
     if not told.matched:
         console.say("wait", "nothing to score yet")
         console.document(record)
@@ -313,6 +313,36 @@ def _issues_about(ledger: Ledger, session: Session, asked: Asked, contract: Cont
                            hint="forecast predict issues them" if not others else
                            f"There are some of {', '.join(others[:3])}; --model RUN takes all of a run")
     return found
+
+
+def _foretold(session: Session, console: Console, issues: list[Issue]) -> tuple[list[Issue], dict[str, int]]:
+    """The issues whose run had not seen the truth; how many others there are, which is said. Only --as-of can ask a run
+    of what it has seen, and what a run had seen that is gone is unknown."""
+    from forecast.artifact import load
+    from forecast.display import counted
+    from forecast.errors import ModelError
+    from forecast.registry import Store
+
+    store, seen = Store(session.store_folder), dict[str, dict[str, int] | None]()
+    for name in {i.run for i in issues if i.as_of is not None}:
+        try:
+            seen[name] = load(store.find(name)).predictor.seen
+        except ModelError:
+            seen[name] = None
+    kept, left_out = [], {"hindsight": 0, "unknown": 0}
+    for issue in issues:
+        of_run = {} if issue.as_of is None else seen[issue.run]
+        if of_run is None:
+            left_out["unknown"] += 1
+        elif issue.in_hindsight(of_run):
+            left_out["hindsight"] += 1
+        else:
+            kept.append(issue)
+    for why, words in (("hindsight", "made --as-of a time whose future their run had seen"),
+                       ("unknown", "made --as-of a time, by a run that is gone: what it had seen is unknown")):
+        if left_out[why]:
+            console.say("left out", f"{counted(left_out[why], 'issue')} {words}")
+    return kept, left_out
 
 
 def _since(last: str | None, panel: Panel) -> Ints | None:

@@ -42,7 +42,7 @@ def begin(session: Session, run: Run, file: str | Path, reading: Reading, *, hor
     return Draft(issue, known)
 
 
-def check_fresh(console: Console, session: Session, draft: Draft, file: str | Path, reading: Reading, *,
+def check_fresh(console: Console, session: Session, run: Run, draft: Draft, file: str | Path, reading: Reading, *,
                 max_age: str | None = None, require_new: bool = False) -> None:
     """Say what has changed since the last issue about this file. Raises StaleError where the data are older than
     `max_age`, or hold nothing new and something new is required; RequestError for what is no length of time."""
@@ -57,16 +57,19 @@ def check_fresh(console: Console, session: Session, draft: Draft, file: str | Pa
         console.say("clock", f"{clock.stamp(now)} ({clock.VARIABLE})")
     if draft.issue.as_of is not None:
         console.say("as of", f"{draft.issue.as_of}: last known {draft.issue.cutoff_text}")
+        if draft.issue.in_hindsight(seen := run.predictor.seen):
+            last = run.contract.time_text(run.contract.calendar.times([max(seen.values()) - 1]))[0]
+            console.warn("as of", f"{draft.issue.as_of}: the model has seen what came after (data to {last})")
     if max_age is not None:
         most = timedelta(seconds=min(seconds_of(max_age, "--max-age"), 1e12))
         freshness.check_age(freshness.age_of(draft.known, reading.contract, now, file), most, file)
     say_empty(console, Ledger(session.store_folder / FILE))
-    seen = _asked(session, lambda ledger: ledger.seen(draft.issue.place, draft.issue.subject))
+    past = _asked(session, lambda ledger: ledger.seen(draft.issue.place, draft.issue.subject))
     if require_new:
         freshness.check_new(_asked(session, Ledger.issues) or [], draft.issue, file)
-    if seen is None or (draft.issue.as_of is not None and draft.issue.cutoff < seen.issue.cutoff):
+    if past is None or (draft.issue.as_of is not None and draft.issue.cutoff < past.issue.cutoff):
         return                                                          # a day made up for is compared with nothing
-    for note in freshness.changes(seen, draft.known, reading.contract, now, draft.issue.fingerprint):
+    for note in freshness.changes(past, draft.known, reading.contract, now, draft.issue.fingerprint):
         console.say("since last", note)
 
 

@@ -108,7 +108,7 @@ def predict(
         console.remarks(reading)
         if not len(panel) and shard is None:
             raise DataError("holds no value to forecast from", file=str(file), code="no_values")
-        check_fresh(console, session, draft, file, reading, max_age=max_age, require_new=require_new)
+        check_fresh(console, session, run, draft, file, reading, max_age=max_age, require_new=require_new)
 
         told, document = Told(), []
         with opened(session, output, page, layout, panel) as write:
