@@ -138,6 +138,10 @@ class Seen:
     marks: dict[str, str]
 
 
+class _EmptyError(ModelError):
+    """There is a file, and nothing in it."""
+
+
 @dataclass
 class Draft:
     """An issue on its way into the ledger; blocks of series are added as they are made, packed small at once."""
@@ -260,7 +264,7 @@ class Ledger:
 
     def issues(self) -> list[Issue]:
         """All of them, the first recorded first; none where there is no ledger yet."""
-        if not self._begun():
+        if not self._is_begun():
             return []
         with self._connected() as ledger:
             return [self._issue(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
@@ -268,7 +272,7 @@ class Ledger:
     def written(self, path: Path, digest: str) -> tuple[Issue, bool] | None:
         """The newest issue that was written with these bytes, wherever they lie now (True); else the newest that was
         written to this path, with other bytes (False)."""
-        if not self._begun():
+        if not self._is_begun():
             return None
         with self._connected() as ledger:
             row = ledger.execute(f"SELECT sha256, {_COLUMNS} FROM outputs JOIN issues ON issue = number "
@@ -307,7 +311,7 @@ class Ledger:
 
     def seen(self, place: str, subject: str) -> Seen | None:
         """What the last issue about the file at this place (as in Issue) and this subject saw."""
-        if not self._begun():
+        if not self._is_begun():
             return None
         with self._connected() as ledger:
             row = ledger.execute(f"SELECT marks, {_COLUMNS} FROM issues JOIN seen ON issue = number "
@@ -323,7 +327,7 @@ class Ledger:
     def verify(self) -> int:
         """Read everything; how many issues there are. Raises ModelError naming the first damage."""
         issues = self.issues()
-        if self._begun():
+        if self._is_begun():
             with self._connected() as ledger:
                 if (told := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
                     raise self._damaged(str(told).splitlines()[-1])
@@ -337,8 +341,17 @@ class Ledger:
         """A file without a byte, left by a crash at the first issue or by a full disk: the next issue fills it."""
         return self.path.is_file() and not self.path.is_symlink() and self.path.stat().st_size == 0
 
-    def _begun(self) -> bool:
-        return self.path.exists() and not self.is_empty
+    def _is_begun(self) -> bool:
+        """Whether there is a ledger; a first issue that was killed leaves an empty file, which is none."""
+        if not self.path.exists():
+            return False
+        try:
+            with self._connected():
+                return True
+        except _EmptyError:
+            if self.path.stat().st_size:                                # cut off by somebody else
+                raise
+            return False
 
     def _damaged(self, what: str) -> ModelError:
         return ModelError(f"is damaged: {what}", file=str(self.path), code="ledger_corrupt", hint=ASIDE)
@@ -377,7 +390,7 @@ class Ledger:
                 connection.execute(f"PRAGMA application_id = {APPLICATION}")
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             else:
-                raise ModelError("is empty", file=str(self.path), code="ledger_foreign", hint=ASIDE)
+                raise _EmptyError("is empty", file=str(self.path), code="ledger_foreign", hint=ASIDE)
             return
         if application != APPLICATION:
             raise ModelError("is a database of another program", file=str(self.path), code="ledger_foreign", hint=ASIDE)

@@ -213,6 +213,8 @@ def test_an_empty_file_left_by_a_crash_becomes_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").touch()
     empty = Ledger(tmp_path / "ledger.db")
     assert (empty.is_empty, empty.issues(), empty.verify(), empty.seen("data.csv", "")) == (True, [], 0, None)
+    assert (empty.issues(), empty.verify(), empty.written(tmp_path / "out.csv", ""), empty.seen("", "")) == (
+        [], 0, None, None)
     store, issue = recorded(tmp_path)
     assert (store.issues(), store.is_empty) == ([issue], False)
 
