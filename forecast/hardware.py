@@ -82,7 +82,7 @@ def set_up(name: str = "auto", threads: int | None = None) -> torch.device:
 
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads or usable_cpus())
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")                         # its twin, use_..., imports a compiler: 2 s
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = "cuda" if there["cuda"] else "cpu"
