@@ -1,12 +1,14 @@
 """Kills, faults and crowds for test_crash.py; `python -m tests.crash EXPERIMENT TEMPLATE FOLDER` prints its counts.
 
-A process that has everything imported forks; strace attaches to the child, which then saves a model, makes it live, or
-writes an output, and is killed, or refused a system call, at one point. What stands then is looked at from here."""
+A process that has everything imported forks; strace attaches to the child, which then saves a model, makes it live,
+writes an output, or keeps an issue in the ledger, and is killed, or refused a system call, at one point. What stands
+then is looked at from here."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import re
 import shutil
@@ -22,8 +24,16 @@ from typing import Any
 import numpy as np
 
 from forecast.artifact import Run, load, save
+from forecast.calendar import Calendar
+from forecast.cli.console import Console
+from forecast.cli.issuing import keep as keep_issue
+from forecast.cli.options import Session
+from forecast.contract import Contract
 from forecast.errors import BusyError, DiskError, ModelError
+from forecast.forecasts import Forecast, quantile_grid
+from forecast.ledger import FILE, Draft, Ledger, issue_of
 from forecast.registry import Store
+from forecast.series import Panel
 from forecast.storage import replacing
 
 OLD, NEW = "20260914T041512Z-lstm-7f3a", "20260915T041512Z-lstm-1c9e"
@@ -31,6 +41,7 @@ CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "renamea
          "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "ftruncate", "fchmod", "close")
 CHUNK = b"0123456789abcdef" * 8192                                      # 128 KiB: past every buffer
 HELD = 0.3                                                              # seconds that a writer keeps the lock
+LEVELS = (80.0, 95.0)
 
 Work = Callable[[Path], None]
 
@@ -55,7 +66,8 @@ def is_whole(run: Run) -> bool:
 
 
 def forked(work: Callable[[], None]) -> tuple[int, int]:
-    """A child that works once a byte comes down the pipe: (pid, where to write it). Its exit code is the program's."""
+    """A child that works once a byte comes down the pipe: (pid, where to write it). Its exit code is the program's, or
+    the one that the work exits with."""
     go_out, go_in = os.pipe()
     if pid := os.fork():
         os.close(go_out)
@@ -68,6 +80,8 @@ def forked(work: Callable[[], None]) -> tuple[int, int]:
         code = 0
     except (DiskError, BusyError) as error:
         code = error.exit_code
+    except SystemExit as end:
+        code = int(end.code or 0)
     except BaseException as error:
         sys.stderr.write(f"{error!r}\n")
     finally:
@@ -95,7 +109,7 @@ def points(work: Callable[[], None], log: Path) -> Iterator[tuple[str, int]]:
     """Every system call of the work that touches files: (name, how many of its name came before, and it)."""
     assert traced(work, log) == 0
     counted = Counter(re.findall(r"^\d+ +(\w+)\(", log.read_text(), flags=re.MULTILINE))
-    assert {"openat", "write", "fsync", "rename"} <= set(counted)
+    assert {"openat", "write", "fsync", "rename"} <= set(counted) or {"openat", "pwrite64", "unlink"} <= set(counted)
     for name in sorted(counted):
         for n in range(1, counted[name] + 1):
             yield name, n
@@ -108,6 +122,8 @@ def tree(folder: Path) -> dict[str, str]:
 
 class Model:
     """The work of a train: lock, save, make live."""
+
+    refused = 9                                                         # the exit code of a disk that fails
 
     def __init__(self, template: Path, folder: Path) -> None:
         self.run, self.folder, self.before = load(template), folder, folder / "before"
@@ -152,6 +168,8 @@ class Model:
 class Output:
     """The work of a predict: one file in several writes."""
 
+    refused = 9
+
     def __init__(self, template: Path, folder: Path) -> None:
         self.folder, self.old, self.new = folder, b"old\n" * 1000, CHUNK * 4
 
@@ -177,11 +195,95 @@ class Output:
         return None
 
 
+class Listener(Console):
+    """A console that needs no system call to be heard: what it says is seen in memory shared with the parent."""
+
+    def __init__(self, session: Session, heard: mmap.mmap) -> None:
+        super().__init__(session)
+        self.heard = heard
+
+    def say(self, label: str, text: str) -> None:
+        if label == "issue":
+            self.heard[0] = 1
+
+    def warn(self, label: str, text: str) -> None:
+        if label == "partial":
+            self.heard[1] = 1
+
+
+class Issues:
+    """The work of a predict once its file is written: the issue goes into a ledger that holds others."""
+
+    refused = 5
+    before = 2                                                          # issues kept already
+
+    def __init__(self, template: Path, folder: Path) -> None:
+        self.folder, self.heard = folder, mmap.mmap(-1, 2)
+        self.reported = 0
+        (folder / "before").mkdir(parents=True)
+        for day in range(self.before):
+            self.keep(folder / "before", day)
+            self.heard[:] = bytes(2)
+        (folder / "before" / "out.csv").write_bytes(CHUNK)
+
+    def keep(self, place: Path, day: int) -> bool:
+        """Whether the issue of a day could be kept."""
+        known = Panel.of([np.arange(40.0 + day), np.arange(70.0 + day)], Calendar.of("D"), ids=["a", "b"])
+        contract = Contract(id="store", time="date", targets=("sales",), layout="long", decimals=2,
+                            calendar=known.calendar)
+        draft = Draft(issue_of(run="run", file=place / "data.csv", store=place, file_sha256=str(day), panel=known,
+                               contract=contract, issued=f"2026-01-{1 + day:02}T00:00:00Z", version="0", horizon=14,
+                               levels=LEVELS, options={}), known)
+        values = np.arange(2 * 14 * 5, dtype=float).reshape(2, 14, 5) + day
+        draft.add(Forecast(known, quantile_grid(LEVELS), values, np.full(2, "lstm", dtype=object)), 2)
+        session = Session(place, place, json=False, quiet=True, verbose=False, color=False, sets=(), flags={})
+        (place / "out.csv").touch()
+        return keep_issue(Listener(session, self.heard), session, draft, place / "out.csv") is not None
+
+    def fresh(self) -> Path:
+        shutil.rmtree(self.folder / "now", ignore_errors=True)
+        shutil.copytree(self.folder / "before", self.folder / "now")
+        self.heard[:] = bytes(2)
+        return self.folder / "now"
+
+    def work(self, place: Path) -> None:
+        sys.exit(0 if self.keep(place, self.before) else 5)
+
+    def problem(self, place: Path, code: int, call: str) -> str | None:
+        said, warned = self.heard[:]
+        ledger = Ledger(place / FILE)
+        there = [i.file_sha256 for i in ledger.issues()]
+        self.reported += said
+        if there not in (days := [str(d) for d in range(self.before)], [*days, str(self.before)]):
+            return f"holds {there}"
+        if said and len(there) == self.before:
+            return "said to be written, and is lost"
+        if code in (0, 5) and (said, warned) != (code == 0, code == 5):
+            return f"exit {code}, and said {said}, warned {warned}"
+        if (place / "out.csv").read_bytes() != CHUNK:
+            return "the forecast does not stand"
+        if there and ledger.verify() != len(there):
+            return "cannot be verified"
+        for issue in ledger.issues() if there else []:
+            told = np.concatenate([b.values for b in ledger.blocks(issue)])
+            if told.shape != (2, 14, 5) or told[0, 0, 0] != int(issue.file_sha256):
+                return f"issue {issue.id} holds other values"
+        if not self.keep(place, self.before) or Ledger(place / FILE).verify() != self.before + 1:
+            return "the same command again does not record it"
+        return None
+
+
+class First(Issues):
+    """The first issue, which makes the ledger."""
+
+    before = 0
+
+
 def swept(template: Path, folder: Path, fault: str) -> dict[str, Any]:
-    """Both works, spoiled at every point in turn by `signal=KILL`, `error=ENOSPC` or `error=EIO`."""
-    problems, ends, log = [], Counter[str](), folder / "strace.log"
-    for kind in (Model, Output):
-        subject = kind(template, folder / kind.__name__)
+    """All works, spoiled at every point in turn by `signal=KILL`, `error=ENOSPC` or `error=EIO`."""
+    problems, ends, log, reported = [], Counter[str](), folder / "strace.log", 0
+    for kind in (Model, Output, Issues, First):
+        subject: Any = kind(template, folder / kind.__name__)
         work: Work = subject.work
         place = subject.fresh()
         for name, n in list(points(lambda work=work, place=place: work(place), log)):      # type: ignore[misc]
@@ -190,11 +292,12 @@ def swept(template: Path, folder: Path, fault: str) -> dict[str, Any]:
                           f"{name}:{fault}:when={n}")
             ends[f"{kind.__name__} {code}"] += 1
             told = subject.problem(place, code, name)
-            if told is None and code not in ((-9, ) if "KILL" in fault else (0, 9)):
+            if told is None and code not in ((-9, ) if "KILL" in fault else (0, subject.refused)):
                 told = f"ended with {code}"
             if told:
                 problems.append(f"{kind.__name__}: {name} {n}: {told}")
-    return {"points": sum(ends.values()), "ends": dict(ends), "problems": problems}
+        reported += getattr(subject, "reported", 0)
+    return {"points": sum(ends.values()), "ends": dict(ends), "issues reported": reported, "problems": problems}
 
 
 def pairs(template: Path, folder: Path, count: int) -> dict[str, Any]:
