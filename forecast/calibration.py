@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from forecast.series import Floats
 
 ENOUGH = 200                                                            # windows for a factor of a step's own
 NARROWEST, WIDEST = 0.3, 5.0                                            # factors; with few windows none below 1
+RATE = 0.1                                                              # of the logarithm of a tracked factor, an issue
+TRACKED = (0.5, 3.0)                                                    # bounds of a tracked factor
 
 
 def widths(values: Floats, truth: Floats, quantiles: tuple[float, ...]) -> Floats:
@@ -50,3 +54,15 @@ def widened(values: Floats, factors: Floats, quantiles: tuple[float, ...]) -> Fl
     """values (B, H, Q) with each quantile's distance from the median times its factor, ascending again."""
     median = values[:, :, quantiles.index(0.5), None]
     return np.asarray(np.sort(median + (values - median) * factors, axis=-1))
+
+
+def tracked(misses: Sequence[float], alpha: float) -> float:
+    """The factor on a band's distance from the median, from how often it was missed: exp(theta) with
+    theta = RATE * sum(miss - alpha), within TRACKED (online conformal control, Gibbs & Candes 2021; quantile tracking,
+    Angelopoulos et al. 2023, here of the logarithm of the width, so that no unit matters).
+
+    misses: the share of values outside the band as issued, one an issue; alpha: the share that should be, 0.2 for a
+    band of 80 %. The control is closed: the bands of later issues bear the factor, so the sum stands still where
+    they hold. 1 without any issue."""
+    theta = RATE * float(np.sum(np.asarray(misses, dtype=np.float64) - alpha))
+    return float(np.exp(np.clip(theta, *np.log(TRACKED))))

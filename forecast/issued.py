@@ -136,9 +136,7 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
         which = np.flatnonzero((series >= 0) & ~before)
         ordinal, wanted = ordinals[which], all_wanted[which]
         rows += int(wanted.sum())
-        at = panel.first[series[which], None] + ordinal - panel.start[series[which], None]
-        inside = wanted & (ordinal >= panel.start[series[which], None]) & (at < panel.stop[series[which], None])
-        truth = np.where(inside, panel.truth[np.where(inside, at, 0)], np.nan)
+        truth = np.where(wanted, panel.truth_at(series[which], ordinal), np.nan)
         row, step = np.nonzero(~np.isnan(truth))
         if not len(row):
             continue

@@ -72,7 +72,7 @@ class Issue:
     version: str                    # of the program
     horizon: int
     levels: tuple[float, ...]       # bands, in percent
-    options: dict[str, Any]         # series, nonnegative, round, layout
+    options: dict[str, Any]         # series, nonnegative, round, layout; shard; adapt: factors by level
     as_of: str | None = None        # the cut that was asked for
     series: int = 0
     number: int = 0                 # in the order of recording; 0: not recorded

@@ -77,6 +77,14 @@ class Panel:
         """y (N,) with NaN where a point was filled in."""
         return self.y if self.filled is None else np.where(self.filled, np.nan, self.y)
 
+    def truth_at(self, series: Ints, ordinal: Ints) -> Floats:
+        """The truth (N, H) of these series (N,) at these ordinals (N, H); NaN where there is none."""
+        at = self.first[series, None] + ordinal - self.start[series, None]
+        inside = (at >= self.first[series, None]) & (at < self.stop[series, None])
+        if not len(self.y):
+            return np.full(ordinal.shape, np.nan)
+        return np.where(inside, self.truth[np.where(inside, at, 0)], np.nan)
+
     @property
     def ends_in_a_hole(self) -> NDArray[np.bool_]:
         """Whether the last point of each series was filled in (S,): its panel was cut inside a gap."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.calibration import ENOUGH, NARROWEST, WIDEST, widened, widths
+from forecast.calibration import ENOUGH, NARROWEST, WIDEST, tracked, widened, widths
 from forecast.forecasts import quantile_grid
 from forecast.series import Floats
 
@@ -112,3 +112,32 @@ def test_what_was_given_is_left_as_it_was() -> None:
     widened(values, widths(values, truth, GRID), GRID)
     np.testing.assert_array_equal(values, copies[0])
     np.testing.assert_array_equal(truth, copies[1])
+
+
+def test_a_tracked_band_widens_with_misses_narrows_without_and_rests_where_it_holds() -> None:
+    assert tracked([0.5] * 10, 0.2) == pytest.approx(np.exp(0.3))
+    assert tracked([0.0] * 10, 0.2) == pytest.approx(np.exp(-0.2))
+    assert tracked([0.1, 0.3] * 10, 0.2) == pytest.approx(1.0)
+    assert tracked([], 0.2) == 1.0
+    assert tracked([1.0] * 100, 0.2) == pytest.approx(3.0)
+    assert tracked([0.0] * 100, 0.2) == pytest.approx(0.5)
+
+
+def stream(issues: int, *, change: int, seed: int, track: bool) -> Floats:
+    """The coverage of each issue of 14 values whose spread doubles at `change`, by a band of 80 % for the spread
+    before."""
+    rng, reach = np.random.default_rng(seed), NormalDist().inv_cdf(0.9)
+    misses: list[float] = []
+    for k in range(issues):
+        factor = tracked(misses[-100:], 0.2) if track else 1.0
+        misses.append(float((np.abs(rng.normal(size=14)) > reach * factor / (2 if k >= change else 1)).mean()))
+    return 1 - np.array(misses)
+
+
+def test_a_tracked_band_finds_its_coverage_again_where_a_fixed_one_does_not() -> None:
+    with_factor, fixed = (np.mean([stream(110, change=40, seed=s, track=t) for s in range(20)], axis=0)
+                          for t in (True, False))
+    assert with_factor[5:40].mean() == pytest.approx(0.8, abs=0.02)
+    assert fixed[40:].mean() < 0.65
+    assert with_factor[40:60].mean() < 0.65                             # it takes its time
+    assert with_factor[80:].mean() == pytest.approx(0.8, abs=0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ from forecast.cli.options import Session
 from forecast.errors import ForecastError
 
 if TYPE_CHECKING:
+    from forecast.adaptation import Track
     from forecast.artifact import Run
     from forecast.ledger import Draft, Issue, Ledger
     from forecast.reader import Reading
@@ -71,6 +73,35 @@ def check_fresh(console: Console, session: Session, run: Run, draft: Draft, file
         return                                                          # a day made up for is compared with nothing
     for note in freshness.changes(past, draft.known, reading.contract, now, draft.issue.fingerprint):
         console.say("since last", note)
+
+
+def adapted_draft(console: Console, session: Session, draft: Draft) -> tuple[Draft, list[Track] | None]:
+    """The draft with the factors of its bands among its options, as the misses of the issues before it ask for, and
+    what they were told from. None where the ledger could not be read: it is said, and the bands stay (exit 5)."""
+    from forecast.adaptation import FEWEST, factors_of, tracks
+    from forecast.display import counted
+    from forecast.ledger import FILE, Ledger
+
+    ledger = Ledger(session.store_folder / FILE)
+    if not ledger.path.exists():
+        console.say("adapted", "no band: there is no ledger yet, so nothing that was issued")
+        return draft, []
+    try:
+        found = tracks(ledger, draft.issue, draft.known)
+    except ForecastError as error:
+        console.warn("partial", f"the bands are as trained, since the ledger could not be read: {error}")
+        return draft, None
+    for track in found:
+        if track.factor is None or track.missed is None:
+            console.say("adapted", f"{track.level:g} % band: as trained, {track.issues} of the {FEWEST} issues that "
+                                   "it takes have come true")
+        else:
+            console.say("adapted", f"{track.level:g} % band: {100 * track.missed:.0f} % of "
+                                   f"{counted(track.values, 'value')} missed it in {counted(track.issues, 'issue')} "
+                                   f"-> x {track.factor:.2f}")
+    factors = factors_of(found)
+    options = draft.issue.options | ({"adapt": factors} if factors else {})
+    return replace(draft, issue=replace(draft.issue, options=options)), found
 
 
 def keep(console: Console, session: Session, draft: Draft, output: Path | None) -> Issue | None:

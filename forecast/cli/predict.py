@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -48,6 +48,8 @@ def predict(
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
+    adapt: Annotated[bool, typer.Option("--adapt", help="bands wider or narrower by how often those issued before "
+                                        "were missed")] = False,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", show_default=False, help="forecast from what "
                                               "was known then, that time included")] = None,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
@@ -64,14 +66,14 @@ def predict(
 
     Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
     known, the run and what served the series; keeps it in the ledger. Exit 5: written, but some series fell back to a
-    simpler forecast or have no value to forecast from, or it could not be kept. Exit 7: stale, nothing written."""
+    simpler forecast or have no value to forecast from, or the ledger failed. Exit 7: stale, nothing written."""
     from forecast import hardware
 
     hardware.prepare(threads=1)
     hardware.spare_pandas()
     from forecast.artifact import load
     from forecast.cli.console import Console
-    from forecast.cli.issuing import begin, check_fresh, keep
+    from forecast.cli.issuing import adapted_draft, begin, check_fresh, keep
     from forecast.errors import DataError, RequestError
     from forecast.forecasts import in_parts, quantile_grid
     from forecast.layout import Page, check_ending, check_layout, levels_of, table_of
@@ -110,10 +112,12 @@ def predict(
             raise DataError("holds no value to forecast from", file=str(file), code="no_values")
         check_fresh(console, session, run, draft, file, reading, max_age=max_age, require_new=require_new)
 
+        draft, tracks = adapted_draft(console, session, draft) if adapt else (draft, [])
+
         told, document = Told(), []
         with opened(session, output, page, layout, panel) as write:
             for part in in_parts(run.predictor, panel, steps):
-                part = limited(part, nonnegative=nonnegative, whole=whole)
+                part = as_optioned(part, draft.issue.options)
                 told.add(part)
                 draft.add(part, run.contract.decimals)
                 write(part)
@@ -137,8 +141,9 @@ def predict(
             "rows": rows, "series": len(panel), "horizon": steps,
             "sources": dict(told.sources), "fell_back": fell,
             "repairs": [r.message for r in reading.repairs],
-            "forecasts": document if output == "-" else None})
-        status.rows, status.exit_code = rows, PARTIAL if fell or issue is None else 0
+            "forecasts": document if output == "-" else None}
+            | ({"adapted": None if tracks is None else [asdict(t) for t in tracks]} if adapt else {}))
+        status.rows, status.exit_code = rows, PARTIAL if fell or issue is None or tracks is None else 0
         return status.exit_code
 
 
@@ -261,6 +266,15 @@ def _age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return "a minute"
+
+
+def as_optioned(forecast: Forecast, options: Mapping[str, Any]) -> Forecast:
+    """The forecast as the options of its issue have it: bands adapted, then clamped, then rounded."""
+    if factors := options.get("adapt"):
+        from forecast.adaptation import adapted
+
+        forecast = adapted(forecast, factors)
+    return limited(forecast, nonnegative=bool(options.get("nonnegative")), whole=bool(options.get("round")))
 
 
 def limited(forecast: Forecast, *, nonnegative: bool, whole: bool) -> Forecast:

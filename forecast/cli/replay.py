@@ -113,7 +113,6 @@ def data_of(session: Session, issue: Issue, run: Run, data: str | None) -> Readi
 
 def forecast_again(run: Run, issue: Issue, known: Panel) -> Forecast:
     """What this run says of this panel, by the options of the issue."""
-    from forecast.cli.predict import limited
+    from forecast.cli.predict import as_optioned
 
-    return limited(run.predictor.predict(known, issue.horizon), nonnegative=bool(issue.options.get("nonnegative")),
-                   whole=bool(issue.options.get("round")))
+    return as_optioned(run.predictor.predict(known, issue.horizon), issue.options)
