@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import dropwhile, groupby
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from forecast.series import Floats, Panel
 
 FEWEST = 5                                                              # issues for a factor
 MOST = 100                                                              # the newest count
+OPEN = 20           # of them without a factor: their misses tell the same again and again, and RATE times as many is
+                    # about the step to the factor that is needed (d miss / d log factor of a normal 80 % band: 0.45)
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class Track:
 
 @dataclass(frozen=True)
 class Count:
-    """Of one cutoff: how many values have come true, and how many of them lay outside the band."""
+    """Of one cutoff: how many values have come true, how many of them lay outside the band, and the factor that the
+    band bore (None: as trained)."""
 
-    values: int
-    missed: int
+    values: int = 0
+    missed: int = 0
+    factor: float | None = None
 
 
 def tracks(ledger: Ledger, issue: Issue, known: Panel) -> list[Track]:
@@ -50,7 +54,7 @@ def tracks(ledger: Ledger, issue: Issue, known: Panel) -> list[Track]:
     ledger, BusyError, DiskError."""
     counts: dict[float, list[Count]] = {level: [] for level in issue.levels}        # the newest first
     for same_cutoff in _before(ledger, issue):
-        wanted = [level for level, found in counts.items() if len(found) < MOST]
+        wanted = [level for level, found in counts.items() if not _enough(found)]
         if not wanted:
             break
         for level, count in _counted(ledger, same_cutoff, known, wanted).items():
@@ -72,7 +76,7 @@ def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequ
     """issues: of one cutoff, the newest first."""
     place = {name: s for s, name in enumerate(known.ids)}
     told = {level: np.zeros(len(known), dtype=bool) for level in levels}
-    counts = {level: Count(0, 0) for level in levels}
+    counts = {level: Count() for level in levels}
     for issue in issues:
         for block in ledger.blocks(issue):
             position = np.array([place.get(i, -1) for i in block.ids], dtype=np.int64)
@@ -84,18 +88,31 @@ def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequ
                 usable = ~np.isnan(truth) & ~told[level][series, None]
                 outside = usable & ((truth < low) | (truth > high))
                 told[level][series] = True
-                counts[level] = Count(counts[level].values + int(usable.sum()),
-                                      counts[level].missed + int(outside.sum()))
+                before = counts[level]
+                counts[level] = Count(before.values + int(usable.sum()), before.missed + int(outside.sum()),
+                                      before.factor if before.values else _borne(issue, level))
     return counts
 
 
+def _borne(issue: Issue, level: float) -> float | None:
+    factor = issue.options.get("adapt", {}).get(f"{level:g}")
+    return None if factor is None else float(factor)
+
+
+def _enough(counts: Sequence[Count]) -> bool:
+    return len(counts) == MOST or sum(c.factor is None for c in counts) == OPEN
+
+
 def _track(level: float, counts: Sequence[Count]) -> Track:
-    """counts: the oldest issue first."""
+    """counts: the oldest issue first. Where there are more issues than count, the factor that the oldest one bore
+    stands for all before it."""
+    if len(counts) == MOST:
+        counts = list(dropwhile(lambda c: c.factor is None, counts))
     values = sum(c.values for c in counts)
     missed = sum(c.missed for c in counts) / values if values else None
     if len(counts) < FEWEST:
         return Track(level, len(counts), values, missed, None)
-    factor = tracked([c.missed / c.values for c in counts], 1 - level / 100)
+    factor = tracked([c.missed / c.values for c in counts], 1 - level / 100, counts[0].factor or 1.0)
     return Track(level, len(counts), values, missed, round(factor, 6))
 
 

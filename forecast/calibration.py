@@ -56,13 +56,14 @@ def widened(values: Floats, factors: Floats, quantiles: tuple[float, ...]) -> Fl
     return np.asarray(np.sort(median + (values - median) * factors, axis=-1))
 
 
-def tracked(misses: Sequence[float], alpha: float) -> float:
+def tracked(misses: Sequence[float], alpha: float, start: float = 1.0) -> float:
     """The factor on a band's distance from the median, from how often it was missed: exp(theta) with
-    theta = RATE * sum(miss - alpha), within TRACKED (online conformal control, Gibbs & Candes 2021; quantile tracking,
-    Angelopoulos et al. 2023, here of the logarithm of the width, so that no unit matters).
+    theta = log start + RATE * sum(miss - alpha), within TRACKED (online conformal control, Gibbs &
+    Candes 2021; quantile tracking, Angelopoulos et al. 2023, here of the logarithm of the width, so that no unit
+    matters).
 
     misses: the share of values outside the band as issued, one an issue; alpha: the share that should be, 0.2 for a
-    band of 80 %. The control is closed: the bands of later issues bear the factor, so the sum stands still where
-    they hold. 1 without any issue."""
-    theta = RATE * float(np.sum(np.asarray(misses, dtype=np.float64) - alpha))
+    band of 80 %; start: the factor that the first of these issues bore. The control is closed: the bands of later
+    issues bear the factor, so the sum stands still where they hold. `start` without any issue."""
+    theta = np.log(start) + RATE * float(np.sum(np.asarray(misses, dtype=np.float64) - alpha))
     return float(np.exp(np.clip(theta, *np.log(TRACKED))))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
-from forecast.adaptation import FEWEST, MOST, adapted, factors_of, tracks
+from forecast.adaptation import FEWEST, OPEN, adapted, factors_of, tracks
 from forecast.calendar import Calendar
 from forecast.calibration import RATE
 from forecast.forecasts import Forecast, quantile_grid
-from forecast.ledger import FILE, Draft, Issue, Ledger, issue_of
+from forecast.ledger import FILE, Block, Draft, Issue, Ledger, issue_of
 from forecast.series import Panel
 from tests import days
 from tests.test_cli import Run, run
@@ -26,12 +29,12 @@ TRUTH = Panel.of([np.arange(200.0), np.arange(200.0)], Calendar.of("step"), ids=
 
 
 def issued(folder: Path, cutoff: int, *, off: float = 0.0, levels: tuple[float, ...] = (80.0,), ids: str = "ab",
-           run: str = "run", record: bool = True, horizon: int = 2) -> Issue:
+           run: str = "run", record: bool = True, horizon: int = 2, factor: float | None = None) -> Issue:
     """An issue at a cutoff: bands of +-1 for 80 %, +-2 for 95 %, around the truth and `off` beside it for b."""
     known = TRUTH.before(cutoff + 1)
     told = issue_of(run=run, file=folder / "d.csv", store=folder, file_sha256="", panel=known, contract=CONTRACT,
                     issued="2026-01-01T00:00:00Z", version="1", horizon=horizon, levels=levels,
-                    options={"ids": ids, "off": off})
+                    options={"ids": ids, "off": off} | ({"adapt": {"80": factor}} if factor else {}))
     grid = quantile_grid(levels)
     part = known.take([s for s, name in enumerate("ab") if name in ids])
     away = np.array([{0.025: -2, 0.1: -1, 0.5: 0, 0.9: 1, 0.975: 2}[q] for q in grid])
@@ -73,16 +76,81 @@ def test_each_band_is_told_by_the_issues_that_have_it(tmp_path: Path) -> None:
     assert factors_of([inner, outer]) == {"80": inner.factor, "95": outer.factor}
 
 
-def test_the_newest_hundred_count_and_values_that_were_filled_in_are_no_truth(tmp_path: Path) -> None:
-    for cutoff in range(10, 20 + MOST):
+def test_of_issues_without_a_factor_the_newest_twenty_count(tmp_path: Path) -> None:
+    for cutoff in range(10, 20 + OPEN):
         issued(tmp_path, cutoff, off=9.0 if cutoff < 20 else 0.0)
-    ledger, asked = Ledger(tmp_path / FILE), issued(tmp_path, 150, record=False)
-    (track,) = tracks(ledger, asked, TRUTH.before(151))
-    assert (track.issues, track.missed, track.factor) == (MOST, 0.0, 0.5)
-    filled = np.ones(len(TRUTH.y), dtype=bool)
-    blind = Panel(**{f: getattr(TRUTH, f) for f in ("y", "first", "stop", "start", "ids", "calendar")}, filled=filled)
-    (track,) = tracks(ledger, asked, blind.before(151))
+    ledger, asked = Ledger(tmp_path / FILE), issued(tmp_path, 50, record=False)
+    (track,) = tracks(ledger, asked, TRUTH.before(51))
+    assert (track.issues, track.missed) == (OPEN, 0.0)
+    assert track.factor == pytest.approx(np.exp(-RATE * OPEN * 0.2), abs=1e-6)
+
+
+def test_values_that_were_filled_in_are_no_truth(tmp_path: Path) -> None:
+    for cutoff in range(10, 20):
+        issued(tmp_path, cutoff)
+    blind = dataclasses.replace(TRUTH, filled=np.ones(len(TRUTH.y), dtype=bool))
+    (track,) = tracks(Ledger(tmp_path / FILE), issued(tmp_path, 50, record=False), blind.before(51))
     assert (track.issues, track.missed, track.factor) == (0, None, None)
+
+
+def test_the_factor_of_the_oldest_issue_that_counts_stands_for_those_before_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forecast.adaptation.MOST", 10)
+    for cutoff in range(10, 30):                                        # of the newest 10, 4 without a factor lead
+        issued(tmp_path, cutoff, factor=1.7 if cutoff >= 24 else None, off=9.0)
+    (track,) = tracks(Ledger(tmp_path / FILE), issued(tmp_path, 50, record=False), TRUTH.before(51))
+    assert (track.issues, track.missed) == (6, 0.5)
+    assert track.factor == pytest.approx(1.7 * np.exp(RATE * 6 * 0.3), abs=1e-5)
+
+
+class Remembered:
+    """A ledger in memory, of one series."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[Issue, Block]] = []
+
+    def issues(self) -> list[Issue]:
+        return [issue for issue, _ in self.kept]
+
+    def blocks(self, issue: Issue) -> list[Block]:
+        return [self.kept[issue.number - 1][1]]
+
+
+def coverage(truth: NDArray[np.float64], *, adapt_from: int, horizon: int = 4) -> NDArray[np.float64]:
+    """Of the issue of each cutoff, around 0, by a band that suits a spread of 1 until it is adapted."""
+    panel, ledger, shares = Panel.of([truth], Calendar.of("step"), ids=["a"]), Remembered(), []
+    reach = 1.2816 * np.array([-1.0, 0.0, 1.0])
+    plain = issued(Path("."), 10, record=False)
+    for cutoff in range(10, len(truth) - horizon):
+        asked = dataclasses.replace(plain, cutoff=cutoff, number=cutoff - 9, horizon=horizon, series=1)
+        if cutoff >= adapt_from:
+            found = tracks(cast("Ledger", ledger), asked, panel.before(cutoff + 1))
+            asked = dataclasses.replace(asked, options={"adapt": factors_of(found)})
+        factor = asked.options.get("adapt", {}).get("80", 1.0)
+        values = np.broadcast_to(reach * factor, (1, horizon, 3))
+        ledger.kept.append((asked, Block(asked.number, "run", np.array(["a"], dtype=object), np.array([cutoff + 1]),
+                                         np.array(["x"], dtype=object), (80.0,), values)))
+        shares.append(np.mean(np.abs(truth[cutoff + 1:cutoff + 1 + horizon]) <= reach[2] * factor))
+    return np.array(shares)
+
+
+@pytest.mark.slow
+def test_coverage_is_found_again_and_kept_longer_than_the_memory_reaches() -> None:
+    truth = np.random.default_rng(0).normal(size=(6, 320)) * np.where(np.arange(320) < 60, 1, 2)
+    fixed, found = (np.mean([coverage(y, adapt_from=k) for y in truth], axis=0) for k in (999, 0))
+    assert fixed[60:].mean() < 0.6
+    assert found[:40].mean() == pytest.approx(0.8, abs=0.05)
+    for begin in (100, 150, 200, 250):
+        assert found[begin:begin + 50].mean() == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.slow
+def test_turned_on_late_it_neither_overshoots_nor_swings() -> None:
+    truth = 2 * np.random.default_rng(1).normal(size=(6, 320))
+    found = np.mean([coverage(y, adapt_from=150) for y in truth], axis=0)
+    assert found[:130].mean() < 0.6
+    for begin in (145, 195, 245):
+        assert found[begin:begin + 50].mean() == pytest.approx(0.8, abs=0.05)
 
 
 def test_a_band_is_what_its_factor_says_and_quantiles_ascend() -> None:

@@ -119,6 +119,7 @@ def test_a_tracked_band_widens_with_misses_narrows_without_and_rests_where_it_ho
     assert tracked([0.0] * 10, 0.2) == pytest.approx(np.exp(-0.2))
     assert tracked([0.1, 0.3] * 10, 0.2) == pytest.approx(1.0)
     assert tracked([], 0.2) == 1.0
+    assert tracked([0.5] * 10, 0.2, 1.5) == pytest.approx(1.5 * np.exp(0.3))
     assert tracked([1.0] * 100, 0.2) == pytest.approx(3.0)
     assert tracked([0.0] * 100, 0.2) == pytest.approx(0.5)
 
