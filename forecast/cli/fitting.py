@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -109,11 +110,22 @@ def show_scores(console: Console, scores: Scores, ids: Sequence[str]) -> None:
     """The table, and under it what it leaves out."""
     model = str(scores.summary["model"].iloc[0])
     console.table(score_table(scores))
+    if REFERENCE in set(scores.summary["model"]):
+        console.result(f"in words      {_in_words(scores)}")
     console.result(f"MAE by step   {step_line(scores, model)}")
     if len(set(scores.per_series["series"])) > 1:
         console.result(f"worst series  {worst_series(scores, model, ids)}")
     if left := scores.left_out.get("mase"):
         console.result(f"MASE leaves out {counted(left, 'series')} that repeat exactly or are too short")
+
+
+def _in_words(scores: Scores) -> str:
+    """The first line of the table beside seasonal naive, for whoever has not met its abbreviations."""
+    own, naive = scores.summary.iloc[0], scores.summary.set_index("model").loc[REFERENCE]
+    skill = float(own["skill"])
+    told = f": {abs(skill):.0%} {'better' if skill >= 0 else 'worse'}" if math.isfinite(skill) else ""
+    return (f"on {counted(scores.windows, 'past window')} it erred by {own['mae']:.4g} on average, repeating the last "
+            f"season by {naive['mae']:.4g}{told}")
 
 
 def is_wanted(column: str, metrics: Sequence[str]) -> bool:
