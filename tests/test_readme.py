@@ -50,7 +50,7 @@ def test_every_flag_that_readme_names_exists() -> None:
     group = typer.main.get_command(app)
     known = {option for command in [group, *group.commands.values()]    # type: ignore[attr-defined]
              for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    known |= {"--help", "-h", "--version", "--only", "--variants", "--full"}
+    known |= {"--help", "-h", "--version", "--only", "--variants", "--full", "--protocol"}
     prose = re.sub(r"```.*?```|`(python|pip|make)[^`]*`", "", README, flags=re.DOTALL)
     assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(re.findall(r"`([^`]*)`", prose)))) <= known
 
