@@ -125,7 +125,7 @@ def test_who_changes_the_store_is_told_who_holds_it_and_who_only_looks_is_not_st
         for action in (("promote", OTHER), ("rollback",), ("prune", "--keep", 1)):
             ended = run("models", *action)
             assert ended.code == 8
-            assert re.search(r"process \d+ \(forecast .*\), since \S+Z is writing to this store", ended.err)
+            assert re.search(r"process \d+ \(forecast.*\), since \S+Z is writing to this store", ended.err)
         assert run("models").code == 0
 
 
