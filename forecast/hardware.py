@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@functools.cache
 def is_fast_in_bfloat16(device: torch.device) -> bool:
     """Whether products in bfloat16 are faster here: on a CPU with instructions for them, and whose LSTM then still
     computes what it does in float32 (to the 8 bits of bfloat16)."""

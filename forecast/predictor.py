@@ -28,7 +28,7 @@ from forecast.windows import contexts, ends_of
 NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
 EXPERTS = ("seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
-_BOUNDS = "bounds", 0                       # among what is read of a block
+_BOUNDS = "bounds"                          # among what is read of a block
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
@@ -152,10 +152,11 @@ class Predictor:
         for begin in range(0, len(panel), ROWS):
             rows = np.arange(begin, min(begin + ROWS, len(panel)))
             block = panel.take(rows)
-            able[rows] = self._able(block)
-            read: dict[tuple[str, int], tuple[Floats, ...]] = {}
+            context = contexts(panel.y, ends_of(block), self.plan.context)
+            able[rows] = self._able(block, context)
+            read: dict[str, tuple[Floats, ...]] = {}
             for name, (kind, k) in own.items():
-                said[name][rows] = self._said(kind, k, block, read)
+                said[name][rows] = self._said(kind, k, block, context, read)
         if len(own) < len(said):
             self._ask_experts(panel, said)
         return said, able
@@ -164,11 +165,10 @@ class Predictor:
         kind, _, k = name.partition(".")
         return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
 
-    def _able(self, panel: Panel) -> NDArray[np.object_]:
-        """(S,) why a series can't be served, "" where it can."""
+    def _able(self, panel: Panel, context: Floats) -> NDArray[np.object_]:
+        """(S,) why a series can't be served, "" where it can. context (S, L) of each."""
         able = np.full(len(panel), "", dtype=object)
         able[panel.lengths < self.plan.min_context] = "fallback:short"
-        context = contexts(panel.y, ends_of(panel), self.plan.context)
         if all(member.units.transform == "log" for member in self.members):
             able[np.any(context <= 0, axis=1)] = "fallback:not_positive"
         able[np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)] = "fallback:no_data"
@@ -177,14 +177,12 @@ class Predictor:
         able[[s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
         return able
 
-    def _said(self, kind: str, k: int, panel: Panel, read: dict[tuple[str, int], tuple[Floats, ...]]) -> Floats:
+    def _said(self, kind: str, k: int, panel: Panel, context: Floats, read: dict[str, tuple[Floats, ...]]) -> Floats:
         """One member's word on a block of series; what was read in its units is kept for the next one."""
         member = self.members[k]
-        length = member.network.shape.context
-        key = member.units.transform, length
+        key = member.units.transform
         if key not in read:
-            context = contexts(panel.y, ends_of(panel), length)
-            positive = ~np.any(context <= 0, axis=1, keepdims=True) | (member.units.transform != "log")
+            positive = ~np.any(context <= 0, axis=1, keepdims=True) | (key != "log")
             z, loc, scale = member.units.read(context, panel.ids, panel)
             read[key] = z, loc, np.where(positive, scale, np.nan)
         z, loc, scale = read[key]
@@ -193,7 +191,7 @@ class Predictor:
         if self.config.model.scaling != "window":
             return values
         if _BOUNDS not in read:
-            read[_BOUNDS] = _bounds(contexts(panel.y, ends_of(panel), self.plan.context))
+            read[_BOUNDS] = _bounds(without_absurd(context))
         low, high = read[_BOUNDS]
         return np.where(np.isfinite(values), np.clip(values, low, high), values)
 
@@ -202,12 +200,13 @@ class Predictor:
         anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
         it does where there is an absurd value in the context itself."""
         context = contexts(panel.y, ends_of(panel), self.plan.context)
-        absurd = np.any(np.isnan(without_absurd(context)) & ~np.isnan(context), axis=1)
-        low, high = _bounds(context)
+        sane = without_absurd(context)
+        absurd = np.any(np.isnan(sane) & ~np.isnan(context), axis=1)
+        low, high = _bounds(sane)
         for name in [name for name in said if self._owned(name) is None]:
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
-                values[lost] = self._said(LINEAR, 0, panel.take(lost), {})
+                values[lost] = self._said(LINEAR, 0, panel.take(lost), context[lost], {})
             said[name] = values
 
     def widened(self, values: Floats) -> Floats:
@@ -225,9 +224,9 @@ def part(kind: str, member: int) -> str:
 
 
 def _bounds(context: Floats) -> tuple[Floats, Floats]:
-    """(S, 1, 1) each: three ranges of a context below and above it, absurd values apart. Beyond that nobody may lead:
+    """(S, 1, 1) each: three ranges of a context without absurd values below and above it. Beyond that nobody may lead:
     the exponential of a spread that was learned across a change of level leads anywhere."""
-    low, high = _extremes(without_absurd(context))
+    low, high = _extremes(context)
     return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -76,7 +76,8 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     Where a member's training diverges here, all stay as they were validated."""
     device = hardware.set_up(predictor.config.train.device, predictor.config.train.threads)
     windows = _windows_of(predictor, panel)
-    blanks = _on_forms(predictor, predictor.members, panel, windows, {})
+    units = {t: _units_of(predictor, t, panel) for t in {m.units.transform for m in predictor.members}}
+    blanks = _on_forms(predictor, predictor.members, units, panel, windows, {})
     jobs = [partial(relearn, m.network, _material(predictor, m.units, panel, windows),
                     _course(predictor, k, device, m.schedule or predictor.plan.steps,
                             place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), m.steps, m.rate)
@@ -183,7 +184,8 @@ def _blanks(predictor: Predictor, known: Panel, panel: Panel, training: Windows,
              for form in forms for skip in ((True, False) if model.skip else (False,))]
     members = [replace(kinds[k % len(kinds)], seed=train.seed + k) for k in range(predictor.plan.members)]
     weights = {(form.units.transform, form.penalty): form.weights for form in forms}
-    return _on_forms(predictor, members, known, training, weights)
+    units = {form.units.transform: form.units for form in forms}
+    return _on_forms(predictor, members, units, known, training, weights)
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ class _Form:
 
 
 def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Windows, held_out: Windows
-              ) -> list[_Form]:
+                  ) -> list[_Form]:
     """Each transformation with the penalty of its linear skip that has the least error on the held-out windows; the
     transformation with the least error first.
 
@@ -233,21 +235,22 @@ def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...
     return ridge(np.nan_to_num(context), target, prior, penalties)
 
 
-def _on_forms(predictor: Predictor, members: Sequence[Member], panel: Panel, windows: Windows,
-              weights: dict[tuple[str, float], Floats]) -> list[Member]:
-    """The members with blank networks but for the skip and the quantiles of its errors, in units fitted on the panel.
+def _on_forms(predictor: Predictor, members: Sequence[Member], units: Mapping[str, Units], panel: Panel,
+              windows: Windows, weights: Mapping[tuple[str, float], Floats]) -> list[Member]:
+    """The members with blank networks but for the skip and the quantiles of its errors.
 
-    weights: linear skips by transformation and penalty, where they are known; the others are computed."""
-    units = {t: _units_of(predictor, t, panel) for t in {m.units.transform for m in members}}
+    units: those fitted on the panel in place of each transformation · weights: linear skips by transformation and
+    penalty, where they are known; the others are computed."""
+    known = dict(weights)
     all_of = {t: _material(predictor, u, panel, windows) for t, u in units.items()}
     few = _evenly(len(windows), MOST_VALIDATION)
     arrays = {t: material.take(few).arrays()[:2] for t, material in all_of.items()}
     blanks = []
     for member in members:
         shape, key = member.network.shape, (member.units.transform, member.penalty)
-        if member.skip and key not in weights:
-            weights[key], = _skips(predictor, all_of[key[0]], (member.penalty,))
-        skip = weights[key] if member.skip else np.zeros((shape.context + 1, shape.horizon))
+        if member.skip and key not in known:
+            known[key], = _skips(predictor, all_of[key[0]], (member.penalty,))
+        skip = known[key] if member.skip else np.zeros((shape.context + 1, shape.horizon))
         context, target = arrays[key[0]]
         offset = _offset(target - with_intercept(np.nan_to_num(context)) @ skip, predictor.quantiles)
         blanks.append(replace(member, units=units[key[0]],
