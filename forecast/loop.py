@@ -7,7 +7,6 @@ Which networks there are, and what becomes of them, is training.py's business.""
 from __future__ import annotations
 
 import copy
-import json
 import math
 import threading
 import time
@@ -29,10 +28,11 @@ from forecast.model import RecurrentForecaster, channels, pinball
 from forecast.network import Network, Shape
 from forecast.scaling import Units
 from forecast.series import Floats, Ints, Panel
-from forecast.windows import Windows, contexts, targets
+from forecast.windows import AllWindows, Windows, contexts, targets
 
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ALIKE = 1.02                        # a last loss so near to the best one is as good
+ROWS = 1024                         # windows brought to unit size at a time
 ABSURD = 30.0                       # units of its context from which on a target teaches nothing
 RETRIES, CALMER = 3, 0.25           # a loss that is no number: so many more attempts, each at such a share of the rate
 CLOSED_FORMS = ("skip", "offset")   # what is not trained
@@ -79,7 +79,7 @@ class Material:
     """Windows of a panel, and the units they are brought to."""
 
     panel: Panel
-    windows: Windows
+    windows: Windows | AllWindows
     units: Units
     context: int
     horizon: int
@@ -89,7 +89,17 @@ class Material:
 
     def arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
         """Normalised context (W, L) and target (W, H), NaN where missing, with their loc and scale (W, 1)."""
-        windows = self.windows
+        count = len(self.windows)
+        whole = tuple(np.empty((count, size)) for size in (self.context, self.horizon, 1, 1))
+        for begin in range(0, count, ROWS):
+            rows = slice(begin, begin + ROWS)
+            for array, part in zip(whole, self._block(self.windows.take(np.arange(count)[rows])), strict=True):
+                array[rows] = part
+        context, target, loc, scale = whole
+        return context, target, loc, scale
+
+    def _block(self, windows: Windows) -> tuple[Floats, Floats, Floats, Floats]:
+        """`arrays` of some windows, few enough to stay in the processor's cache."""
         context, loc, scale = self.units.read(contexts(self.panel.y, windows, self.context),
                                               self.panel.ids[windows.series], self.panel.take(windows.series))
         target = self.units.normalised(targets(self.panel.truth, windows, self.horizon), loc, scale)
@@ -116,7 +126,7 @@ class Learned:
 
 @dataclass
 class _Loop:
-    """Weights, their running average, AdamW's moments and the order of the windows: what one training carries along.
+    """Weights, their running average and AdamW's moments: what one training carries along.
 
     AdamW (Loshchilov & Hutter 2019) is torch's function: its class imports two seconds of compiler."""
 
@@ -124,7 +134,6 @@ class _Loop:
     material: Material
     course: Course
     rate: float = 1.0                                                   # share of the course's learning rate
-    random: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
         course = self.course
@@ -138,7 +147,7 @@ class _Loop:
         self.means: list[Tensor] = [p for p in self.average.parameters() if p.requires_grad]
         self.moments = [[torch.zeros_like(p) for p in self.trained] for _ in range(2)]
         self.counts = [torch.zeros((), device=course.device) for _ in self.trained]
-        self.random, self.queue = np.random.default_rng(course.seed), np.empty(0, dtype=np.int64)
+        self.order: tuple[int, Ints] = -1, np.empty(0, dtype=np.int64)  # which pass, its windows as they come
         self.quantiles = torch.tensor(self.network.shape.quantiles, dtype=torch.float32, device=course.device)
         self.batch = min(course.train.batch, len(self.material.windows))
         self.steps, self.start = 0, time.monotonic()
@@ -169,17 +178,14 @@ class _Loop:
 
     def state(self) -> Arrays:
         """All that goes on changing, to be taken up by `restore`."""
-        text = json.dumps(self.random.bit_generator.state).encode()
-        state: Arrays = {"random": np.frombuffer(text, np.uint8), "queue": self.queue,
-                         "seconds": np.array(self.seconds), "steps": np.array(self.steps)}
+        state: Arrays = {"seconds": np.array(self.seconds), "steps": np.array(self.steps)}
         assert self.model.random is not None
         return state | {name: t.detach().cpu().numpy() for name, t in self._tensors().items()} | {
             "dropout": self.model.random.get_state().numpy()}
 
     def restore(self, state: Arrays) -> None:
         """Go on where `state` was taken. Raises KeyError, ValueError or RuntimeError for that of another training."""
-        self.random.bit_generator.state = json.loads(state["random"].tobytes())
-        self.queue, self.steps = state["queue"], int(state["steps"])
+        self.steps = int(state["steps"])
         self.start = time.monotonic() - float(state["seconds"])
         assert self.model.random is not None
         self.model.random.set_state(torch.from_numpy(state["dropout"].copy()))
@@ -209,11 +215,22 @@ class _Loop:
               beta2=0.999, lr=rate, weight_decay=0.01, eps=1e-8, maximize=False)
 
     def _sample(self, steps: int) -> tuple[Tensor, Tensor]:
-        """Windows for these steps: every window once before any comes again."""
-        while len(self.queue) < steps * self.batch:
-            self.queue = np.concatenate([self.queue, self.random.permutation(len(self.material.windows))])
-        drawn, self.queue = np.split(self.queue, [steps * self.batch])
-        return self.material.take(drawn).tensors(self.course.device)
+        """Windows for the next steps: every window once before any comes again."""
+        count, first, drawn = len(self.material.windows), self.steps * self.batch, list[Ints]()
+        for number in range(first // count, -(-(first + steps * self.batch) // count)):
+            begin, end = first - number * count, first + steps * self.batch - number * count
+            drawn.append(self._order(number)[max(begin, 0):min(end, count)])
+        return self.material.take(np.concatenate(drawn)).tensors(self.course.device)
+
+    def _order(self, number: int) -> Ints:
+        """The windows of one pass in the order in which they are taken, as far as the schedule reaches: of millions of
+        windows it takes a part. It hangs on the seed and the pass alone, so that to go on takes the steps' number."""
+        if self.order[0] != number:
+            count = len(self.material.windows)
+            most = min(count, self.course.steps * self.batch)
+            random = np.random.default_rng([self.course.seed, number])
+            self.order = number, random.choice(count, most, replace=False)
+        return self.order[1]
 
 
 def one_cycle(progress: float) -> float:

@@ -29,12 +29,13 @@ from forecast.network import Network
 from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, shape_of
 from forecast.scaling import TRANSFORMS, Units
 from forecast.series import Floats, Ints, Panel
-from forecast.windows import Windows, targets, windows_of
+from forecast.windows import AllWindows, Windows, targets, windows_of
 
 MOST_VALIDATION = 4_000             # windows looked at after each epoch, spread evenly
 LEAST_WEIGHED = 200                 # of them, those by which forecasters are weighed: two a series where they are many,
 MOST_WEIGHED = 1_000                # and at most so many, by which bands are widened, too
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
+CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 MOST_ASKED = 5_000                  # series from which on the experts, who take 2 ms for each, are not asked
 LONG = 100                          # steps of the cell from which on its memories are set by the context's length
 
@@ -51,8 +52,8 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     plan, config = predictor.plan, predictor.config
     device = hardware.set_up(config.train.device, config.train.threads)
     known = panel.drop_last(plan.validation)
-    training, held_out = _windows_of(predictor, known), _windows_of(predictor, panel, newest=plan.validation)
-    held_out = held_out.take(_evenly(len(held_out), MOST_VALIDATION))
+    training, newest = _windows_of(predictor, known), _windows_of(predictor, panel, newest=plan.validation)
+    held_out = newest.take(_evenly(len(newest), MOST_VALIDATION))
     known_truth = ~np.isnan(targets(panel.truth, held_out, plan.horizon)).all(axis=1)
     held_out = held_out.take(np.flatnonzero(known_truth))
     predictor.members = tuple(_blanks(predictor, known, panel, training, held_out))
@@ -141,12 +142,12 @@ def _taught(member: Member, learned: Learned) -> Member:
                    rate=learned.rate, diverged=learned.diverged)
 
 
-def _windows_of(predictor: Predictor, panel: Panel, newest: int | None = None) -> Windows:
+def _windows_of(predictor: Predictor, panel: Panel, newest: int | None = None) -> AllWindows:
     plan = predictor.plan
     return windows_of(panel, horizon=plan.horizon, min_context=plan.min_context, newest=newest)
 
 
-def _material(predictor: Predictor, units: Units, panel: Panel, windows: Windows) -> Material:
+def _material(predictor: Predictor, units: Units, panel: Panel, windows: Windows | AllWindows) -> Material:
     return Material(panel, windows, units, predictor.plan.context, predictor.plan.horizon)
 
 
@@ -157,7 +158,8 @@ def _remember(predictor: Predictor, panel: Panel) -> None:
 
 def is_positive(panel: Panel) -> bool:
     """Whether every known value is above 0; what lies behind the panel's end in its array is not looked at."""
-    return bool(np.nanmin(panel.y[panel.points()[1]], initial=np.inf) > 0)
+    others = np.flatnonzero(panel.y <= 0)
+    return not bool(np.any(np.searchsorted(others, panel.stop) > np.searchsorted(others, panel.first)))
 
 
 def _evenly(count: int, most: int) -> Ints:
@@ -174,7 +176,8 @@ def _units_of(predictor: Predictor, transform: str, panel: Panel) -> Units:
     return Units.of(transform, predictor.config.model.scaling, predictor.plan.season, panel)
 
 
-def _blanks(predictor: Predictor, known: Panel, panel: Panel, training: Windows, held_out: Windows) -> list[Member]:
+def _blanks(predictor: Predictor, known: Panel, panel: Panel, training: AllWindows, held_out: Windows
+            ) -> list[Member]:
     """The members before they are trained: on the closed forms of each transformation, the better one first, with and
     without the linear skip, and then again with another seed."""
     model, train = predictor.config.model, predictor.config.train
@@ -198,7 +201,7 @@ class _Form:
     score: float                        # error on the held-out windows
 
 
-def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Windows, held_out: Windows
+def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: AllWindows, held_out: Windows
                   ) -> list[_Form]:
     """Each transformation with the penalty of its linear skip that has the least error on the held-out windows; the
     transformation with the least error first.
@@ -232,11 +235,11 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Wi
 def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...] = PENALTIES) -> list[Floats]:
     context, target, _, _ = material.take(_evenly(len(material.windows), MOST_RIDGE)).arrays()
     prior = seasonal_weights(predictor.plan.context, predictor.plan.horizon, predictor.plan.season)
-    return ridge(np.nan_to_num(context), target, prior, penalties)
+    return ridge(np.nan_to_num(context, copy=False), target, prior, penalties)
 
 
 def _on_forms(predictor: Predictor, members: Sequence[Member], units: Mapping[str, Units], panel: Panel,
-              windows: Windows, weights: Mapping[tuple[str, float], Floats]) -> list[Member]:
+              windows: AllWindows, weights: Mapping[tuple[str, float], Floats]) -> list[Member]:
     """The members with blank networks but for the skip and the quantiles of its errors.
 
     units: those fitted on the panel in place of each transformation · weights: linear skips by transformation and
@@ -323,6 +326,11 @@ def _widths(predictor: Predictor, values: Floats, truth: Floats) -> Floats:
 
 def _naive_errors(predictor: Predictor, known: Panel) -> Floats:
     """(S,) each series' seasonal naive error, by which errors of series compare; 1 for all where none has one."""
-    unit = seasonal_scale(known.truth, known.first, known.stop, predictor.plan.season)
+    unit, size = np.full(len(known), np.nan), max(1, CACHED // max(1, int(known.lengths.max(initial=0))))
+    for begin in range(0, len(known), size):
+        first, stop = known.first[begin:begin + size], known.stop[begin:begin + size]
+        low, high = first.min(), stop.max()
+        unit[begin:begin + size] = seasonal_scale(known.truth[low:high], first - low, stop - low,
+                                                  predictor.plan.season)
     unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
     return unit if np.isfinite(unit).any() else np.ones_like(unit)
