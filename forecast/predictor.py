@@ -60,9 +60,9 @@ class Predictor:
     forwards: dict[int, Callable[[Floats], Floats]] = field(default_factory=dict)   # members' on another device
 
     @classmethod
-    def new(cls, config: Config, panel: Panel) -> Predictor:
-        """Untrained, with the sizes settled for this panel. Raises what make_plan raises."""
-        plan = make_plan(config, panel)
+    def new(cls, config: Config, panel: Panel, plan: Plan | None = None) -> Predictor:
+        """Untrained, with the sizes settled for this panel, unless they are given. Raises what make_plan raises."""
+        plan = plan or make_plan(config, panel)
         shape = shape_of(config, plan)
         member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
         return cls(config=config, plan=plan, members=(member,),

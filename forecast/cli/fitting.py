@@ -48,23 +48,32 @@ def say_plan(console: Console, config: Config, plan: Plan, cutoffs: Sequence[int
                         + (f"{counted(len(cutoffs), 'backtest window')}" if cutoffs else "too short for a backtest"))
 
 
-def backtest_plan(console: Console, config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:
-    """Cutoffs, what is known before the first one, and the plan for that, which is said.
+def planned(config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:
+    """Cutoffs, what is known before the first one, and the plan for that.
 
-    Raises DataError where the data are too short for a backtest, and what make_plan and backtest_cutoffs raise."""
-    cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
+    Where the data are too short for a backtest there is no cutoff, and all is known. Raises what make_plan and
+    backtest_cutoffs raise."""
+    plan = make_plan(config, panel)
+    known, cutoffs = panel, backtest_cutoffs(config, panel, plan)
+    if cutoffs:
+        known = panel.drop_last(cutoffs[0])
+        plan = make_plan(config, known)
+    return cutoffs, known, plan
+
+
+def backtest_plan(console: Console, config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:
+    """As `planned`, and the plan is said. Raises DataError, too, where the data are too short for a backtest."""
+    cutoffs, known, plan = planned(config, panel)
     if not cutoffs:
         raise DataError("the data are too short for a backtest", code="too_short",
                         hint="Give a shorter --horizon, or --windows 1")
-    known = panel.drop_last(cutoffs[0])
-    plan = make_plan(config, known)
     say_plan(console, config, plan, cutoffs)
     return cutoffs, known, plan
 
 
-def expected(console: Console, config: Config, known: Panel, *, rounds: int) -> float:
+def expected(console: Console, config: Config, known: Panel, *, rounds: int, plan: Plan | None = None) -> float:
     """Say about how long the training will take; the seconds."""
-    seconds = rounds * pace(Predictor.new(config, known), known)
+    seconds = rounds * pace(Predictor.new(config, known, plan), known)
     limit = config.train.time_limit
     if seconds:
         console.say("time", f"about {duration(min(seconds, limit or seconds))} of training"
@@ -80,9 +89,10 @@ def reading_record(reading: Reading) -> dict[str, Any]:
 
 
 def fitted(console: Console, config: Config, known: Panel, *, title: str, rounds: int = 2,
-           history: list[Epoch] | None = None, checkpoints: Checkpoints | None = None) -> Predictor:
+           plan: Plan | None = None, history: list[Epoch] | None = None, checkpoints: Checkpoints | None = None
+           ) -> Predictor:
     """A predictor fitted on what was known, its epochs shown and kept."""
-    predictor = Predictor.new(config, known)
+    predictor = Predictor.new(config, known, plan)
     for epoch in console.track(fit(predictor, known, rounds=rounds, checkpoints=checkpoints), title):
         if history is not None:
             history.append(epoch)

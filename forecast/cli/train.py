@@ -66,7 +66,7 @@ def train(
     trained, and simpler forecasters serve."""
     from forecast import hardware
 
-    hardware.prepare()
+    hardware.prepare(threads=1)
     from forecast.cli.console import Console
     from forecast.cli.locking import locked
     from forecast.errors import RequestError
@@ -109,6 +109,15 @@ def _broken_off(console: Console, store: Store) -> Iterator[None]:
 def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     """The work of train, its store being locked."""
     import time
+    from concurrent.futures import ThreadPoolExecutor
+    from importlib import import_module
+
+    from forecast.reader import read_panel
+
+    session = console.session
+    config, start = session.config(), time.monotonic()
+    ThreadPoolExecutor(1).submit(import_module, "torch")                # takes as long as to read millions of rows
+    reading = read_panel(session.data(ask.data), config.data)
 
     from forecast.artifact import save
     from forecast.cli.fitting import (
@@ -117,6 +126,7 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
         expected,
         fitted,
         history_csv,
+        planned,
         reading_record,
         say_plan,
         say_settings,
@@ -126,25 +136,18 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     )
     from forecast.errors import GateError
     from forecast.loop import Epoch
-    from forecast.plan import backtest_cutoffs, make_plan
     from forecast.promotion import Verdict
-    from forecast.reader import read_panel
     from forecast.training import refit
 
-    session = console.session
-    config, start = session.config(), time.monotonic()
-    reading = read_panel(session.data(ask.data), config.data)
     status.rows = reading.rows
     say_settings(console, session)
     console.reading(reading)
     panel, _ = reading.panel.with_values()
-    cutoffs = backtest_cutoffs(config, panel, make_plan(config, panel))
-    known = panel.drop_last(cutoffs[0]) if cutoffs else panel
-    plan = make_plan(config, known)
+    cutoffs, known, plan = planned(config, panel)
     say_plan(console, config, plan, cutoffs)
     rounds = 2 if config.train.final_fit else 1
     summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given(),
-                               "seconds_expected": expected(console, config, known, rounds=rounds)}
+                               "seconds_expected": expected(console, config, known, rounds=rounds, plan=plan)}
     if ask.dry_run:
         console.document(_plain(summary | {"backtest_cutoffs": cutoffs}))
         return 0
@@ -152,7 +155,7 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     history = list[Epoch]()
     checkpoints = _checkpoints(console, store, ask, config, reading)
     validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
-    predictor = fitted(console, validated, known, title="training", rounds=rounds, history=history,
+    predictor = fitted(console, validated, known, title="training", rounds=rounds, plan=plan, history=history,
                        checkpoints=checkpoints)
     predictor.config = config
     metrics: dict[str, Any] = {}
