@@ -100,12 +100,14 @@ def pace(predictor: Predictor, panel: Panel) -> float:
     predictor.members = predictor.members[:1] * plan.members
     workers, threads = _hands(predictor, device)
     course = _course(predictor, 0, device, steps)
-    course = replace(course, train=replace(course.train, epoch_steps=steps))
+    course = replace(course, train=replace(course.train, epoch_steps=1))
     material = _material(predictor, predictor.members[0].units, panel, windows)
     jobs = [partial(relearn, predictor.members[0].network, material, course, steps)] * workers
-    for _ in range(2):                                                  # the first time warms up
-        seconds = max(epoch.seconds for epoch in together(jobs, workers, threads))
-    return seconds / steps * plan.steps * math.ceil(plan.members / workers)
+    ended = np.zeros(steps)
+    for epoch in together(jobs, workers, threads):
+        ended[epoch.number - 1] = max(ended[epoch.number - 1], epoch.seconds)
+    seconds = (ended[-1] - ended[0]) / (steps - 1)                      # the first step warms up
+    return float(seconds * plan.steps * math.ceil(plan.members / workers))
 
 
 def _hands(predictor: Predictor, device: torch.device) -> tuple[int, int]:

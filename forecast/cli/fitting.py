@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from forecast.backtesting import Scores, backtest, evaluate
 from forecast.baselines import BASELINES
 from forecast.checkpoint import Checkpoints
 from forecast.cli.console import Console
@@ -22,9 +21,11 @@ from forecast.loop import Epoch
 from forecast.plan import Plan, backtest_cutoffs, make_plan
 from forecast.predictor import Predictor
 from forecast.reader import Reading
-from forecast.report import score_table, step_line, worst_series
 from forecast.series import Panel
 from forecast.training import fit, pace
+
+if TYPE_CHECKING:                                                       # pandas is not needed before the scores
+    from forecast.backtesting import Scores
 
 REFERENCE = "seasonal_naive"
 
@@ -111,6 +112,8 @@ def baseline_makers(names: Sequence[str], season: int, levels: Sequence[float]
 def scored(panel: Panel, makers: dict[str, Callable[[Panel], Forecaster]], *, plan: Plan, cutoffs: Sequence[int],
            levels: Sequence[float], refit: str = "never", season: int | None = None) -> tuple[Any, Scores]:
     """(backtest frame, scores)."""
+    from forecast.backtesting import backtest, evaluate
+
     frame = backtest(panel, makers, horizon=plan.horizon, cutoffs=cutoffs, levels=levels, refit=refit)
     scores = evaluate(frame, panel.drop_last(cutoffs[0]), season=season or plan.season, levels=levels)
     return frame, scores
@@ -118,6 +121,8 @@ def scored(panel: Panel, makers: dict[str, Callable[[Panel], Forecaster]], *, pl
 
 def show_scores(console: Console, scores: Scores, ids: Sequence[str]) -> None:
     """The table, and under it what it leaves out."""
+    from forecast.report import score_table, step_line, worst_series
+
     model = str(scores.summary["model"].iloc[0])
     console.table(score_table(scores))
     if REFERENCE in set(scores.summary["model"]):

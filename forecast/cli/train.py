@@ -67,6 +67,7 @@ def train(
     from forecast import hardware
 
     hardware.prepare(threads=1)
+    hardware.spare_pandas()
     from forecast.cli.console import Console
     from forecast.cli.locking import locked
     from forecast.errors import RequestError
@@ -136,7 +137,6 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     )
     from forecast.errors import GateError
     from forecast.loop import Epoch
-    from forecast.promotion import Verdict
     from forecast.training import refit
 
     status.rows = reading.rows
@@ -157,6 +157,8 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
     predictor = fitted(console, validated, known, title="training", rounds=rounds, plan=plan, history=history,
                        checkpoints=checkpoints)
+    from forecast.promotion import Verdict  # with pandas, which training does not need
+
     predictor.config = config
     metrics: dict[str, Any] = {}
     verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
