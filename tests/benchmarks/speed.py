@@ -35,16 +35,22 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {}
 PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1])"
 PANDAS_DATES = "import pandas, sys; t = pandas.read_csv(sys.argv[1]); t['date'] = pandas.to_datetime(t['date'])"
 READ = "import sys; from forecast.reader import read_panel; read_panel(sys.argv[1])"
+READ_BESIDE_TORCH = READ.replace("sys;", "sys, torch;")
 FIRST_STEP = """
-import sys
-from forecast.config import Config
-from forecast.reader import read_panel
-config = Config().override({"train.steps": 1, "train.epoch_steps": 1, "model.horizon": 24}, source="benchmark")
-reading = read_panel(sys.argv[1], config.data)
-from forecast.predictor import Predictor
-from forecast.training import fit
-predictor = Predictor.new(config, reading.panel)
-next(epoch for epoch in fit(predictor, reading.panel) if epoch.steps)
+import os, sys
+from forecast.cli import main
+from forecast.cli.console import Console
+track = Console.track
+def tracked(console, epochs, title, **more):
+    from forecast.loop import _Loop
+    descend = _Loop._descend
+    def first(loop, rate):
+        descend(loop, rate)
+        os._exit(0)
+    _Loop._descend = first
+    return track(console, epochs, title, **more)
+Console.track = tracked
+main(["--store", sys.argv[2], "train", sys.argv[1]])
 """
 TIMED = """
 import sys, time
@@ -212,11 +218,22 @@ def startup(bench: Bench) -> None:
 
 @section
 def reading(bench: Bench) -> None:
-    """10 million rows, hourly, beside pandas; and training from its start to its first step."""
-    path = str(bench.file(max(1, round(1000 * bench.scale)), 10_000, "h"))
-    turn_by_turn(bench, {
-        "pandas.read_csv": (*PYTHON, PANDAS, path), "with to_datetime": (*PYTHON, PANDAS_DATES, path),
-        "read_panel": (*PYTHON, READ, path), "train, first step": (*PYTHON, FIRST_STEP, path)})
+    """10 million rows, of few series and of many, beside pandas; and `forecast train` from its start to the first step
+    of its networks, by default: goals 3 times pandas, and beside what reading and torch hold 3 times the values in
+    float32."""
+    store, first = str(bench.folder / "first"), "train, first step"
+    for series, steps, unit in ((1000, 10_000, "h"), (50_000, 200, "D")):
+        series = max(1, round(series * bench.scale))
+        path = str(bench.file(series, steps, unit))
+        print(f"  {series:,} series of {steps:,} points")
+        found = turn_by_turn(bench, {
+            "pandas.read_csv": (*PYTHON, PANDAS, path), "with to_datetime": (*PYTHON, PANDAS_DATES, path),
+            "read_panel": (*PYTHON, READ, path), "read_panel, torch": (*PYTHON, READ_BESIDE_TORCH, path),
+            first: (*PYTHON, FIRST_STEP, path, store)})
+        slower = found[first].seconds / found["pandas.read_csv"].seconds
+        more = (found[first].peak - found["read_panel, torch"].peak) / (series * steps * 4 / (1 << 20))
+        print(f"  first step {slower:.1f} times pandas{within(slower, 3)}; beside what reading and torch hold "
+              f"{more:.1f} times the values in float32{within(more, 3)}")
 
 
 @section
@@ -308,6 +325,10 @@ def measured(bench: Bench, shape: Mapping[str, int]) -> dict[str, float]:
 
 def met(value: float, goal: float) -> str:
     return f" (goal {goal:g}{'' if value >= goal else ': missed'})"
+
+
+def within(value: float, most: float) -> str:
+    return f" (at most {most:g}{'' if value <= most else ': missed'})"
 
 
 @section
