@@ -78,7 +78,7 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
     regular = _regular(rows, opened, times, options, contract)
     found = Found(source, opened.dialect, opened.roles, table, ids, times, numbers, aside, rejects)
-    agreed = _contract(found, regular, options, marked=contract is None)
+    agreed = _contract(found, rows.ids.tolist(), regular, options, marked=contract is None)
     if contract is not None:
         agreed = _held_against(contract, agreed)
     panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
@@ -223,7 +223,7 @@ def _week(found: Calendar, agreed: Calendar) -> bool:
     return {found.freq, agreed.freq} == {"B", "D"}
 
 
-def _contract(found: Found, regular: Regular, options: DataConfig, *, marked: bool) -> Contract:
+def _contract(found: Found, ids: list[str], regular: Regular, options: DataConfig, *, marked: bool) -> Contract:
     """What the next file must look like, as found in this one; `marked` by its values too, for a model's own file."""
     roles, table = found.roles, found.table
     header = found.dialect is None or found.dialect.has_header
@@ -235,7 +235,7 @@ def _contract(found: Found, regular: Regular, options: DataConfig, *, marked: bo
         time_columns=tuple(table.names[k] for k in roles.time), targets=tuple(table.names[k] for k in roles.targets),
         layout=roles.layout, decimals=max(n.decimals for n in found.numbers), calendar=regular.calendar,
         time_format=found.times.format, numbers=found.numbers[0].style, utc=found.times.utc,
-        tz=None if found.times.format.is_integer else options.tz, encoding=found.source.encoding, ids=tuple(found.ids),
+        tz=None if found.times.format.is_integer else options.tz, encoding=found.source.encoding, ids=tuple(ids),
         last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes,
         marks=tuple(mark_of(start, regular.y[first:stop]) for start, first, stop in zip(
             regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)) if marked else ())

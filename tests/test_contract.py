@@ -46,3 +46,13 @@ def test_the_series_that_was_revised_is_named() -> None:
     lines[60] = "b,19,77"
     notes = read("\n".join(lines) + "\n", contract=contract).notes
     assert "history of 1 series differs from the training file: b" in notes
+
+
+def test_a_series_set_aside_whole_does_not_make_others_look_revised() -> None:
+    lines = ["id,ds,y", *(f"{name},{k},{'x' if name == 'a' else k % 5 + 0.5}" for name, length in
+                          (("a", 2), ("b", 40), ("c", 30)) for k in range(length))]
+    text = "\n".join(lines) + "\n"
+    first = read(text, bad_rows="quarantine")
+    assert first.contract.ids == ("b", "c")
+    notes = read(text, contract=first.contract, bad_rows="quarantine").notes
+    assert not any("differs" in note or "vanished" in note for note in notes)

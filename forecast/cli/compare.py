@@ -65,7 +65,7 @@ def compare(
     from forecast import hardware
 
     start = time.monotonic()
-    hardware.prepare()
+    hardware.prepare(threads=1)
     from forecast.cli.console import Console
     from forecast.cli.fitting import backtest_plan, reading_record, say_settings
     from forecast.comparison import Contender, differences, matched, ranked, rounds, share

@@ -69,7 +69,7 @@ def evaluate(
     """
     from forecast import hardware
 
-    hardware.prepare()
+    hardware.prepare(threads=1)
     from forecast.cli.console import Console
     from forecast.cli.fitting import REFERENCE, say_settings, scores_record, show_scores
     from forecast.cli.predict import training_file
@@ -155,8 +155,8 @@ def _backtested(console: Console, run: Run | None, config: Config, panel: Panel,
             makers = {config.model.cell: lambda known: fitted(console, config, known, title="training")}
         else:
             rounds = 2 if config.train.final_fit else 1
-            expected(console, config, known, rounds=rounds)
-            fit = fitted(console, config, known, title="training", rounds=rounds)
+            expected(console, config, known, rounds=rounds, plan=plan)
+            fit = fitted(console, config, known, title="training", rounds=rounds, plan=plan)
             makers = {fit.name: lambda known: fit}
     makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else plan.season
