@@ -20,8 +20,9 @@ from forecast.errors import ModelError
 from forecast.storage import PARTIAL, disk_errors, exclusive, remove_file, remove_folder, temporaries, write_text
 
 RUN_FILE = "run.json"
-LIVE, HISTORY, LOCK = "live", "promotions.jsonl", "lock"
+LIVE, HISTORY, LOCK, CACHE = "live", "promotions.jsonl", "lock", "cache"
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z_]+-[0-9a-f]{4}")
+READING_BEGUN = re.compile(r"\.[0-9a-f]{16}\.reading\.[0-9a-f]{8}\.tmp")
 MOST_NAME = 1_000                                                       # a longer text is no path
 
 
@@ -37,7 +38,8 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder with `runs/`, the file `live` that names the run which serves, `promotions.jsonl` and `lock`."""
+    """A folder with `runs/`, the file `live` that names the run which serves, `promotions.jsonl`, `lock`, and `cache/`,
+    where whoever reads writes, with the lock or without."""
 
     folder: Path
 
@@ -56,7 +58,10 @@ class Store:
     def leftovers(self) -> list[Path]:
         """What a killed writer left behind, or one at work has not finished: only names that are ours."""
         parts = [d for d in self._folders() if d.name.endswith(PARTIAL) and RUN_ID.fullmatch(d.name[:-len(PARTIAL)])]
-        return parts + [t for name in (LIVE, HISTORY) for t in temporaries(self.folder / name)]
+        parts += [t for name in (LIVE, HISTORY) for t in temporaries(self.folder / name)]
+        with suppress(OSError):                                         # what is begun without the lock: begun again
+            parts += sorted(file for file in (self.folder / CACHE).iterdir() if READING_BEGUN.fullmatch(file.name))
+        return parts
 
     def _cleaned(self) -> list[str]:
         left = self.leftovers()

@@ -66,13 +66,13 @@ def compare(
 
     start = time.monotonic()
     hardware.prepare(threads=1)
+    from forecast.cache import read_cached
     from forecast.cli.console import Console
     from forecast.cli.fitting import backtest_plan, reading_record, say_settings
     from forecast.comparison import Contender, differences, matched, ranked, rounds, share
     from forecast.display import counted, duration
     from forecast.durations import seconds_of
     from forecast.predictor import shape_of
-    from forecast.reader import read_panel
     from forecast.storage import to_json, write_text
 
     names, allowed = _cells(cells), seconds_of(budget, "--budget")
@@ -80,7 +80,7 @@ def compare(
     alone = {"model.cell": "lstm", "model.blend": False}
     console, config = Console(session), session.config().override(alone, source="compare")
     say_settings(console, session)
-    reading = read_panel(session.data(data), config.data)
+    reading = read_cached(session.data(data), config.data, store=session.store_folder)
     console.reading(reading)
     panel, _ = reading.panel.with_values()
     cutoffs, known, plan = backtest_plan(console, config, panel)

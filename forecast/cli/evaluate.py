@@ -70,12 +70,12 @@ def evaluate(
     from forecast import hardware
 
     hardware.prepare(threads=1)
+    from forecast.cache import read_cached
     from forecast.cli.console import Console
     from forecast.cli.fitting import REFERENCE, say_settings, scores_record, show_scores
     from forecast.cli.predict import training_file
     from forecast.errors import RequestError
     from forecast.layout import check_ending
-    from forecast.reader import read_panel
 
     if predictions:
         check_ending(predictions)
@@ -100,7 +100,7 @@ def evaluate(
     given = session.path(forecast) if forecast else None
     guard([*written, session.path(predictions) if predictions else None], [file, given])
     say_settings(console, session)
-    reading = read_panel(file, config.data, contract=run.contract if run else None)
+    reading = read_cached(file, config.data, contract=run.contract if run else None, store=session.store_folder)
     console.reading(reading)
     panel, _ = reading.panel.with_values()
     if issued:

@@ -47,12 +47,12 @@ def explain(
 
     hardware.prepare(threads=1)
     from forecast.artifact import load
+    from forecast.cache import read_cached
     from forecast.cli.console import Console
     from forecast.cli.predict import say_model, shown, training_file
     from forecast.errors import RequestError
     from forecast.inspection import inspect
     from forecast.picture import draw
-    from forecast.reader import read_panel
     from forecast.registry import Store
 
     if not output.endswith(".png"):
@@ -62,7 +62,7 @@ def explain(
     file = session.data(data) if data else training_file(session, run)
     path = session.path(output)
     guard([path], [file])
-    reading = read_panel(file, run.predictor.config.data, contract=run.contract)
+    reading = read_cached(file, run.predictor.config.data, contract=run.contract, store=session.store_folder)
     panel = one_series(reading.panel, series)
     say_model(console, run, file, reading.span[1])
     console.remarks(reading)

@@ -72,12 +72,12 @@ def predict(
     hardware.prepare(threads=1)
     hardware.spare_pandas()
     from forecast.artifact import load
+    from forecast.cache import read_cached
     from forecast.cli.console import Console
     from forecast.cli.issuing import adapted_draft, begin, check_fresh, keep
     from forecast.errors import DataError, RequestError
     from forecast.forecasts import in_parts, quantile_grid
     from forecast.layout import Page, check_ending, check_layout, levels_of, table_of
-    from forecast.reader import read_panel
     from forecast.registry import Store
     from forecast.status import check_status_path, reported
 
@@ -99,7 +99,7 @@ def predict(
         file = session.data(data) if data else training_file(session, run)
         guard([output if output == "-" else session.path(output), session.path(plot) if plot else None, status_path],
               [file])
-        reading = read_panel(file, run.predictor.config.data, contract=run.contract)
+        reading = read_cached(file, run.predictor.config.data, contract=run.contract, store=session.store_folder)
         steps = horizon or run.predictor.plan.horizon
         page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
         draft = begin(session, run, file, reading, horizon=steps, levels=page.levels, as_of=as_of,

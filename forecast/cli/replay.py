@@ -99,16 +99,16 @@ def data_of(session: Session, issue: Issue, run: Run, data: str | None) -> Readi
     """Today's contents of the file an issue was made from. Raises RequestError where it must be named."""
     from pathlib import Path
 
+    from forecast.cache import read_cached
     from forecast.errors import RequestError
     from forecast.ledger import STDIN
-    from forecast.reader import read_panel
 
     if data is None and issue.data == STDIN:
         raise RequestError("the issue was made from standard input, so its data must be named", code="no_data",
                            hint="Give --data FILE")
     moved = session.store_folder.resolve() / issue.place
     file: str | Path = session.data(data) if data else moved if moved.exists() else Path(issue.data)
-    return read_panel(file, run.predictor.config.data, contract=run.contract)
+    return read_cached(file, run.predictor.config.data, contract=run.contract, store=session.store_folder)
 
 
 def forecast_again(run: Run, issue: Issue, known: Panel) -> Forecast:

@@ -113,12 +113,12 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
 
-    from forecast.reader import read_panel
+    from forecast.cache import read_cached
 
     session = console.session
     config, start = session.config(), time.monotonic()
     ThreadPoolExecutor(1).submit(import_module, "torch")                # takes as long as to read millions of rows
-    reading = read_panel(session.data(ask.data), config.data)
+    reading = read_cached(session.data(ask.data), config.data, store=session.store_folder)
 
     from forecast.artifact import save
     from forecast.cli.fitting import (

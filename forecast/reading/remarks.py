@@ -23,6 +23,7 @@ from forecast.reading.source import Source
 from forecast.reading.table import Table
 
 SHORT = 3                           # rows below which a series is named
+AHEAD = "in the future"             # says a note that another day would not say
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _ahead(times: Times) -> str:
         return ""
     now = int(clock.now().timestamp()) * 1_000_000
     later = int((times.stamps > now + DAY).sum())
-    return f"{counted(later, 'row')} in the future, until {str(times.values.max())[:10]}" if later else ""
+    return f"{counted(later, 'row')} {AHEAD}, until {str(times.values.max())[:10]}" if later else ""
 
 
 def _differences(contract: Contract, regular: Regular, rows: Rows) -> tuple[str, ...]:

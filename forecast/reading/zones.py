@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 # zones whose changes cover the habits of most of the world
-_USUAL = ("America/New_York", "Europe/Berlin", "Europe/London", "Australia/Sydney", "America/Sao_Paulo",
+USUAL = ("America/New_York", "Europe/Berlin", "Europe/London", "Australia/Sydney", "America/Sao_Paulo",
           "America/Santiago", "Pacific/Auckland", "Asia/Jerusalem", "Africa/Cairo", "Asia/Tehran")
 
 
@@ -88,7 +88,7 @@ def from_utc(utc: Ints, zone: str) -> Ints:
 def changes_clock(day: date) -> bool:
     """Whether clocks somewhere change on this day."""
     noon = datetime(day.year, day.month, day.day, 12)
-    return any(_offset(noon, name) != _offset(noon - timedelta(days=1), name) for name in _USUAL)
+    return any(_offset(noon, name) != _offset(noon - timedelta(days=1), name) for name in USUAL)
 
 
 def _offset(moment: datetime, zone: str) -> timedelta | None:
