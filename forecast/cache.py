@@ -42,6 +42,7 @@ LEAST = 4 << 20                     # bytes of a file: a smaller one is parsed i
 KEPT = 8                            # entries, the newest
 MOST = 2 << 30                      # bytes of all of them
 SPARE = 8                           # times its size must be free, so that no output lacks room for it
+ENDING = ".reading"
 DIGEST = 32
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError,
            ForecastError)           # what a store or an entry may lead to that is not as it should be
@@ -62,13 +63,27 @@ def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Con
     """What `read_panel` returns or raises, to the bit; from the store where it has been read before."""
     file = os.fspath(path)
     entry = _entry(file, options, contract, store) if _is_worth_it(file) else None
-    if entry is not None and (found := _found(entry)) is not None:
-        return found
+    if entry is not None:
+        found = _found(entry) or (contract and _as_first_read(file, options, contract, store))
+        if found:
+            return found
     reading = reader.read_panel(path, options, contract)            # by its module: there it can be timed
     if entry is not None and not _is_of_its_hour(reading):
         with contextlib.suppress(*_DAMAGE):
             _keep(entry, reading)
     return reading
+
+
+def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Path) -> Reading | None:
+    """The reading of a file by the contract that was found in itself, from its first reading, which had none.
+
+    The two are the same but for what is said (a test holds all kinds of files to it), unless a series was set aside."""
+    entry = _entry(file, options, None, store)
+    first = _found(entry) if entry is not None else None
+    if first is None or first.contract != contract or contract.ids != tuple(first.panel.ids):
+        return None
+    return dataclasses.replace(first, contract=dataclasses.replace(contract, marks=()), choices=(),
+                               notes=tuple(note for note in first.notes if note not in first.choices))
 
 
 def _is_worth_it(file: str) -> bool:
@@ -87,14 +102,14 @@ def _is_of_its_hour(reading: Reading) -> bool:
 
 def _entry(file: str, options: DataConfig, contract: Contract | None, store: Path) -> _Entry | None:
     """None where it cannot be told what the reading depends on."""
-    asked = _plain([Path(file).suffix.lower(), dataclasses.asdict(options), contract and contract.to_dict()])
+    asked = _plain([Path(file).suffix.lower(), options, contract])
     name = hashlib.sha256(os.fsencode(os.path.realpath(file)) + b"\0" + asked).hexdigest()[:16]
     zones = (*USUAL, options.tz or (contract and contract.tz) or "")
     try:
         beside = _program() + _rules(zones) + b"%d" % clock.now().year    # which two-digit years are plausible
     except (OSError, ForecastError):
         return None
-    return _Entry(store / CACHE / f"{name}.reading", file, hashlib.sha256(asked + beside).digest())
+    return _Entry(store / CACHE / f"{name}{ENDING}", file, hashlib.sha256(asked + beside).digest())
 
 
 @functools.cache
@@ -166,7 +181,7 @@ def _reading(body: Bytes, file: str, sha256: str) -> tuple[Reading, float]:
                   np.array(told["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
     repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in told["repairs"])
     return Reading(panel, contract, told["rows"], sha256, tuple(told["notes"]), repairs, file,
-                   _problems(told["rejects"], file)), float(told["made"])
+                   _problems(told["rejects"], file), tuple(told["choices"])), float(told["made"])
 
 
 def _problems(told: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
@@ -180,10 +195,9 @@ def _keep(entry: _Entry, reading: Reading) -> None:
     problems = *reading.rejects, *(problem for repair in reading.repairs for problem in repair.examples)
     if panel.calendar != reading.contract.calendar or {p.file for p in problems} - {reading.file}:
         return                                                      # each is kept once
-    words = _plain({"made": clock.now().timestamp(), "contract": reading.contract.to_dict(), "ids": panel.ids.tolist(),
-                    "rows": reading.rows, "notes": reading.notes,
-                    "rejects": [dataclasses.asdict(problem) for problem in reading.rejects],
-                    "repairs": [dataclasses.asdict(repair) for repair in reading.repairs]})
+    words = _plain({"made": clock.now().timestamp(), "contract": reading.contract, "ids": panel.ids.tolist(),
+                    "rows": reading.rows, "notes": reading.notes, "choices": reading.choices,
+                    "rejects": reading.rejects, "repairs": reading.repairs})
     sizes = np.array([panel.y.size, len(panel), panel.filled is not None], dtype=np.int64)
     parts = [sizes, *map(np.ascontiguousarray, arrays), np.frombuffer(words, np.uint8)]
     size = sum(part.nbytes for part in parts)
@@ -202,15 +216,30 @@ def _keep(entry: _Entry, reading: Reading) -> None:
     _tidy(folder)
 
 
+def readings(store: Path) -> list[int]:
+    """The sizes in bytes of the readings kept in a store, the newest first."""
+    with contextlib.suppress(OSError):
+        return [found.st_size for found, _ in _newest(store / CACHE)]
+    return []
+
+
+def _newest(folder: Path) -> list[tuple[os.stat_result, Path]]:
+    return sorted(((f.lstat(), f) for f in folder.glob("*" + ENDING)), key=lambda entry: -entry[0].st_mtime_ns)
+
+
 def _tidy(folder: Path) -> None:
     """The newest entries stay. Whoever reads one that goes has it open, and reads on."""
     left = MOST
-    newest = sorted(((file.stat(), file) for file in folder.glob("*.reading")), key=lambda e: -e[0].st_mtime_ns)
-    for k, (found, file) in enumerate(newest):
+    for k, (found, file) in enumerate(_newest(folder)):
         left -= found.st_size
         if k >= KEPT or left < 0:
             remove_file(file)
 
 
 def _plain(content: Any) -> bytes:
-    return json.dumps(content, allow_nan=False).encode("ascii")
+    """Strict JSON, dataclasses by their fields. Raises TypeError or ValueError for what it cannot write."""
+    return json.dumps(content, allow_nan=False, default=_fields).encode("ascii")
+
+
+def _fields(whole: Any) -> dict[str, Any]:
+    return {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}

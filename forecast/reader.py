@@ -41,7 +41,8 @@ __all__ = ["Reading", "Repair", "read_panel"]
 
 @dataclass(frozen=True)
 class Reading:
-    """What a file holds, what was assumed and what was mended. `rejects`: rows set aside."""
+    """What a file holds, what was assumed and what was mended. `rejects`: rows set aside · `choices`: those of the
+    notes that a contract makes needless."""
 
     panel: Panel
     contract: Contract
@@ -51,6 +52,7 @@ class Reading:
     repairs: tuple[Repair, ...]
     file: str
     rejects: tuple[Problem, ...] = ()
+    choices: tuple[str, ...] = ()
 
     @property
     def span(self) -> tuple[str, str]:
@@ -84,7 +86,7 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
                   regular.filled)
     return Reading(panel, agreed, table.rows, source.sha256, notes_of(found, regular, rows, contract),
-                   repairs_of(found, regular), source.file, rejects)
+                   repairs_of(found, regular), source.file, rejects, opened.roles.choices)
 
 
 def _as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:

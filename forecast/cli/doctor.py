@@ -125,6 +125,8 @@ def disk(store: Store) -> Iterator[Finding]:
     """Whether the store can be written, by whom, how much room there is, and who is writing now."""
     import shutil
 
+    from forecast.cache import readings
+    from forecast.display import counted
     from forecast.errors import DiskError
     from forecast.registry import LOCK
     from forecast.storage import holder, remove_file, write_bytes
@@ -142,6 +144,10 @@ def disk(store: Store) -> Iterator[Finding]:
                       + f"; {free / 2**30:,.1f} GiB free")
     except DiskError as error:
         yield Finding("store", "bad", str(error), DISK)
+    kept = readings(store.folder)
+    if kept:
+        yield Finding("cache", "ok", f"{counted(len(kept), 'reading')} of large files, {sum(kept) / 2**20:,.0f} MiB: "
+                                     f"may be removed at any time")
     if loose := [str(p) for p in (store.folder, store.runs) if _others_write(p)]:
         yield Finding("access", "note", f"everybody may write in {', '.join(loose)}, and so change the forecasts; "
                                         f"chmod o-w")

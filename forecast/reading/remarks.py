@@ -43,7 +43,8 @@ class Found:
 
 def notes_of(found: Found, regular: Regular, rows: Rows, contract: Contract | None) -> tuple[str, ...]:
     """Assumptions in words, short."""
-    of_text = [*found.source.notes, *(found.dialect.notes if found.dialect else ()), *found.roles.notes]
+    of_text = [*found.source.notes, *(found.dialect.notes if found.dialect else ()), *found.roles.choices,
+               *found.roles.notes]
     styles = sorted({n.style.words() for n in found.numbers} - {""})
     flat = describe_constant(regular.y, regular.first, regular.stop, list(rows.ids))
     short = [str(name) for name in rows.ids[(regular.stop - regular.first) < SHORT]]

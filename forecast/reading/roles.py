@@ -30,7 +30,7 @@ KNOWN = (*ID_NAMES, *TIME_NAMES, *TARGET_NAMES)
 
 @dataclass(frozen=True)
 class Roles:
-    """Positions of the columns. `spare`: columns left unread."""
+    """Positions of the columns. `spare`: columns left unread · `choices`: how they were found without a contract."""
 
     id: int | None
     time: tuple[int, ...]
@@ -38,6 +38,7 @@ class Roles:
     layout: str
     spare: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,8 @@ def _found(columns: _Columns, options: DataConfig) -> Roles:
         _check_matrix(columns, time, targets)
     used = {ident, *time, *targets}
     spare = tuple(k for k in range(len(columns.names)) if k not in used)
-    notes = [*said, *([f"wide file: {len(targets)} columns become {len(targets)} series"] if layout == "wide" else [])]
-    notes += _unused(columns, spare)
-    return Roles(ident, time, targets, layout, spare, tuple(notes))
+    wide = (f"wide file: {len(targets)} columns become {len(targets)} series",) if layout == "wide" else ()
+    return Roles(ident, time, targets, layout, spare, tuple(_unused(columns, spare)), (*said, *wide))
 
 
 def _check_matrix(columns: _Columns, time: tuple[int, ...], targets: Sequence[int]) -> None:

@@ -17,6 +17,7 @@ import json
 import math
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -130,13 +131,16 @@ class Bench:
         """A model of a few training steps, by its name."""
         name = f"context{context}"
         if not (self.folder / name).exists():
+            (self.folder / "store").mkdir(exist_ok=True)
+            (self.folder / "store/cache").touch()                       # a file in its place: every run parses
             forecast(self, "train", self.file(50, max(200, 4 * context)), "--name", name, "--context", context,
                      "--season", 7, "--horizon", 24, "--set", "train.steps=5", "--set", "model.blend=false")
             (self.folder / name).touch()
         return name
 
-    def predict(self, file: Path, *, horizon: int = 24, context: int = 42, program: Command = FORECAST) -> Command:
-        return [*program, "--store", str(self.folder / "store"), "predict", str(file), "-q", "--horizon", str(horizon),
+    def predict(self, file: Path, *, horizon: int = 24, context: int = 42, program: Command = FORECAST,
+                store: str = "store") -> Command:
+        return [*program, "--store", str(self.folder / store), "predict", str(file), "-q", "--horizon", str(horizon),
                 "--model", self.model(context), "-o", str(self.folder / "out.csv")]
 
     def peer(self, *arguments: object) -> Command:
@@ -251,6 +255,21 @@ def predict(bench: Bench) -> None:
     largest = str(bench.file(sizes[-1], 200))
     grows(bench, "series predicted", sizes, lambda n: bench.predict(bench.file(n, 200)),
           {f"pandas.read_csv of {sizes[-1]:,}": (*PYTHON, PANDAS, largest)})
+
+
+@section
+def again(bench: Bench) -> None:
+    """predict of a file that has not changed, 10 million rows: without a cache, filling it, from it."""
+    cache = bench.folder / "kept/cache"
+    for series, steps in ((max(400, round(50_000 * bench.scale)), 200), (max(9, round(1100 * bench.scale)), 9000)):
+        file = bench.file(series, steps)
+        parsing, kept = bench.predict(file), bench.predict(file, store="kept")
+        shutil.copytree(bench.folder / "store/runs", bench.folder / "kept/runs", dirs_exist_ok=True)
+        first = ["sh", "-c", 'rm -rf "$0"; exec "$@"', str(cache), *kept]
+        cpu = [it.cpu for it in turn_by_turn(bench, {f"{series:,} x {steps:,}": parsing, "the first": first,
+                                                     "again": kept}).values()]
+        size = sum(entry.stat().st_size for entry in cache.iterdir()) / 2**20
+        print(f"  CPU of the first {cpu[1] / cpu[0]:.2f}, again {cpu[2] / cpu[0]:.2f}; {size:,.0f} MiB kept")
 
 
 @section
