@@ -202,7 +202,7 @@ def _keep(entry: _Entry, reading: Reading) -> None:
     parts = [sizes, *map(np.ascontiguousarray, arrays), np.frombuffer(words, np.uint8)]
     size = sum(part.nbytes for part in parts)
     folder = entry.place.parent
-    if size > MOST // 2 or not folder.parent.is_dir() or shutil.disk_usage(folder.parent).free < SPARE * size:
+    if size > MOST // 2 or shutil.disk_usage(folder.parent).free < SPARE * size:
         return
     if make_folders(folder):
         folder.chmod(0o700)                                         # the file may not be for everybody's eyes

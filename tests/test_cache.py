@@ -201,13 +201,14 @@ def test_other_settings_are_another_reading(tmp_path: Path, store: Path, parsed:
     assert len(parsed) == 2
 
 
-def test_another_contract_is_another_reading(tmp_path: Path, store: Path, parsed: list[str]) -> None:
+@pytest.mark.parametrize(("change", "note"), [({"ids": ("b",)}, "3 series not seen in training"),
+                                              ({"size": 0.01}, "times the size")])
+def test_another_contract_is_another_reading(tmp_path: Path, store: Path, parsed: list[str], change: dict[str, Any],
+                                             note: str) -> None:
     path, options = put(tmp_path, "long")
-    own = read_cached(path, options, store=store).contract
-    other = dataclasses.replace(own, ids=own.ids[:2], marks=own.marks[:2])
+    other = dataclasses.replace(read_cached(path, options, store=store).contract, **change)
     for _ in range(2):
-        found = read_cached(path, options, other, store=store)
-        assert "2 series not seen in training" in "".join(found.notes)
+        assert note in "".join(read_cached(path, options, other, store=store).notes)
     assert len(parsed) == 2
 
 
@@ -236,12 +237,13 @@ def test_a_changed_line_anywhere_is_another_program(tmp_path: Path, monkeypatch:
 def test_what_depends_on_the_day_is_read_anew(tmp_path: Path, store: Path, parsed: list[str],
                                               monkeypatch: pytest.MonkeyPatch) -> None:
     path, options = put(tmp_path, "one series")
-    for now, times in (("2020-01-15", 1), ("2020-01-15", 2), ("2021-01-15", 3), ("2021-07-15", 3), ("2021-01-14", 4),
-                       ("2020-01-15", 5)):
+    for now, times in (("2020-01-15", 1), ("2020-01-15", 2), ("2021-01-15", 3), ("2021-07-15", 3), ("2022-01-15", 4),
+                       ("2022-01-14", 5)):
         monkeypatch.setenv("FORECAST_NOW", now)
         assert told(read_cached(path, options, store=store)) == told(read_panel(path, options))
         assert len(parsed) == times, now
     path.write_text(days("%d/%m/%y"))
+    monkeypatch.setenv("FORECAST_NOW", "2021-01-15")
     read_cached(path, options, store=store)
     read_cached(path, options, store=store)
     assert len(parsed) == 7
