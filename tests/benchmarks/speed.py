@@ -226,6 +226,8 @@ def reading(bench: Bench) -> None:
     of its networks, by default: goals 3 times pandas, and beside what reading and torch hold 3 times the values in
     float32."""
     store, first = str(bench.folder / "first"), "train, first step"
+    (bench.folder / "first").mkdir()
+    (bench.folder / "first/cache").touch()                              # a file in its place: every run parses
     for series, steps, unit in ((1000, 10_000, "h"), (50_000, 200, "D")):
         series = max(1, round(series * bench.scale))
         path = str(bench.file(series, steps, unit))
