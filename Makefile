@@ -1,9 +1,9 @@
-# make: lint, types, tests (what must be green before a commit) · make demo · make test · make slow · make bench · make peers
+# make: lint, types, tests (what must be green before a commit) · make demo · make test · make slow · make offline · make bench · make peers
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: all demo test lint types slow bench peers clean
+.PHONY: all demo test lint types slow offline bench peers clean
 all: lint types test
 
 # One environment, of the versions that were tested; made again when they change.
@@ -23,6 +23,9 @@ test: .venv/ready
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -m slow
+
+offline: .venv/ready
+	unshare --map-root-user --net $(BIN)/python -m pytest
 
 bench: .venv/ready
 	$(BIN)/python tests/benchmarks/speed.py startup

@@ -108,4 +108,4 @@ def mark_of(start: int, values: NDArray[np.float64]) -> str:
 
 
 def _hash(values: NDArray[np.float64]) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(values), digest_size=8).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=8).hexdigest()

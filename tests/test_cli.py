@@ -18,7 +18,8 @@ from forecast.cli import main
 
 DATA = Path(__file__).parent.parent / "data"
 AIR, SHOPS = DATA / "airpassengers.csv", DATA / "shops.csv"
-FAST = ("--set", "train.steps=50", "--hidden", "8")
+FAST = ("--set", "train.steps=10", "--hidden", "8")
+LEAN = (*FAST, "--set", "model.members=1", "--set", "model.blend=false")     # where any model will do
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,36 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
 def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one run, trained on AirPassengers by the command line."""
     store = tmp_path_factory.mktemp("trained") / "store"
-    command = [sys.executable, "-m", "forecast", "--store", str(store), "train", str(AIR), *FAST]
-    subprocess.run(command, check=True, capture_output=True)
+    succeed("--store", store, "train", AIR, *FAST)
     return store
+
+
+def succeed(*arguments: object) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(a) for a in arguments])
+    assert not ended.value.code
+
+
+@pytest.fixture(scope="session")
+def trained_projects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders with a data.csv and a model of it: `whole`, all of AirPassengers, and `early`, its first ten years."""
+    folder = tmp_path_factory.mktemp("projects")
+    for name, count in (("whole", None), ("early", 121)):
+        (folder / name).mkdir()
+        (folder / name / "data.csv").write_text("".join(AIR.read_text().splitlines(keepends=True)[:count]))
+        succeed("-C", folder / name, "train", "data.csv", *LEAN, "-q")
+    return folder
+
+
+@pytest.fixture
+def whole(trained_projects: Path, tmp_path: Path) -> None:
+    """The folder of the test has a copy of it."""
+    shutil.copytree(trained_projects / "whole", tmp_path, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def early(trained_projects: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_projects / "early", tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture
@@ -123,7 +151,7 @@ def test_a_preset_and_a_time_limit_are_in_the_plan(run: Run) -> None:
 
 def test_a_run_below_min_skill_is_saved_and_not_live(run: Run, store: Path) -> None:
     before = (store / "live").read_text()
-    ended = run("train", AIR, *FAST, "--min-skill", "0.99")
+    ended = run("train", AIR, *LEAN, "--min-skill", "0.99")
     assert ended.code == 6
     assert "is below --min-skill 0.99" in ended.err
     assert (store / "live").read_text() == before
@@ -131,7 +159,7 @@ def test_a_run_below_min_skill_is_saved_and_not_live(run: Run, store: Path) -> N
 
 
 def test_train_quiet_says_only_where_the_run_is(run: Run, tmp_path: Path) -> None:
-    ended = run("train", AIR, *FAST, "-q")
+    ended = run("train", AIR, *LEAN, "-q")
     assert ended.err == ""
     assert Path(ended.out.strip()).is_dir()
 
@@ -156,7 +184,8 @@ def test_a_second_train_at_once_is_told_and_exits_8(run: Run, store: Path) -> No
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_every_cell_trains_saves_loads_predicts_and_evaluates(run: Run, tmp_path: Path, cell: str) -> None:
-    alone = ("--cell", cell, "--bidirectional", "--attention", "--layers", 2, "--set", "model.skip=false")
+    alone = ("--cell", cell, "--bidirectional", "--attention", "--layers", 2, "--set", "model.skip=false",
+             "--set", "model.members=1")
     ended = run("train", AIR, *FAST, *alone)
     assert (ended.code, ended.err.count(f"{cell.upper()} 2x8 in both directions with attention")) == (0, 1)
     assert run("predict").code == 0
@@ -208,10 +237,9 @@ def test_predict_with_no_argument_writes_the_next_year(run: Run, store: Path, tm
     assert "12 rows = 1 series x 12 months" in ended.err
 
 
+@pytest.mark.usefixtures("whole")
 def test_predict_reads_the_present_contents_of_the_training_file(run: Run, tmp_path: Path) -> None:
-    shutil.copy(AIR, tmp_path / "air.csv")
-    run("train", "air.csv", *FAST)
-    with (tmp_path / "air.csv").open("a") as file:
+    with (tmp_path / "data.csv").open("a") as file:
         file.write("1961-01,450\n")
     run("predict")
     assert rows(tmp_path / "predictions.csv")[0]["Month"] == "1961-02"
@@ -224,11 +252,10 @@ def test_predict_twice_writes_the_same_bytes(run: Run, store: Path, tmp_path: Pa
     assert (tmp_path / "predictions.csv").read_bytes() == before
 
 
-def test_a_moved_project_finds_its_data(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "here").mkdir()
-    shutil.copy(AIR, tmp_path / "here" / "air.csv")
-    run("-C", "here", "train", "air.csv", *FAST)
-    (tmp_path / "here").rename(tmp_path / "there")
+def test_a_moved_project_finds_its_data(run: Run, trained_projects: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_projects / "whole", tmp_path / "there")
+    record = json.loads(next((tmp_path / "there" / ".forecast" / "runs").glob("*/run.json")).read_text())
+    assert record["data"]["path"] == str(trained_projects / "whole" / "data.csv")
     assert run("-C", "there", "predict").code == 0
     assert (tmp_path / "there" / "predictions.csv").is_file()
 
@@ -291,7 +318,7 @@ def test_a_model_is_named_by_id_prefix_name_or_path(run: Run, store: Path, tmp_p
 
 
 def test_several_series_keep_their_ids_and_order_byte_for_byte(run: Run, tmp_path: Path) -> None:
-    ended = run("train", SHOPS, *FAST, "--set", "train.steps=25")
+    ended = run("train", SHOPS, *LEAN)
     assert ended.code == 0
     assert "id=store" in ended.err
     ended = run("predict")
@@ -375,10 +402,8 @@ def test_evaluate_scores_two_windows_beside_seasonal_naive(run: Run, store: Path
     assert {r["model"] for r in rows(tmp_path / "metrics.csv")} == {name, "seasonal_naive", "naive"}
 
 
+@pytest.mark.usefixtures("early")
 def test_evaluate_on_data_after_training_scores_the_model_as_it_is(run: Run, tmp_path: Path) -> None:
-    lines = AIR.read_text().splitlines(keepends=True)
-    (tmp_path / "old.csv").write_text("".join(lines[:121]))
-    run("train", "old.csv", *FAST)
     ended = run("evaluate", AIR)
     assert "as it is: every test point is newer" in ended.err
     run("predict", "-o", "issued.csv", "--horizon", "12")
@@ -389,31 +414,35 @@ def test_evaluate_on_data_after_training_scores_the_model_as_it_is(run: Run, tmp
     assert json.loads((tmp_path / "metrics.json").read_text())["models"]["forecast"]["mae"] == pytest.approx(expected)
 
 
-def test_evaluate_never_scores_a_model_as_it_is_on_what_it_has_seen(run: Run, store: Path) -> None:
+@pytest.mark.usefixtures("whole")
+def test_evaluate_never_scores_a_model_as_it_is_on_what_it_has_seen(run: Run) -> None:
     ended = run("evaluate", "--windows", "1")
     assert "as it is" not in ended.err
     assert "fitted before the first cutoff" in ended.err
 
 
 def test_evaluate_without_a_model_fits_the_settings_given(run: Run, tmp_path: Path) -> None:
-    ended = run("evaluate", AIR, "--windows", "1", "--cell", "gru", *FAST)
+    ended = run("evaluate", AIR, "--windows", "1", "--cell", "gru", *LEAN)
     assert ended.code == 0
     assert "GRU 1x8" in ended.err
     assert not (tmp_path / ".forecast").exists()
 
 
-def test_a_test_of_n_points_has_n_minus_horizon_plus_1_windows_at_step_1(run: Run, store: Path) -> None:
+@pytest.mark.usefixtures("whole")
+def test_a_test_of_n_points_has_n_minus_horizon_plus_1_windows_at_step_1(run: Run) -> None:
     ended = run("evaluate", "--test-size", "15", "--step", "1", "--horizon", "12", "--json")
     assert json.loads(ended.out)["windows"] == 4
 
 
-def test_fail_over_exits_6_and_names_the_metric(run: Run, store: Path) -> None:
+@pytest.mark.usefixtures("whole")
+def test_fail_over_exits_6_and_names_the_metric(run: Run) -> None:
     ended = run("evaluate", "--windows", "1", "--fail-over", "mase=0.0001")
     assert ended.code == 6
     assert "mase" in ended.err
 
 
-def test_metrics_and_baselines_are_those_asked_for(run: Run, store: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("whole")
+def test_metrics_and_baselines_are_those_asked_for(run: Run, tmp_path: Path) -> None:
     assert run("evaluate", "--windows", "1", "--metrics", "mae,mase", "--baselines", "drift").code == 0
     assert list(rows(tmp_path / "metrics.csv")[0]) == ["model", "series", "n", "mae", "mase"]
     ended = run("evaluate", "--windows", "1", "--baselines", "nonsense")
@@ -446,16 +475,15 @@ def test_bad_data_is_one_line_exit_3_and_leaves_nothing(run: Run, tmp_path: Path
     assert [f.name for f in tmp_path.iterdir()] == ["bad.csv"]
 
 
+@pytest.mark.usefixtures("whole")
 def test_bad_data_at_predict_leaves_the_old_predictions_as_they_were(run: Run, tmp_path: Path) -> None:
-    shutil.copy(AIR, tmp_path / "air.csv")
-    run("train", "air.csv", *FAST)
     run("predict")
     before = (tmp_path / "predictions.csv").read_bytes()
-    with (tmp_path / "air.csv").open("a") as file:
+    with (tmp_path / "data.csv").open("a") as file:
         file.write("1961-01,oops\n")
     ended = run("predict")
     assert (ended.code, (tmp_path / "predictions.csv").read_bytes()) == (3, before)
-    assert "air.csv:146" in ended.err
+    assert "data.csv:146" in ended.err
 
 
 @pytest.mark.parametrize("command", [("predict",), ("evaluate", "--model", "live")])
@@ -508,7 +536,7 @@ def test_a_bug_is_one_line_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_global_options_stand_before_or_after_the_command(run: Run, tmp_path: Path, where: str) -> None:
     options = ("--store", "elsewhere", "-q")
-    arguments = ("train", AIR, *FAST)
+    arguments = ("train", AIR, *LEAN)
     ended = run(*options, *arguments) if where == "before" else run(*arguments, *options)
     assert ended.code == 0
     assert (tmp_path / "elsewhere" / "live").is_file()
@@ -533,7 +561,7 @@ def test_text_from_a_file_reaches_the_terminal_without_an_escape_byte(run: Run, 
     hostile = "\x1b[31mred[/]\x07"
     lines = [f"{hostile},{t},{100 + t % 6}" for t in range(60)]
     (tmp_path / "h.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
-    ended = run("train", "h.csv", "--horizon", "4", *FAST)
+    ended = run("train", "h.csv", "--horizon", "4", *LEAN)
     ended_predict = run("predict")
     for text in (ended.out, ended.err, ended_predict.err):
         assert "\x1b" not in text
@@ -541,7 +569,7 @@ def test_text_from_a_file_reaches_the_terminal_without_an_escape_byte(run: Run, 
 
 
 def test_a_terminated_train_exits_143_and_leaves_no_half_run_and_no_lock(run: Run, store: Path) -> None:
-    command = [sys.executable, "-m", "forecast", "--store", str(store), "train", str(SHOPS),
+    command = [sys.executable, "-m", "forecast", "--store", str(store), "train", str(AIR), *LEAN,
                "--set", "train.steps=100000"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None
@@ -553,7 +581,7 @@ def test_a_terminated_train_exits_143_and_leaves_no_half_run_and_no_lock(run: Ru
     assert process.returncode == 143
     assert "Traceback" not in words
     assert len(list((store / "runs").iterdir())) == 1
-    assert run("train", AIR, *FAST).code == 0
+    assert run("train", AIR, *LEAN).code == 0
 
 
 def test_a_full_disk_behind_stdout_exits_9(run: Run, store: Path) -> None:
@@ -582,9 +610,8 @@ def test_a_store_that_cannot_be_written_exits_9(run: Run, tmp_path: Path) -> Non
 @pytest.mark.parametrize("arguments", [("evaluate", "data.csv", "-o", "data.json"), ("predict", "-o", "data.csv"),
                                        ("evaluate", "--predictions", "metrics.csv"), ("predict", "--plot", "x.jpg"),
                                        ("train", "data.csv", "--name", "live")], ids=" ".join)
+@pytest.mark.usefixtures("whole")
 def test_no_file_that_is_read_is_written_over(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    shutil.copy(AIR, tmp_path / "data.csv")
-    run("train", "data.csv", *FAST)
     before = {f.name for f in tmp_path.iterdir()}
     assert run(*arguments).code == 2
     assert (tmp_path / "data.csv").read_bytes() == AIR.read_bytes()
@@ -604,14 +631,14 @@ def test_forecast_toml_and_the_store_are_found_from_a_folder_below(run: Run, tmp
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")
     assert json.loads(run("train", AIR, "--dry-run", "--json").out)["plan"]["horizon"] == 6
-    run("train", AIR, *FAST)
+    run("train", AIR, *LEAN)
     assert (tmp_path / ".forecast" / "live").is_file()
-    run("-C", tmp_path, "--store", "other", "train", AIR, *FAST)
+    run("-C", tmp_path, "--store", "other", "train", AIR, *LEAN)
     assert (tmp_path / "other" / "live").is_file()
 
 
 def test_a_flag_at_its_default_stands_over_the_settings_of_a_run(run: Run, tmp_path: Path) -> None:
-    run("train", AIR, "--cell", "gru", *FAST)
+    run("train", AIR, "--cell", "gru", *LEAN)
     assert "GRU" in run("evaluate", "--windows", "1").err
     assert "LSTM" in run("evaluate", "--windows", "1", "--cell", "lstm").err
 
@@ -632,9 +659,9 @@ def test_partial_forecasts_are_named_even_when_quiet(run: Run, tmp_path: Path) -
     assert ended.err == "partial    1 series fell back to seasonal naive: short\n"
 
 
-def test_a_model_trained_from_standard_input_needs_data_to_predict(tmp_path: Path, run: Run) -> None:
-    command = [sys.executable, "-m", "forecast", "train", "-", *FAST]
-    subprocess.run(command, check=True, capture_output=True, input=AIR.read_bytes())
+def test_a_model_trained_from_standard_input_needs_data_to_predict(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(AIR.read_bytes())))
+    assert run("train", "-", *LEAN).code == 0
     assert "trained from standard input" in run("predict").err
     assert run("predict", AIR).code == 0
 
@@ -642,7 +669,7 @@ def test_a_model_trained_from_standard_input_needs_data_to_predict(tmp_path: Pat
 def test_columns_called_like_ours_stay_the_files_own(run: Run, tmp_path: Path) -> None:
     lines = [f"m{s},{t},{50 + 3 * s + t % 6}" for s in range(2) for t in range(60)]
     (tmp_path / "own.csv").write_text("model,step,y\n" + "\n".join(lines) + "\n")
-    assert run("train", "own.csv", "--id", "model", "--time", "step", "--horizon", "4", *FAST).code == 0
+    assert run("train", "own.csv", "--id", "model", "--time", "step", "--horizon", "4", *LEAN).code == 0
     assert run("evaluate", "--windows", "1", "--predictions", "b.csv").code == 0
     table = rows(tmp_path / "b.csv")
     assert {r["model"] for r in table} == {"m0", "m1"}
@@ -650,9 +677,8 @@ def test_columns_called_like_ours_stay_the_files_own(run: Run, tmp_path: Path) -
     assert {r["forecast_step"] for r in table} == {"1", "2", "3", "4"}
 
 
+@pytest.mark.usefixtures("early")
 def test_issued_forecasts_are_scored_from_parquet_as_from_csv(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "old.csv").write_text("".join(AIR.read_text().splitlines(keepends=True)[:121]))
-    run("train", "old.csv", *FAST)
     scores = []
     for name in ("issued.csv", "issued.parquet"):
         assert run("predict", "-o", name).code == 0
