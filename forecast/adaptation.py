@@ -15,7 +15,7 @@ import numpy as np
 
 from forecast.calibration import tracked
 from forecast.forecasts import Forecast, band_quantiles
-from forecast.ledger import Issue, Ledger
+from forecast.ledger import Issue, Ledger, by_weight
 from forecast.series import Floats, Panel
 
 FEWEST = 5                                                              # issues for a factor
@@ -49,9 +49,9 @@ def tracks(ledger: Ledger, issue: Issue, known: Panel) -> list[Track]:
     """How each band of `issue` has held in the issues before it, about the same file and subject, whatever the run.
 
     known: all series of the file as known at the issue's cutoff; what came later counts for nothing, and neither do
-    issues of later cutoffs. Of one cutoff the newest issue about a series counts; issues of parts of the series
-    (--series, --shard) are one together, so that every part gets the same factors. Raises ModelError for a damaged
-    ledger, BusyError, DiskError."""
+    issues of later cutoffs. Of one cutoff the issue that speaks for it (ledger.by_weight) counts for a series; issues
+    of parts of the series (--series, --shard) are one together, so that every part gets the same factors. Raises
+    ModelError for a damaged ledger, BusyError, DiskError."""
     counts: dict[float, list[Count]] = {level: [] for level in issue.levels}        # the newest first
     for same_cutoff in _before(ledger, issue):
         wanted = [level for level, found in counts.items() if not _enough(found)]
@@ -64,16 +64,16 @@ def tracks(ledger: Ledger, issue: Issue, known: Panel) -> list[Track]:
 
 
 def _before(ledger: Ledger, issue: Issue) -> Iterator[list[Issue]]:
-    """The issues of each earlier cutoff, the newest cutoff and the newest issue first."""
+    """The issues of each earlier cutoff, the newest cutoff first, and the issue that speaks for it."""
     past = [i for i in ledger.issues() if (i.place, i.subject) == (issue.place, issue.subject)
             and i.cutoff < issue.cutoff]
-    past.sort(key=lambda i: (i.cutoff, i.number), reverse=True)
+    past = sorted(by_weight(past), key=lambda i: i.cutoff, reverse=True)
     for _, same in groupby(past, key=lambda i: i.cutoff):
         yield list(same)
 
 
 def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequence[float]) -> dict[float, Count]:
-    """issues: of one cutoff, the newest first."""
+    """issues: of one cutoff, by weight."""
     place = {name: s for s, name in enumerate(known.ids)}
     told = {level: np.zeros(len(known), dtype=bool) for level in levels}
     counts = {level: Count() for level in levels}

@@ -21,7 +21,7 @@ from forecast.contract import Contract
 from forecast.display import from_csv_cell, listed
 from forecast.errors import DataError
 from forecast.forecasts import band_quantiles, quantile_grid
-from forecast.ledger import Block, Issue
+from forecast.ledger import Block
 from forecast.metrics import finite_sums, seasonal_scale
 from forecast.series import Ints, Panel
 
@@ -106,12 +106,6 @@ def _places(joined: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"model": "forecast", "series": joined["series"].to_numpy(),
                          "cutoff": (joined["ordinal"] - step).to_numpy(), "step": step.to_numpy(),
                          "y": joined["y"].to_numpy(), "source": "file"})
-
-
-def by_weight(issues: Iterable[Issue]) -> list[Issue]:
-    """Which issue speaks for a cutoff: the one that says most, so that a look at three steps hides no published
-    forecast; of the longest those with the most bands, of these the newest."""
-    return sorted(issues, key=lambda i: (i.horizon, len(i.levels), i.number), reverse=True)
 
 
 def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],

@@ -17,7 +17,8 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,12 @@ class Issue:
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @property
-    def request(self) -> tuple[Any, ...]:
+    def request(self) -> str:
         """What was asked for, of which data, whichever run answered; two of one request and fingerprint differ in
-        nothing that the data could say."""
+        nothing that the data could say. How far bands were adapted is an answer, that they were to be is asked."""
         told = {name: sorted(v) if isinstance(v, list) else v for name, v in self.options.items() if v}
-        return self.place, self.subject, self.horizon, tuple(sorted(self.levels)), told
+        told["adapt"] = "adapt" in self.options
+        return json.dumps([self.place, self.subject, self.horizon, sorted(self.levels), told], sort_keys=True)
 
     @property
     def place(self) -> str:
@@ -159,6 +161,15 @@ class Draft:
         self.blocks.append(([str(i) for i in forecast.panel.ids], {
             "ends": zlib.compress(np.asarray(forecast.panel.end, dtype="<i8").tobytes()),
             "sources": _packed_texts([str(s) for s in forecast.source]), "places": places, "numbers": numbers}))
+
+
+def by_weight(issues: Iterable[Issue]) -> list[Issue]:
+    """Which issue speaks for a cutoff: that of the request which was answered at the most cutoffs, so that no look, be
+    it shorter or longer, stands in for what is published every day. Of requests as frequent the one with the longest
+    horizon, then the most bands; of one request the newest."""
+    issues = list(issues)
+    often = Counter(request for request, _ in {(i.request, i.cutoff) for i in issues})
+    return sorted(issues, key=lambda i: (often[i.request], i.horizon, len(i.levels), i.number), reverse=True)
 
 
 def issue_of(*, run: str, file: Path | str, store: Path, file_sha256: str, panel: Panel, contract: Contract,

@@ -21,11 +21,12 @@ from forecast.cli.options import Session
 from forecast.errors import GateError
 from forecast.forecasts import quantile_grid
 from forecast.issued import Drift, beside_naive, came_true, drift_of, known_before
-from forecast.ledger import FILE, Block, Ledger
+from forecast.ledger import FILE, Block, Ledger, by_weight
 from forecast.series import Panel
 from tests import days
 from tests.conftest import waves
 from tests.test_cli import Run, run
+from tests.test_ledger import draft
 
 __all__ = ["run"]
 
@@ -278,6 +279,26 @@ def test_a_look_hides_nothing_of_what_was_published(run: Run, project: Path) -> 
     assert run("-C", project, "predict", *options).code == 0
     ended = run("-C", project, "evaluate", "--issued")
     assert "95% not scored: not in every issue" in ended.err
+
+
+def test_a_longer_look_stands_in_for_nothing_that_is_published_every_day(run: Run, project: Path) -> None:
+    whole = json.loads(run("-C", project, "evaluate", "--issued", "--json").out)
+    for day in (103, 104):
+        options = ("--as-of", days.DAYS[day], "--horizon", "9", "-o", "look.csv")
+        assert run("-C", project, "predict", *options).code == 0
+    told = json.loads(run("-C", project, "evaluate", "--issued", "--json").out)
+    assert (told["issues"], told["rows"], told["passed_over"]) == (14, 72, 2 * 2 * 9)
+    assert told["models"] == whole["models"]
+
+
+def test_the_usual_request_speaks_then_the_longest_then_the_newest(tmp_path: Path) -> None:
+    panel = waves()
+    daily = [draft(panel.drop_last(k), tmp_path, horizon=3).issue for k in (3, 2, 1)]
+    look, longer = (draft(panel.drop_last(1), tmp_path, horizon=h).issue for h in (5, 9))
+    again = [replace(daily[2], run="newer", options={"layout": "default", "adapt": {"80": f}}) for f in (1.1, 1.2)]
+    every = [replace(i, number=k) for k, i in enumerate([*daily, look, longer, *again])]
+    assert [i.number for i in by_weight(every) if i.cutoff == daily[2].cutoff] == [2, 4, 3, 6, 5]
+    assert again[0].request == again[1].request != daily[2].request == daily[0].request
 
 
 def test_evaluate_issued_before_anything_came_true_or_was_issued(run: Run, project: Path) -> None:

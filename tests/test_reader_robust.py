@@ -77,7 +77,7 @@ def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest
     if contract:
         path.write_bytes(next(s.data for _, s in pollutions(table, random.Random(0))))
         agreed = read_panel(path).contract
-    files = [spoilt.data for _, spoilt in pollutions(table, random.Random(0))][::2]
+    files = [spoilt.data for _, spoilt in pollutions(table, random.Random(0))][2 * contract::4]
 
     def results() -> list[object]:
         found = []
@@ -95,7 +95,7 @@ def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("forecast.reading.source.CHUNK", 256)
     monkeypatch.setattr("forecast.calendar.PIECE", 7)
     assert results() == small
-    assert len(small) > 50
+    assert len(small) > 40
 
 
 def test_a_file_that_changes_between_two_looks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
 import typer
 
 from forecast import errors
 from forecast.cli import app
 from forecast.formulas import METRICS
+from tests.test_cli import Run, run
 
+__all__ = ["run"]
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -25,20 +25,20 @@ def commands() -> list[str]:
     return [str(c.name) for c in app.registered_commands]
 
 
-def test_the_session_in_readme_runs_as_it_stands_and_says_what_it_shows(tmp_path: Path) -> None:
+def test_the_session_in_readme_runs_as_it_stands_and_says_what_it_shows(run: Run, tmp_path: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "data", tmp_path / "data")
-    brief = {**os.environ, "FORECAST_TRAIN_EFFORT": "0.05"}             # what is shown does not depend on it
+    monkeypatch.setenv("FORECAST_TRAIN_EFFORT", "0.05")                 # what is shown does not depend on it
     for block in re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL):
         for example in block.split("$ ")[1:]:
             line, *shown = example.splitlines()
             program, *arguments = shlex.split(line)
             assert program == "forecast"
-            ended = subprocess.run([sys.executable, "-m", "forecast", *arguments], cwd=tmp_path, capture_output=True,
-                                   text=True, check=False, env=brief)
-            assert ended.returncode == 0, ended.stderr
+            ended = run(*arguments)
+            assert ended.code == 0, ended.err
             for text in shown:
                 if text.strip() and "..." not in text:
-                    assert text in (ended.stdout + ended.stderr).splitlines(), f"{line}: {text}"
+                    assert text in (ended.out + ended.err).splitlines(), f"{line}: {text}"
 
 
 def test_every_command_is_documented_and_every_documented_one_exists() -> None:

@@ -221,8 +221,8 @@ class Asked:
 
 def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: Reading, panel: Panel, config: Config,
                      run: Run | None) -> int:
-    """Score what the ledger holds about this file: of each cutoff the issue that says most, beside seasonal naive of
-    the same cutoffs, and beside what the backtests of the runs promised."""
+    """Score what the ledger holds about this file: of each cutoff the issue of the usual request, beside seasonal
+    naive of the same cutoffs, and beside what the backtests of the runs promised."""
     import numpy as np
     import pandas as pd
 
@@ -230,8 +230,8 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     from forecast.cli.fitting import REFERENCE, scores_record, show_scores
     from forecast.cli.issuing import say_empty
     from forecast.display import counted, listed
-    from forecast.issued import beside_naive, by_weight, came_true, drift_of, known_before
-    from forecast.ledger import FILE, Ledger
+    from forecast.issued import beside_naive, came_true, drift_of, known_before
+    from forecast.ledger import FILE, Ledger, by_weight
     from forecast.plan import seasons_of
 
     ledger = Ledger(session.store_folder / FILE)
@@ -246,8 +246,8 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     console.say("scored", how)
     if told.passed:
         rows, others = counted(sum(told.passed.values()), "row"), counted(len(told.passed), "issue")
-        console.say("passed over", f"{rows} of {others}: of one cutoff that with the longest horizon, most bands, the "
-                                   "newest counts")
+        console.say("passed over", f"{rows} of {others}: of one cutoff counts the newest of the request that was "
+                                   "answered at the most cutoffs")
     if missing := [f"{x:g}%" for x in bands if x not in levels]:
         console.say("bands", f"{listed(missing)} not scored: not in every issue")
     record: dict[str, Any] = {"data": str(asked.file), "how": how, "issues": len(issues), "rows": told.rows,
