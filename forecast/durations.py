@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: 30s, 10m, 1h30m, 2d."""
+"""Lengths of time as people write them: 30s, 10m, 1h30m, 2d, 1y."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import re
 from forecast.errors import RequestError
 
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-_DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in "dhms"))
-_SIZES = (86_400, 3_600, 60, 1)
+_DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in "ydhms"))
+_SIZES = (31_536_000, 86_400, 3_600, 60, 1)
 
 
 def seconds_of(text: str, flag: str) -> float:
-    """5400.0 from `1h30m`; also `90s`, `5m`, `2d`, or plain seconds. Raises RequestError naming the flag."""
+    """5400.0 from `1h30m`; also `90s`, `5m`, `2d`, `1y` (365 days), or plain seconds. Raises RequestError that names
+    the flag."""
     written = text.strip().lower()
     found = _DURATION.fullmatch(written + "s" if re.fullmatch(_NUMBER, written) else written)
     parts = [float(part or 0) for part in found.groups()] if found else []

@@ -128,8 +128,8 @@ def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, 
 
 
 def check_new(issues: Iterable[Issue], issue: Issue, file: Path | str) -> None:
-    """Raises StaleError where this very request was answered from the same data already. What was issued of other
-    series, another shard, or as a look with other bands, makes nothing old."""
+    """Raises StaleError where this very request was answered from the same data already, by one of `issues`
+    (Ledger.answers). What was issued of other series, another shard, or with other bands, makes nothing old."""
     same = [i for i in issues if (i.fingerprint, i.request) == (issue.fingerprint, issue.request)]
     if same:
         raise StaleError(f"nothing new since the issue of {same[-1].issued} (last {quoted(same[-1].cutoff_text)})",

@@ -4,8 +4,8 @@ A row for each issue (which run, which data, when, asked for how), and its value
 after the forecasts' own file: what it holds was published. Recording the same forecast twice records it once.
 
 One file, a rollback journal, no WAL: it is written once a run, can be copied, and can be read where nothing may be
-written. Every block carries a digest of its own and every issue its key; a file that is not this ledger is never
-touched."""
+written. Every row carries a digest of all that it holds; a file that is not this ledger is never touched. One of the
+format before, where not all rows had one, is read as it is, and brought to this format by the next writer."""
 
 # S series  H horizon  Q quantiles
 
@@ -34,7 +34,7 @@ from forecast.series import Floats, Ints, Panel
 
 FILE = "ledger.db"
 APPLICATION = 0x46434C47                                                # "FCLG", in the header of the file
-VERSION = 1
+VERSION = 2                         # 1: without the proofs
 PATIENCE = 10.0                                                         # seconds to wait for another writer
 MOST_PLACES = 15                                                        # behind the decimal mark, as whole numbers
 MOST_TEXT = 256 * 2**20                                                 # bytes of a list of ids, far above any real one
@@ -45,16 +45,18 @@ TABLES = (
     "CREATE TABLE issues (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, run TEXT NOT NULL, data TEXT NOT NULL, "
     "from_store TEXT, subject TEXT NOT NULL, fingerprint TEXT NOT NULL, file_sha256 TEXT NOT NULL, "
     "cutoff INTEGER NOT NULL, cutoff_text TEXT NOT NULL, as_of TEXT, issued TEXT NOT NULL, version TEXT NOT NULL, "
-    "horizon INTEGER NOT NULL, levels TEXT NOT NULL, options TEXT NOT NULL, series INTEGER NOT NULL)",
-    "CREATE TABLE outputs (issue INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, "
+    "horizon INTEGER NOT NULL, levels TEXT NOT NULL, options TEXT NOT NULL, series INTEGER NOT NULL, proof BLOB)",
+    "CREATE TABLE outputs (issue INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, proof BLOB, "
     "PRIMARY KEY (issue, path))",
     "CREATE TABLE names (digest BLOB PRIMARY KEY, ids BLOB NOT NULL)",
     "CREATE TABLE blocks (issue INTEGER NOT NULL, part INTEGER NOT NULL, names BLOB NOT NULL, ends BLOB NOT NULL, "
     "sources BLOB NOT NULL, places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, "
     "PRIMARY KEY (issue, part))",
     "CREATE TABLE seen (place TEXT NOT NULL, subject TEXT NOT NULL, issue INTEGER NOT NULL, marks BLOB NOT NULL, "
-    "PRIMARY KEY (place, subject))",
+    "proof BLOB, PRIMARY KEY (place, subject))",
 )
+OLD_TABLES = tuple(sql.replace(", proof BLOB", "") for sql in TABLES)
+PROVED = {"outputs": ("issue", "path", "sha256"), "seen": ("place", "subject", "issue", "marks")}
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,20 @@ def by_weight(issues: Iterable[Issue]) -> list[Issue]:
     return sorted(issues, key=lambda i: (often[i.request], i.horizon, len(i.levels), i.number), reverse=True)
 
 
+def prunable(issues: Iterable[Issue], *, before: str, keep: int) -> list[Issue]:
+    """Issues made before a moment (as in Issue.issued), but for those whose forecasts reach into the time since: behind
+    the cutoff of the first one made since then. Of each file and subject those of the newest `keep` cutoffs stay."""
+    groups: dict[tuple[str, str], list[Issue]] = {}
+    for issue in issues:
+        groups.setdefault((issue.place, issue.subject), []).append(issue)
+    going = []
+    for group in groups.values():
+        since = sorted({i.cutoff for i in group})[-keep:][:1]
+        since += [i.cutoff for i in group if i.issued >= before and i.as_of is None]
+        going += [i for i in group if i.issued < before and i.cutoff + i.horizon <= min(since)]
+    return going
+
+
 def issue_of(*, run: str, file: Path | str, store: Path, file_sha256: str, panel: Panel, contract: Contract,
              issued: str, version: str, horizon: int, levels: Sequence[float], options: dict[str, Any],
              as_of: str | None = None) -> Issue:
@@ -258,20 +274,21 @@ class Ledger:
             found = self._by_key(ledger, issue.key)
             kept = found or self._insert(ledger, issue, draft)
             if output is not None:
-                ledger.execute("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)",
-                               (kept.number, _text(output.resolve()), output_sha256 or ""))
+                _put(ledger, "outputs", (kept.number, _text(output.resolve()), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
         return kept, found is None
 
     def _insert(self, ledger: sqlite3.Connection, issue: Issue, draft: Draft) -> Issue:
+        number = 1 + ledger.execute("SELECT COALESCE(MAX(number), 0) FROM issues").fetchone()[0]
+        issue = replace(issue, number=number)
         row = _row_of(issue)
-        number = ledger.execute(f"INSERT INTO issues ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-                                tuple(row.values())).lastrowid or 0
+        ledger.execute(f"INSERT INTO issues ({', '.join(row)}, proof) VALUES ({', '.join('?' * len(row))}, ?)",
+                       (*row.values(), _proof("issues", tuple(row.values()))))
         for part, (ids, content) in enumerate(draft.blocks):
             told = (self._name(ledger, ids), *content.values())
             ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                           (number, part, *told, _digest(number, part, *told)))
-        return replace(issue, number=number)
+                           (number, part, *told, _digest(f"{number}:{part}", *told)))
+        return issue
 
     def issues(self) -> list[Issue]:
         """All of them, the first recorded first; none where there is no ledger yet."""
@@ -286,10 +303,22 @@ class Ledger:
         if not self._is_begun():
             return None
         with self._connected() as ledger:
-            row = ledger.execute(f"SELECT sha256, {_COLUMNS} FROM outputs JOIN issues ON issue = number "
-                                 "WHERE sha256 = ? OR path = ? ORDER BY sha256 = ? DESC, number DESC LIMIT 1",
-                                 (digest, _text(path.resolve()), digest)).fetchone()
-        return None if row is None else (self._issue(row[1:]), row[0] == digest)
+            found = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
+                     if sha256 == digest or place == _text(path.resolve())]
+            return None if not found else (self._by_number(ledger, max(found)[1]), max(found)[0])
+
+    def answers(self, output: Path | None) -> list[Issue]:
+        """What a new issue for this output must differ from, to say something new: what was written there last; all
+        that was written to files, where nothing was (its name may have the date in it); all there is for standard
+        output (None)."""
+        if output is None:
+            return self.issues()
+        if not self._is_begun():
+            return []
+        with self._connected() as ledger:
+            written = [(place, number) for number, place, _ in self._proved(ledger, "outputs")]
+            there = [number for place, number in written if place == _text(output.resolve())]
+            return [self._by_number(ledger, n) for n in there[-1:] or dict.fromkeys(n for _, n in written)]
 
     def find(self, name: str) -> Issue:
         """By id, a beginning of it that is unique, or `last`. Raises ModelError that says which there are."""
@@ -309,7 +338,7 @@ class Ledger:
             ids = {row[1]: self._names(ledger, row[1]) for row in rows}
         told = 0
         for part, names, *content, digest in rows:
-            if _digest(issue.number, part, names, *content) != digest:
+            if _digest(f"{issue.number}:{part}", names, *content) != digest:
                 raise self._damaged(f"block {part} of issue {issue.id} differs from its digest")
             try:
                 block = _block(issue, ids[names], *content)
@@ -325,13 +354,14 @@ class Ledger:
         if not self._is_begun():
             return None
         with self._connected() as ledger:
-            row = ledger.execute(f"SELECT marks, {_COLUMNS} FROM issues JOIN seen ON issue = number "
-                                 "WHERE seen.place = ? AND seen.subject = ?", (place, subject)).fetchone()
-        if row is None:
-            return None
+            found = [row[2:] for row in self._proved(ledger, "seen") if row[:2] == (place, subject)]
+            if not found:
+                return None
+            (number, packed), = found
+            issue = self._by_number(ledger, number)
         try:
-            ids, marks = json.loads(_unzipped(row[0], None))
-            return Seen(self._issue(row[1:]), dict(zip(ids, marks, strict=True)))
+            ids, marks = json.loads(_unzipped(packed, None))
+            return Seen(issue, dict(zip(ids, marks, strict=True)))
         except (ValueError, TypeError, zlib.error) as error:
             raise self._damaged("what was seen last is unreadable") from error
 
@@ -342,10 +372,28 @@ class Ledger:
             with self._connected() as ledger:
                 if (told := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
                     raise self._damaged(str(told).splitlines()[-1])
+                for table in PROVED:
+                    self._proved(ledger, table)
         for issue in issues:
             for _ in self.blocks(issue):
                 pass
         return len(issues)
+
+    def prune(self, before: str, *, keep: int) -> tuple[int, int]:
+        """Remove the issues that `prunable` names: how many went, how many are left. `shrink` gives their room back."""
+        with self._connected(write=True) as ledger:
+            issues = [self._issue(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
+            looked = {number for _, _, number, _ in self._proved(ledger, "seen")}
+            going = [(i.number,) for i in prunable(issues, before=before, keep=keep) if i.number not in looked]
+            for table, column in (("blocks", "issue"), ("outputs", "issue"), ("issues", "number")):
+                ledger.executemany(f"DELETE FROM {table} WHERE {column} = ?", going)
+            ledger.execute("DELETE FROM names WHERE digest NOT IN (SELECT names FROM blocks)")
+        return len(going), len(issues) - len(going)
+
+    def shrink(self) -> None:
+        """Give unused room back to the disk. Raises DiskError, where there is too little for a copy; all is kept."""
+        with self._refusals(), self._opened("rw") as ledger:
+            ledger.execute("VACUUM")
 
     @property
     def is_empty(self) -> bool:
@@ -374,23 +422,34 @@ class Ledger:
             raise ModelError("is not a plain file", file=str(self.path), code="ledger_foreign", hint=ASIDE)
         broken_off = self.path.with_name(self.path.name + "-journal").exists()      # by a crash: reading mends it
         mode = "rwc" if write else "rw" if broken_off else "ro"
-        with self._refusals():
-            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=PATIENCE,
-                                         isolation_level=None)
-            try:
-                for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = FULL",
-                               f"query_only = {'OFF' if write else 'ON'}"):
-                    connection.execute(f"PRAGMA {pragma}")
-                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                self._check(connection, write=write)
+        with self._refusals(), self._opened(mode) as connection:
+            connection.execute(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
+            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+            if not (is_old := self._check(connection, write=write)) or write:
+                if is_old:
+                    _upgrade(connection)
                 yield connection
                 connection.execute("COMMIT")
-            finally:                                                    # rolls back what was not committed
-                connection.close()
+            else:
+                with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+                    connection.backup(copy)
+                    _upgrade(copy)
+                    yield copy
 
-    def _check(self, connection: sqlite3.Connection, *, write: bool) -> None:
-        """A ledger of this version, with our tables and nothing else; a new, empty one becomes that where it may be
-        written. Raises ModelError."""
+    @contextlib.contextmanager
+    def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
+        """A connection; closing it rolls back what was not committed. EXTRA: the end of the journal is on disk, too,
+        before a commit returns, else a power cut would bring it back, and undo what was said to be kept."""
+        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=PATIENCE,
+                                     isolation_level=None)
+        with contextlib.closing(connection):
+            for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "synchronous = EXTRA"):
+                connection.execute(f"PRAGMA {pragma}")
+            yield connection
+
+    def _check(self, connection: sqlite3.Connection, *, write: bool) -> bool:
+        """A ledger with our tables and nothing else; a new, empty one becomes that where it may be written. Whether it
+        is of the format before. Raises ModelError."""
         application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0]
                                 for name in ("application_id", "user_version"))
         found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
@@ -402,14 +461,15 @@ class Ledger:
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             else:
                 raise _EmptyError("is empty", file=str(self.path), code="ledger_foreign", hint=ASIDE)
-            return
+            return False
         if application != APPLICATION:
             raise ModelError("is a database of another program", file=str(self.path), code="ledger_foreign", hint=ASIDE)
-        if version != VERSION:
+        if version not in (VERSION - 1, VERSION):
             raise ModelError(f"was written in format {version}, this program reads {VERSION}", file=str(self.path),
                              code="ledger_format", hint=f"Use the version of forecast that wrote it. {ASIDE}")
-        if tuple(sql for (sql,) in found) != TABLES:
+        if tuple(sql for (sql,) in found) != (TABLES if version == VERSION else OLD_TABLES):
             raise self._damaged("its tables are not those of a ledger")
+        return bool(version != VERSION)
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -436,17 +496,33 @@ class Ledger:
         row = ledger.execute(f"SELECT {_COLUMNS} FROM issues WHERE key = ?", (key,)).fetchone()
         return None if row is None else self._issue(row)
 
+    def _by_number(self, ledger: sqlite3.Connection, number: int) -> Issue:
+        row = ledger.execute(f"SELECT {_COLUMNS} FROM issues WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise self._damaged(f"issue {number} is not there")
+        return self._issue(row)
+
     def _issue(self, row: Sequence[Any]) -> Issue:
-        """A row of _COLUMNS. Raises ModelError where it is no issue, or differs from its key, a digest of what an issue
-        depends on."""
+        """A row of _COLUMNS. Raises ModelError where it is no issue, differs from its key, a digest of what an issue
+        depends on, or from its proof, a digest of all that the row holds."""
         try:
-            issue = _issue_of(row[:-1])
-            whole = issue.key == row[-1]
+            issue = _issue_of(row[:-2])
+            whole = issue.key == row[-2]
         except (ValueError, TypeError, OverflowError) as error:
             raise self._damaged("a row is no issue") from error
         if not whole:
             raise self._damaged(f"the row of issue {issue.number} differs from its key")
+        if _proof("issues", row[:-1]) != row[-1]:
+            raise self._damaged(f"the row of issue {issue.number} differs from its digest")
         return issue
+
+    def _proved(self, ledger: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
+        """All rows of a table, the first written first; one that was changed would not be found by what it held.
+        Raises ModelError where one differs from its digest."""
+        rows = ledger.execute(f"SELECT {', '.join(PROVED[table])}, proof FROM {table} ORDER BY rowid").fetchall()
+        if any(_proof(table, row[:-1]) != row[-1] for row in rows):
+            raise self._damaged(f"a row of {table} differs from its digest")
+        return [row[:-1] for row in rows]
 
     def _name(self, ledger: sqlite3.Connection, ids: list[str]) -> bytes:
         """The digest of a list of ids, which is kept once."""
@@ -473,8 +549,7 @@ class Ledger:
             return
         marks = [mark_of(int(known.start[s]), known.values(s)) for s in range(len(known))]
         told = zlib.compress(json.dumps([[str(i) for i in known.ids], marks]).encode())
-        ledger.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?)",
-                       (issue.place, issue.subject, issue.number, told))
+        _put(ledger, "seen", (issue.place, issue.subject, issue.number, told))
 
 
 _OF_THE_DISK: dict[int, str | None] = {
@@ -482,12 +557,12 @@ _OF_THE_DISK: dict[int, str | None] = {
     sqlite3.SQLITE_READONLY: "Check who may write there", sqlite3.SQLITE_PERM: "Check who may write there",
     sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
 _FIELDS = tuple(f.name for f in fields(Issue))
-_COLUMNS = ", ".join(f"issues.{name}" for name in (*_FIELDS, "key"))
+_COLUMNS = ", ".join((*_FIELDS, "key", "proof"))
 _JSON = ("levels", "options")
 
 
 def _row_of(issue: Issue) -> dict[str, Any]:
-    row = {name: getattr(issue, name) for name in _FIELDS if name != "number"}
+    row = {name: getattr(issue, name) for name in _FIELDS}
     return row | {name: json.dumps(row[name]) for name in _JSON} | {"key": issue.key}
 
 
@@ -534,8 +609,29 @@ def _unzipped(packed: bytes, size: int | None) -> bytes:
     return content
 
 
-def _digest(number: int, part: int, *content: bytes) -> bytes:
-    digest = hashlib.blake2b(f"{number}:{part}".encode(), digest_size=16)
+def _put(ledger: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> None:
+    """A row of a table of PROVED, in the place of one with the same key."""
+    ledger.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(PROVED[table])}, proof) "
+                   f"VALUES ({', '.join('?' * len(row))}, ?)", (*row, _proof(table, row)))
+
+
+def _upgrade(ledger: sqlite3.Connection) -> None:
+    """From the format before to this one. What was changed in its rows until now cannot be told."""
+    columns = PROVED | {"issues": (*_FIELDS, "key")}
+    for table, names in columns.items():
+        ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")
+        rows = ledger.execute(f"SELECT rowid, {', '.join(names)} FROM {table}").fetchall()
+        ledger.executemany(f"UPDATE {table} SET proof = ? WHERE rowid = ?",
+                           [(_proof(table, row[1:]), row[0]) for row in rows])
+    ledger.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _proof(table: str, row: Sequence[Any]) -> bytes:
+    return _digest(table, *(v if isinstance(v, bytes) else json.dumps(v).encode() for v in row))
+
+
+def _digest(what: str, *content: bytes) -> bytes:
+    digest = hashlib.blake2b(what.encode(), digest_size=16)
     for piece in content:
         digest.update(len(piece).to_bytes(8, "little") + piece)
     return digest.digest()

@@ -105,7 +105,8 @@ def test_the_lstm_keeps_its_units() -> None:
 # time
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1h30m", 5400), ("90", 90), ("1.5m", 90),
-                                               (" 2H ", 7200), ("1h1m1s", 3661), ("0.5", 0.5), ("2d", 172_800)])
+                                               (" 2H ", 7200), ("1h1m1s", 3661), ("0.5", 0.5), ("2d", 172_800),
+                                               ("2y", 63_072_000)])
 def test_a_budget_is_read(text: str, seconds: float) -> None:
     assert seconds_of(text, "--budget") == seconds
 

@@ -281,6 +281,31 @@ def test_a_look_hides_nothing_of_what_was_published(run: Run, project: Path) -> 
     assert "95% not scored: not in every issue" in ended.err
 
 
+def test_what_is_scored_of_the_kept_time_is_the_same_once_the_ledger_is_pruned(run: Run, tmp_path: Path,
+                                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(days.trained(), tmp_path, dirs_exist_ok=True)
+    ended = run("models", "prune", "--ledger", "2y")
+    assert (ended.code, "0 issues made before" in ended.err) == (0, True)
+    assert not (tmp_path / ".forecast" / FILE).exists()
+    for day in range(101, 113):
+        monkeypatch.setenv("FORECAST_NOW", f"{days.DAYS[day]}T04:16:12")
+        days.grow(tmp_path, day)
+        days.issue(tmp_path, f"{day}.csv")
+    days.grow(tmp_path, 115)
+    ways = ("evaluate", "--issued", "--json", "--last", "8d")
+    before = json.loads(run(*ways).out)
+    assert json.loads(run("models", "prune", "--ledger", "5d", "--json").out)["issues"]["removed"] == 0
+    monkeypatch.setattr("forecast.adaptation.MOST", 1)
+    ended = run("models", "prune", "--ledger", "5d")                    # from the 107th on, and two that reach there
+    assert "4 issues made before 2026-04-18T04:16:12Z removed from the ledger, 8 left; 0.1 MB -> " in ended.err
+    after = json.loads(run(*ways).out)
+    assert (before.pop("issues"), after.pop("issues"), before.pop("how"), after.pop("how")) == (12, 8, *(
+        f"{n} issues: {after['matched']} of {after['rows']} rows have come true" for n in (12, 8)))
+    assert after == before
+    assert run("-C", tmp_path, "replay", "102.csv").code == 4
+    assert run("-C", tmp_path, "replay", "111.csv").code == 0
+
+
 def test_a_longer_look_stands_in_for_nothing_that_is_published_every_day(run: Run, project: Path) -> None:
     whole = json.loads(run("-C", project, "evaluate", "--issued", "--json").out)
     for day in (103, 104):

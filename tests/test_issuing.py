@@ -69,6 +69,27 @@ def test_a_part_or_a_look_makes_no_other_request_old(run: Run, project: Path) ->
             assert (ended.code, (project / "predictions.csv").exists()) == (code, code == 0), ended.err
 
 
+def test_a_look_elsewhere_makes_no_file_old_and_a_new_name_asks_what_any_file_was_written_with(run: Run, project: Path
+                                                                                            ) -> None:
+    def published(name: str) -> int:
+        return run("-C", project, "predict", "-q", "--require-new", "-o", name).code
+
+    assert run("-C", project, "predict", "-o", "-").code == 0
+    assert (published("out.csv"), published("out.csv")) == (0, 7)       # what was only shown was not published
+    grow(project, 101)
+    assert run("-C", project, "predict", "-o", "look.csv").code == 0
+    assert (published("2026-04-12.csv"), published("out.csv"), published("out.csv")) == (7, 0, 7)
+    assert run("-C", project, "predict", "-o", "out.csv", "--levels", "80").code == 0
+    assert (published("out.csv"), published("out.csv")) == (0, 7)       # the look that stood in its place is replaced
+
+
+def test_what_adapts_its_bands_is_old_too_where_nothing_is_new(run: Run, project: Path) -> None:
+    for day in range(100, 107):
+        grow(project, day)
+        assert [run("-C", project, "predict", "-q", "--adapt", "--require-new").code for _ in range(2)] == [0, 7]
+    assert Ledger(project / ".forecast" / FILE).find("last").options["adapt"]
+
+
 def test_a_day_that_was_missed_is_made_up_for(run: Run, project: Path) -> None:
     grow(project, 105)
     assert run("-C", project, "predict", "-o", "then.csv", "--as-of", "2026-04-12").code == 0

@@ -153,7 +153,7 @@ def test_what_is_no_ledger_is_refused_and_left_as_it_was(tmp_path: Path, what: s
         if what != "database":
             recorded(tmp_path)
         connection = sqlite3.connect(path)
-        connection.execute({"database": "CREATE TABLE t (x)", "version": "PRAGMA user_version = 2",
+        connection.execute({"database": "CREATE TABLE t (x)", "version": "PRAGMA user_version = 3",
                             "table": "CREATE TRIGGER t AFTER INSERT ON issues BEGIN DELETE FROM issues; END"}[what])
         connection.commit()
         connection.close()
@@ -186,7 +186,9 @@ def test_damage_anywhere_is_named_or_does_no_harm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["levels = '[80.0, 90.0]'", "horizon = 3", "cutoff = 88", "run = 'other'",
-                                    "subject = ''", "options = '{}'", "key = 'ab'", "cutoff = 'x'", "levels = '{'"])
+                                    "subject = ''", "options = '{}'", "key = 'ab'", "cutoff = 'x'", "levels = '{'",
+                                    "issued = '2026'", "version = '2'", "as_of = '88'", "cutoff_text = ''",
+                                    "series = 2", "file_sha256 = ''", "data = '-'", "number = 2", "proof = NULL"])
 def test_a_row_that_was_changed_is_damage(tmp_path: Path, change: str) -> None:
     store, issue = recorded(tmp_path)
     with sqlite3.connect(store.path) as connection:
@@ -194,8 +196,93 @@ def test_a_row_that_was_changed_is_damage(tmp_path: Path, change: str) -> None:
     connection.close()
     calls = (store.verify, store.issues, lambda: store.find("last"), lambda: store.seen(issue.place, issue.subject))
     for call in calls:
-        with pytest.raises(ModelError, match=r"ledger.db: is damaged: .*(differs from its key|is no issue)"):
+        with pytest.raises(ModelError, match=r"ledger.db: is damaged: .*(differs from its |is no issue|not there)"):
             call()
+
+
+@pytest.mark.parametrize("change", ["outputs SET path = ''", "outputs SET sha256 = 'cd'", "outputs SET issue = 2",
+                                    "outputs SET proof = NULL", "seen SET place = ''", "seen SET subject = ''",
+                                    "seen SET issue = 2", "seen SET marks = x'00'"])
+def test_a_changed_row_of_another_table_is_damage_and_not_overlooked(tmp_path: Path, change: str) -> None:
+    store = Ledger(tmp_path / "ledger.db")
+    issue, _ = store.record(draft(waves(), tmp_path), output=tmp_path / "p.csv", output_sha256="ab")
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(f"UPDATE {change}")
+    connection.close()
+    asked = {"outputs": (lambda: store.written(tmp_path / "p.csv", "ab"), lambda: store.answers(tmp_path / "p.csv")),
+             "seen": (lambda: store.seen(issue.place, issue.subject),)}
+    for call in (*asked[change.split()[0]], store.verify):
+        with pytest.raises(ModelError, match="differs from its digest"):
+            call()
+
+
+def test_a_ledger_of_the_format_before_is_read_as_it_is_and_upgraded_by_the_next_writer(tmp_path: Path) -> None:
+    store = Ledger(tmp_path / "ledger.db")
+    first, _ = store.record(draft(waves().drop_last(1), tmp_path), output=tmp_path / "p.csv", output_sha256="ab")
+    seen = store.seen(first.place, first.subject)
+    with sqlite3.connect(store.path) as connection:
+        for table in ("issues", "outputs", "seen"):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN proof")
+        connection.execute("PRAGMA user_version = 1")
+        told = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+    connection.close()
+    assert tuple(sql for (sql,) in told) == module.OLD_TABLES
+    before = store.path.read_bytes()
+    values = [b.values.tolist() for b in store.blocks(first)]
+    assert (store.issues(), store.verify(), store.written(tmp_path / "p.csv", "ab")) == ([first], 1, (first, True))
+    assert store.seen(first.place, first.subject) == seen
+    assert store.path.read_bytes() == before                            # reading changes nothing
+    second, new = store.record(draft(waves(), tmp_path))
+    assert (new, store.issues(), store.verify()) == (True, [first, second], 2)
+    assert [b.values.tolist() for b in store.blocks(first)] == values
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        connection.execute("UPDATE issues SET version = '2'")
+    connection.close()
+    with pytest.raises(ModelError, match="differs from its digest"):
+        store.issues()
+
+
+def test_an_answer_is_what_the_file_was_last_written_with_and_any_file_for_a_new_name(tmp_path: Path) -> None:
+    store, panel = Ledger(tmp_path / "ledger.db"), waves()
+    assert store.answers(tmp_path / "a.csv") == store.answers(None) == []
+    one, two = tmp_path / "a.csv", tmp_path / "b.csv"
+    first, _ = store.record(draft(panel.drop_last(2), tmp_path), output=one)
+    second, _ = store.record(draft(panel.drop_last(1), tmp_path), output=one)
+    third, _ = store.record(draft(panel, tmp_path), output=two)
+    shown, _ = store.record(draft(panel, tmp_path, horizon=9))
+    assert [store.answers(path) for path in (one, two, tmp_path / "c.csv", None)] == [
+        [second], [third], [first, second, third], [first, second, third, shown]]
+    store.record(draft(panel.drop_last(2), tmp_path), output=one)       # as it was before
+    assert store.answers(one) == [first]
+
+
+# what may leave it
+
+def test_what_was_issued_long_ago_goes_and_what_reaches_into_the_kept_time_stays(tmp_path: Path) -> None:
+    store, panel = Ledger(tmp_path / "ledger.db"), waves()
+    kept = [store.record(draft(panel.drop_last(20 - k), tmp_path, issued=f"2026-01-{1 + k:02}T00:00:00Z"),
+                         output=tmp_path / f"{k}.csv", output_sha256=str(k))[0] for k in range(20)]
+    other, _ = store.record(draft(panel, tmp_path, file=tmp_path / "other.csv", issued="2025-01-01T00:00:00Z"))
+    made_up, _ = store.record(draft(panel.drop_last(19), tmp_path, as_of="70", issued="2026-02-01T00:00:00Z", run="b"))
+    long, _ = store.record(draft(panel.drop_last(18), tmp_path, horizon=10, issued="2026-01-03T00:00:00Z"))
+    blocks = {i.number: [b.values.tolist() for b in store.blocks(i)] for i in store.issues()}
+    size = store.path.stat().st_size
+    assert store.prune("2026-01-11T00:00:00Z", keep=3) == (7, 16)       # a horizon of 4 before the eleventh: from 8 on
+    assert store.issues() == [*kept[7:], other, made_up, long]
+    assert {i.number: [b.values.tolist() for b in store.blocks(i)] for i in store.issues()} == {
+        n: values for n, values in blocks.items() if n > 7}
+    assert (store.verify(), store.written(tmp_path / "3.csv", "3")) == (16, None)
+    assert store.written(tmp_path / "9.csv", "9") == (kept[9], True)
+    seen = store.seen(kept[0].place, kept[0].subject)
+    assert seen is not None
+    assert seen.issue == long                                           # looked at last, so it stays for ever
+    store.shrink()
+    assert (store.verify(), store.path.stat().st_size < size) == (16, True)
+    assert store.answers(tmp_path / "19.csv") == [kept[19]]
+    assert store.prune("2027-01-01T00:00:00Z", keep=3) == (8, 8)        # the last three cutoffs, and what reaches there
+    assert store.prune("2027-01-01T00:00:00Z", keep=3) == (0, 8)
+    assert store.issues() == [*kept[14:], other, long]
 
 
 def test_a_reader_needs_no_right_to_write(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_prune_keeps_the_newest_the_live_and_the_one_before(run: Run, store: Sto
 
 
 @pytest.mark.parametrize("arguments", [("forget",), ("show",), ("list", "x"), ("prune",), ("rollback", "--keep", 1),
+                                       ("list", "--ledger", "2y"), ("prune", "--ledger", "soon"),
                                        ("prune", "--keep", -1), ("promote", "x", "--wait", "soon")], ids=str)
 def test_a_wrong_request_changes_nothing(run: Run, store: Store, arguments: tuple[object, ...]) -> None:
     ended = run("models", *arguments)

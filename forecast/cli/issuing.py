@@ -45,9 +45,10 @@ def begin(session: Session, run: Run, file: str | Path, reading: Reading, *, hor
 
 
 def check_fresh(console: Console, session: Session, run: Run, draft: Draft, file: str | Path, reading: Reading, *,
-                max_age: str | None = None, require_new: bool = False) -> None:
+                max_age: str | None = None, require_new: bool = False, output: Path | None = None) -> None:
     """Say what has changed since the last issue about this file. Raises StaleError where the data are older than
-    `max_age`, or hold nothing new and something new is required; RequestError for what is no length of time."""
+    `max_age`, or hold nothing new for `output` (None: standard output) and something new is required; RequestError for
+    what is no length of time."""
     from datetime import timedelta
 
     from forecast import clock, freshness
@@ -68,7 +69,7 @@ def check_fresh(console: Console, session: Session, run: Run, draft: Draft, file
     say_empty(console, Ledger(session.store_folder / FILE))
     past = _asked(session, lambda ledger: ledger.seen(draft.issue.place, draft.issue.subject))
     if require_new:
-        freshness.check_new(_asked(session, Ledger.issues) or [], draft.issue, file)
+        freshness.check_new(_asked(session, lambda ledger: ledger.answers(output)) or [], draft.issue, file)
     if past is None or (draft.issue.as_of is not None and draft.issue.cutoff < past.issue.cutoff):
         return                                                          # a day made up for is compared with nothing
     for note in freshness.changes(past, draft.known, reading.contract, now, draft.issue.fingerprint):

@@ -32,6 +32,8 @@ def models(
                                               help="for show and promote: id, its beginning, --name, live")] = None,
     keep: Annotated[int | None, typer.Option(metavar="N", min=0, show_default=False,
                                              help="for prune: how many of the newest runs stay")] = None,
+    ledger: Annotated[str | None, typer.Option(metavar="SPAN", show_default=False, help="for prune: forecasts issued "
+                                               "longer ago leave the ledger: 2y, 400d")] = None,
     wait: Annotated[str | None, typer.Option(metavar="TIME", show_default=False,
                                              help="wait so long for another run to end: 30s, 10m, 2h")] = None,
 ) -> int:
@@ -39,7 +41,8 @@ def models(
 
     show tells all of one. promote makes it live, after its files have been checked. rollback brings back the one that
     served before; again, and it is the one before that. prune --keep N removes all but the newest N; the live one and
-    the one a rollback would bring back always stay."""
+    the one a rollback would bring back always stay. prune --ledger 2y removes what was issued longer ago from the
+    ledger, but for what reaches into the time since, and the newest 100 cutoffs of each file."""
     from forecast.cli.console import Console
     from forecast.cli.locking import locked
     from forecast.errors import RequestError
@@ -50,16 +53,18 @@ def models(
     if (run is not None) != (action in NAMING):
         raise RequestError(f"models {action} {'needs a RUN' if action in NAMING else 'takes no RUN'}", code="usage",
                            hint="forecast models lists them")
-    if (keep is not None) != (action == "prune"):
-        raise RequestError("models prune needs --keep N" if keep is None else f"--keep is for prune, not {action}",
-                           code="usage", hint="As in forecast models prune --keep 5")
+    if ((keep, ledger) != (None, None)) != (action == "prune"):
+        raise RequestError("models prune needs --keep N or --ledger SPAN" if action == "prune" else
+                           f"--{'ledger' if keep is None else 'keep'} is for prune, not {action}", code="usage",
+                           hint="As in forecast models prune --keep 5")
+    before = _long_ago(ledger)
     console, store = Console(session), Store(session.store_folder)
     if action in ("list", "show"):
         _list(console, store) if action == "list" else _show(console, store, str(run))
         return 0
     work: dict[str, Callable[[], None]] = {
         "promote": lambda: _promote(console, store, str(run)), "rollback": lambda: _rollback(console, store),
-        "prune": lambda: _prune(console, store, keep or 0)}
+        "prune": lambda: _prune(console, store, keep, before)}
     if action == "promote":
         store.find(str(run))                                            # a name that is wrong needs no lock
     if not store.folder.is_dir():
@@ -175,13 +180,49 @@ def _say_live(console: Console, store: Store, before: str | None) -> None:
     console.document({"live": live, "before": before})
 
 
-def _prune(console: Console, store: Store, keep: int) -> None:
+def _long_ago(span: str | None) -> str | None:
+    """The stamp of the moment before which --ledger removes. Raises RequestError for what is no span."""
+    from datetime import timedelta
+
+    from forecast import clock
+    from forecast.durations import seconds_of
+
+    if span is None:
+        return None
+    now, seconds = clock.now(), seconds_of(span, "--ledger")
+    return clock.stamp(now - timedelta(seconds=min(seconds, (now - now.replace(year=1)).total_seconds())))
+
+
+def _prune(console: Console, store: Store, keep: int | None, before: str | None) -> None:
     from forecast.display import counted
 
-    going = store.prunable(keep)
+    going = [] if keep is None else store.prunable(keep)
     for run_id in going:
         store.remove(run_id)
         console.more("removed", run_id)
     left = store.ids()
-    console.say("pruned", f"{counted(len(going), 'model')} removed, {counted(len(left), 'model')} left")
-    console.document({"removed": going, "left": left})
+    if keep is not None:
+        console.say("pruned", f"{counted(len(going), 'model')} removed, {counted(len(left), 'model')} left")
+    issues = None if before is None else _prune_ledger(console, store, before)
+    console.document({"removed": going, "left": left} | ({} if issues is None else {"issues": issues}))
+
+
+def _prune_ledger(console: Console, store: Store, before: str) -> dict[str, int]:
+    """How many issues went and are left, and how large the file was and is."""
+    from forecast.adaptation import MOST
+    from forecast.display import counted
+    from forecast.errors import DiskError
+    from forecast.ledger import FILE, Ledger
+
+    ledger = Ledger(store.folder / FILE)
+    size = ledger.path.stat().st_size if ledger.issues() else 0
+    removed, left = ledger.prune(before, keep=MOST) if size else (0, 0)
+    if removed:
+        try:
+            ledger.shrink()
+        except DiskError as error:
+            console.warn("ledger", f"the issues are gone, and the file keeps its size: {error}")
+    now = ledger.path.stat().st_size if size else 0
+    console.say("pruned", f"{counted(removed, 'issue')} made before {before} removed from the ledger, {left:,} left; "
+                          f"{size / 1e6:.1f} MB -> {now / 1e6:.1f} MB")
+    return {"removed": removed, "left": left, "bytes_before": size, "bytes": now}

@@ -55,7 +55,7 @@ def predict(
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
                                                 "the newest point is older: 2d, 36h")] = None,
     require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
-                                              "last issue of the same request")] = False,
+                                              "same request was last written there")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
@@ -104,13 +104,14 @@ def predict(
         page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
         draft = begin(session, run, file, reading, horizon=steps, levels=page.levels, as_of=as_of,
                       options={"series": series, "nonnegative": nonnegative, "round": whole, "layout": layout}
-                      | ({"shard": shard} if shard else {}))
+                      | ({"shard": shard} if shard else {}) | ({"adapt": {}} if adapt else {}))
         panel, valueless = part_of(chosen(draft.known if as_of else reading.panel, series), shard).with_values()
         say_model(console, run, file, reading.span[1])
         console.remarks(reading)
         if not len(panel) and shard is None:
             raise DataError("holds no value to forecast from", file=str(file), code="no_values")
-        check_fresh(console, session, run, draft, file, reading, max_age=max_age, require_new=require_new)
+        check_fresh(console, session, run, draft, file, reading, max_age=max_age, require_new=require_new,
+                    output=None if output == "-" else session.path(output))
 
         draft, tracks = adapted_draft(console, session, draft) if adapt else (draft, [])
 
