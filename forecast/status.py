@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from forecast import clock
 from forecast.errors import DiskError, ForecastError, RequestError
 from forecast.storage import write_text
 
@@ -72,12 +74,20 @@ def exit_code_of(error: BaseException) -> int:
 def _write(path: Path | None, command: str, status: Status, seconds: float) -> None:
     if path is None:
         return
-    now = f"{time.time():.0f}"
+    now = f"{_now().timestamp():.0f}"
     succeeded = now if status.exit_code in GOOD else _last_success(path)
     values = dict(zip(HELP, (now, succeeded, status.exit_code, f"{seconds:.3f}", status.rows), strict=True))
     labels = f'{{task="{_escaped(path.name.removesuffix(ENDING))}",command="{command}"}}'
     write_text(path, "".join(f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n{name}{labels} {value}\n"
                              for name, value in values.items() if value is not None))
+
+
+def _now() -> datetime:
+    """As FORECAST_NOW says; where that is no time, which ends the command, the machine's clock tells when."""
+    try:
+        return clock.now()
+    except RequestError:
+        return datetime.now(UTC)
 
 
 def _last_success(path: Path) -> str:

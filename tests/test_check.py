@@ -6,9 +6,11 @@ import csv
 import json
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from forecast.cli import main
+from forecast.reader import read_panel
 from tests.tables import DAYS, column, days, read
 
 
@@ -56,6 +58,18 @@ def test_the_series_as_read_are_written_and_read_back(files: dict[str, Path], tm
     folder = tmp_path / "out"
     assert run(files["exact"], files["repaired"], "-o", folder, "-q") == 0
     assert sorted(p.name for p in folder.iterdir()) == ["exact.csv", "repaired.csv"]
+
+
+def test_parquet_holds_time_stamps_and_reads_back_the_same(files: dict[str, Path], tmp_path: Path) -> None:
+    target = tmp_path / "out.parquet"
+    assert run(files["repaired"], "-o", target, "-q") == 0
+    time, value = pyarrow.parquet.read_table(target).columns
+    assert pyarrow.types.is_timestamp(time.type)
+    assert [str(t)[:10] for t in time.to_pylist()] == [str(day) for day in DAYS]
+    assert read(target.read_bytes(), ending=".parquet").panel.y.tolist() == value.to_pylist()
+    (tmp_path / "s.csv").write_text("ds,y\n" + "".join(f"{k},{k}.5\n" for k in range(1, 30)))
+    assert run(tmp_path / "s.csv", "-o", target, "-q") == 0             # plain steps stay numbers
+    assert read_panel(target).panel.times(0).tolist() == list(range(1, 30))
 
 
 def test_ids_are_written_as_no_formula(tmp_path: Path) -> None:

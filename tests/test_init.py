@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forecast.calendar import Calendar
-from forecast.cli.init import SCHEDULES, crontab, rhythm_of, settled, systemd
+from forecast.cli.init import SCHEDULES, crontab, max_age_of, rhythm_of, settled, systemd
 from forecast.config import SETTINGS
 from forecast.reader import read_panel
 from tests.test_cli import AIR, SHOPS, Run, run
@@ -81,9 +81,13 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     train, predict = (shlex.split(line.replace(r"\%", "%"))[5:] for line in document["crontab"])
     words = train[train.index("-C"):]
     assert words == ["-C", str(folder), "--store", str(folder / "st"), "train", str(AIR), "-q", "--wait", "1h",
-                     ">/dev/null"]
+                     "--min-skill", "0", ">/dev/null"]
     assert run(*words[:-1], "--dry-run").code == 0
-    assert predict[predict.index("predict"):-1] == ["predict", "-q", "-o", "predictions.csv"]
+    assert predict[predict.index("predict"):-1] == ["predict", "-q", "--max-age", "62d", "-o", "predictions.csv"]
+    units = document["systemd"]
+    assert " --min-skill 0\n" in units["forecast-train.service"]
+    assert " predict -q --max-age 62d -o " in units["forecast-predict.service"]
+    assert run(*predict[predict.index("-C"):-1]).code == 4              # no model yet, and no wrong word
     assert document["file"] == str(folder / "forecast.toml")
 
 
@@ -107,6 +111,8 @@ def test_units_quote_what_systemd_would_expand() -> None:
                                               ("W-SUN", "week"), ("MS", "week"), ("QS", "week"), ("step", "day")])
 def test_the_schedule_follows_the_step(freq: str, rhythm: str) -> None:
     assert rhythm_of(Calendar.of(freq)) == rhythm
+    assert max_age_of(Calendar.of(freq)) == {"30min": "2h", "h": "2h", "D": "2d", "B": "4d", "W-SUN": "14d",
+                                             "MS": "62d", "QS": "186d", "step": "2d"}[freq]
     lines = crontab({"train": ["f"], "predict": ["g", "50%"]}, rhythm)
     assert lines[0].startswith(SCHEDULES[rhythm][0][0] + " ")
     assert lines[1].endswith(r"g '50\%' >/dev/null") or lines[1].endswith(r"g 50\% >/dev/null")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import typer
 
-from forecast import status
 from forecast.errors import BusyError, DataError, DiskError, RequestError
 from forecast.status import HELP, SUCCESS, check_status_path, reported
 
@@ -42,7 +42,7 @@ def after(path: Path, *, rows: int | None = None, exit_code: int = 0, error: Bas
 
 
 def test_a_good_run_tells_when_how_long_and_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status.time, "time", lambda: 1_790_000_000.4)
+    monkeypatch.setenv("FORECAST_NOW", "2026-09-21T14:13:20.4")
     values = after(tmp_path / "a.prom", rows=144)
     assert values.pop("forecast_duration_seconds") < 5
     assert values == {"forecast_last_run_timestamp_seconds": 1_790_000_000, SUCCESS: 1_790_000_000,
@@ -51,13 +51,20 @@ def test_a_good_run_tells_when_how_long_and_how_much(tmp_path: Path, monkeypatch
 
 
 def test_a_failed_run_keeps_the_stamp_of_the_last_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, now = tmp_path / "a.prom", [1000.0]
-    monkeypatch.setattr(status.time, "time", lambda: now[0])
+    path = tmp_path / "a.prom"
     assert after(path, error=DataError("bad"))[SUCCESS] == 0
-    for now[0], code, success in ((2000, 0, 2000), (3000, 9, 2000), (4000, 5, 4000), (5000, 3, 4000)):
+    for now, code, success in ((2000, 0, 2000), (3000, 9, 2000), (4000, 5, 4000), (5000, 3, 4000)):
+        monkeypatch.setenv("FORECAST_NOW", datetime.fromtimestamp(now, UTC).isoformat())
         assert after(path, exit_code=code)[SUCCESS] == success
     path.write_bytes(b"\xff")
     assert after(path, exit_code=3)[SUCCESS] == 0
+
+
+def test_a_clock_that_is_none_hides_no_other_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORECAST_NOW", "noon")
+    told = after(tmp_path / "a.prom", error=RequestError("FORECAST_NOW=noon is no time"))
+    assert told["forecast_exit_code"] == 2
+    assert abs(told["forecast_last_run_timestamp_seconds"] - datetime.now(UTC).timestamp()) < 60
 
 
 @pytest.mark.parametrize(("error", "code"), [

@@ -39,7 +39,7 @@ def check(
 
     A file is exact, repaired (each repair is counted) or refused. Exit 3 if any is refused."""
     from forecast.cli.console import Console, write_out
-    from forecast.layout import check_ending, write_table
+    from forecast.layout import check_ending, is_typed, write_table
     from forecast.storage import to_json
 
     console = Console(session)
@@ -59,7 +59,7 @@ def check(
         bad += problems
         if target is not None and reading is not None:
             path = _place(target, file) if into_folder else target
-            write_table(as_read(reading), path)
+            write_table(as_read(reading, typed=is_typed(path.name)), path)
             console.wrote(path, f"{reading.panel.y.size:,} rows")
     if rejects is not None:
         write_table(_rejects(bad), session.path(rejects))
@@ -176,21 +176,23 @@ def _show_lines(console: Console, problems: Sequence[Problem], count: int | None
         console.result(f"    {'':<14}and {more:,} more")
 
 
-def as_read(reading: Reading) -> pa.Table:
-    """The series as a table: id, time, target; the holes that are left open are empty."""
+def as_read(reading: Reading, *, typed: bool = False) -> pa.Table:
+    """The series as a table: id, time (as the file writes it, or with `typed` time stamps), target; the holes that are
+    left open are empty."""
     import numpy as np
     import pyarrow as pa
+
+    from forecast.layout import stamps
 
     panel, contract = reading.panel, reading.contract
     series = np.repeat(np.arange(len(panel)), panel.lengths)
     step = np.arange(series.size) - np.repeat(np.cumsum(panel.lengths) - panel.lengths, panel.lengths)
-    times = panel.calendar.times(panel.start[series] + step)
     values = panel.y[panel.first[series] + step]
     target = contract.targets[0] if contract.layout != "wide" else "value"
     columns: dict[str, Any] = {}
     if contract.id is not None:
         columns[contract.id] = pa.array([str(i) for i in panel.ids], pa.string()).take(pa.array(series))
-    columns[contract.time] = pa.array(contract.time_text(times), pa.string()) if panel.calendar.is_time else times
+    columns[contract.time] = stamps(contract, panel.start[series] + step, typed=typed)
     columns[target] = pa.array(values, mask=np.isnan(values))
     return pa.table(columns)
 

@@ -60,7 +60,7 @@ def init(
     text = settled(reading, given, session.data(data))
     write_text(path, text)
     console.wrote(path)
-    lines = commands(session, data)
+    lines = commands(session, data, max_age=max_age_of(reading.contract.calendar))
     rhythm = rhythm_of(reading.contract.calendar)
     table, units = crontab(lines, rhythm), systemd(lines, rhythm, session.directory.resolve())
     blocks = {"crontab -e": "\n".join(table), **{f"/etc/systemd/system/{name}": unit for name, unit in units.items()}}
@@ -136,16 +136,28 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
-def commands(session: Session, data: str) -> dict[str, list[str]]:
-    """The words of the two commands, with whole paths: cron and systemd start anywhere."""
+def commands(session: Session, data: str, *, max_age: str) -> dict[str, list[str]]:
+    """The words of the two commands, with whole paths: cron and systemd start anywhere. Both say when they should not
+    be believed: a model no better than seasonal naive does not go live, and nothing is forecast from old data."""
     program = Path(sys.argv[0])
     own = [str(program.resolve())] if program.name == "forecast" else [sys.executable, "-m", "forecast"]
     folder = session.directory.resolve()
     start = [*own, "-C", str(folder)]
     if session.store_folder.resolve() != folder / ".forecast":
         start += ["--store", str(session.store_folder.resolve())]
-    return {"train": [*start, "train", data, "-q", "--wait", "1h"],
-            "predict": [*start, "predict", "-q", "-o", "predictions.csv"]}
+    return {"train": [*start, "train", data, "-q", "--wait", "1h", "--min-skill", "0"],
+            "predict": [*start, "predict", "-q", "--max-age", max_age, "-o", "predictions.csv"]}
+
+
+def max_age_of(calendar: Calendar) -> str:
+    """How old the newest point may be before something is amiss: two steps, since a stamp begins its step and the next
+    is due when that has ended, and at least two runs of the schedule; over a weekend, four days."""
+    from forecast.calendar import DAY, HOUR
+
+    step = {"fixed": calendar.every, "business": 2 * DAY, "month": 31 * DAY * calendar.every}.get(calendar.kind, DAY)
+    run = {"hour": HOUR, "day": DAY, "week": 7 * DAY}[rhythm_of(calendar)]
+    hours = -(-2 * max(step, run) // HOUR)
+    return f"{hours}h" if hours % 24 else f"{hours // 24}d"
 
 
 def rhythm_of(calendar: Calendar) -> str:
