@@ -77,10 +77,10 @@ def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Con
 def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Path) -> Reading | None:
     """The reading of a file by the contract that was found in itself, from its first reading, which had none.
 
-    The two are the same but for what is said (a test holds all kinds of files to it), unless a series was set aside."""
+    The two are the same but for what is said (a test holds all kinds of files to it)."""
     entry = _entry(file, options, None, store)
     first = _found(entry) if entry is not None else None
-    if first is None or first.contract != contract or contract.ids != tuple(first.panel.ids):
+    if first is None or first.contract != contract:
         return None
     return dataclasses.replace(first, contract=dataclasses.replace(contract, marks=()), choices=(),
                                notes=tuple(note for note in first.notes if note not in first.choices))

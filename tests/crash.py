@@ -91,7 +91,7 @@ def forked(work: Callable[[], None]) -> tuple[int, int]:
 def traced(work: Callable[[], None], log: Path, inject: str | None = None) -> int:
     """How a child ended whose system calls were traced, one of them spoiled: its exit code, or -9."""
     pid, go = forked(work)
-    command = ["strace", "-f", "-o", str(log), "-e", f"trace={','.join(CALLS)}", "-p", str(pid)]
+    command = ["strace", "-f", "-y", "-o", str(log), "-e", f"trace={','.join(CALLS)}", "-p", str(pid)]
     command += ["-e", f"inject={inject}"] if inject else []
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert tracer.stderr is not None
@@ -300,6 +300,105 @@ def swept(template: Path, folder: Path, fault: str) -> dict[str, Any]:
     return {"points": sum(ends.values()), "ends": dict(ends), "issues reported": reported, "problems": problems}
 
 
+CALL = re.compile(r"\d+ +(\w+)\((.*)\) += (-?\d+)(?:<(.*)>)?(?: .*)?")
+JOURNAL = "-journal"
+
+
+class Durable:
+    """What a disk may still forget, as the system calls go by; `problems` where it may forget the wrong thing.
+
+    Before a file or a folder takes its place, all that it holds must be synced, and so must every name that was given
+    before; before a journal goes, its database; before a database changes, its journal, name and content. At the end
+    nothing that matters may be left unsynced."""
+
+    def __init__(self, place: Path) -> None:
+        self.known = {str(place), *map(str, place.rglob("*"))}
+        self.content, self.names = set[str](), dict[str, set[str]]()        # unsynced: files; folder -> names in it
+        self.counts, self.problems = Counter[str](), list[str]()
+
+    def see(self, call: str, told: str, opened: str | None) -> None:
+        paths = re.findall(r'"([^"]*)"', told)
+        place = (re.match(r"\d+<([^>]*)>", told) or [None, None])[1]
+        if call == "openat" and "O_CREAT" in told and opened not in self.known and opened is not None:
+            self.name(opened)
+        elif call in ("write", "pwrite64", "ftruncate") and place in self.known:
+            self.write(str(place))
+        elif call in ("fsync", "fdatasync"):
+            self.counts["syncs"] += 1
+            self.content.discard(str(place))
+            self.names.pop(str(place), None)
+        elif call in ("mkdir", "mkdirat", "link", "linkat"):
+            self.name(paths[-1])
+        elif call in ("rename", "renameat", "renameat2"):
+            self.rename(*paths)
+        elif call in ("unlink", "unlinkat"):
+            self.unlink(paths[-1])
+
+    def name(self, path: str) -> None:
+        self.known.add(path)
+        if not path.endswith(("/lock", ".tmp", ".partial")):            # may come back, or be gone: nobody minds
+            self.names.setdefault(os.path.dirname(path), set()).add(path)
+
+    def write(self, path: str) -> None:
+        self.counts["writes"] += 1
+        if path + JOURNAL in self.known:
+            self.must_be_synced(path + JOURNAL, f"{path} changes")
+            self.must_be_named(f"{path} changes")
+        if not path.endswith("/lock"):
+            self.content.add(path)
+
+    def rename(self, old: str, new: str) -> None:
+        self.counts["renames"] += 1
+        self.must_be_synced(old, f"{new} takes its place")
+        self.must_be_named(f"{new} takes its place", besides=old)
+        self.known |= {new + path[len(old):] for path in self.known if path == old or path.startswith(old + "/")}
+        self.names.get(os.path.dirname(old), set()).discard(old)
+        self.name(new)
+
+    def unlink(self, path: str) -> None:
+        self.known.discard(path)
+        self.content.discard(path)
+        self.names.get(os.path.dirname(path), set()).discard(path)
+        if path.endswith(JOURNAL):
+            self.counts["commits"] += 1
+            self.must_be_synced(path.removesuffix(JOURNAL), "its journal goes")
+            self.names.setdefault(os.path.dirname(path), set()).add(path)
+
+    def must_be_synced(self, path: str, before: str) -> None:
+        late = {p for p in self.content if p == path or p.startswith(path + "/")}
+        late |= {name for folder, names in self.names.items() if f"{folder}/".startswith(path + "/") for name in names}
+        self.problems += [f"{p} is not synced before {before}" for p in sorted(late)]
+
+    def must_be_named(self, before: str, besides: str = "") -> None:
+        late = {name for names in self.names.values() for name in names if name != besides}
+        self.problems += [f"the name {name} is not synced before {before}" for name in sorted(late)]
+
+    def end(self) -> None:
+        self.must_be_named("the end")
+        self.problems += [f"{path} is not synced at the end" for path in sorted(self.content)]
+
+
+def synced(template: Path, folder: Path) -> dict[str, Any]:
+    """In what order all works put things on disk."""
+    problems, counts, log = list[str](), Counter[str](), folder / "strace.log"
+    for kind in (Model, Output, Issues, First):
+        subject: Any = kind(template, folder / kind.__name__)
+        place = subject.fresh().resolve()
+        disk = Durable(place)
+        assert traced(lambda subject=subject, place=place: subject.work(place), log) == 0          # type: ignore[misc]
+        for line in log.read_text().splitlines():
+            if match := CALL.fullmatch(line):
+                call, told, result, opened = match.groups()
+                if not result.startswith("-"):
+                    disk.see(call, told, opened)
+            elif "unfinished" in line or "resumed" in line:
+                problems.append(f"{kind.__name__}: two threads at once: {line}")
+        disk.end()
+        problems += [f"{kind.__name__}: {problem}" for problem in disk.problems]
+        counts += Counter({f"{kind.__name__} {what}": n for what, n in disk.counts.items()})
+    return {"counts": dict(counts), "problems": problems}
+
+
 def pairs(template: Path, folder: Path, count: int) -> dict[str, Any]:
     """Two writers at once, again and again."""
     run, store, problems = load(template), Store(folder / "store"), []
@@ -371,7 +470,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     found = {"kill": lambda: swept(template, folder, "signal=KILL"),
              "full": lambda: swept(template, folder, "error=ENOSPC"),
-             "broken": lambda: swept(template, folder, "error=EIO"),
+             "broken": lambda: swept(template, folder, "error=EIO"), "synced": lambda: synced(template, folder),
              "pairs": lambda: pairs(template, folder, 100),
              "crowd": lambda: crowd(template, folder, 50, 500)}[experiment]()
     sys.stdout.write(json.dumps(found) + "\n")

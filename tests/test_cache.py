@@ -145,7 +145,7 @@ def test_a_reading_by_the_contract_of_the_file_comes_from_the_first(tmp_path: Pa
     fresh = read_panel(path, options, agreed)
     assert told(read_cached(path, options, agreed, store=store)) == told(fresh)
     assert told(read_cached(path, options, agreed, store=store)) == told(fresh)
-    assert len(parsed) == (2 if kind == "a series set aside" else 1)
+    assert len(parsed) == 1
 
 
 @hypothesis_settings(max_examples=25)

@@ -41,6 +41,18 @@ def test_what_is_spoiled_at_any_system_call_is_old_or_new(tmp_path: Path, fault:
     assert found["issues reported"] > 10 or fault == "kill"
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_what_takes_its_place_is_on_disk_before_and_its_name_after(tmp_path: Path) -> None:
+    """What a power cut leaves is then what a kill leaves, which is looked at above."""
+    found = experiment("synced", tmp_path)
+    assert found["problems"] == []
+    counts = found["counts"]
+    assert counts["Model renames"] >= 3                                 # the run, the promotions, the pointer
+    assert counts["Output renames"] == 1
+    assert counts["Issues commits"] == counts["First commits"] == 1
+    assert all(counts[f"{kind} syncs"] >= 2 and counts[f"{kind} writes"] for kind in ("Model", "Output", "Issues"))
+
+
 def test_of_two_writers_one_works_and_the_other_is_told_within_a_second(tmp_path: Path) -> None:
     found = experiment("pairs", tmp_path)
     assert found["problems"] == []
