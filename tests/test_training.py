@@ -301,11 +301,15 @@ def first_epochs(config: Config, panel: Panel, checkpoints: Checkpoints, count: 
     epochs.close()
 
 
+@pytest.fixture(scope="module")
+def unbroken(panel: Panel) -> Predictor:
+    return trained(quick(model_blend=True, train_threads=2, model_members=3), panel)
+
+
 @pytest.mark.parametrize("count", [1, 3, 8, 12, 18])
-def test_a_fit_broken_off_and_resumed_is_the_fit_that_was_not_to_the_bit(count: int, panel: Panel, tmp_path: Path
-                                                                         ) -> None:
-    config = quick(model_blend=True, train_threads=2, model_members=3)
-    whole = trained(config, panel)
+def test_a_fit_broken_off_and_resumed_is_the_fit_that_was_not_to_the_bit(count: int, panel: Panel, unbroken: Predictor,
+                                                                         tmp_path: Path) -> None:
+    config, whole = quick(model_blend=True, train_threads=2, model_members=3), unbroken
     first_epochs(config, panel, checkpoints := Checkpoints.of(tmp_path, "same"), count)
     assert checkpoints.found()
     first_epochs(config, panel, checkpoints, 2)                         # and once more
