@@ -19,13 +19,13 @@ types: .venv/ready
 	$(BIN)/mypy
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -m slow
 
 offline: .venv/ready
-	unshare --map-root-user --net $(BIN)/python -m pytest
+	unshare --map-root-user --net $(BIN)/python -m pytest -n auto --maxprocesses 8
 
 bench: .venv/ready
 	$(BIN)/python tests/benchmarks/speed.py startup
