@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,12 @@ from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part
 from forecast.scaling import TRANSFORMS, Units
 from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+VALIDATED = "validated.safetensors"                                     # of the networks before their final fit
 FILES = ("config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json", "history.csv",
-         WEIGHTS)
+         WEIGHTS, VALIDATED)
 MOST_TEXT = 256 * 2**20                                                 # bytes of a JSON file, far above any real one
 
 
@@ -50,6 +52,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict
     """Write the folder, whole or not at all. Raises DiskError, and ModelError for weights that are not finite."""
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
              "series.json": {"ids": list(predictor.seen), "end": list(predictor.seen.values()),
+                             "taught": predictor.taught,
                              "scales": {m.units.transform: _scales(m.units) for m in predictor.members}},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
                                   "blend": asdict(predictor.blend)},
@@ -57,20 +60,25 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict
     if not all(m.network.is_finite for m in predictor.members):
         raise ModelError("the fit ended in weights that are not finite; nothing was saved", code="not_finite",
                          hint="Lower the learning rate: --set train.lr=0.0005")
-    tensors = {f"{k}.{name}": np.ascontiguousarray(t) for k, m in enumerate(predictor.members)
-               for name, t in m.network.tensors.items()}
     with new_folder(folder) as partial:
         for name, content in texts.items():
             write_text(partial / name, to_json(content))
         write_text(partial / "history.csv", history)
-        write_bytes(partial / WEIGHTS, safetensors.numpy.save(tensors))
+        write_bytes(partial / WEIGHTS, _tensors(m.network for m in predictor.members))
+        write_bytes(partial / VALIDATED, _tensors(predictor.validated))
         manifest = {name: {"size": (partial / name).stat().st_size, "sha256": sha256(partial / name)}
                     for name in FILES}
         write_text(partial / MANIFEST, to_json({"format": FORMAT, "files": manifest}))
 
 
-def load(folder: Path) -> Run:
-    """Read a folder back after checking every byte of it. Raises ModelError naming the file that is wrong."""
+def _tensors(networks: Iterable[Network]) -> bytes:
+    return safetensors.numpy.save({f"{k}.{name}": np.ascontiguousarray(t) for k, network in enumerate(networks)
+                                   for name, t in network.tensors.items()})
+
+
+def load(folder: Path, *, validated: bool = False) -> Run:
+    """Read a folder back after checking every byte of it; with the networks as they were before the final fit, if
+    asked for. Raises ModelError naming the file that is wrong."""
     verify(folder)
     config_json, series, calibration = (_json(folder / f"{name}.json") for name in ("config", "series", "calibration"))
     try:
@@ -83,7 +91,8 @@ def load(folder: Path) -> Run:
             config=config, plan=plan,
             members=tuple(_member(n, config, plan, series, **m) for n, m in zip(networks, told, strict=True)),
             widths=np.asarray(calibration["widths"], dtype=np.float64),
-            seen=dict(zip(series["ids"], series["end"], strict=True)),
+            seen=dict(zip(series["ids"], series["end"], strict=True)), taught=series["taught"],
+            validated=tuple(_networks(folder / VALIDATED, shape_of(config, plan), len(told))) if validated else (),
             blend=_blend(len(told), **calibration["blend"]))
         _check(predictor, record := _json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
@@ -178,7 +187,8 @@ def _check(predictor: Predictor, record: dict[str, Any]) -> None:
             raise ValueError(f"{size!r} is no size")
     if not plan.seasons or plan.context % plan.segment or plan.min_context > plan.context:
         raise ValueError("sizes that do not fit each other")
-    if any(type(i) is not str or type(end) is not int for i, end in predictor.seen.items()):
+    if any(type(i) is not str or type(end) is not int for ends in (predictor.seen, predictor.taught)
+           for i, end in ends.items()):
         raise ValueError("series without a name or an end")
     widths = predictor.widths
     if widths.shape != (plan.horizon, len(predictor.quantiles)) or not (np.isfinite(widths) & (widths >= 0)).all():

@@ -134,12 +134,16 @@ class _Loop:
     material: Material
     course: Course
     rate: float = 1.0                                                   # share of the course's learning rate
+    origin: Network | None = None                                       # whose trained weights it begins with
 
     def __post_init__(self) -> None:
         course = self.course
         with _SEEDING:
             torch.manual_seed(course.seed)
-            model = RecurrentForecaster(self.network.shape, course.memory).load(self.network, CLOSED_FORMS)
+            model = RecurrentForecaster(self.network.shape, course.memory)
+        if self.origin is not None:
+            model.load(self.origin)
+        model.load(self.network, CLOSED_FORMS)
         self.average = copy.deepcopy(model).to(course.device).eval()
         self.model = model.to(course.device).seeded(course.seed).train()
         self.model.rough = course.rough
@@ -175,6 +179,11 @@ class _Loop:
         """The averaged weights' on held-out windows."""
         with torch.no_grad():
             return float(pinball(self.average(channels(context)), target, self.quantiles))
+
+    def closed_loss(self, context: Tensor, target: Tensor) -> float:
+        """The same of the closed forms alone."""
+        linear = context.nan_to_num() @ self.average.skip[:-1] + self.average.skip[-1]
+        return float(pinball((linear[..., None] + self.average.offset).sort(dim=-1).values, target, self.quantiles))
 
     def state(self) -> Arrays:
         """All that goes on changing, to be taken up by `restore`."""
@@ -263,9 +272,10 @@ class _Look:
         return cls(best, int(number), int(epoch), int(steps), best_loss, skip_loss)
 
 
-def learn(network: Network, material: Material, held_out: Material, course: Course, *, skip: bool
-          ) -> Generator[Epoch, None, Learned]:
-    """Train to the end of the schedule, looking at the held-out windows now and then; epoch 0 is the closed forms.
+def learn(network: Network, material: Material, held_out: Material, course: Course, *, skip: bool,
+          origin: Network | None = None) -> Generator[Epoch, None, Learned]:
+    """Train to the end of the schedule, looking at the held-out windows now and then; epoch 0 is the closed forms, or
+    what it goes on from.
 
     The averaged weights of the last look stay, unless an earlier one was clearly better: then those do. They must
     better the linear `skip` where there is one. A loss that is no number ends an attempt; the next one is calmer."""
@@ -276,7 +286,7 @@ def learn(network: Network, material: Material, held_out: Material, course: Cour
     context, target = held_out.tensors(course.device)
     learned = Learned(network, 0, 0, diverged=True)
     for attempt in range(int(left["attempt"]) if left else 0, 1 + RETRIES):
-        loop = _Loop(network, material, course, CALMER ** attempt)
+        loop = _Loop(network, material, course, CALMER ** attempt, origin)
         learned = yield from _attempt(loop, context, target, left, attempt=attempt, skip=skip)
         left = None
         if not learned.diverged:
@@ -303,7 +313,7 @@ def _attempt(loop: _Loop, context: Tensor, target: Tensor, left: Arrays | None, 
         valid_loss = loop.valid_loss(context, target)
         look.number = number
         if number == 0 and skip:
-            look.skip_loss = look.best_loss = valid_loss
+            look.skip_loss = look.best_loss = loop.closed_loss(context, target) if loop.origin else valid_loss
         done = number == epochs or (loop.progress >= 1 and number > 0)
         last = done and valid_loss <= look.best_loss * ALIKE and valid_loss < look.skip_loss
         if number and (valid_loss < look.best_loss or last):
@@ -320,14 +330,14 @@ def _attempt(loop: _Loop, context: Tensor, target: Tensor, left: Arrays | None, 
     return Learned(look.best, look.best_steps, loop.steps)
 
 
-def relearn(network: Network, material: Material, course: Course, steps: int, rate: float = 1.0
-            ) -> Generator[Epoch, None, Network]:
-    """`steps` steps of the course's schedule from a fresh start, without a look at other windows; fewer where the loss
-    is no number."""
+def relearn(network: Network, material: Material, course: Course, steps: int, rate: float = 1.0,
+            origin: Network | None = None) -> Generator[Epoch, None, Network]:
+    """`steps` steps of the course's schedule from a fresh or the given start, without a look at other windows; fewer
+    where the loss is no number."""
     left = course.place.load()
     if left and "done" in left:
         return _network_of(left, network.shape)
-    loop, size = _Loop(network, material, course, rate), course.train.epoch_steps
+    loop, size = _Loop(network, material, course, rate, origin), course.train.epoch_steps
     if left:
         loop.restore(left)
     epochs = math.ceil(steps / size)

@@ -56,6 +56,8 @@ class Predictor:
     members: tuple[Member, ...]
     widths: Floats                          # (H, Q) calibration factors
     seen: dict[str, int]
+    validated: tuple[Network, ...] = ()     # the members' before the final fit, and where the points end that
+    taught: dict[str, int] = field(default_factory=dict)                            # they learned from, as `seen`
     blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what serves, and how much
     forwards: dict[int, Callable[[Floats], Floats]] = field(default_factory=dict)   # members' on another device
 

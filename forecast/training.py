@@ -21,7 +21,7 @@ from forecast import hardware
 from forecast.blending import Blend
 from forecast.calibration import widths
 from forecast.checkpoint import Checkpoints, Place
-from forecast.errors import DataError
+from forecast.errors import DataError, ModelError
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.loop import Course, Epoch, Learned, Material, learn, relearn, together
 from forecast.metrics import seasonal_scale
@@ -37,11 +37,48 @@ MOST_WEIGHED = 1_000                # and at most so many, by which bands are wi
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 MOST_ASKED = 5_000                  # series from which on the experts, who take 2 ms for each, are not asked
+SHORTER = 0.25                      # of the usual steps, where a training goes on from another run
 LONG = 100                          # steps of the cell from which on its memories are set by the context's length
+Kind = tuple[str, bool, int]
 
 
-def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Checkpoints | None = None
-        ) -> Iterator[Epoch]:
+@dataclass(frozen=True)
+class Start:
+    """Another run's networks, from which a training goes on, in a quarter of the steps: those it validated for what is
+    to be validated, its final ones for the final fit. By what each is upon: transformation, with a skip or without it,
+    and which of these."""
+
+    validated: Mapping[Kind, Network]
+    final: Mapping[Kind, Network]
+
+    @classmethod
+    def of(cls, older: Predictor, predictor: Predictor, panel: Panel) -> Start:
+        """For a fit of `predictor` on this panel by a run read with its validated networks. Raises ModelError where
+        they are of another shape, came to nothing, or have learned from what this fit is to be validated on."""
+        if older.members[0].network.shape != shape_of(predictor.config, predictor.plan):
+            raise ModelError("its networks are of another shape", code="shape")
+        known = panel.drop_last(predictor.plan.validation)
+        if any(older.taught.get(i, end) > end for i, end in _ends(known).items()):
+            raise ModelError("it has learned from what this training is to be validated on", code="has_seen")
+        kinds = _kinds(older.members)
+        trained = [k for k, m in enumerate(older.members) if m.steps]
+        if not trained:
+            raise ModelError("none of its networks bettered the linear skip", code="shape")
+        return cls({kinds[k]: older.validated[k] for k in trained},
+                   {kinds[k]: older.members[k].network for k in trained})
+
+
+def _kinds(members: Sequence[Member]) -> list[Kind]:
+    alike = [(m.units.transform, m.skip) for m in members]
+    return [(*kind, alike[:k].count(kind)) for k, kind in enumerate(alike)]
+
+
+def _origins(members: Sequence[Member], networks: Mapping[Kind, Network]) -> list[Network | None]:
+    return [networks.get(kind) for kind in _kinds(members)]
+
+
+def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Checkpoints | None = None,
+        start: Start | None = None) -> Iterator[Epoch]:
     """Choose, train and (unless train.final_fit is off) refit on everything in the panel, which is never changed.
 
     `rounds` trainings of all members are to fit into train.time_limit. What `checkpoints` hold of an interrupted fit on
@@ -58,20 +95,23 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     held_out = held_out.take(np.flatnonzero(known_truth))
     predictor.members = tuple(_blanks(predictor, known, panel, training, held_out))
     if len(training) and len(held_out):
+        origins, fewer = _origins(predictor.members, start.validated if start else {}), math.ceil(SHORTER * plan.steps)
         jobs = [partial(learn, m.network, _material(predictor, m.units, known, training),
                         _material(predictor, m.units, panel, held_out),
-                        _course(predictor, k, device, plan.steps, rounds, _place(checkpoints, "validated", k)),
-                        skip=m.skip)
-                for k, m in enumerate(predictor.members)]
+                        _course(predictor, k, device, fewer if origin else plan.steps, rounds,
+                                _place(checkpoints, "validated", k)), skip=m.skip, origin=origin)
+                for k, (m, origin) in enumerate(zip(predictor.members, origins, strict=True))]
         learned = yield from together(jobs, *_hands(predictor, device))
         predictor.members = tuple(_taught(m, found) for m, found in zip(predictor.members, learned, strict=True))
     _weigh(predictor, panel, known, held_out)
-    _remember(predictor, panel)
+    predictor.seen, predictor.taught = _ends(panel), _ends(known)
+    predictor.validated = tuple(m.network for m in predictor.members)
     if config.train.final_fit:
-        yield from refit(predictor, panel, checkpoints=checkpoints)
+        yield from refit(predictor, panel, checkpoints=checkpoints, start=start)
 
 
-def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None) -> Iterator[Epoch]:
+def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, start: Start | None = None
+          ) -> Iterator[Epoch]:
     """The choices a fit has made (penalties, steps, weights, widths) applied anew to everything in a panel.
 
     Where a member's training diverges here, all stay as they were validated."""
@@ -79,14 +119,16 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     windows = _windows_of(predictor, panel)
     units = {t: _units_of(predictor, t, panel) for t in {m.units.transform for m in predictor.members}}
     blanks = _on_forms(predictor, predictor.members, units, panel, windows, {})
+    origins = _origins(blanks, start.final if start else {})
     jobs = [partial(relearn, m.network, _material(predictor, m.units, panel, windows),
                     _course(predictor, k, device, m.schedule or predictor.plan.steps,
-                            place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), m.steps, m.rate)
+                            place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)),
+                    m.steps, m.rate, origin=origins[k])
             for k, m in enumerate(blanks)]
     networks = yield from together(jobs, *_hands(predictor, device))
     if all(network.is_finite for network in networks):
         predictor.members = tuple(replace(m, network=n) for m, n in zip(blanks, networks, strict=True))
-    _remember(predictor, panel)
+    predictor.seen = _ends(panel)
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
@@ -153,9 +195,9 @@ def _material(predictor: Predictor, units: Units, panel: Panel, windows: Windows
     return Material(panel, windows, units, predictor.plan.context, predictor.plan.horizon)
 
 
-def _remember(predictor: Predictor, panel: Panel) -> None:
-    """Where each series ended that this model has now seen."""
-    predictor.seen = dict(zip(panel.ids.tolist(), np.minimum(panel.end, panel.newest).tolist(), strict=True))
+def _ends(panel: Panel) -> dict[str, int]:
+    """The ordinal just behind the last point of each series."""
+    return dict(zip(panel.ids.tolist(), np.minimum(panel.end, panel.newest).tolist(), strict=True))
 
 
 def is_positive(panel: Panel) -> bool:

@@ -16,7 +16,7 @@ import safetensors.numpy
 
 import forecast
 from forecast import artifact, storage
-from forecast.artifact import FILES, MANIFEST, WEIGHTS, load, save
+from forecast.artifact import FILES, FORMAT, MANIFEST, WEIGHTS, load, save
 from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.contract import Contract
@@ -48,6 +48,8 @@ def tiny(scaling: str = "window", cell: str = "lstm", layers: int = 1) -> Predic
     predictor.members = member, other
     predictor.widths = predictor.widths * np.linspace(0.7, 1.9, predictor.widths.size).reshape(predictor.widths.shape)
     predictor.seen = dict(zip(PANEL.ids.tolist(), PANEL.end.tolist(), strict=True))
+    predictor.taught = {i: end - 9 for i, end in predictor.seen.items()}
+    predictor.validated = tuple(shaken(m.network, seed=7) for m in predictor.members)
     return predictor
 
 
@@ -94,6 +96,17 @@ def test_what_is_loaded_predicts_the_same_to_the_bit(tmp_path: Path, scaling: st
     run = load(saved(tmp_path / "run", predictor))
     np.testing.assert_array_equal(forecast_of(run.predictor), forecast_of(predictor))
     assert run.predictor.name == predictor.name == cell
+
+
+def test_the_networks_before_the_final_fit_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    predictor, folder = tiny(), saved(tmp_path / "run")
+    assert load(folder).predictor.validated == ()
+    loaded = load(folder, validated=True).predictor
+    assert loaded.taught == predictor.taught
+    for one, two in zip(predictor.validated, loaded.validated, strict=True):
+        assert one.tensors.keys() == two.tensors.keys()
+        for name, tensor in one.tensors.items():
+            np.testing.assert_array_equal(tensor, two.tensors[name])
 
 
 def test_everything_is_read_back(tmp_path: Path) -> None:
@@ -282,8 +295,8 @@ def test_a_folder_that_fits_its_manifest_but_describes_no_model_is_refused(tmp_p
 
 
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
-    folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=4))
-    assert "was written in format 4, this program reads 3. Train again" in refusal(folder)
+    folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=FORMAT + 1))
+    assert f"was written in format {FORMAT + 1}, this program reads {FORMAT}. Train again" in refusal(folder)
 
 
 def weights(folder: Path, change: Callable[[dict[str, Floats]], object]) -> Path:

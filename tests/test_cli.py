@@ -117,7 +117,29 @@ def test_train_says_what_it_assumed_and_makes_the_run_live(run: Run, tmp_path: P
     assert "80% covers (width)" in ended.out
     files = {f.name for f in (tmp_path / ".forecast" / "runs" / live).iterdir()}
     assert files == {"config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json",
-                     "history.csv", "weights.safetensors", "manifest.json"}
+                     "history.csv", "weights.safetensors", "validated.safetensors", "manifest.json"}
+
+
+def test_a_training_goes_on_from_the_live_run_in_a_quarter_of_the_steps(run: Run, tmp_path: Path) -> None:
+    lines = AIR.read_text().splitlines(keepends=True)
+    flags = ("--hidden", "8", "--set", "train.effort=0.05", "--set", "model.skip=false", "--set", "model.transform=log",
+             "--set", "model.context=24", "--promote", "always")
+    data = tmp_path / "air.csv"
+    data.write_text("".join(lines[:120]))
+    first = run("train", data, *flags, "--from", "live")
+    assert "no model is live yet: training begins anew" in first.err
+    live = (tmp_path / ".forecast" / "live").read_text().strip()
+    data.write_text("".join(lines))
+    second = run("train", data, *flags, "--from", "live")
+    assert f"1 network of {live}, in a quarter of the steps" in second.err
+    members = [json.loads((folder / "config.json").read_text())["members"][0]["schedule"]
+               for folder in sorted((tmp_path / ".forecast" / "runs").iterdir())]
+    assert sorted(members) == [5, 20]
+    data.write_text("".join(lines[:121]))                                   # the live run has learned from the test
+    third = run("train", data, *flags, "--from", "live")
+    assert "validated on; training begins anew" in third.err, third.err
+    assert "of another shape; training begins anew" in run("train", data, *flags, "--from", "live", "--horizon", 6).err
+    assert run("train", data, *flags, "--from", "nobody").code == 4
 
 
 def test_the_same_command_twice_gives_the_same_weights_and_predictions(run: Run, tmp_path: Path) -> None:

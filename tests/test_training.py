@@ -11,14 +11,14 @@ from forecast import loop, training
 from forecast.calendar import Calendar
 from forecast.checkpoint import Checkpoints
 from forecast.config import Config
-from forecast.errors import DataError, RequestError
+from forecast.errors import DataError, ModelError, RequestError
 from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
 from forecast.predictor import Predictor
 from forecast.series import Ints, Panel
-from forecast.training import fit, refit
+from forecast.training import Start, fit, refit
 from forecast.windows import windows_of
-from tests.conftest import quick, trained, waves
+from tests.conftest import quick, shaken, trained, waves
 
 
 def chosen(predictor: Predictor) -> list[tuple[object, ...]]:
@@ -367,3 +367,46 @@ def test_time_stamps_make_no_difference_to_the_numbers() -> None:
     by_count, by_month = waves(1), waves(1, calendar=Calendar.of("MS"))
     one, two = trained(quick(), by_count), trained(quick(), by_month)
     np.testing.assert_array_equal(one.predict(by_count, 4).values, two.predict(by_month, 4).values)
+
+
+def going_on(older: Predictor, panel: Panel, **changes: object) -> Predictor:
+    predictor = Predictor.new(quick(train_steps=1, train_lr=1e-8, **changes), panel)
+    for _ in fit(predictor, panel, start=Start.of(older, predictor, panel)):
+        pass
+    return predictor
+
+
+def test_a_fit_goes_on_from_validated_networks_and_the_final_fit_from_final_ones(panel: Panel) -> None:
+    older = trained(quick(model_skip=False, model_transform="none"), panel.drop_last(6))
+    newer = going_on(older, panel, model_skip=False, model_transform="none")
+    validated, final = older.validated[0].tensors, older.members[0].network.tensors
+    for name in ("head.weight", "cell.weight_hh_l0"):
+        assert not np.array_equal(validated[name], final[name])
+        np.testing.assert_allclose(newer.validated[0].tensors[name], validated[name], atol=1e-6)
+        np.testing.assert_allclose(newer.members[0].network.tensors[name], final[name], atol=1e-6)
+
+
+def test_each_member_goes_on_from_its_like(panel: Panel) -> None:
+    blank = Predictor.new(quick(), panel).members[0]
+    log = dataclasses.replace(blank, units=dataclasses.replace(blank.units, transform="log"))
+    bare, kinds = dataclasses.replace(blank, skip=False), training._kinds
+    assert kinds([blank, bare, log, blank]) == [("none", True, 0), ("none", False, 0), ("log", True, 0),
+                                                ("none", True, 1)]
+    assert set(kinds([log, blank, bare])) < set(kinds([blank, bare, log, blank]))
+
+
+def test_a_network_that_learned_from_the_windows_of_validation_is_not_gone_on_from(panel: Panel) -> None:
+    older = trained(quick(), panel)
+    for known in (panel.drop_last(2), panel.drop_last(older.plan.validation)):
+        with pytest.raises(ModelError, match="has learned from"):
+            Start.of(older, Predictor.new(quick(), known), known)
+    Start.of(older, Predictor.new(quick(), panel), panel)
+    with pytest.raises(ModelError, match="another shape"):
+        Start.of(older, Predictor.new(quick(model_hidden=9), panel), panel)
+
+
+def test_a_start_that_helps_no_more_than_the_skip_is_not_used(panel: Panel) -> None:
+    older = trained(quick(), panel.drop_last(6))
+    older.validated = tuple(shaken(n, spread=3.0) for n in older.validated)
+    older.members = tuple(dataclasses.replace(m, network=shaken(m.network, spread=3.0), steps=1) for m in older.members)
+    assert [m.steps for m in going_on(older, panel).members] == [0]

@@ -22,7 +22,7 @@ from forecast.plan import Plan, backtest_cutoffs, make_plan
 from forecast.predictor import Predictor
 from forecast.reader import Reading
 from forecast.series import Panel
-from forecast.training import fit, pace
+from forecast.training import Start, fit, pace
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
     from forecast.backtesting import Scores
@@ -72,7 +72,7 @@ def backtest_plan(console: Console, config: Config, panel: Panel) -> tuple[list[
     return cutoffs, known, plan
 
 
-def expected(console: Console, config: Config, known: Panel, *, rounds: int, plan: Plan | None = None) -> float:
+def expected(console: Console, config: Config, known: Panel, *, rounds: float, plan: Plan | None = None) -> float:
     """Say about how long the training will take; the seconds."""
     seconds = rounds * pace(Predictor.new(config, known, plan), known)
     limit = config.train.time_limit
@@ -90,11 +90,11 @@ def reading_record(reading: Reading) -> dict[str, Any]:
 
 
 def fitted(console: Console, config: Config, known: Panel, *, title: str, rounds: int = 2,
-           plan: Plan | None = None, history: list[Epoch] | None = None, checkpoints: Checkpoints | None = None
-           ) -> Predictor:
+           plan: Plan | None = None, history: list[Epoch] | None = None, checkpoints: Checkpoints | None = None,
+           start: Start | None = None) -> Predictor:
     """A predictor fitted on what was known, its epochs shown and kept."""
     predictor = Predictor.new(config, known, plan)
-    for epoch in console.track(fit(predictor, known, rounds=rounds, checkpoints=checkpoints), title):
+    for epoch in console.track(fit(predictor, known, rounds=rounds, checkpoints=checkpoints, start=start), title):
         if history is not None:
             history.append(epoch)
     return predictor

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from forecast.checkpoint import Checkpoints
     from forecast.cli.console import Console
     from forecast.config import Config
+    from forecast.plan import Plan
     from forecast.predictor import Predictor
     from forecast.promotion import Verdict
     from forecast.reader import Reading
     from forecast.registry import Store
+    from forecast.series import Panel
     from forecast.status import Status
+    from forecast.training import Start
 
 PARTIAL = 5
 RESUME = "resume"
@@ -34,6 +37,7 @@ class Ask:
     name: str | None
     promote: str
     min_skill: float | None
+    origin: str | None
     dry_run: bool
     resume: bool
 
@@ -55,6 +59,8 @@ def train(
                                              help="wait so long for another run to end: 30s, 10m, 2h")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,
+    origin: Annotated[str | None, typer.Option("--from", metavar="RUN", show_default=False, help="go on from the "
+                                               "networks of a run (live), in a quarter of the steps")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a training of the same data and settings that "
                                          "was broken off")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say the plan and stop")] = False,
@@ -87,7 +93,7 @@ def train(
     check_status_path(status_path)
     guard([status_path], [session.data(data)])
     console, store = Console(session), Store(session.store_folder)
-    ask = Ask(data, name, promote, min_skill, dry_run, resume)
+    ask = Ask(data, name, promote, min_skill, origin, dry_run, resume)
     with reported(status_path, "train") as status:
         if dry_run:
             return _trained(console, store, ask, status)
@@ -116,7 +122,7 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     from forecast.cache import read_cached
 
     session = console.session
-    config, start = session.config(), time.monotonic()
+    config, began = session.config(), time.monotonic()
     ThreadPoolExecutor(1).submit(import_module, "torch")                # takes as long as to read millions of rows
     reading = read_cached(session.data(ask.data), config.data, store=session.store_folder)
 
@@ -137,7 +143,7 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     )
     from forecast.errors import GateError
     from forecast.loop import Epoch
-    from forecast.training import refit
+    from forecast.training import SHORTER, refit
 
     status.rows = reading.rows
     say_settings(console, session)
@@ -145,18 +151,20 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     panel, _ = reading.panel.with_values()
     cutoffs, known, plan = planned(config, panel)
     say_plan(console, config, plan, cutoffs)
+    start = _start(console, store, ask, config, plan, known)
     rounds = 2 if config.train.final_fit else 1
+    seconds = expected(console, config, known, rounds=rounds * (SHORTER if start else 1), plan=plan)
     summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given(),
-                               "seconds_expected": expected(console, config, known, rounds=rounds, plan=plan)}
+                               "seconds_expected": seconds}
     if ask.dry_run:
         console.document(_plain(summary | {"backtest_cutoffs": cutoffs}))
         return 0
 
     history = list[Epoch]()
-    checkpoints = _checkpoints(console, store, ask, config, reading)
+    checkpoints = _checkpoints(console, store, ask, config, reading, start)
     validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
     predictor = fitted(console, validated, known, title="training", rounds=rounds, plan=plan, history=history,
-                       checkpoints=checkpoints)
+                       checkpoints=checkpoints, start=start)
     from forecast.promotion import Verdict  # with pandas, which training does not need
 
     predictor.config = config
@@ -172,10 +180,10 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     skill = metrics["models"][predictor.name].get("skill") if metrics else None
     verdict = _asked_for(ask, verdict, skill)
     if cutoffs and config.train.final_fit:
-        history += console.track(refit(predictor, panel, checkpoints=checkpoints), "final fit")
+        history += console.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
     run_id = store.new_id(predictor.config.model.cell)
     before = store.live()
-    record = _record(session, run_id, ask.name, reading, predictor, time.monotonic() - start)
+    record = _record(session, run_id, ask.name, reading, predictor, time.monotonic() - began)
     save(store.runs / run_id, predictor, reading.contract, record=record | {"promotion": verdict.to_dict()},
          metrics=metrics, history=history_csv(history))
     if verdict.passed:
@@ -201,7 +209,33 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     return 0
 
 
-def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, reading: Reading) -> Checkpoints:
+def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan, known: Panel) -> Start | None:
+    """The networks to go on from; where they will not do, that is said.
+
+    Raises ModelError for a run that is not there."""
+    from forecast.artifact import load
+    from forecast.display import counted
+    from forecast.errors import ModelError
+    from forecast.predictor import Predictor
+    from forecast.training import Start
+
+    if ask.origin is None:
+        return None
+    if ask.origin == "live" and store.live() is None:
+        console.say("from", "no model is live yet: training begins anew")
+        return None
+    folder = store.find(ask.origin)
+    try:
+        start = Start.of(load(folder, validated=True).predictor, Predictor.new(config, known, plan), known)
+    except ModelError as error:
+        console.say("from", f"{folder.name} cannot be gone on from: {error.problem.message}; training begins anew")
+        return None
+    console.say("from", f"{counted(len(start.final), 'network')} of {folder.name}, in a quarter of the steps")
+    return start
+
+
+def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, reading: Reading, start: Start | None
+                 ) -> Checkpoints:
     """Where this training, and no other, leaves what it takes to go on; emptied unless it is to be resumed."""
     import torch
 
@@ -209,7 +243,8 @@ def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, readi
     from forecast.checkpoint import Checkpoints
     from forecast.display import counted
 
-    identity = __version__, torch.__version__, torch.get_num_threads(), config.to_dict(), reading.sha256
+    identity = (__version__, torch.__version__, torch.get_num_threads(), config.to_dict(), reading.sha256,
+                ask.origin and start is not None and store.find(ask.origin).name)
     checkpoints = Checkpoints.of(store.folder / RESUME, *identity)
     if not ask.resume:
         checkpoints.clear()
