@@ -47,6 +47,11 @@ class Checkpoints:
         """How many networks have something to go on from."""
         return len(list(self.folder.glob("*" + SUFFIX))) if self.folder.is_dir() else 0
 
+    @staticmethod
+    def any_in(parent: Path) -> bool:
+        """Whether a training that was broken off has left something."""
+        return any(parent.glob("*/*" + SUFFIX))
+
     def clear(self) -> None:
         """They are not needed any more; nor are those of other trainings that nobody has gone on with for long."""
         for folder in self.folder.parent.glob("*"):

@@ -104,10 +104,12 @@ def train(
 @contextmanager
 def _broken_off(console: Console, store: Store) -> Iterator[None]:
     """Where a training is interrupted, say how to go on with it."""
+    from forecast.checkpoint import Checkpoints
+
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        left = any((store.folder / RESUME).glob("*/*"))
+        left = Checkpoints.any_in(store.folder / RESUME)
         console.warn("stopped", "the same command with --resume goes on from here" if left else
                      "before there was anything to go on from")
         raise
