@@ -265,7 +265,8 @@ class Ledger:
     def record(self, draft: Draft, *, output: Path | None = None, output_sha256: str | None = None
                ) -> tuple[Issue, bool]:
         """Keep a draft, whole or not at all: once this returns, it is on disk. The issue as kept, and whether it is
-        new; the same forecast issued before stays as it was. Where it was written, and what, is kept beside it.
+        new; the same forecast issued before stays as it was, but is the newest again where another answer to its
+        request came between. Where it was written, and what, is kept beside it.
 
         Raises BusyError where another process writes for 10 s, DiskError, and ModelError for a file that is damaged or
         no ledger; the file is then as it was."""
@@ -273,6 +274,9 @@ class Ledger:
         with self._connected(write=True) as ledger:
             found = self._by_key(ledger, issue.key)
             kept = found or self._insert(ledger, issue, draft)
+            if found and self._is_superseded(ledger, found):
+                kept = self._moved_up(ledger, found, replace(issue, issued=found.issued, as_of=found.as_of),
+                                      draft)
             if output is not None:
                 _put(ledger, "outputs", (kept.number, _text(output.resolve()), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
@@ -289,6 +293,27 @@ class Ledger:
             ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                            (number, part, *told, _digest(f"{number}:{part}", *told)))
         return issue
+
+    def _is_superseded(self, ledger: sqlite3.Connection, issue: Issue) -> bool:
+        """Whether its request has been answered otherwise since, at the same cutoff: by a model that was rolled back,
+        or from a history that has been put right again."""
+        later = ledger.execute(f"SELECT {_COLUMNS} FROM issues WHERE cutoff = ? AND number > ?",
+                               (issue.cutoff, issue.number)).fetchall()
+        return any(self._issue(row).request == issue.request for row in later)
+
+    def _moved_up(self, ledger: sqlite3.Connection, found: Issue, issue: Issue, draft: Draft) -> Issue:
+        """An issue recorded again behind all others, with what refers to it."""
+        ledger.execute("DELETE FROM blocks WHERE issue = ?", (found.number,))
+        ledger.execute("DELETE FROM issues WHERE number = ?", (found.number,))
+        kept = self._insert(ledger, issue, draft)
+        for table, names in PROVED.items():
+            at = names.index("issue")
+            for row in self._proved(ledger, table):
+                if row[at] == found.number:
+                    now = (*row[:at], kept.number, *row[at + 1:])
+                    ledger.execute(f"UPDATE {table} SET issue = ?, proof = ? WHERE proof = ?",
+                                   (kept.number, _proof(table, now), _proof(table, row)))
+        return kept
 
     def issues(self) -> list[Issue]:
         """All of them, the first recorded first; none where there is no ledger yet."""
@@ -525,10 +550,10 @@ class Ledger:
         return [row[:-1] for row in rows]
 
     def _name(self, ledger: sqlite3.Connection, ids: list[str]) -> bytes:
-        """The digest of a list of ids, which is kept once."""
+        """The digest of a list of ids, which is kept once; one that was damaged is whole again."""
         packed = _packed_texts(ids)
         digest = hashlib.sha256(json.dumps(ids).encode()).digest()
-        ledger.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (digest, packed))
+        ledger.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (digest, packed))
         return digest
 
     def _names(self, ledger: sqlite3.Connection, digest: bytes) -> list[str]:

@@ -21,7 +21,7 @@ from forecast.calendar import Calendar
 from forecast.contract import Contract
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.layout import rounded
-from forecast.ledger import Draft, Issue, Ledger, fingerprint, issue_of, pack, unpack
+from forecast.ledger import Draft, Issue, Ledger, by_weight, fingerprint, issue_of, pack, unpack
 from forecast.series import Panel
 from tests.conftest import waves
 
@@ -91,6 +91,36 @@ def test_the_same_forecast_is_recorded_once_and_another_is_not_taken_for_it(tmp_
     for change in others:
         assert store.record(draft(**({"panel": panel, "tmp_path": tmp_path} | change)))[1]     # type: ignore[arg-type]
     assert len({i.id for i in store.issues()}) == 1 + len(others)
+
+
+def test_what_is_issued_again_after_another_answer_to_its_request_is_the_newest_again(tmp_path: Path) -> None:
+    panel, store = waves(), Ledger(tmp_path / "ledger.db")
+    other, _ = store.record(draft(panel.drop_last(1), tmp_path), output=tmp_path / "o.csv", output_sha256="oo")
+    first, _ = store.record(draft(panel, tmp_path, blocks=2), output=tmp_path / "p.csv", output_sha256="aa")
+    second, _ = store.record(draft(panel, tmp_path, run="run-2"), output=tmp_path / "p.csv", output_sha256="bb")
+    values = [b.values.tolist() for b in store.blocks(first)]
+    again, new = store.record(draft(panel, tmp_path, blocks=2, issued="2026-09-20T00:00:00Z", as_of="89"),
+                              output=tmp_path / "p.csv", output_sha256="aa")   # the model was rolled back
+    assert not new
+    assert again == dataclasses.replace(first, number=4)
+    assert store.issues() == [other, second, again]
+    assert by_weight(store.issues())[0] == store.find("last") == again
+    assert [b.values.tolist() for b in store.blocks(again)] == values
+    assert [store.written(tmp_path / "p.csv", d) for d in ("aa", "bb")] == [(again, True), (second, True)]
+    assert store.answers(tmp_path / "p.csv") == [again]
+    assert store.verify() == 3
+    assert store.record(draft(panel, tmp_path, blocks=2))[0] == again   # nothing came between
+
+
+def test_a_damaged_list_of_ids_is_whole_again_when_it_is_next_written(tmp_path: Path) -> None:
+    store, _ = recorded(tmp_path)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE names SET ids = x'00'")
+    connection.close()
+    with pytest.raises(ModelError, match="a list of ids differs"):
+        store.verify()
+    store.record(draft(waves().drop_last(1), tmp_path))
+    assert store.verify() == 2
 
 
 def test_the_fingerprint_is_that_of_what_is_known() -> None:
