@@ -103,27 +103,30 @@ def check_age(age: Age, most: timedelta, file: Path | str) -> None:
                          file=str(file), code="max_age", hint="Look at what should have brought new data")
 
 
-def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str) -> list[str]:
-    """What has happened to the series since the last issue about the same file; the words for it.
+def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str
+            ) -> list[tuple[str, bool]]:
+    """What has happened to the series since the last issue about the same file: the words for it, and whether a person
+    must look at it.
 
     panel: all series of the file, as known now; fingerprint: the ledger's, of that panel."""
     if seen is None:
         return []
     notes = _of_the_clock(seen.issue, now)
     if fingerprint == seen.issue.fingerprint:
-        return [f"nothing new since the issue of {seen.issue.issued}", *notes]
+        return [(f"nothing new since the issue of {seen.issue.issued}", False), *notes]
     ids = [str(i) for i in panel.ids]
     there = set(ids)
     then = replace(contract, ids=tuple(seen.marks), marks=tuple(seen.marks.values()))
     revised = [name for s, name in enumerate(ids) if then.was_revised(name, int(panel.start[s]), panel.values(s))]
     shorter = [name for s, name in enumerate(ids) if name in seen.marks and panel.end[s] < _end(seen.marks[name])]
     has, ends = "has" if len(revised) == 1 else "have", "ends" if len(shorter) == 1 else "end"
-    for names, words in (([i for i in ids if i not in seen.marks], "appeared since the last issue"),
-                         ([i for i in seen.marks if i not in there], "vanished since the last issue"),
-                         (revised, f"{has} a revised history since the last issue"),
-                         (shorter, f"{ends} earlier than at the last issue")):
+    for names, words, is_alarm in (
+            ([i for i in ids if i not in seen.marks], "appeared since the last issue", False),
+            ([i for i in seen.marks if i not in there], "vanished since the last issue", True),
+            (revised, f"{has} a revised history since the last issue", False),
+            (shorter, f"{ends} earlier than at the last issue", True)):
         if names:
-            notes.append(f"{counted(len(names), 'series')} {words}: {listed(names, 4)}")
+            notes.append((f"{counted(len(names), 'series')} {words}: {listed(names, 4)}", is_alarm))
     return notes
 
 
@@ -136,10 +139,10 @@ def check_new(issues: Iterable[Issue], issue: Issue, file: Path | str) -> None:
                          file=str(file), code="nothing_new", hint="Without --require-new it is forecast again")
 
 
-def _of_the_clock(last: Issue, now: datetime) -> list[str]:
+def _of_the_clock(last: Issue, now: datetime) -> list[tuple[str, bool]]:
     """A clock that went back would give the newest issue an old date."""
     if f"{now:%Y-%m-%dT%H:%M:%SZ}" < last.issued:
-        return [f"the clock says {now:%Y-%m-%dT%H:%M:%SZ}, which is before the last issue, {last.issued}"]
+        return [(f"the clock says {now:%Y-%m-%dT%H:%M:%SZ}, which is before the last issue, {last.issued}", True)]
     return []
 
 

@@ -145,7 +145,7 @@ def seen(panel: Panel) -> Seen:
 
 def found(before: Panel, after: Panel, moment: datetime = NOON) -> str:
     changed = changes(seen(before), after, CONTRACT, moment, fingerprint(after))
-    return " | ".join(changed)
+    return " | ".join(text for text, _ in changed)
 
 
 def test_nothing_new_is_said_and_refused_where_new_data_are_required() -> None:

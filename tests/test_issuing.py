@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +112,6 @@ def test_a_ledger_that_cannot_be_written_stops_no_forecast_and_is_exit_5(run: Ru
     elif what == "scribble":
         ledger.write_bytes(b"no ledger at all" * 300)
     else:
-        import sqlite3
-
         def full(*_: object, **__: object) -> None:
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = sqlite3.SQLITE_FULL
@@ -125,6 +124,17 @@ def test_a_ledger_that_cannot_be_written_stops_no_forecast_and_is_exit_5(run: Ru
     assert ended.err.startswith("partial    the forecast stands, but could not be kept in the ledger: ")
     assert len(ended.err.splitlines()) == 1
     assert ended.out.strip() == f"{project}/predictions.csv"
+
+
+def test_a_ledger_that_cannot_be_asked_what_is_new_is_said_and_exit_5(run: Run, project: Path) -> None:
+    assert run("-C", project, "predict").code == 0
+    with sqlite3.connect(project / ".forecast" / FILE) as connection:
+        connection.execute("UPDATE outputs SET sha256 = ''")
+    connection.close()
+    ended = run("-C", project, "predict", "-q", "--require-new")
+    assert ended.code == 5
+    assert ended.err.startswith("partial    what has changed since the last issue is unknown: ")
+    assert "a row of outputs differs from its digest" in ended.err
 
 
 def test_an_empty_ledger_is_begun_anew_and_that_is_said(run: Run, project: Path) -> None:
@@ -148,7 +158,7 @@ def test_revised_history_and_lost_series_are_said_since_the_last_issue(run: Run,
     assert ended.code == 0
     assert "1 series has a revised history since the last issue: a" in ended.err
     (project / "data.csv").write_text("".join(line for line in text.splitlines(keepends=True) if line[0] != "b"))
-    assert "1 series vanished since the last issue: b" in run("-C", project, "predict").err
+    assert "1 series vanished since the last issue: b" in run("-C", project, "predict", "-q").err
 
 
 def test_a_forecast_to_standard_output_is_kept_too(run: Run, project: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from forecast.cli.console import Console
 from forecast.cli.options import Session
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from forecast.ledger import Draft, Issue, Ledger
     from forecast.reader import Reading
     from forecast.series import Panel
-
-T = TypeVar("T")
 
 
 def begin(session: Session, run: Run, file: str | Path, reading: Reading, *, horizon: int, levels: Sequence[float],
@@ -45,10 +43,11 @@ def begin(session: Session, run: Run, file: str | Path, reading: Reading, *, hor
 
 
 def check_fresh(console: Console, session: Session, run: Run, draft: Draft, file: str | Path, reading: Reading, *,
-                max_age: str | None = None, require_new: bool = False, output: Path | None = None) -> None:
-    """Say what has changed since the last issue about this file. Raises StaleError where the data are older than
-    `max_age`, or hold nothing new for `output` (None: standard output) and something new is required; RequestError for
-    what is no length of time."""
+                max_age: str | None = None, require_new: bool = False, output: Path | None = None
+                ) -> ForecastError | None:
+    """Say what has changed since the last issue about this file; why that is unknown, where the ledger could not be
+    read. Raises StaleError where the data are older than `max_age`, or hold nothing new for `output` (None: standard
+    output) and something new is required; RequestError for what is no length of time."""
     from datetime import timedelta
 
     from forecast import clock, freshness
@@ -66,14 +65,19 @@ def check_fresh(console: Console, session: Session, run: Run, draft: Draft, file
     if max_age is not None:
         most = timedelta(seconds=min(seconds_of(max_age, "--max-age"), 1e12))
         freshness.check_age(freshness.age_of(draft.known, reading.contract, now, file), most, file)
-    say_empty(console, Ledger(session.store_folder / FILE))
-    past = _asked(session, lambda ledger: ledger.seen(draft.issue.place, draft.issue.subject))
-    if require_new:
-        freshness.check_new(_asked(session, lambda ledger: ledger.answers(output)) or [], draft.issue, file)
+    ledger = Ledger(session.store_folder / FILE)
+    say_empty(console, ledger)
+    try:
+        past = ledger.seen(draft.issue.place, draft.issue.subject)
+        answers = ledger.answers(output) if require_new else []
+    except ForecastError as error:
+        return error
+    freshness.check_new(answers, draft.issue, file)
     if past is None or (draft.issue.as_of is not None and draft.issue.cutoff < past.issue.cutoff):
-        return                                                          # a day made up for is compared with nothing
-    for note in freshness.changes(past, draft.known, reading.contract, now, draft.issue.fingerprint):
-        console.say("since last", note)
+        return None                                                     # a day made up for is compared with nothing
+    for note, is_alarm in freshness.changes(past, draft.known, reading.contract, now, draft.issue.fingerprint):
+        (console.warn if is_alarm else console.say)("since last", note)
+    return None
 
 
 def adapted_draft(console: Console, session: Session, draft: Draft) -> tuple[Draft, list[Track] | None]:
@@ -128,13 +132,3 @@ def say_empty(console: Console, ledger: Ledger) -> None:
     """An empty file is taken for a ledger that has not begun; it may have been one."""
     if ledger.is_empty:
         console.warn("ledger", f"{ledger.path} is an empty file: no issue is known, the next one begins it anew")
-
-
-def _asked(session: Session, question: Callable[[Ledger], T]) -> T | None:
-    """What the ledger says; nothing where it is unreadable, which `keep` will say."""
-    from forecast.ledger import FILE, Ledger
-
-    try:
-        return question(Ledger(session.store_folder / FILE))
-    except ForecastError:
-        return None

@@ -110,8 +110,8 @@ def predict(
         console.remarks(reading)
         if not len(panel) and shard is None:
             raise DataError("holds no value to forecast from", file=str(file), code="no_values")
-        check_fresh(console, session, run, draft, file, reading, max_age=max_age, require_new=require_new,
-                    output=None if output == "-" else session.path(output))
+        unread = check_fresh(console, session, run, draft, file, reading, max_age=max_age, require_new=require_new,
+                             output=None if output == "-" else session.path(output))
 
         draft, tracks = adapted_draft(console, session, draft) if adapt else (draft, [])
 
@@ -134,6 +134,8 @@ def predict(
             console.wrote(session.path(plot), verb="drew")
         fell = say_sources(console, told, valueless)
         issue = keep(console, session, draft, None if output == "-" else session.path(output))
+        if unread and issue:                                            # else keep has said that the ledger failed
+            console.warn("partial", f"what has changed since the last issue is unknown: {unread}")
         spark(console, first, page)
         console.document({
             "model": run.id, "issue": issue and issue.id, "data": str(file),
@@ -144,7 +146,7 @@ def predict(
             "repairs": [r.message for r in reading.repairs],
             "forecasts": document if output == "-" else None}
             | ({"adapted": None if tracks is None else [asdict(t) for t in tracks]} if adapt else {}))
-        status.rows, status.exit_code = rows, PARTIAL if fell or issue is None or tracks is None else 0
+        status.rows, status.exit_code = rows, PARTIAL if fell or issue is None or tracks is None or unread else 0
         return status.exit_code
 
 
