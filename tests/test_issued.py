@@ -16,7 +16,7 @@ from forecast.artifact import load
 from forecast.baselines import SeasonalNaive
 from forecast.calendar import Calendar
 from forecast.cli.console import Console
-from forecast.cli.evaluate import _judge_drift
+from forecast.cli.evaluate import _judge_drift, _say_promises
 from forecast.cli.options import Session
 from forecast.errors import GateError
 from forecast.forecasts import quantile_grid
@@ -316,6 +316,15 @@ def test_a_longer_look_stands_in_for_nothing_that_is_published_every_day(run: Ru
     assert told["models"] == whole["models"]
 
 
+def test_of_many_runs_the_newest_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"rows": 1, "live": {"mase": 1.0}, "promised": {}, "compared": False}
+    runs = {f"2026090{day}T041500Z-lstm-0000": told for day in (7, 6, 5, 4, 3, 2, 1)}  # the newest speaks first
+    session = Session(tmp_path, tmp_path, json=False, quiet=False, verbose=False, color=False, sets=(), flags={})
+    _say_promises(Console(session), {"bias": 0.0}, {}, runs, None, [])
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("2026")]
+    assert shown == sorted(runs)[-5:]
+
+
 def test_the_usual_request_speaks_then_the_longest_then_the_newest(tmp_path: Path) -> None:
     panel = waves()
     daily = [draft(panel.drop_last(k), tmp_path, horizon=3).issue for k in (3, 2, 1)]
@@ -329,9 +338,10 @@ def test_the_usual_request_speaks_then_the_longest_then_the_newest(tmp_path: Pat
 def test_evaluate_issued_before_anything_came_true_or_was_issued(run: Run, project: Path) -> None:
     lines = (project / "data.csv").read_text().splitlines(keepends=True)
     (project / "data.csv").write_text("".join(line for line in lines if line[2:12] < "2026-04-11" or line[0] == "s"))
-    ended = run("-C", project, "evaluate", "--issued", "--fail-over", "mase=0.01")
+    assert run("-C", project, "evaluate", "--issued", "-q").err == ""
+    ended = run("-C", project, "evaluate", "--issued", "-q", "--fail-over", "mase=0.01")
     assert (ended.code, ended.out) == (0, "")
-    assert "nothing to score yet" in ended.err
+    assert ended.err == "wait       nothing to score yet: --fail-over was held against nothing\n"
     shutil.move(project / "data.csv", project / "other.csv")
     ended = run("-C", project, "evaluate", "other.csv", "--issued")
     assert ended.code == 2

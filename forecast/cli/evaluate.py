@@ -254,7 +254,8 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
                               "matched": told.matched,
                               "passed_over": sum(told.passed.values()), "left_out": left_out}
     if not told.matched:
-        console.say("wait", "nothing to score yet")
+        (console.warn if asked.gates else console.say)("wait", "nothing to score yet" + (
+            ": --fail-over was held against nothing" if asked.gates else ""))
         console.document(record)
         return 0
     known = known_before(told, panel)
@@ -411,7 +412,7 @@ def _say_promises(console: Console, live: dict[str, Any], promised: dict[str, fl
         console.result("backtest      " + "   ".join(told))
     if promised and (without := sum(r["rows"] for r in runs.values() if not r["compared"])):
         console.result(f"without       {without:,} rows are of runs whose backtest is not there: not compared")
-    for name, run in list(runs.items())[-5:] if len(runs) > 1 else []:
+    for name, run in sorted(runs.items())[-5:] if len(runs) > 1 else []:
         said = run["promised"].get("mase")
         console.result(f"{name}   {run['rows']:,} rows   MASE {number(run['live']['mase'])} live, "
                        f"{'?' if said is None else number(said)} promised")
