@@ -21,6 +21,7 @@ from forecast.ledger import Issue, Seen
 from forecast.reading.zones import to_utc
 from forecast.series import Panel
 
+WESTMOST = timedelta(hours=12)                                          # behind UTC
 PERIOD = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,6})?)?)?)?)?)?")
 
 
@@ -76,6 +77,7 @@ class Age:
 
     age: timedelta
     newest: str
+    names_zone: bool = True         # else it counts as UTC
 
 
 def age_of(panel: Panel, contract: Contract, now: datetime, file: Path | str) -> Age:
@@ -87,7 +89,7 @@ def age_of(panel: Panel, contract: Contract, now: datetime, file: Path | str) ->
         if contract.tz and not contract.utc:
             numbers = to_utc(numbers, np.zeros(1, dtype=np.int64), contract.tz)[0]
         moment = datetime.fromtimestamp(int(numbers[0]) // 1_000_000, UTC) if abs(numbers[0]) < 4e17 else now
-        return Age(now - moment, contract.time_text(newest)[0])
+        return Age(now - moment, contract.time_text(newest)[0], names_zone=contract.utc or bool(contract.tz))
     if str(file) == "-":
         raise RequestError("--max-age: integer steps from standard input have no age", code="no_age",
                            hint="Give a file")
@@ -99,8 +101,10 @@ def check_age(age: Age, most: timedelta, file: Path | str) -> None:
     """Raises StaleError where the data are older than `most`."""
     if age.age > most:
         old, limit = told_apart(age.age, most)
-        raise StaleError(f"the newest point is {age.newest}, {old} old: more than {limit}",
-                         file=str(file), code="max_age", hint="Look at what should have brought new data")
+        may_be_zone = not age.names_zone and age.age - WESTMOST <= most
+        raise StaleError(f"the newest point is {age.newest}, {old} old: more than {limit}", file=str(file),
+                         code="max_age", hint="Look at what should have brought new data" + (
+                             "; if its times are not UTC, train with --tz" if may_be_zone else ""))
 
 
 def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str

@@ -113,8 +113,11 @@ def test_the_age_is_that_of_the_newest_point_anywhere(tmp_path: Path) -> None:
     age = age_of(reading.panel, reading.contract, NOON, "data.csv")
     assert (age.age, age.newest) == (timedelta(hours=36), "2026-09-18")
     check_age(age, timedelta(days=2), "data.csv")
-    with pytest.raises(StaleError, match=r"^data.csv: the newest point is 2026-09-18, 36 hours old: more than 24 ho"):
+    with pytest.raises(StaleError, match=r"^data.csv: the newest point is 2026-09-18, 36 hours old: more than 24 hours"
+                                         r".* if its times are not UTC, train with --tz$"):
         check_age(age, timedelta(days=1), "data.csv")
+    with pytest.raises(StaleError, match=r"old: more than 23 hours. Look at what should have brought new data$"):
+        check_age(age, timedelta(hours=23), "data.csv")                 # no zone is so far west
     assert StaleError.exit_code == 7
 
 

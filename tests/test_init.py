@@ -99,9 +99,19 @@ def test_what_is_printed_can_be_pasted(run: Run) -> None:
                                                               "predict.timer")]
 
 
+def test_times_of_the_day_without_a_zone_are_said_to_count_as_utc(run: Run, tmp_path: Path) -> None:
+    for zone, said in (("", True), ("Z", False)):
+        rows = "".join(f"2026-09-{d:02}T{h:02}:00{zone},{h}\n" for d in (1, 2, 3) for h in range(24))
+        (tmp_path / "hours.csv").write_text("time,y\n" + rows)
+        assert ("--max-age takes the times for UTC" in run("init", "hours.csv").err) == said
+        (tmp_path / "forecast.toml").unlink()
+
+
 def test_units_quote_what_systemd_would_expand() -> None:
-    units = systemd({"train": ["f", "a b%c", 'x"\\y', "$HOME"], "predict": ["f"]}, "day", Path("/a%b"))
+    units = systemd({"train": ["f", "a b%c", 'x"\\y', "$HOME"], "predict": ["f"]}, "day", Path("/a%b"),
+                    "me")
     assert r'ExecStart=f "a b%%c" "x\"\\y" "$$HOME"' in units["forecast-train.service"]
+    assert "\nUser=me\n" in units["forecast-predict.service"]
     assert "Persistent=true" in units["forecast-train.timer"]
     assert "in /a%%b" in units["forecast-predict.timer"]
     assert len(units) == 4

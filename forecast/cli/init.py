@@ -62,7 +62,9 @@ def init(
     console.wrote(path)
     lines = commands(session, data, max_age=max_age_of(reading.contract.calendar))
     rhythm = rhythm_of(reading.contract.calendar)
-    table, units = crontab(lines, rhythm), systemd(lines, rhythm, session.directory.resolve())
+    if rhythm == "hour" and not (reading.contract.utc or reading.contract.tz):
+        console.say("zone", "none is named, so --max-age takes the times for UTC; if they are not, set tz in [data]")
+    table, units = crontab(lines, rhythm), systemd(lines, rhythm, session.directory.resolve(), user())
     blocks = {"crontab -e": "\n".join(table), **{f"/etc/systemd/system/{name}": unit for name, unit in units.items()}}
     for title, block in blocks.items():
         for line in ("", f"# {title}", *block.splitlines()):
@@ -175,12 +177,24 @@ def crontab(lines: Mapping[str, Sequence[str]], rhythm: str) -> list[str]:
             for when, words in zip(SCHEDULES[rhythm], lines.values(), strict=True)]
 
 
-def systemd(lines: Mapping[str, Sequence[str]], rhythm: str, folder: Path) -> dict[str, str]:
+def user() -> str:
+    """Who the services run as: whoever asks for them, else root's files would lock the owner of the store out of it."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):                                         # one without a name
+        return str(os.getuid())
+
+
+def systemd(lines: Mapping[str, Sequence[str]], rhythm: str, folder: Path, user: str) -> dict[str, str]:
     """A service and a timer for each command; a missed run is made up for."""
     units = {}
     for when, (name, words) in zip(SCHEDULES[rhythm], lines.items(), strict=True):
         about = f"[Unit]\nDescription=forecast {name} in {str(folder).replace('%', '%%')}\n"
-        units[f"forecast-{name}.service"] = f"{about}\n[Service]\nType=oneshot\nExecStart={_exec(words)}\n"
+        units[f"forecast-{name}.service"] = (f"{about}\n[Service]\nType=oneshot\nUser={user}\n"
+                                             f"ExecStart={_exec(words)}\n")
         units[f"forecast-{name}.timer"] = (f"{about}\n[Timer]\nOnCalendar={when[1]}\nPersistent=true\n\n"
                                            f"[Install]\nWantedBy=timers.target\n")
     return units
