@@ -242,7 +242,7 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
     told = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
     levels = list(told.levels)
-    how = f"{counted(len(issues), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
+    how = f"{counted(len(wanted), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
     console.say("scored", how)
     if told.passed:
         rows, others = counted(sum(told.passed.values()), "row"), counted(len(told.passed), "issue")
@@ -250,7 +250,7 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
                                    "answered at the most cutoffs")
     if missing := [f"{x:g}%" for x in bands if x not in levels]:
         console.say("bands", f"{listed(missing)} not scored: not in every issue")
-    record: dict[str, Any] = {"data": str(asked.file), "how": how, "issues": len(issues), "rows": told.rows,
+    record: dict[str, Any] = {"data": str(asked.file), "how": how, "issues": len(wanted), "rows": told.rows,
                               "matched": told.matched,
                               "passed_over": sum(told.passed.values()), "left_out": left_out}
     if not told.matched:

@@ -215,7 +215,8 @@ def _prune_ledger(console: Console, store: Store, before: str) -> dict[str, int]
     from forecast.ledger import FILE, Ledger
 
     ledger = Ledger(store.folder / FILE)
-    size = ledger.path.stat().st_size if ledger.issues() else 0
+    issues = ledger.issues()
+    size = ledger.path.stat().st_size if issues else 0
     removed, left = ledger.prune(before, keep=MOST) if size else (0, 0)
     if removed:
         try:
@@ -225,4 +226,7 @@ def _prune_ledger(console: Console, store: Store, before: str) -> dict[str, int]
     now = ledger.path.stat().st_size if size else 0
     console.say("pruned", f"{counted(removed, 'issue')} made before {before} removed from the ledger, {left:,} left; "
                           f"{size / 1e6:.1f} MB -> {now / 1e6:.1f} MB")
+    if stay := sum(issue.issued < before for issue in issues) - removed:
+        console.say("stay", f"{counted(stay, 'older issue')}: forecast times since then, or are of the newest "
+                            f"{MOST} cutoffs of a file, from which --adapt learns")
     return {"removed": removed, "left": left, "bytes_before": size, "bytes": now}

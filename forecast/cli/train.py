@@ -195,7 +195,8 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
                                        "promotion": verdict.to_dict(), "seconds": record["seconds"]}))
     if not verdict.passed and ask.promote == "auto":
         raise GateError(f"{run_id} is saved but not live: {verdict.reason}", code="not_better",
-                        hint=f"{before or 'No model'} serves on; forecast models promote {run_id} overrules")
+                        hint=(f"{before} serves on" if before else "No model serves yet")
+                             + f"; forecast models promote {run_id} overrules")
     if before:
         tell = console.say if verdict.windows or not verdict.passed else console.warn   # unseen, one replaced the other
         tell("promotion", verdict.reason)
