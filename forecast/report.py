@@ -49,11 +49,16 @@ def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     return table
 
 
-def score_table(scores: Scores) -> Table:
-    """One row a forecaster: errors, what the bands cover and how wide they are, the skill against seasonal naive."""
+def score_table(scores: Scores, width: int | None = None) -> Table:
+    """One row a forecaster: errors, what the bands cover and how wide they are, the skill against seasonal naive; one
+    column each, where a row would be wider than `width`."""
     headers = ["", "MAE", "RMSE", f"MASE(m={scores.season})", "sMAPE", "WAPE", "WQL",
                *(f"{level:g}% covers (width)" for level in scores.levels), "skill vs seasonal naive"]
-    return plain_table(headers, [_score_row(dict(row), scores.levels) for _, row in scores.summary.iterrows()])
+    rows = [headers, *(_score_row(dict(row), scores.levels) for _, row in scores.summary.iterrows())]
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    if width is not None and sum(2 + max(map(len, column)) for column in columns) - 2 > width:
+        rows = columns
+    return plain_table(rows[0], rows[1:])
 
 
 def _score_row(row: dict[str, Any], levels: Sequence[float]) -> list[str]:

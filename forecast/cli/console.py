@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,11 @@ class Console:
     def warn(self, label: str, text: str) -> None:
         """A line of words that is said even with --quiet: something a person must look at."""
         self._words.print(f"{label:<10} {safe(text)}")
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal that shows the result; None where it goes elsewhere."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     def more(self, label: str, text: str) -> None:
         """A line of words for --verbose."""

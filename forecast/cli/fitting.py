@@ -124,7 +124,7 @@ def show_scores(console: Console, scores: Scores, ids: Sequence[str]) -> None:
     from forecast.report import score_table, step_line, worst_series
 
     model = str(scores.summary["model"].iloc[0])
-    console.table(score_table(scores))
+    console.table(score_table(scores, console.width))
     if REFERENCE in set(scores.summary["model"]):
         console.result(f"in words      {_in_words(scores)}")
     console.result(f"MAE by step   {step_line(scores, model)}")
