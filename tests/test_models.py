@@ -179,7 +179,7 @@ def test_train_keeps_a_better_live_model_and_says_why(run: Run, tmp_path: Path) 
 @pytest.mark.parametrize("better", [True, False])
 def test_what_was_asked_for_stands_over_the_comparison(promote: str, min_skill: float | None, skill: float | None,
                                                        passed: bool | None, better: bool) -> None:
-    ask = Ask("data.csv", None, promote, min_skill, dry_run=False, resume=False)
+    ask = Ask("data.csv", None, promote, min_skill, None, dry_run=False, resume=False)
     assert _asked_for(ask, Verdict(better, "compared"), skill).passed == (better if passed is None else passed)
 
 
