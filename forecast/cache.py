@@ -38,7 +38,7 @@ from forecast.registry import CACHE
 from forecast.series import Panel
 from forecast.storage import make_folders, remove_file, replacing
 
-LEAST = 4 << 20                     # bytes of a file: a smaller one is parsed in a tenth of a second
+LEAST = 4_000_000                   # bytes of a file: a smaller one is parsed in a tenth of a second
 KEPT = 8                            # entries, the newest
 MOST = 2 << 30                      # bytes of all of them
 SPARE = 8                           # times its size must be free, so that no output lacks room for it
@@ -87,7 +87,9 @@ def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Pa
 
 
 def _is_worth_it(file: str) -> bool:
-    """Whether this is a file of some size: a pipe cannot be read twice."""
+    """Whether this is a file of some size: a pipe cannot be read twice, and - is one, whatever file has that name."""
+    if file == "-":
+        return False
     try:
         found = os.stat(file)
     except (OSError, ValueError):                                   # read_panel says what is wrong with it

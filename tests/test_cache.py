@@ -8,6 +8,7 @@ import io
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -328,6 +329,17 @@ def test_small_files_and_pipes_leave_nothing(tmp_path: Path, store: Path, monkey
     with pytest.raises(DataError, match="no such file"):
         read_cached(tmp_path / "no.csv", options, store=store)
     assert list(store.iterdir()) == []
+
+
+def test_a_file_called_dash_is_not_standard_input(tmp_path: Path, store: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-").write_text(days())
+    for text in (days(), days().replace(",3.5", ",9.5")):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        found = read_cached("-", DataConfig(), store=store)
+    assert found.panel.y[3] == 9.5
+    assert readings(store) == []
 
 
 def test_the_newest_stay_and_each_file_has_one(tmp_path: Path, store: Path, parsed: list[str]) -> None:
