@@ -135,6 +135,11 @@ def test_a_header_repeated_or_followed_by_units_is_not_data() -> None:
     assert refused(days() + days()).problem.row == 42
 
 
+def test_a_word_among_years_is_named() -> None:
+    text = "Year,value\n" + "".join(f"{year},1\n" for year in range(1960, 1970)) + "Year,value\n"
+    assert refused(text).problem.row == 12
+
+
 def test_rows_longer_than_the_header_are_refused_at_the_header() -> None:
     text = "date,value\n" + "".join(f"{d},{k},7\n" for k, d in enumerate(DAYS))
     error = refused(text)

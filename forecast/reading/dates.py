@@ -289,8 +289,9 @@ def _candidates(texts: Any, dayfirst: bool | None, date_like: bool, plain: bool 
     sample = [t for t in texts[:: max(1, len(texts) // 200)].to_pylist() if t][:250]
     if not sample:
         return []
-    if sum(bool(re.fullmatch(r"[+-]?\d+(\.\d+)?", t)) for t in sample) > 0.5 * len(sample):
-        found = _numeric_candidates(sample, date_like, plain)
+    numbers = [t for t in sample if re.fullmatch(r"[+-]?\d+(\.\d+)?", t)]
+    if len(numbers) > 0.5 * len(sample):                            # the others are headers and footers
+        found = _numeric_candidates(numbers, date_like, plain)
     else:
         shares = {p: sum(bool(_shape(p).fullmatch(t)) for t in sample) for p in _shapes_of(sample)}
         most = max(shares.values(), default=0)
