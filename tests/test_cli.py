@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import os
@@ -552,6 +553,21 @@ def test_a_bug_is_one_line_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch)
     ended = run("train", AIR)
     assert ended.code == 1
     assert ended.err == ("forecast: ZeroDivisionError: oh. This is a bug in forecast; --debug shows where\n")
+
+
+def test_a_broken_installation_is_told_by_its_first_cause(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.import_module
+
+    def broken(name: str, package: str | None = None) -> object:
+        if name == "torch":
+            raise ImportError("libgomp.so.1: no such file")
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    ended = run("train", AIR, *LEAN)
+    assert (ended.code, ended.err) == (1, "forecast: the installation is broken: libgomp.so.1: no such "
+                                          "file. forecast doctor looks at all of it\n")
+    assert run("train", "no.csv").code == 3
 
 
 @pytest.mark.parametrize("where", ["before", "after"])

@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> None:
         code = _fail(_usage(error), arguments)
     except (typer.Abort, KeyboardInterrupt):
         code = 130
+    except ImportError as error:
+        code = _fail(ForecastError(f"the installation is broken: {error}", code="installation",
+                                   hint="forecast doctor looks at all of it"), arguments, error)
     except Exception as error:                                          # a bug: said in a line, shown with --debug
         code = _fail(ForecastError(f"{type(error).__name__}: {error}", code="bug",
                                    hint="This is a bug in forecast; --debug shows where"), arguments, error)

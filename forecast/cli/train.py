@@ -125,8 +125,9 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
 
     session = console.session
     config, began = session.config(), time.monotonic()
-    ThreadPoolExecutor(1).submit(import_module, "torch")                # takes as long as to read millions of rows
+    ahead = ThreadPoolExecutor(1).submit(import_module, "torch")        # takes as long as to read millions of rows
     reading = read_cached(session.data(ask.data), config.data, store=session.store_folder)
+    ahead.result()                                                      # why it failed: a second try may hide it
 
     from forecast.artifact import save
     from forecast.cli.fitting import (
