@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -123,8 +124,11 @@ def _program() -> bytes:
 
 
 def _rules(zones: tuple[str, ...]) -> bytes:
-    """What the time zone database says of them, on this machine, today."""
-    rules = (Path(folder, zone) for zone in zones for folder in zoneinfo.TZPATH)
+    """What the time zone database says of them, on this machine, today; where it has none, Python's package tzdata."""
+    package = importlib.util.find_spec("tzdata")
+    inside = (package.submodule_search_locations or []) if package else []
+    folders = [*zoneinfo.TZPATH, *(f"{folder}/zoneinfo" for folder in inside)]
+    rules = (Path(folder, zone) for zone in zones for folder in folders)
     return b"\0".join(file.read_bytes() for file in rules if file.is_file())
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import sys
+import zoneinfo
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -233,6 +234,20 @@ def test_a_changed_line_anywhere_is_another_program(tmp_path: Path, monkeypatch:
         (tmp_path / "reading" / "numbers.py").write_text(text)
         known.add(cache._program.__wrapped__())
     assert len(known) == 2
+
+
+def test_other_rules_of_a_time_zone_are_seen_in_the_system_and_in_the_package(tmp_path: Path,
+                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tzdata" / "zoneinfo").mkdir(parents=True)
+    (tmp_path / "tzdata" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tzdata", raising=False)
+    monkeypatch.setattr(zoneinfo, "TZPATH", (str(tmp_path),))
+    assert cache._rules(("Here",)) == b""
+    (tmp_path / "tzdata" / "zoneinfo" / "Here").write_text("summer")
+    assert cache._rules(("Here",)) == b"summer"
+    (tmp_path / "Here").write_text("winter")
+    assert cache._rules(("Here",)) == b"winter\0summer"
 
 
 def test_what_depends_on_the_day_is_read_anew(tmp_path: Path, store: Path, parsed: list[str],
