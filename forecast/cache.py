@@ -63,7 +63,7 @@ def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Con
                 store: Path) -> Reading:
     """What `read_panel` returns or raises, to the bit; from the store where it has been read before."""
     file = os.fspath(path)
-    entry = _entry(file, options, contract, store) if _is_worth_it(file) else None
+    entry = _entry(file, options, contract, store) if is_large(file) else None
     if entry is not None:
         found = _found(entry) or (contract and _as_first_read(file, options, contract, store))
         if found:
@@ -87,9 +87,9 @@ def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Pa
                                notes=tuple(note for note in first.notes if note not in first.choices))
 
 
-def _is_worth_it(file: str) -> bool:
+def is_large(file: str | os.PathLike[str]) -> bool:
     """Whether this is a file of some size: a pipe cannot be read twice, and - is one, whatever file has that name."""
-    if file == "-":
+    if os.fspath(file) == "-":
         return False
     try:
         found = os.stat(file)

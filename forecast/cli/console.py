@@ -6,6 +6,7 @@ import io
 import math
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -42,11 +43,14 @@ class Console:
     def say(self, label: str, text: str) -> None:
         """A line of words: `plan       horizon 14, ...`."""
         if not self.session.quiet:
-            self._words.print(f"{label:<10} {safe(text)}")
+            self._words.print(self._line_of(label, text))
 
     def warn(self, label: str, text: str) -> None:
         """A line of words that is said even with --quiet: something a person must look at."""
-        self._words.print(f"{label:<10} {safe(text)}")
+        self._words.print(self._line_of(label, text))
+
+    def _line_of(self, label: str, text: str) -> str:
+        return folded(label, text, self._words.width if self.terminal else WIDE)
 
     @property
     def width(self) -> int | None:
@@ -135,6 +139,13 @@ class Console:
                 told = time.monotonic()
                 self.say(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{title} {_line(epoch)}")
             yield epoch
+
+
+def folded(label: str, text: str, width: int) -> str:
+    """`plan       horizon 14, ...`, on further lines below itself where it is too long; no word is parted."""
+    line = f"{label:<10} {safe(text)}"
+    return line if len(line) <= width or width >= WIDE else "\n".join(textwrap.wrap(
+        line, width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False))
 
 
 def _line(epoch: Epoch) -> str:

@@ -66,8 +66,10 @@ def backtest_plan(console: Console, config: Config, panel: Panel) -> tuple[list[
     """As `planned`, and the plan is said. Raises DataError, too, where the data are too short for a backtest."""
     cutoffs, known, plan = planned(config, panel)
     if not cutoffs:
-        raise DataError("the data are too short for a backtest", code="too_short",
-                        hint="Give a shorter --horizon, or --windows 1")
+        longest, needed = panel.lengths.max(), plan.least + plan.horizon
+        raise DataError(f"the data are too short for a backtest: the longest series has {longest} points",
+                        code="too_short", hint="Give --windows 1" if longest >= needed else
+                             f"Give a shorter --horizon; one of {plan.horizon} needs {needed} points")
     say_plan(console, config, plan, cutoffs)
     return cutoffs, known, plan
 

@@ -121,13 +121,14 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
 
-    from forecast.cache import read_cached
+    from forecast.cache import is_large, read_cached
 
     session = console.session
-    config, began = session.config(), time.monotonic()
-    ahead = ThreadPoolExecutor(1).submit(import_module, "torch")        # takes as long as to read millions of rows
-    reading = read_cached(session.data(ask.data), config.data, store=session.store_folder)
-    ahead.result()                                                      # why it failed: a second try may hide it
+    config, began, data = session.config(), time.monotonic(), session.data(ask.data)
+    ahead = ThreadPoolExecutor(1).submit(import_module, "torch") if is_large(data) else None    # while the file is read
+    reading = read_cached(data, config.data, store=session.store_folder)
+    if ahead:
+        ahead.result()                                                  # why it failed: a second try may hide it
 
     from forecast.artifact import save
     from forecast.cli.fitting import (
@@ -241,14 +242,15 @@ def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan,
 def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, reading: Reading, start: Start | None
                  ) -> Checkpoints:
     """Where this training, and no other, leaves what it takes to go on; emptied unless it is to be resumed."""
+    import numpy
     import torch
 
     from forecast import __version__
     from forecast.checkpoint import Checkpoints
     from forecast.display import counted
 
-    identity = (__version__, torch.__version__, torch.get_num_threads(), config.to_dict(), reading.sha256,
-                ask.origin and start is not None and store.find(ask.origin).name)
+    identity = (__version__, torch.__version__, numpy.__version__, torch.get_num_threads(), config.to_dict(),
+                reading.sha256, ask.origin and start is not None and store.find(ask.origin).name)
     checkpoints = Checkpoints.of(store.folder / RESUME, *identity)
     if not ask.resume:
         checkpoints.clear()

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from forecast.cli.console import WIDE, folded
+
+
+def test_a_long_line_goes_on_below_itself_and_no_word_is_parted() -> None:
+    path = "/a/path/that/is/longer/than/the/terminal/is/wide/forecast.csv"
+    text = f"horizon 12, context 36 in segments of 12, {path} season 12"
+    lines = folded("plan", text, 40).splitlines()
+    assert lines[0].startswith("plan       horizon 12")
+    assert all(line.startswith(" " * 11) for line in lines[1:])
+    assert all(len(line) <= 40 for line in lines if path not in line)
+    assert " ".join(line[11:] for line in lines) == text
+
+
+def test_a_line_that_fits_or_goes_to_a_file_is_left_as_it_is() -> None:
+    assert folded("a", "b   c", 40) == "a          b   c"
+    assert "\n" not in folded("plan", "word " * 200, WIDE)
