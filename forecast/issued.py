@@ -26,6 +26,7 @@ from forecast.metrics import finite_sums, seasonal_scale
 from forecast.series import Ints, Panel
 
 LOWER = "yhat_lo_"
+MOST_SPREAD = 2.0                   # times the promised error, of chance
 
 
 @dataclass(frozen=True)
@@ -192,9 +193,10 @@ def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, pro
              horizon: int) -> Drift:
     """How far the live error has moved from what a backtest of so many windows promised.
 
-    The spread is that of the mean scaled error of each cutoff. Forecasts that overlap tell one story, so that as many
-    are counted as horizons fit into the span of the cutoffs; the promise is a mean, too, of its windows (Student's t,
-    one-sided)."""
+    The spread is that of the mean scaled error of each cutoff, and no more than twice the promised error: what goes
+    beyond that is the drift's own, which else would hide behind the disorder it makes. Forecasts that overlap tell one
+    story, so that as many are counted as horizons fit into the span of the cutoffs; the promise is a mean, too, of its
+    windows (Student's t, one-sided)."""
     from scipy.stats import t
 
     scale = seasonal_scale(known.truth, known.first, known.stop, season)
@@ -204,7 +206,7 @@ def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, pro
     ratio = live / promised
     if apart < 3:
         return Drift(live, promised, ratio, None)
-    error = float(scaled.std(ddof=1)) * np.sqrt(1 / apart + 1 / max(windows, 1))
+    error = min(float(scaled.std(ddof=1)), MOST_SPREAD * promised) * np.sqrt(1 / apart + 1 / max(windows, 1))
     return Drift(live, promised, ratio, float((live - t.ppf(0.95, apart - 1) * error) / promised))
 
 

@@ -125,7 +125,7 @@ def test_drift_is_the_ratio_and_its_least_by_students_t(panel: Panel) -> None:
     drift = drift_of(frame, known, season=6, live=by_cutoff.mean(), promised=0.5, windows=5,
                      horizon=4)
     apart = 1 + 39 // 4
-    error = by_cutoff.std(ddof=1) * (1 / apart + 1 / 5) ** 0.5
+    error = min(by_cutoff.std(ddof=1), 2 * 0.5) * (1 / apart + 1 / 5) ** 0.5
     least = (by_cutoff.mean() - student.ppf(0.95, apart - 1) * error) / 0.5
     assert (drift.ratio, drift.least) == (pytest.approx(by_cutoff.mean() / 0.5), pytest.approx(least))
     assert drift_of(frame[:4], known, season=6, live=1.0, promised=1.0, windows=5, horizon=4).least is None
@@ -147,6 +147,15 @@ def test_a_drift_is_seldom_told_where_there_is_none_and_nearly_always_where_erro
             alarms[size] += drift.least > 1 and drift.ratio > 1.1
     assert alarms[1.0] <= 0.05 * 80
     assert alarms[2.0] >= 0.95 * 80
+
+
+def test_a_change_of_level_does_not_hide_behind_the_spread_that_it_makes(panel: Panel) -> None:
+    known, errors = panel.drop_last(60), np.array([1.0, 1.1, 0.9, 40.0, 9.0])
+    scale = np.abs(known.values(0)[6:] - known.values(0)[:-6]).mean()
+    frame = pd.DataFrame({"series": 0, "cutoff": np.arange(100, 105), "y": 0.0, "yhat": scale * errors})
+    drift = drift_of(frame, known, season=6, live=10.4, promised=1.0, windows=4, horizon=1)
+    assert drift.least is not None
+    assert drift.least > 5
 
 
 # evaluate --issued
