@@ -118,38 +118,16 @@ def _broken_off(console: Console, store: Store) -> Iterator[None]:
 def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     """The work of train, its store being locked."""
     import time
-    from concurrent.futures import ThreadPoolExecutor
-    from importlib import import_module
 
-    from forecast.cache import is_large, read_cached
-
-    session = console.session
-    config, began, data = session.config(), time.monotonic(), session.data(ask.data)
-    ahead = ThreadPoolExecutor(1).submit(import_module, "torch") if is_large(data) else None    # while the file is read
-    reading = read_cached(data, config.data, store=session.store_folder)
-    if ahead:
-        ahead.result()                                                  # why it failed: a second try may hide it
+    began, reading = time.monotonic(), _read(console, ask)
 
     from forecast.artifact import save
-    from forecast.cli.fitting import (
-        REFERENCE,
-        baseline_makers,
-        expected,
-        fitted,
-        history_csv,
-        planned,
-        reading_record,
-        say_plan,
-        say_settings,
-        scored,
-        scores_record,
-        show_scores,
-    )
-    from forecast.errors import GateError
+    from forecast.cli.fitting import expected, fitted, history_csv, planned, reading_record, say_plan, say_settings
     from forecast.loop import Epoch
     from forecast.training import SHORTER, refit
 
-    status.rows = reading.rows
+    session = console.session
+    config, status.rows = session.config(), reading.rows
     say_settings(console, session)
     console.reading(reading)
     panel, _ = reading.panel.with_values()
@@ -169,24 +147,11 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
     predictor = fitted(console, validated, known, title="training", rounds=rounds, plan=plan, history=history,
                        checkpoints=checkpoints, start=start)
-    from forecast.promotion import Verdict  # with pandas, which training does not need
-
     predictor.config = config
-    metrics: dict[str, Any] = {}
-    verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
-    if cutoffs:
-        levels = config.model.levels
-        makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
-        _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
-        show_scores(console, scores, list(panel.ids))
-        metrics = scores_record(scores)
-        verdict = _against_live(store, predictor, reading, cutoffs)
-    skill = metrics["models"][predictor.name].get("skill") if metrics else None
-    verdict = _asked_for(ask, verdict, skill)
+    metrics, verdict = _judged(console, store, ask, predictor, reading, cutoffs)
     if cutoffs and config.train.final_fit:
         history += console.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
-    run_id = store.new_id(predictor.config.model.cell)
-    before = store.live()
+    run_id, before = store.new_id(predictor.config.model.cell), store.live()
     record = _record(session, run_id, ask.name, reading, predictor, time.monotonic() - began)
     save(store.runs / run_id, predictor, reading.contract, record=record | {"promotion": verdict.to_dict()},
          metrics=metrics, history=history_csv(history))
@@ -195,6 +160,53 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     checkpoints.clear()
     console.document(_plain(summary | {"run": run_id, "live": verdict.passed, "before": before, "metrics": metrics,
                                        "promotion": verdict.to_dict(), "seconds": record["seconds"]}))
+    _tell(console, store, ask, run_id, before, verdict)
+    if all(member.diverged for member in predictor.members):
+        console.warn("partial", "the loss of every network came to no number, four times at ever lower learning rates: "
+                                f"{predictor.name} serves")
+        return PARTIAL
+    return 0
+
+
+def _read(console: Console, ask: Ask) -> Reading:
+    """The data; beside a large file torch is imported, which takes as long as to read millions of rows."""
+    from concurrent.futures import ThreadPoolExecutor
+    from importlib import import_module
+
+    from forecast.cache import is_large, read_cached
+
+    session = console.session
+    data = session.data(ask.data)
+    ahead = ThreadPoolExecutor(1).submit(import_module, "torch") if is_large(data) else None
+    reading = read_cached(data, session.config().data, store=session.store_folder)
+    if ahead:
+        ahead.result()                                                  # why it failed: a second try may hide it
+    return reading
+
+
+def _judged(console: Console, store: Store, ask: Ask, predictor: Predictor, reading: Reading, cutoffs: list[int]
+            ) -> tuple[dict[str, Any], Verdict]:
+    """The backtest's scores, shown, and whether the run may go live."""
+    from forecast.cli.fitting import REFERENCE, baseline_makers, scored, scores_record, show_scores
+    from forecast.promotion import Verdict
+
+    metrics, skill = dict[str, Any](), None
+    verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
+    if cutoffs:
+        panel, levels, plan = reading.panel.with_values()[0], predictor.config.model.levels, predictor.plan
+        makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
+        _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
+        show_scores(console, scores, list(panel.ids))
+        metrics = scores_record(scores)
+        skill = metrics["models"][predictor.name].get("skill")
+        verdict = _against_live(store, predictor, reading, cutoffs)
+    return metrics, _asked_for(ask, verdict, skill)
+
+
+def _tell(console: Console, store: Store, ask: Ask, run_id: str, before: str | None, verdict: Verdict) -> None:
+    """What has become of the run, and what comes next. Raises GateError where it was to go live and may not."""
+    from forecast.errors import GateError
+
     if not verdict.passed and ask.promote == "auto":
         raise GateError(f"{run_id} is saved but not live: {verdict.reason}", code="not_better",
                         hint=(f"{before} serves on" if before else "No model serves yet")
@@ -204,14 +216,9 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
         tell("promotion", verdict.reason)
     console.say("model", f"{run_id}  is now live" + (f"   (before: {before})" if before else "") if verdict.passed
                 else f"{run_id}  is saved, not live; {before or 'no model'} serves")
-    if session.quiet and not session.json:
+    if console.session.quiet and not console.session.json:
         console.wrote(store.runs / run_id)
     console.say("next", "forecast predict" if verdict.passed else f"forecast models promote {run_id}")
-    if all(member.diverged for member in predictor.members):
-        console.warn("partial", "the loss of every network came to no number, four times at ever lower learning rates: "
-                                f"{predictor.name} serves")
-        return PARTIAL
-    return 0
 
 
 def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan, known: Panel) -> Start | None:
