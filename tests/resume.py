@@ -234,7 +234,7 @@ def signals(folder: Path, count: int, seed: int) -> dict[str, Any]:
             after += 1
             for run in set(store.ids()) - {old}:
                 load(store.runs / run)
-                if phase != "saving" or weights(store, run) != whole:
+                if weights(store, run) != whole:                        # a slow machine may be a phase further on
                     problems.append(f"{number} {phase} {sent.name}: runs {store.ids()}, live {store.live()}")
         if weights(store, old) != other:
             problems.append(f"{number} {phase} {sent.name}: the old model has changed")
