@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forecast.cli.console import Console
     from forecast.config import Config
     from forecast.contract import Contract
-    from forecast.issued import Drift
+    from forecast.issued import Drift, Issued
     from forecast.ledger import Issue, Ledger
     from forecast.reader import Reading
     from forecast.series import Ints, Panel
@@ -230,7 +230,7 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     from forecast.cli.fitting import REFERENCE, scores_record, show_scores
     from forecast.cli.issuing import say_empty
     from forecast.display import counted, listed
-    from forecast.issued import beside_naive, came_true, drift_of, known_before
+    from forecast.issued import beside_naive, came_true, known_before
     from forecast.ledger import FILE, Ledger, by_weight
     from forecast.plan import seasons_of
 
@@ -264,9 +264,28 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
     both = [frame.assign(model=pd.Categorical.from_codes(np.full(len(frame), k), speakers), source=None)
             for k, frame in enumerate([told.frame, naive])]
     scores = score(pd.concat(both, ignore_index=True), known, season=season, levels=levels)
-    by_run = score(told.frame, known, season=season, levels=levels)
     show_scores(console, scores, list(panel.ids))
-    promised, runs = _promises(session, by_run)
+    kept, drift = _held_to_promises(console, session, told, scores, known, season)
+    record |= {"run": run.id if run else None, "cutoffs": int(told.frame["cutoff"].nunique()), "beside": len(naive)}
+    record |= kept | scores_record(scores, asked.wanted)
+    _write(console, record, scores, panel, asked.written, asked.wanted)
+    if asked.predictions:
+        _write_predictions(session.path(asked.predictions), told.frame, panel, reading.contract)
+        console.wrote(session.path(asked.predictions), f"{told.matched:,} rows")
+    console.document(record)
+    _judge(scores, {name: limit for name, limit in asked.gates.items() if name != "drift"})
+    return _judge_drift(console, drift, asked.gates.get("drift"))
+
+
+def _held_to_promises(console: Console, session: Session, told: Issued, scores: Scores, known: Panel, season: int
+                      ) -> tuple[dict[str, Any], Drift | None]:
+    """What came true beside what the backtests of its runs promised, said and for the record; and the drift, where it
+    can be told."""
+    from forecast.backtesting import evaluate as score
+    from forecast.issued import drift_of
+
+    levels = list(told.levels)
+    promised, runs = _promises(session, score(told.frame, known, season=season, levels=levels))
     held = told.frame[told.frame["model"].isin([name for name, r in runs.items() if r["compared"]])]
     live = {str(k): v for k, v in scores.summary.iloc[0].items()}
     if 0 < len(held) < len(told.frame):                                 # what no backtest promised is held against none
@@ -278,17 +297,8 @@ def _evaluate_issued(session: Session, console: Console, asked: Asked, reading: 
                          windows=min(r["windows"] for r in runs.values() if r["compared"]),
                          horizon=int(held["step"].max()))
     _say_promises(console, live, promised, runs, drift, levels)
-    record |= {"run": run.id if run else None, "cutoffs": int(told.frame["cutoff"].nunique()),
-               "beside": len(naive), "compared": len(held), "promised": promised, "runs": runs,
-               "drift": None if drift is None else {"ratio": drift.ratio, "least": drift.least}}
-    record |= scores_record(scores, asked.wanted)
-    _write(console, record, scores, panel, asked.written, asked.wanted)
-    if asked.predictions:
-        _write_predictions(session.path(asked.predictions), told.frame, panel, reading.contract)
-        console.wrote(session.path(asked.predictions), f"{told.matched:,} rows")
-    console.document(record)
-    _judge(scores, {name: limit for name, limit in asked.gates.items() if name != "drift"})
-    return _judge_drift(console, drift, asked.gates.get("drift"))
+    return {"compared": len(held), "promised": promised, "runs": runs,
+            "drift": None if drift is None else {"ratio": drift.ratio, "least": drift.least}}, drift
 
 
 def _issues_about(ledger: Ledger, session: Session, asked: Asked, contract: Contract, run: Run | None) -> list[Issue]:
