@@ -428,13 +428,18 @@ def draw(grown: Mapping[str, Sequence[tuple[int, float, float]]], path: Path) ->
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import NullLocator
 
-    figure, axes = pyplot.subplots(1, len(grown), figsize=(3.6 * len(grown), 3.6), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(1, len(grown), figsize=(3.6 * len(grown), 3.6), squeeze=False, sharey=True,
+                                   layout="constrained")
     for axis, (what, points) in zip(axes[0], grown.items(), strict=True):
         sizes, seconds, peaks = zip(*points, strict=True)
         axis.loglog(sizes, seconds, "o-", label="seconds")
         axis.loglog(sizes, [peak / 1024 for peak in peaks], "s--", label="GiB at most")
         axis.set_xlabel(what)
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.grid(alpha=0.3)
     axes[0][0].legend(frameon=False)
     figure.savefig(path, dpi=120)
