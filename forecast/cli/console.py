@@ -163,7 +163,8 @@ def _ended(last: list[Epoch]) -> str:
         told = f"weights of epoch {last[0].best_epoch}" if not idle else \
             "the network did not better its linear skip and is not used"
         return f"{counted(last[0].number, 'epoch')}, {told}"
-    told = f", {idle} of them did not better what they began with and are not used" if idle else ""
+    rest = "it began with and is" if idle == 1 else "they began with and are"
+    told = f", {idle} of them did not better what {rest} not used" if idle else ""
     return f"{len(last)} networks, {counted(max(epoch.number for epoch in last), 'epoch')} each{told}"
 
 
