@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.reading.numbers import NumberStyle, read_numbers
+from forecast.reading.numbers import LARGEST, NumberStyle, read_numbers
 from tests.tables import DAYS, changed, column, days, read, refused, repairs
 
 COUNT = range(40)
@@ -24,7 +24,7 @@ def test_digits_become_the_nearest_float() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20))
+@given(st.lists(st.floats(-LARGEST, LARGEST, allow_nan=False), min_size=1, max_size=20))
 def test_what_is_written_is_what_is_read(values: list[float]) -> None:
     numbers = read_numbers(pa.array([repr(v) for v in values]), decimal=".")
     np.testing.assert_array_equal(numbers.values, values)
@@ -47,7 +47,8 @@ def test_every_style_is_right_or_in_doubt(cents: list[int], marks: tuple[str, st
 
 @pytest.mark.parametrize("cell", [
     "abc", "12a", "1.2.3", "--5", "0x1F", "1e", "TRUE", "12:30", "2020-01-01", "５", "1_000", "+-3", "#REF!", "<=5",
-    "5%", "$5", "(5)", "5 kg", "inf", "-Infinity", "1e309", "-1e309"])
+    "5%", "$5", "(5)", "5 kg", "inf", "-Infinity", "1e309", "-1e309", "1.1e300",
+    "-2e300"])
 def test_a_cell_that_is_no_number_is_refused_at_its_line(cell: str) -> None:
     error = refused(changed(days(), 6, lambda line: line[:11] + cell))
     assert (error.problem.row, error.problem.column) == (6, "value")

@@ -30,6 +30,7 @@ _EITHER = "^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
 _AFFIX = r"(?:[^\d.,+\-()\s'’]+[^\d+\-()]*?|%)"
 LONGEST = 64                        # characters of a cell that may tell an affix: the search is slow on long ones
 EXACT = 2.0 ** 53
+LARGEST = 1e300                     # sums and percentages of larger numbers are no numbers
 EMPTY = "Leave the cell empty if it is missing"
 
 
@@ -115,7 +116,7 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
         except pa.ArrowInvalid:
             pass
         else:
-            if np.isfinite(array).all():
+            if np.all(np.abs(array) <= LARGEST):
                 plain = _plain(cells, array)
                 doubtful = decimal is None and style is None and plain.decimals == 3
                 return replace(plain, undecided=_doubt(cells, comma_parted)) if doubtful else plain
@@ -210,7 +211,7 @@ def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_part
     numbers = _converted(present.filter(pa.array(fits)), style)
     values = np.full(len(texts), np.nan)
     values[rows[fits]] = numbers
-    over = rows[fits][~np.isfinite(numbers)]
+    over = rows[fits][~(np.abs(numbers) <= LARGEST)]
     values[over] = np.nan
     faults = Faults(np.union1d(rows[~fits], over), lambda row: _fault(row, str(texts[row].as_py()), style))
     good = present.filter(pa.array(fits))
@@ -289,7 +290,7 @@ def _affixes(texts: Any) -> tuple[str, str]:
 def _fault(row: int, text: str, style: NumberStyle) -> Fault:
     shown = quoted(text)
     if re.match(style.pattern, text):
-        return Fault(row, text, "not_finite", f"{shown} is too large for a number", None)
+        return Fault(row, text, "not_finite", f"{shown} is too large to compute with (more than {LARGEST:g})", None)
     if re.fullmatch(r"[+-]?inf(inity)?", text, re.IGNORECASE):
         return Fault(row, text, "not_finite", f"{shown} is not a finite number", EMPTY)
     if re.fullmatch(r"[+-]?[1-9]\d{0,2}[.,]\d{3}", text) and ("," in text) == (style.decimal == "."):
