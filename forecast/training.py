@@ -46,10 +46,12 @@ Kind = tuple[str, bool, int]
 class Start:
     """Another run's networks, from which a training goes on, in a quarter of the steps: those it validated for what is
     to be validated, its final ones for the final fit. By what each is upon: transformation, with a skip or without it,
-    and which of these."""
+    and which of these. What they have learned from, what goes on from them has, too: `taught` and `seen`."""
 
     validated: Mapping[Kind, Network]
     final: Mapping[Kind, Network]
+    taught: Mapping[str, int]
+    seen: Mapping[str, int]
 
     @classmethod
     def of(cls, older: Predictor, predictor: Predictor, panel: Panel) -> Start:
@@ -58,14 +60,22 @@ class Start:
         if older.members[0].network.shape != shape_of(predictor.config, predictor.plan):
             raise ModelError("its networks are of another shape", code="shape")
         known = panel.drop_last(predictor.plan.validation)
-        if any(older.taught.get(i, end) > end for i, end in _ends(known).items()):
+        if (_reach(older.taught, known) > known.newest).any():
             raise ModelError("it has learned from what this training is to be validated on", code="has_seen")
         kinds = _kinds(older.members)
         trained = [k for k, m in enumerate(older.members) if m.steps]
         if not trained:
             raise ModelError("none of its networks bettered the linear skip", code="shape")
         return cls({kinds[k]: older.validated[k] for k in trained},
-                   {kinds[k]: older.members[k].network for k in trained})
+                   {kinds[k]: older.members[k].network for k in trained}, older.taught, older.seen)
+
+    def count(self, predictor: Predictor) -> int:
+        """How many members of a fitted predictor have gone on from one of these."""
+        return sum(origin is not None for origin in _origins(predictor.members, self.validated))
+
+    def share(self, members: int) -> float:
+        """About which part of the usual steps so many members will take."""
+        return 1 - (1 - SHORTER) * min(1.0, len(self.validated) / members)
 
 
 def _kinds(members: Sequence[Member]) -> list[Kind]:
@@ -105,6 +115,8 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
         predictor.members = tuple(_taught(m, found) for m, found in zip(predictor.members, learned, strict=True))
     _weigh(predictor, panel, known, held_out)
     predictor.seen, predictor.taught = _ends(panel), _ends(known)
+    if start:
+        predictor.taught = {**start.taught, **_with_older(predictor.taught, start.taught, known)}
     predictor.validated = tuple(m.network for m in predictor.members)
     if config.train.final_fit:
         yield from refit(predictor, panel, checkpoints=checkpoints, start=start)
@@ -129,6 +141,8 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     if all(network.is_finite for network in networks):
         predictor.members = tuple(replace(m, network=n) for m, n in zip(blanks, networks, strict=True))
     predictor.seen = _ends(panel)
+    if start:                                                           # which may have seen more than there is here
+        predictor.seen = _with_older(predictor.seen, start.seen, panel)
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
@@ -198,6 +212,21 @@ def _material(predictor: Predictor, units: Units, panel: Panel, windows: Windows
 def _ends(panel: Panel) -> dict[str, int]:
     """The ordinal just behind the last point of each series."""
     return dict(zip(panel.ids.tolist(), np.minimum(panel.end, panel.newest).tolist(), strict=True))
+
+
+def _reach(told: Mapping[str, int], panel: Panel) -> Ints:
+    """Up to which ordinal something is known of each series (S,); on a calendar, what tells of one tells of all."""
+    least = np.iinfo(np.int64).min
+    if panel.calendar.is_time:
+        return np.full(len(panel), max(told.values(), default=least))
+    return np.array([told.get(i, least) for i in panel.ids], dtype=np.int64)
+
+
+def _with_older(ends: dict[str, int], told: Mapping[str, int], panel: Panel) -> dict[str, int]:
+    """The ends of a panel's series, later where an older run has learned from more."""
+    reach = _reach(told, panel)
+    later = np.where(reach > panel.newest, reach, np.iinfo(np.int64).min).tolist()
+    return {i: max(end, told.get(i, end), more) for (i, end), more in zip(ends.items(), later, strict=True)}
 
 
 def is_positive(panel: Panel) -> bool:

@@ -136,6 +136,10 @@ def test_a_training_goes_on_from_the_live_run_in_a_quarter_of_the_steps(run: Run
     members = [json.loads((folder / "config.json").read_text())["members"][0]["schedule"]
                for folder in sorted((tmp_path / ".forecast" / "runs").iterdir())]
     assert sorted(members) == [5, 20]
+    runs = (tmp_path / ".forecast" / "runs").glob("*/run.json")
+    assert {json.loads(file.read_text())["from"] for file in runs} == {None, live}
+    other = run("train", data, *flags, "--from", live, "--set", "model.transform=none", "--promote", "never")
+    assert "1 of 1 network began anew" in other.err
     data.write_text("".join(lines[:121]))                                   # the live run has learned from the test
     third = run("train", data, *flags, "--from", "live")
     assert "validated on; training begins anew" in third.err, third.err

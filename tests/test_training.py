@@ -405,6 +405,28 @@ def test_a_network_that_learned_from_the_windows_of_validation_is_not_gone_on_fr
         Start.of(older, Predictor.new(quick(model_hidden=9), panel), panel)
 
 
+def test_what_a_network_has_learned_from_is_known_to_those_that_go_on_from_it() -> None:
+    panel, bare = waves(2, 90), {"model_skip": False, "model_transform": "none"}
+    first = trained(quick(train_steps=1, **bare), panel)
+    newer = going_on(first, panel.take([1]), **bare)                    # has learned from the other series by the first
+    assert newer.taught["s0"] == first.taught["s0"]
+    old = dataclasses.replace(panel, stop=panel.stop - [20, 0])
+    with pytest.raises(ModelError, match="has learned from"):
+        Start.of(newer, Predictor.new(quick(), old), old)
+    first.taught = dict.fromkeys(first.taught, 0)
+    assert going_on(first, panel.drop_last(4), **bare).seen == first.seen
+
+
+def test_on_a_calendar_a_series_by_another_name_is_not_new() -> None:
+    panel = waves(2, 90, calendar=Calendar.of("D"))
+    older = trained(quick(train_steps=1, model_skip=False, model_transform="none"), panel)
+    renamed = dataclasses.replace(panel, ids=np.array(["a", "b"], object))
+    Start.of(older, Predictor.new(quick(), renamed), renamed)
+    short = renamed.drop_last(6)
+    with pytest.raises(ModelError, match="has learned from"):
+        Start.of(older, Predictor.new(quick(), short), short)
+
+
 def test_a_start_that_helps_no_more_than_the_skip_is_not_used(panel: Panel) -> None:
     older = trained(quick(), panel.drop_last(6))
     older.validated = tuple(shaken(n, spread=3.0) for n in older.validated)

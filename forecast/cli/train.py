@@ -123,8 +123,9 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
 
     from forecast.artifact import save
     from forecast.cli.fitting import expected, fitted, history_csv, planned, reading_record, say_plan, say_settings
+    from forecast.display import counted
     from forecast.loop import Epoch
-    from forecast.training import SHORTER, refit
+    from forecast.training import refit
 
     session = console.session
     config, status.rows = session.config(), reading.rows
@@ -135,25 +136,30 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     say_plan(console, config, plan, cutoffs)
     start = _start(console, store, ask, config, plan, known)
     rounds = 2 if config.train.final_fit else 1
-    seconds = expected(console, config, known, rounds=rounds * (SHORTER if start else 1), plan=plan)
+    origin = store.find(ask.origin).resolve().name if ask.origin and start else None
+    seconds = expected(console, config, known, rounds=rounds * (start.share(plan.members) if start else 1), plan=plan)
     summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given(),
-                               "seconds_expected": seconds}
+                               "from": origin, "seconds_expected": seconds}
     if ask.dry_run:
         console.document(_plain(summary | {"backtest_cutoffs": cutoffs}))
         return 0
 
     history = list[Epoch]()
-    checkpoints = _checkpoints(console, store, ask, config, reading, start)
+    checkpoints = _checkpoints(console, store, ask, config, reading, origin)
     validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
     predictor = fitted(console, validated, known, title="training", rounds=rounds, plan=plan, history=history,
                        checkpoints=checkpoints, start=start)
     predictor.config = config
+    if start and (anew := len(predictor.members) - start.count(predictor)):
+        console.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: none of {origin} is "
+                            "upon the same transformation and skip")
     metrics, verdict = _judged(console, store, ask, predictor, reading, cutoffs)
     if cutoffs and config.train.final_fit:
         history += console.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
     run_id, before = store.new_id(predictor.config.model.cell), store.live()
     record = _record(session, run_id, ask.name, reading, predictor, time.monotonic() - began)
-    save(store.runs / run_id, predictor, reading.contract, record=record | {"promotion": verdict.to_dict()},
+    save(store.runs / run_id, predictor, reading.contract,
+         record=record | {"from": origin, "promotion": verdict.to_dict()},
          metrics=metrics, history=history_csv(history))
     if verdict.passed:
         store.promote(run_id)
@@ -238,7 +244,10 @@ def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan,
         return None
     folder = store.find(ask.origin)
     try:
-        start = Start.of(load(folder, validated=True).predictor, Predictor.new(config, known, plan), known)
+        run = load(folder, validated=True)
+        if run.contract.calendar != known.calendar:
+            raise ModelError("it counts on another calendar", code="calendar")
+        start = Start.of(run.predictor, Predictor.new(config, known, plan), known)
     except ModelError as error:
         console.say("from", f"{folder.name} cannot be gone on from: {error.problem.message}; training begins anew")
         return None
@@ -246,7 +255,7 @@ def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan,
     return start
 
 
-def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, reading: Reading, start: Start | None
+def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, reading: Reading, origin: str | None
                  ) -> Checkpoints:
     """Where this training, and no other, leaves what it takes to go on; emptied unless it is to be resumed."""
     import numpy
@@ -257,7 +266,7 @@ def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, readi
     from forecast.display import counted
 
     identity = (__version__, torch.__version__, numpy.__version__, torch.get_num_threads(), config.to_dict(),
-                reading.sha256, ask.origin and start is not None and store.find(ask.origin).name)
+                reading.sha256, origin)
     checkpoints = Checkpoints.of(store.folder / RESUME, *identity)
     if not ask.resume:
         checkpoints.clear()
