@@ -46,8 +46,9 @@ class Verdict:
 def unseen_steps(predictor: Predictor, panel: Panel) -> int:
     """Steps of the panel, back from its newest, of which this model has seen nothing. A series that it has never met
     is new as a whole and bounds nothing."""
-    met = [s for s, i in enumerate(panel.ids) if i in predictor.seen]
-    seen = np.array([predictor.seen[i] for i in panel.ids[met]], dtype=np.int64)
+    ends = {**predictor.taught, **predictor.seen}                       # taught: of series known from an older run, too
+    met = [s for s, i in enumerate(panel.ids) if i in ends]
+    seen = np.array([ends[i] for i in panel.ids[met]], dtype=np.int64)
     if panel.calendar.is_time:                                          # what is new for one series is new for all
         seen = np.full(len(met), max(predictor.seen.values(), default=0))
     return int(np.min(panel.newest[met] - seen, initial=np.iinfo(np.int64).max))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -57,8 +57,9 @@ class Start:
     def of(cls, older: Predictor, predictor: Predictor, panel: Panel) -> Start:
         """For a fit of `predictor` on this panel by a run read with its validated networks. Raises ModelError where
         they are of another shape, came to nothing, or have learned from what this fit is to be validated on."""
-        if older.members[0].network.shape != shape_of(predictor.config, predictor.plan):
-            raise ModelError("its networks are of another shape", code="shape")
+        theirs, shape = asdict(older.members[0].network.shape), asdict(shape_of(predictor.config, predictor.plan))
+        if other := [f"{name} {theirs[name]}, not {size}" for name, size in shape.items() if theirs[name] != size]:
+            raise ModelError(f"its networks are of another shape ({'; '.join(other)})", code="shape")
         known = panel.drop_last(predictor.plan.validation)
         if (_reach(older.taught, known) > known.newest).any():
             raise ModelError("it has learned from what this training is to be validated on", code="has_seen")
@@ -72,6 +73,10 @@ class Start:
     def count(self, predictor: Predictor) -> int:
         """How many members of a fitted predictor have gone on from one of these."""
         return sum(origin is not None for origin in _origins(predictor.members, self.validated))
+
+    def for_all_of(self, panel: Panel) -> Mapping[Kind, Network]:
+        """Those for a final fit: the final ones, unless they have seen more than there is here."""
+        return self.validated if (_reach(self.seen, panel) > panel.newest).any() else self.final
 
     def share(self, members: int) -> float:
         """About which part of the usual steps so many members will take."""
@@ -116,7 +121,9 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     _weigh(predictor, panel, known, held_out)
     predictor.seen, predictor.taught = _ends(panel), _ends(known)
     if start:
-        predictor.taught = {**start.taught, **_with_older(predictor.taught, start.taught, known)}
+        own = {i: max(end, start.taught.get(i, end)) for i, end in predictor.taught.items()}
+        gone = {} if known.calendar.is_time else start.seen             # on a calendar, the newest of all tells
+        predictor.taught = {**start.taught, **gone, **own}
     predictor.validated = tuple(m.network for m in predictor.members)
     if config.train.final_fit:
         yield from refit(predictor, panel, checkpoints=checkpoints, start=start)
@@ -131,7 +138,7 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     windows = _windows_of(predictor, panel)
     units = {t: _units_of(predictor, t, panel) for t in {m.units.transform for m in predictor.members}}
     blanks = _on_forms(predictor, predictor.members, units, panel, windows, {})
-    origins = _origins(blanks, start.final if start else {})
+    origins = _origins(blanks, start.for_all_of(panel) if start else {})
     jobs = [partial(relearn, m.network, _material(predictor, m.units, panel, windows),
                     _course(predictor, k, device, m.schedule or predictor.plan.steps,
                             place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)),
@@ -141,8 +148,6 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     if all(network.is_finite for network in networks):
         predictor.members = tuple(replace(m, network=n) for m, n in zip(blanks, networks, strict=True))
     predictor.seen = _ends(panel)
-    if start:                                                           # which may have seen more than there is here
-        predictor.seen = _with_older(predictor.seen, start.seen, panel)
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
@@ -220,13 +225,6 @@ def _reach(told: Mapping[str, int], panel: Panel) -> Ints:
     if panel.calendar.is_time:
         return np.full(len(panel), max(told.values(), default=least))
     return np.array([told.get(i, least) for i in panel.ids], dtype=np.int64)
-
-
-def _with_older(ends: dict[str, int], told: Mapping[str, int], panel: Panel) -> dict[str, int]:
-    """The ends of a panel's series, later where an older run has learned from more."""
-    reach = _reach(told, panel)
-    later = np.where(reach > panel.newest, reach, np.iinfo(np.int64).min).tolist()
-    return {i: max(end, told.get(i, end), more) for (i, end), more in zip(ends.items(), later, strict=True)}
 
 
 def is_positive(panel: Panel) -> bool:

@@ -143,7 +143,8 @@ def test_a_training_goes_on_from_the_live_run_in_a_quarter_of_the_steps(run: Run
     data.write_text("".join(lines[:121]))                                   # the live run has learned from the test
     third = run("train", data, *flags, "--from", "live")
     assert "validated on; training begins anew" in third.err, third.err
-    assert "of another shape; training begins anew" in run("train", data, *flags, "--from", "live", "--horizon", 6).err
+    assert "another shape (horizon 12, not 6); training begins anew" in run(
+        "train", data, *flags, "--from", "live", "--horizon", 6, "--dry-run").err
     assert run("train", data, *flags, "--from", "nobody").code == 4
 
 

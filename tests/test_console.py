@@ -16,3 +16,4 @@ def test_a_long_line_goes_on_below_itself_and_no_word_is_parted() -> None:
 def test_a_line_that_fits_or_goes_to_a_file_is_left_as_it_is() -> None:
     assert folded("a", "b   c", 40) == "a          b   c"
     assert "\n" not in folded("plan", "word " * 200, WIDE)
+    assert "\n" not in folded("plan", "word " * 200, 0)                   # a terminal that does not say its width

@@ -15,6 +15,7 @@ from forecast.errors import DataError, ModelError, RequestError
 from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
 from forecast.predictor import Predictor
+from forecast.promotion import unseen_steps
 from forecast.series import Ints, Panel
 from forecast.training import Start, fit, refit
 from forecast.windows import windows_of
@@ -409,12 +410,15 @@ def test_what_a_network_has_learned_from_is_known_to_those_that_go_on_from_it() 
     panel, bare = waves(2, 90), {"model_skip": False, "model_transform": "none"}
     first = trained(quick(train_steps=1, **bare), panel)
     newer = going_on(first, panel.take([1]), **bare)                    # has learned from the other series by the first
-    assert newer.taught["s0"] == first.taught["s0"]
+    assert newer.taught["s0"] == first.seen["s0"]
+    assert unseen_steps(newer, panel) == 0
     old = dataclasses.replace(panel, stop=panel.stop - [20, 0])
     with pytest.raises(ModelError, match="has learned from"):
         Start.of(newer, Predictor.new(quick(), old), old)
     first.taught = dict.fromkeys(first.taught, 0)
-    assert going_on(first, panel.drop_last(4), **bare).seen == first.seen
+    start = Start.of(first, newer, panel.drop_last(4))
+    assert start.for_all_of(panel) is start.final
+    assert start.for_all_of(panel.drop_last(4)) is start.validated      # the final ones have seen more
 
 
 def test_on_a_calendar_a_series_by_another_name_is_not_new() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from forecast.reader import Reading
 
 WIDE = 400                                                              # columns where there is no terminal to fit
+NARROW = 30                                                             # with fewer, or none, the terminal folds lines
 EVERY = 30.0                                                            # seconds between lines of long work
 
 
@@ -144,7 +145,7 @@ class Console:
 def folded(label: str, text: str, width: int) -> str:
     """`plan       horizon 14, ...`, on further lines below itself where it is too long; no word is parted."""
     line = f"{label:<10} {safe(text)}"
-    return line if len(line) <= width or width >= WIDE else "\n".join(textwrap.wrap(
+    return line if len(line) <= width or not NARROW <= width < WIDE else "\n".join(textwrap.wrap(
         line, width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False))
 
 

@@ -151,8 +151,8 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
                        checkpoints=checkpoints, start=start)
     predictor.config = config
     if start and (anew := len(predictor.members) - start.count(predictor)):
-        console.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: none of {origin} is "
-                            "upon the same transformation and skip")
+        console.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
+                            "trained one upon the same transformation and skip")
     metrics, verdict = _judged(console, store, ask, predictor, reading, cutoffs)
     if cutoffs and config.train.final_fit:
         history += console.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
