@@ -90,10 +90,10 @@ class Console:
             RichConsole(file=text, width=WIDE, no_color=True, markup=False, emoji=False, highlight=False).print(table)
             write_out("\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n")
 
-    def result(self, text: str) -> None:
-        """A line of the result for people."""
+    def result(self, text: str, *, fold: int | None = None) -> None:
+        """A line of the result for people; at a terminal folded below this column, if one is given."""
         if not (self.session.json or self.session.quiet):
-            write_out(safe(text) + "\n")
+            write_out((safe(text) if fold is None else _wrapped(safe(text), self.width or WIDE, indent=fold)) + "\n")
 
     def wrote(self, path: object, words: str = "", verb: str = "wrote") -> None:
         """What was written, and where: the only thing that --quiet says."""
@@ -144,9 +144,12 @@ class Console:
 
 def folded(label: str, text: str, width: int) -> str:
     """`plan       horizon 14, ...`, on further lines below itself where it is too long; no word is parted."""
-    line = f"{label:<10} {safe(text)}"
+    return _wrapped(f"{label:<10} {safe(text)}", width, indent=11)
+
+
+def _wrapped(line: str, width: int, *, indent: int) -> str:
     return line if len(line) <= width or not NARROW <= width < WIDE else "\n".join(textwrap.wrap(
-        line, width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False))
+        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False))
 
 
 def _line(epoch: Epoch) -> str:

@@ -128,10 +128,10 @@ def show_scores(console: Console, scores: Scores, ids: Sequence[str]) -> None:
     model = str(scores.summary["model"].iloc[0])
     console.table(score_table(scores, console.width))
     if REFERENCE in set(scores.summary["model"]):
-        console.result(f"in words      {_in_words(scores)}")
-    console.result(f"MAE by step   {step_line(scores, model)}")
+        console.result(f"in words      {_in_words(scores)}", fold=14)
+    console.result(f"MAE by step   {step_line(scores, model)}", fold=14)
     if len(set(scores.per_series["series"])) > 1:
-        console.result(f"worst series  {worst_series(scores, model, ids)}")
+        console.result(f"worst series  {worst_series(scores, model, ids)}", fold=14)
     if left := scores.left_out.get("mase"):
         console.result(f"MASE leaves out {counted(left, 'series')} that repeat exactly or are too short")
 
