@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,7 @@ from forecast.forecasts import Forecast, quantile_grid
 from forecast.network import BLOCK, Network, Shape
 from forecast.plan import Plan, make_plan
 from forecast.scaling import TRANSFORMS, Units, without_absurd
-from forecast.series import Floats, Panel
+from forecast.series import Floats, Ints, Panel
 from forecast.windows import contexts, ends_of
 
 NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
@@ -218,6 +218,15 @@ class Predictor:
         with np.errstate(all="ignore"):
             thought = widened(np.where(fits, forward(np.where(fits, values, 1.0)), values), self.widths, self.quantiles)
             return np.where(fits, backward(thought), thought)
+
+
+def reach(told: Mapping[str, int], panel: Panel) -> Ints:
+    """Up to which ordinal something is known of each series (S,), from the ends of some series, as `seen` holds them;
+    on a calendar, what tells of one tells of all."""
+    least = np.iinfo(np.int64).min
+    if panel.calendar.is_time:
+        return np.full(len(panel), max(told.values(), default=least))
+    return np.array([told.get(i, least) for i in panel.ids], dtype=np.int64)
 
 
 def part(kind: str, member: int) -> str:

@@ -21,7 +21,7 @@ from forecast.display import counted
 from forecast.errors import DataError
 from forecast.metrics import seasonal_scale
 from forecast.plan import Plan
-from forecast.predictor import Predictor
+from forecast.predictor import Predictor, reach
 from forecast.series import Floats, Panel
 
 MARGIN = 1.05                           # a new run may be so much worse,
@@ -48,10 +48,7 @@ def unseen_steps(predictor: Predictor, panel: Panel) -> int:
     is new as a whole and bounds nothing."""
     ends = {**predictor.taught, **predictor.seen}                       # taught: of series known from an older run, too
     met = [s for s, i in enumerate(panel.ids) if i in ends]
-    seen = np.array([ends[i] for i in panel.ids[met]], dtype=np.int64)
-    if panel.calendar.is_time:                                          # what is new for one series is new for all
-        seen = np.full(len(met), max(predictor.seen.values(), default=0))
-    return int(np.min(panel.newest[met] - seen, initial=np.iinfo(np.int64).max))
+    return int(np.min(panel.newest[met] - reach(ends, panel)[met], initial=np.iinfo(np.int64).max))
 
 
 def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cutoffs: Sequence[int],

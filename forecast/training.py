@@ -26,7 +26,7 @@ from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.loop import Course, Epoch, Learned, Material, learn, relearn, together
 from forecast.metrics import seasonal_scale
 from forecast.network import Network
-from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, shape_of
+from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, reach, shape_of
 from forecast.scaling import TRANSFORMS, Units
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import AllWindows, Windows, targets, windows_of
@@ -61,7 +61,7 @@ class Start:
         if other := [f"{name} {theirs[name]}, not {size}" for name, size in shape.items() if theirs[name] != size]:
             raise ModelError(f"its networks are of another shape ({'; '.join(other)})", code="shape")
         known = panel.drop_last(predictor.plan.validation)
-        if (_reach(older.taught, known) > known.newest).any():
+        if (reach(older.taught, known) > known.newest).any():
             raise ModelError("it has learned from what this training is to be validated on", code="has_seen")
         kinds = _kinds(older.members)
         trained = [k for k, m in enumerate(older.members) if m.steps]
@@ -76,7 +76,7 @@ class Start:
 
     def for_all_of(self, panel: Panel) -> Mapping[Kind, Network]:
         """Those for a final fit: the final ones, unless they have seen more than there is here."""
-        return self.validated if (_reach(self.seen, panel) > panel.newest).any() else self.final
+        return self.validated if (reach(self.seen, panel) > panel.newest).any() else self.final
 
     def share(self, members: int) -> float:
         """About which part of the usual steps so many members will take."""
@@ -217,14 +217,6 @@ def _material(predictor: Predictor, units: Units, panel: Panel, windows: Windows
 def _ends(panel: Panel) -> dict[str, int]:
     """The ordinal just behind the last point of each series."""
     return dict(zip(panel.ids.tolist(), np.minimum(panel.end, panel.newest).tolist(), strict=True))
-
-
-def _reach(told: Mapping[str, int], panel: Panel) -> Ints:
-    """Up to which ordinal something is known of each series (S,); on a calendar, what tells of one tells of all."""
-    least = np.iinfo(np.int64).min
-    if panel.calendar.is_time:
-        return np.full(len(panel), max(told.values(), default=least))
-    return np.array([told.get(i, least) for i in panel.ids], dtype=np.int64)
 
 
 def is_positive(panel: Panel) -> bool:

@@ -134,9 +134,8 @@ def _trained(console: Console, store: Store, ask: Ask, status: Status) -> int:
     panel, _ = reading.panel.with_values()
     cutoffs, known, plan = planned(config, panel)
     say_plan(console, config, plan, cutoffs)
-    start = _start(console, store, ask, config, plan, known)
+    start, origin = _start(console, store, ask, config, plan, known)
     rounds = 2 if config.train.final_fit else 1
-    origin = store.find(ask.origin).resolve().name if ask.origin and start else None
     seconds = expected(console, config, known, rounds=rounds * (start.share(plan.members) if start else 1), plan=plan)
     summary: dict[str, Any] = {"data": reading_record(reading), "plan": plan, "settings": session.given(),
                                "from": origin, "seconds_expected": seconds}
@@ -227,8 +226,9 @@ def _tell(console: Console, store: Store, ask: Ask, run_id: str, before: str | N
     console.say("next", "forecast predict" if verdict.passed else f"forecast models promote {run_id}")
 
 
-def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan, known: Panel) -> Start | None:
-    """The networks to go on from; where they will not do, that is said.
+def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan, known: Panel
+           ) -> tuple[Start | None, str | None]:
+    """The networks to go on from, and the run's id; where they will not do, that is said.
 
     Raises ModelError for a run that is not there."""
     from forecast.artifact import load
@@ -238,10 +238,10 @@ def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan,
     from forecast.training import Start
 
     if ask.origin is None:
-        return None
+        return None, None
     if ask.origin == "live" and store.live() is None:
         console.say("from", "no model is live yet: training begins anew")
-        return None
+        return None, None
     folder = store.find(ask.origin)
     try:
         run = load(folder, validated=True)
@@ -250,9 +250,9 @@ def _start(console: Console, store: Store, ask: Ask, config: Config, plan: Plan,
         start = Start.of(run.predictor, Predictor.new(config, known, plan), known)
     except ModelError as error:
         console.say("from", f"{folder.name} cannot be gone on from: {error.problem.message}; training begins anew")
-        return None
+        return None, None
     console.say("from", f"{counted(len(start.final), 'network')} of {folder.name}, in a quarter of the steps")
-    return start
+    return start, folder.resolve().name
 
 
 def _checkpoints(console: Console, store: Store, ask: Ask, config: Config, reading: Reading, origin: str | None
