@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.cli.options import MODEL, READING, Session, command, guard
+from forecast.cli.options import MODEL, READING, Session, check_precision, command, guard
 from forecast.config import SETTINGS
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def compare(
     target = _target(session, output, data)
     alone = {"model.cell": "lstm", "model.blend": False}
     console, config = Console(session), session.config().override(alone, source="compare")
+    check_precision(config, *names)
     say_settings(console, session)
     reading = read_cached(session.data(data), config.data, store=session.store_folder)
     console.reading(reading)
@@ -140,7 +141,7 @@ class _Bench:
         from forecast.predictor import Predictor
         from forecast.training import fit
 
-        config = self._changed({"model.skip": True, "train.steps": 0})
+        config = self._changed({"model.skip": True, "train.steps": 0, "train.precision": "float32"})
         predictor = Predictor.new(config, self.known)
         for _ in fit(predictor, self.known, rounds=1):
             pass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.cli.options import MODEL, READING, Session, command, guard
+from forecast.cli.options import MODEL, READING, Session, check_precision, command, guard
 from forecast.formulas import METRICS
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def evaluate(
     written = session.path(output), session.path(output).with_suffix(".csv")
     given = session.path(forecast) if forecast else None
     guard([*written, session.path(predictions) if predictions else None], [file, given])
+    if not (issued or given or (run and run.predictor.config.train.precision == config.train.precision)):
+        check_precision(config, config.model.cell)                      # a run trained so may do without training
     say_settings(console, session)
     reading = read_cached(file, config.data, contract=run.contract if run else None, store=session.store_folder)
     console.reading(reading)

@@ -91,6 +91,17 @@ def guard(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | No
         taken.add(place)
 
 
+def check_precision(config: Config, *cells: str) -> None:
+    """Before any work: these cells can be trained here as train.precision asks. Raises RequestError."""
+    if config.train.precision == "bfloat16":                            # only who asks for it waits for torch
+        from forecast.hardware import set_up
+        from forecast.model import check_bfloat16
+
+        device = set_up(config.train.device, config.train.threads)
+        for cell in cells:
+            check_bfloat16(cell, device)
+
+
 def project_folder(directory: Path) -> Path:
     """Where the store lies by default: beside the nearest forecast.toml, else here."""
     file = find_file(directory)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.cli.options import MODEL, READING, Session, command, guard
+from forecast.cli.options import MODEL, READING, Session, check_precision, command, guard
 
 if TYPE_CHECKING:
     from forecast.checkpoint import Checkpoints
@@ -181,9 +181,10 @@ def _read(console: Console, ask: Ask) -> Reading:
     from forecast.cache import is_large, read_cached
 
     session = console.session
-    data = session.data(ask.data)
+    data, config = session.data(ask.data), session.config()
+    check_precision(config, config.model.cell)
     ahead = ThreadPoolExecutor(1).submit(import_module, "torch") if is_large(data) else None
-    reading = read_cached(data, session.config().data, store=session.store_folder)
+    reading = read_cached(data, config.data, store=session.store_folder)
     if ahead:
         ahead.result()                                                  # why it failed: a second try may hide it
     return reading
