@@ -97,8 +97,8 @@ def is_rough(precision: str, shape: Shape, device: torch.device) -> bool:
 def check_bfloat16(cell: str, device: torch.device) -> None:
     """Raises RequestError where a cell's products cannot be taken in bfloat16 on this device while it is trained."""
     if not hardware.works_in_bfloat16(CELLS[cell], device):
-        raise RequestError(f"train.precision=bfloat16: a cell {cell} cannot be trained so on the {device.type} here",
-                           code="no_bfloat16", hint="Use --set train.precision=auto, which takes float32 there")
+        raise RequestError(f"train.precision=bfloat16: the {device.type} here cannot train the cell {cell} in it",
+                           code="no_bfloat16", hint="Use --set train.precision=auto, which then takes float32")
 
 
 def forward_on(network: Network, device: torch.device) -> Callable[[Floats], Floats]:
