@@ -18,6 +18,16 @@ FEWEST = 64                         # series of a part, however far ahead
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What a reader of the forecast of one series has to know. `code`: "level" (its level changed) or "silenced" (some
+    forecasters had no say in it)."""
+
+    series: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Forecast:
     """Quantiles of the next H steps of each series, in original units.
 
@@ -28,6 +38,7 @@ class Forecast:
     quantiles: tuple[float, ...]
     values: Floats
     source: NDArray[np.object_]
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def horizon(self) -> int:
