@@ -88,12 +88,13 @@ def silenced(medians: Floats, witnesses: Floats, history: History, unit: Floats)
     return np.asarray(left | far)
 
 
-def kept(values: Floats, history: History, *, still: Floats | None = None, negative: bool = False) -> Floats:
+def kept(values: Floats, history: History, *, still: Floats | None = None, negative: bool = False, whole: bool = True
+         ) -> Floats:
     """Quantiles (S, H, Q) as they may be issued.
 
-    Ends of bands lead at most three ranges beyond the history; they are whole where all values were (the quantiles of a
-    rounded value are the rounded quantiles). `negative`: below 0 even where nothing ever was; still (S, H): the value
-    at which a phase of the season has always stood, NaN where it moves."""
+    Ends of bands lead at most three ranges beyond the history. With `whole` they are whole where all values were: the
+    quantiles of a rounded value are the rounded quantiles. With `negative` they may lie below 0 where nothing ever was.
+    still (S, H): the value at which a phase of the season has always stood, NaN where it moves."""
     low, high = history.reach(BAND_REACH)
     if not negative:
         low = np.where(history.low >= 0, np.maximum(low, 0.0), low)
@@ -102,7 +103,8 @@ def kept(values: Floats, history: History, *, still: Floats | None = None, negat
                       np.where(known, high, np.inf)[:, None, None])
     if still is not None:
         bounded = np.where(np.isnan(still)[:, :, None], bounded, still[:, :, None])
-    bounded = np.where(history.whole[:, None, None], np.rint(bounded), bounded)
+    if whole:
+        bounded = np.where(history.whole[:, None, None], np.rint(bounded), bounded)
     size = np.maximum(np.abs(history.low), np.abs(history.high))
     dust = np.abs(bounded) <= (DUST * np.where(known, size, 0.0))[:, None, None]
     return np.asarray(np.where(dust, 0.0, bounded))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forecast import guard
 from forecast.baselines import BASELINES, SeasonalNaive
 from forecast.blending import Blend
-from forecast.calibration import widened
+from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, Remark, quantile_grid
 from forecast.levels import Changes, levelled, with_return
@@ -65,6 +65,7 @@ class Predictor:
     taught: dict[str, int] = field(default_factory=dict)                            # they learned from, as `seen`
     blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what serves, and how much
     kept_back: str = ""                     # why the final fit was not taken
+    mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
     forwards: dict[int, Callable[[Floats], Floats]] = field(default_factory=dict)   # members' on another device
 
@@ -149,8 +150,8 @@ class Predictor:
         source[(able == "") & ~finite] = "fallback:not_finite"
         if (poor := np.flatnonzero((able != "") | ~finite)).size:
             values[poor] = self._plain(level.take(poor), horizon)
-        values = self._signed(values, panel, level, history, changes)
-        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent))
+        values, mean = self._signed(values, level, history, changes)
+        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent), mean)
 
     def _plain(self, panel: Panel, horizon: int) -> Floats:
         """The seasonal naive forecast, as wide as other series of the run were where one of a single value says nothing
@@ -162,15 +163,18 @@ class Predictor:
             values[single] += spread * np.array([NormalDist().inv_cdf(q) for q in self.quantiles])
         return values
 
-    def _signed(self, values: Floats, panel: Panel, level: Panel, history: guard.History, changes: Changes) -> Floats:
-        """Quantiles (S, H, Q) as they may be issued for a panel that was read as `level`."""
+    def _signed(self, values: Floats, level: Panel, history: guard.History, changes: Changes) -> tuple[Floats, Floats]:
+        """Quantiles (S, H, Q) and means (S, H) as they may be issued, of a panel that was read as `level`."""
         if (found := changes.found).size:
             old = (values[found] - changes.shift[found, None, None]) / changes.factor[found, None, None]
             values[found] = with_return(values[found], changes.steps[found], old, self.quantiles)
         values = guard.thickened(values, level, history, self.quantiles)
         phases = guard.Phases.of(level, self.plan.season, values.shape[1])
-        still = None if phases is None else phases.still
-        return guard.kept(values, history, still=still, negative=self.config.model.allow_negative)
+        still, negative = None if phases is None else phases.still, self.config.model.allow_negative
+        median = values[:, :, self.quantiles.index(0.5)]
+        mean = median + self.mean_factor * mean_above_median(values, self.quantiles)
+        means = guard.kept(mean[:, :, None], history, still=still, negative=negative, whole=False)
+        return guard.kept(values, history, still=still, negative=negative), means[:, :, 0]
 
     def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints]) -> tuple[Remark, ...]:
         """What a reader of the forecast has to know: changes of level, and who had no say."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,23 +56,37 @@ def unseen_steps(predictor: Predictor, panel: Panel) -> int:
 
 def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cutoffs: Sequence[int],
            plan: Plan) -> Verdict:
-    """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back)."""
+    """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back).
+
+    A live run that has seen all there is speaks with its networks of before their final fit, on the windows that those
+    have not seen."""
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
-    unseen = unseen_steps(live.predictor, panel)
-    if unseen < 1:
+    older, unseen, how = live.predictor, unseen_steps(live.predictor, panel), "neither has seen"
+    if unseen < 1 and live.predictor.validated:
+        older, how = as_validated(live.predictor), "neither had seen before its final fit"
+        unseen = unseen_steps(older, panel)
+    windows = [k for k in cutoffs if k <= unseen]
+    if not windows and unseen >= 1 and older is live.predictor:
+        windows = [unseen]                                              # less than a horizon is better than nothing
+    if not windows:
         return Verdict(True, f"{live.id} cannot be compared: it has seen all that there is")
-    windows = [k for k in cutoffs if k <= unseen] or [unseen]           # less than a horizon is better than nothing
     try:
-        new, old = _errors(fresh, live.predictor, panel, windows, plan)
+        new, old = _errors(fresh, older, panel, windows, plan)
     except DataError:
         new = old = np.empty(0)
     if not len(new):
         return Verdict(True, f"{live.id} cannot be compared: nothing in its new windows is known")
     passed = not is_worse(new, old)
-    reason = (f"error {new.mean():.4g}, {live.id} {old.mean():.4g}, in {counted(len(windows), 'window')} that neither "
-              f"has seen")
+    reason = f"error {new.mean():.4g}, {live.id} {old.mean():.4g}, in {counted(len(windows), 'window')} that {how}"
     return Verdict(passed, reason, float(new.mean()), float(old.mean()), len(windows))
+
+
+def as_validated(predictor: Predictor) -> Predictor:
+    """The predictor as it was before its final fit. What it has seen ends where its validation ended."""
+    members = tuple(replace(m, network=n) for m, n in zip(predictor.members, predictor.validated, strict=True))
+    seen = {i: end + predictor.plan.validation for i, end in predictor.taught.items()}
+    return replace(predictor, members=members, seen=seen, taught={})
 
 
 def is_worse(new: Floats, old: Floats) -> bool:

@@ -19,7 +19,7 @@ import torch
 
 from forecast import hardware
 from forecast.blending import Blend
-from forecast.calibration import widths
+from forecast.calibration import mean_factor, widths
 from forecast.checkpoint import Checkpoints, Place
 from forecast.errors import DataError, ModelError
 from forecast.guard import History, silenced
@@ -395,12 +395,13 @@ def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
         errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
         independent = len(np.unique(windows.series)) * predictor.plan.validation / predictor.plan.horizon
         predictor.blend = Blend.of(names, errors, panel.ids[windows.series], independent=independent)
-    if not config.model.conformal:
-        return
     chosen = held_out.take(_evenly(len(held_out), MOST_WEIGHED))
     parts, truth, windows = _said(predictor, panel, chosen, predictor.blend.names)
     values = predictor.blended(parts, _rows(panel, windows))
-    predictor.widths = _widths(predictor, values, truth)
+    if config.model.conformal:
+        predictor.widths = _widths(predictor, values, truth)
+    predictor.mean_factor = mean_factor(predictor.widened(values), truth,
+                                        _naive_errors(predictor, known)[windows.series], predictor.quantiles)
 
 
 def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:
@@ -415,10 +416,12 @@ def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:
 
 
 def _over_mean(errors: Floats) -> Floats:
-    """(M, W, H) over the mean, over windows and steps, of what the forecasters usually err there."""
+    """(M, W, H) over the mean, over windows and steps, of what the forecasters usually err there; over the mean of all
+    where most of them are exact everywhere."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)                 # without any truth there is no error
-        return np.asarray(errors / max(float(np.nanmean(np.nanmedian(errors, axis=0))), np.finfo(float).tiny))
+        usual = float(np.nanmean(np.nanmedian(errors, axis=0))) or float(np.nanmean(errors)) or 1.0
+        return np.asarray(errors / usual)
 
 
 def _said(predictor: Predictor, panel: Panel, windows: Windows, names: Sequence[str]
