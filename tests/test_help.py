@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import resources
 from pathlib import Path
 
@@ -47,12 +48,15 @@ def at_a_terminal(*arguments: str, **environment: str) -> str:
 def test_the_topics_are_the_files_of_the_package() -> None:
     files = {file.name for file in resources.files("forecast").joinpath("help").iterdir()}
     assert files == {f"{name}.md" for name in TOPICS}
+    setup = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert setup["package-data"] == {"forecast": ["help/*.md"]}         # else a wheel has none of them
 
 
 def test_without_a_topic_all_are_listed_with_a_line_each(run: Run) -> None:
     ended = run("help")
     assert [line.split()[0] for line in ended.out.splitlines()] == list(TOPICS)
-    assert "What a file may look like" in ended.out.splitlines()[0]
+    assert [line.split(maxsplit=1)[1] for line in ended.out.splitlines()] == [page_of(t).summary for t in TOPICS]
+    assert max(map(len, ended.out.splitlines())) < 80
 
 
 @pytest.mark.parametrize("name", TOPICS)

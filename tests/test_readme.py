@@ -93,8 +93,9 @@ def test_readme_lists_every_command_and_no_other() -> None:
     assert set(re.findall(r"^\| `forecast ([\w-]+)", README, flags=re.MULTILINE)) == set(commands())
 
 
-def test_readme_links_every_topic_and_every_link_leads_to_a_file() -> None:
-    assert [name for name in TOPICS if f"| [{name}](forecast/help/{name}.md)" not in README] == []
+def test_readme_links_every_topic_in_its_own_words_and_every_link_leads_to_a_file() -> None:
+    rows = [f"| [{name}](forecast/help/{name}.md) | {page_of(name).summary} |" for name in TOPICS]
+    assert [line for line in README.splitlines() if "](forecast/help/" in line and line.startswith("| [")] == rows
     for page, text in PAGES.items():
         folder = ROOT if page == "README" else ROOT / "forecast" / "help"
         for link in re.findall(r"\]\(([^)]+)\)", text):

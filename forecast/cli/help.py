@@ -147,7 +147,7 @@ def rendered(text: str, *, width: int, styled: bool) -> str:
 
     class Heading(markdown.Heading):
         def __rich_console__(self, console: object, options: object) -> RenderResult:
-            yield self.text
+            yield Text(self.text.plain, style="bold")
             yield Text({"h1": "=", "h2": "-"}.get(self.tag, "~") * self.text.cell_len)
 
     class Code(markdown.CodeBlock):
