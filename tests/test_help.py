@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import threading
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -33,15 +35,18 @@ def at_a_terminal(*arguments: str, **environment: str) -> str:
     ours, theirs = pty.openpty()
     call = [sys.executable, "-m", "forecast", *arguments]
     given = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "PAGER", "COLUMNS")}
-    with subprocess.Popen(call, stdin=theirs, stdout=theirs, stderr=theirs,
-                          env=given | {"TERM": "xterm", "COLUMNS": "80"} | environment):
+    with subprocess.Popen(call, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                          env=given | {"TERM": "xterm", "COLUMNS": "80"} | environment) as program:
         os.close(theirs)
+        late = threading.Timer(60, os.killpg, (program.pid, signal.SIGKILL))
+        late.start()
         shown = b""
         try:
             while part := os.read(ours, 65536):
                 shown += part
         except OSError:                                                 # the other end has been closed
             os.close(ours)
+        late.cancel()
     return shown.decode().replace("\r\n", "\n")
 
 

@@ -124,7 +124,8 @@ def test_every_flag_that_a_page_names_is_an_option_of_some_command(page: str) ->
 @pytest.mark.parametrize("page", PAGES)
 def test_a_flag_that_follows_a_command_is_an_option_of_that_command(page: str) -> None:
     for name, command in commands().items():
-        for line in re.findall(rf"(?:forecast |^){name} ([^\n]*)", prose(PAGES[page]), flags=re.MULTILINE):
+        called = rf"(?:^|forecast (?:(?:-C|--store) \S+ )?){name} ([^\n]*)"
+        for line in re.findall(called, prose(PAGES[page]), flags=re.MULTILINE):
             named = set(re.findall(r"(?<![\w.-])--[a-z][a-z-]*", line.split("#")[0]))
             assert named - options([command]) == set(), f"{page}: {name} {line}"
 
