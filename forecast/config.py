@@ -209,7 +209,7 @@ class Setting:
     def takes(self) -> str:
         """Which values it takes, in words."""
         if self.choices:
-            return "one of " + ", ".join(self.choices[:-1]) + f" or {self.choices[-1]}"
+            return "one of " + ", ".join(self.choices)
         words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.kind]
         if self.time:
             words = "a time such as 90s or 10m"

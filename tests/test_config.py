@@ -118,7 +118,7 @@ def test_a_refusal_says_what_the_setting_takes() -> None:
     assert refusal("model.season", "x") == (
         "here: model.season takes a whole number of 1 or more, or several by comma, not 'x'")
     assert refusal("model.cell", "tree") == (
-        "here: model.cell takes one of lstm, gru, rnn, peephole or coupled, not 'tree'")
+        "here: model.cell takes one of lstm, gru, rnn, peephole, coupled, not 'tree'")
 
 
 def test_an_unknown_setting_is_answered_with_the_closest_one() -> None:

@@ -110,7 +110,8 @@ def _setting_line(key: str) -> str:
     values = setting.default if setting.is_tuple and setting.default else (setting.default,)
     said = ",".join(f"{value:g}" if isinstance(value, float) else str(value) for value in values)
     default = "" if setting.default is None else f" Default: {said.lower()}."
-    takes = "" if setting.takes == "text" else f" Takes {setting.takes}."
+    takes = " or ".join((", ".join(setting.choices[:-1]), setting.choices[-1])) if setting.choices else setting.takes
+    takes = "" if takes == "text" else f" Takes {takes}."
     return f"- **{key}**{f' ({flags})' if flags else ''}: {setting.meaning}.{takes}{default}"
 
 
