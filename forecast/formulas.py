@@ -1,4 +1,4 @@
-"""What each metric means: the table behind --help and README. metrics.py computes them."""
+"""What each metric means: the table behind --help and the handbook. metrics.py computes them."""
 
 from __future__ import annotations
 

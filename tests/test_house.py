@@ -19,8 +19,8 @@ TOP = 99                                                                # cli/ m
 
 
 def floors() -> dict[str, int]:
-    """README's map: module -> floor."""
-    rows = re.findall(r"^  (\d)  ([\w/]+)\.py  ", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    """The handbook's map: module -> floor."""
+    rows = re.findall(r"^ {0,2}(\d+)  ([\w/]+)\.py  ", (PACKAGE / "help/house.md").read_text(), flags=re.MULTILINE)
     return {name.replace("/", "."): int(floor) for floor, name in rows}
 
 
@@ -39,7 +39,7 @@ def imported(file: Path) -> set[str]:
     return names & modules().keys()
 
 
-def test_the_map_in_readme_names_every_module_and_no_other() -> None:
+def test_the_map_names_every_module_once_and_no_other() -> None:
     assert set(floors()) == set(modules())
 
 
@@ -66,7 +66,8 @@ def test_nothing_but_storage_opens_a_file_for_writing() -> None:
 
 USAGE = ("--help", "--version", "train --help", "predict --help", "evaluate --help", "check --help", "compare --help",
          "explain --help", "models --help", "doctor --help", "init --help", "diff --help", "replay --help",
-         "train --bogus", "nonsense", "train", "predict --horizon 0", "predict --horizon x", "evaluate a b")
+         "help --help", "help", "help settings", "help benchmarks", "help nonsense", "train --bogus", "nonsense",
+         "train", "predict --horizon 0", "predict --horizon x", "evaluate a b")
 
 
 def test_help_and_wrong_usage_load_nothing_heavy() -> None:

@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from forecast.cli import check, compare, diff, doctor, evaluate, explain, init, models, predict, replay, train
+from forecast.cli import check, compare, diff, doctor, evaluate, explain, help, init, models, predict, replay, train
 from forecast.cli.options import main_callback
 from forecast.display import safe
 from forecast.errors import ForecastError, Problem
@@ -21,9 +21,9 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 app = typer.Typer(name="forecast", rich_markup_mode=None, context_settings=HELP,
                   pretty_exceptions_enable=False,
                   help="Forecast time series in CSV files with recurrent networks.",
-                  epilog="forecast train data.csv, then forecast predict; forecast COMMAND --help says more.")
+                  epilog="forecast train data.csv, then forecast predict; forecast help shows the handbook.")
 app.callback()(main_callback())
-for command in (train, predict, evaluate, diff, replay, compare, explain, check, models, doctor, init):  # as in --help
+for command in (train, predict, evaluate, diff, replay, compare, explain, check, models, doctor, init, help):
     command.declare(app)
 
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]           # typer gives no name to it

@@ -37,11 +37,12 @@ def declare(app: typer.Typer) -> None:
 
 
 def doctor(session: Session) -> int:
-    """Check the installation and the store: versions, threads, device, settings, disk, every run against its checksums,
-    the live pointer, what killed runs left, who holds the lock.
+    """Check the installation and the store.
 
-    Changes nothing. Exit 0, or the code of the worst finding: 1 the installation, 2 the settings, 4 a model, 9 the
-    disk."""
+    Looks at versions, threads, device, settings, disk, every run against its checksums, the live pointer, what killed
+    runs left, and who holds the lock. Changes nothing.
+
+    Exit 0, or the code of the worst finding: 1 the installation, 2 the settings, 4 a model, 9 the disk."""
     from forecast.cli.console import Console
     from forecast.registry import Store
 

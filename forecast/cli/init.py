@@ -39,9 +39,9 @@ def init(
     session: Session,
     data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
 ) -> int:
-    """Write forecast.toml for a CSV file: the columns it found, so that a later file is not read another way, and the
-    settings worth knowing. Prints crontab lines and systemd units.
+    """Write forecast.toml for a CSV file, and print crontab lines and systemd units.
 
+    It holds the columns that were found, so that no later file is read in another way, and the settings worth knowing.
     An existing forecast.toml is never written over."""
     from forecast.cli.console import Console
     from forecast.config import FILE

@@ -108,7 +108,7 @@ def project_folder(directory: Path) -> Path:
     return file.parent if file else directory
 
 
-def _flags(key: str) -> dict[str, tuple[str, Any, Any]]:
+def options_of(key: str) -> dict[str, tuple[str, Any, Any]]:
     """The options of a setting: parameter -> (key, type, option). The preset is a switch for each kind of it."""
     if key == "train.preset":
         meanings = {"quick": "one network, half the steps", "best": "twice the networks, twice the steps"}
@@ -135,7 +135,9 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
     default = ",".join(f"{v:g}" for v in setting.default) if isinstance(setting.default, tuple) else setting.default
     said = "" if default is None or isinstance(default, bool) else f" (default {default})"
     if setting.key in FLAGS:
-        return bool | None, typer.Option(FLAGS[setting.key], help=setting.meaning, show_default=False)
+        flag = FLAGS[setting.key]
+        meaning = f"do not {setting.meaning}" if flag.startswith("--no-") else setting.meaning
+        return bool | None, typer.Option(flag, help=meaning, show_default=False)
     kinds = {int: "N", float: "TIME" if setting.time else "X", str: "TEXT", bool: "YES|NO"}
     metavar = "|".join(setting.choices) or kinds[setting.kind]
     if setting.is_tuple:
@@ -147,7 +149,7 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
 def command(app: typer.Typer, name: str, *, settings: Sequence[str] = (), after: str = "") -> Callable[..., Any]:
     """Register a story `(session, own arguments) -> exit code or None` as a command; its help is the story's docstring,
     and what comes `after` it."""
-    options = {name: option for key in settings for name, option in _flags(key).items()}
+    options = {name: option for key in settings for name, option in options_of(key).items()}
     shared = _global_options()
 
     def decorate(story: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -287,7 +287,7 @@ def _against_live(store: Store, predictor: Predictor, reading: Reading, cutoffs:
     if store.live() is None:
         return Verdict(True, "the first model of this store")
     try:
-        live = load(store.find("live"))
+        live = load(store.find("live"), validated=True)
     except ModelError as error:
         return Verdict(True, f"the live model cannot be read: {error}")
     return judged(predictor, live, reading.panel.with_values()[0], reading.contract, cutoffs=cutoffs,
