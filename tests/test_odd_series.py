@@ -28,10 +28,9 @@ from forecast.reader import read_panel
 from forecast.training import fit, refit
 from tests.odd_series import BASES, CODES, STEPS, UNITS, Case, Floats, odd_case
 
-NOT_YET = frozenset({                                                   # what does not hold of every case yet
-    "ends_as_it_should", "names_the_file_it_refuses", "stays_within_three_ranges", "is_not_led_by_a_code",
-    "has_bands_where_values_move", "is_not_below_0_where_nothing_was", "is_whole_where_all_counts_are_small",
-    "stays_near_where_it_has_settled", "tells_where_it_is_worse"})
+NOT_YET = frozenset({                                                   # what does not hold of all everyday cases yet,
+    "names_the_file_it_refuses", "is_not_led_by_a_code", "has_bands_where_values_move", "tells_where_it_is_worse"})
+SELDOM_NOT = frozenset({"ends_as_it_should", "stays_near_where_it_has_settled"})        # and what of some others alone
 EVERYDAY, SLOW = range(200), range(200, 10_200)
 BY_COMMAND = 12                                                         # every so many cases
 SETTINGS = {"model.hidden": 4, "model.members": 2, "train.steps": 2, "train.epoch_steps": 2, "train.threads": 1}
@@ -213,30 +212,31 @@ INVARIANTS: tuple[Callable[[Case, Answer], Iterator[str]], ...] = (
     is_whole_where_all_counts_are_small, stays_near_where_it_has_settled, tells_where_it_is_worse)
 
 
-def complaints(case: Case, answer: Answer, *, all_of_them: bool = False) -> list[str]:
+def complaints(case: Case, answer: Answer, *, but: frozenset[str] = frozenset()) -> list[str]:
+    """Of all invariants but these."""
     return [f"{holds.__name__}: {case}: {told}" for holds in INVARIANTS
-            if all_of_them or holds.__name__ not in NOT_YET for told in holds(case, answer)]
+            if holds.__name__ not in but for told in holds(case, answer)]
 
 
-def judged(seeds: range, folder: Path) -> list[str]:
+def judged(seeds: range, folder: Path, *, but: frozenset[str]) -> list[str]:
     told = list[str]()
     for seed in seeds:
         place = folder / str(seed)
         place.mkdir()
         case = odd_case(seed)
-        told += complaints(case, answered(case, place))
+        told += complaints(case, answered(case, place), but=but)
     return told
 
 
 @pytest.mark.parametrize("begin", EVERYDAY[::25])
 def test_no_odd_series_gets_a_forecast_that_nobody_would_sign(tmp_path: Path, begin: int) -> None:
-    assert judged(range(begin, begin + 25), tmp_path) == []
+    assert judged(range(begin, begin + 25), tmp_path, but=NOT_YET) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("begin", SLOW[::250])
 def test_nor_do_ten_thousand_others(tmp_path: Path, begin: int) -> None:
-    assert judged(range(begin, begin + 250), tmp_path) == []
+    assert judged(range(begin, begin + 250), tmp_path, but=NOT_YET | SELDOM_NOT) == []
 
 
 def test_a_number_is_always_the_same_case_and_the_everyday_ones_are_of_every_kind() -> None:
