@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,25 +20,12 @@ from forecast.errors import DataError
 from forecast.metrics import seasonal_scale
 from forecast.plan import Plan
 from forecast.predictor import Predictor, reach
+from forecast.record import Verdict
 from forecast.series import Floats, Panel
 
 MARGIN = 1.05                           # a new run may be so much worse,
 ERRORS = 2.0                            # and more where that is within so many standard errors over the pairs;
 ALONE = 1.5                             # one pair has no spread: then by so much
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the new run may go live, and why; the errors are MASE, or MAE where no series has a MASE."""
-
-    passed: bool
-    reason: str
-    new: float | None = None
-    live: float | None = None
-    windows: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def unseen_steps(predictor: Predictor, panel: Panel) -> int:

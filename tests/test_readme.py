@@ -9,20 +9,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-import typer
 
 from forecast import errors
-from forecast.cli import app
+from forecast.cli import COMMANDS
+from forecast.cli.program import program
 from forecast.formulas import METRICS
 from tests.test_cli import Run, run
 
 __all__ = ["run"]
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-
-
-def commands() -> list[str]:
-    return [str(c.name) for c in app.registered_commands]
 
 
 def test_the_session_in_readme_runs_as_it_stands_and_says_what_it_shows(run: Run, tmp_path: Path,
@@ -43,12 +39,12 @@ def test_the_session_in_readme_runs_as_it_stands_and_says_what_it_shows(run: Run
 
 def test_every_command_is_documented_and_every_documented_one_exists() -> None:
     table = set(re.findall(r"^\| `forecast (\w+)", README, flags=re.MULTILINE))
-    assert table == set(commands())
+    assert table == {row.name for row in COMMANDS}
 
 
 def test_every_flag_that_readme_names_exists() -> None:
-    group = typer.main.get_command(app)
-    known = {option for command in [group, *group.commands.values()]    # type: ignore[attr-defined]
+    group = program()
+    known = {option for command in [group, *(group.get_command(None, row.name) for row in COMMANDS)]
              for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     known |= {"--help", "-h", "--version", "--only", "--variants", "--full", "--protocol"}
     prose = re.sub(r"```.*?```|`(python|pip|make)[^`]*`", "", README, flags=re.DOTALL)
