@@ -56,6 +56,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
                              "taught": predictor.taught,
                              "scales": {m.units.transform: _scales(m.units) for m in predictor.members}},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
+                                  "mean_factor": predictor.mean_factor, "usual_step": predictor.usual_step,
                                   "blend": asdict(predictor.blend)},
              "metrics.json": metrics, "run.json": record.to_dict()}
     if not all(m.network.is_finite for m in predictor.members):
@@ -94,6 +95,8 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             widths=np.asarray(calibration["widths"], dtype=np.float64),
             seen=dict(zip(series["ids"], series["end"], strict=True)), taught=series["taught"],
             validated=tuple(_networks(folder / VALIDATED, shape_of(config, plan), len(told))) if validated else (),
+            mean_factor=_share(calibration.get("mean_factor", 1.0)),
+            usual_step=_share(calibration.get("usual_step", 0.0)),
             blend=_blend(len(told), **calibration["blend"]))
         _check(predictor)
         record = _record(_json(folder / "run.json"))
@@ -202,6 +205,13 @@ def _record(told: dict[str, Any]) -> RunRecord:
     if not isinstance(told["created"], str) or not told["data"].keys() >= {"path", "from_store"}:
         raise ValueError("a record that says nothing of its data")
     return RunRecord.from_dict(told)
+
+
+def _share(value: Any) -> float:
+    """A finite number of 0 or more. Raises ValueError or TypeError for another."""
+    if not 0 <= (number := float(value)) < math.inf:
+        raise ValueError(f"{value!r} is no share")
+    return number
 
 
 def _blend(members: int, names: list[str], pooled: list[float], errors: list[float], own: dict[str, list[float]]

@@ -72,6 +72,7 @@ class ModelConfig:
                               "logarithms, then with other seeds", low=1, high=100)
     levels: tuple[float, ...] = setting((80.0, 95.0), "bands to give, in percent", low=1.0, high=99.8)
     conformal: bool = setting(True, "bring the bands to the width that they had to have on held-out windows")
+    allow_negative: bool = setting(False, "let forecasts fall below 0 where no value ever was")
     skip: bool = setting(True, "let the network learn what a linear forecast leaves over; without it the cell does the "
                                "whole job, unblended")
     init: str = setting("auto", "forget gates before training: bias 1, or memories up to the length of the context "

@@ -18,16 +18,29 @@ FEWEST = 64                         # series of a part, however far ahead
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What a reader of the forecast of one series has to know. `code`: "level" (its level changed) or "silenced" (some
+    forecasters had no say in it)."""
+
+    series: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Forecast:
     """Quantiles of the next H steps of each series, in original units.
 
     values (S, H, Q) float64, ascending along Q · quantiles (Q,) ascending, 0.5 among them ·
-    source (S,) str: what served each series ("lstm", "seasonal_naive", "fallback:short")."""
+    source (S,) str: what served each series ("lstm", "seasonal_naive", "fallback:short") · mean (S, H): the expected
+    value beside the median, which is what totals are made of; None from a forecaster that does not tell it."""
 
     panel: Panel                    # what was known; each forecast begins at panel.end
     quantiles: tuple[float, ...]
     values: Floats
     source: NDArray[np.object_]
+    remarks: tuple[Remark, ...] = ()
+    mean: Floats | None = None
 
     @property
     def horizon(self) -> int:

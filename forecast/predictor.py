@@ -10,15 +10,19 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast import guard
 from forecast.baselines import BASELINES, SeasonalNaive
 from forecast.blending import Blend
-from forecast.calibration import widened
+from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
-from forecast.forecasts import Forecast, quantile_grid
+from forecast.forecasts import Forecast, Remark, quantile_grid
+from forecast.levels import Changes, levelled, with_return
+from forecast.metrics import finite_sums, seasonal_scale
 from forecast.network import BLOCK, Network, Shape
 from forecast.plan import Plan, make_plan
 from forecast.scaling import TRANSFORMS, Units, without_absurd
@@ -26,7 +30,8 @@ from forecast.series import Floats, Ints, Panel
 from forecast.windows import contexts, ends_of
 
 NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
-EXPERTS = ("seasonal_naive_drift", "theta", "holt_winters")
+SIMPLE = ("naive", "seasonal_naive")        # asked for every series, however many there are
+EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
 _BOUNDS = "bounds"                          # among what is read of a block
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
@@ -59,6 +64,9 @@ class Predictor:
     validated: tuple[Network, ...] = ()     # the members' before the final fit, and where the points end that
     taught: dict[str, int] = field(default_factory=dict)                            # they learned from, as `seen`
     blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what serves, and how much
+    kept_back: str = ""                     # why the final fit was not taken
+    mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
+    usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
     forwards: dict[int, Callable[[Floats], Floats]] = field(default_factory=dict)   # members' on another device
 
     @classmethod
@@ -122,14 +130,18 @@ class Predictor:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
         forecast as history; the spreads of the parts add in quadrature.
 
-        A series that is too short, or not positive where every member needs it, is served by the seasonal naive
-        forecast and says so in `source`; so is one that moved once but stood still for the whole context, which then
-        says nothing of its unit. `values` are finite always."""
-        values, able = self._quantiles(panel)                           # (S, H, Q)
-        parts, longer = [values], panel
+        A series whose level changed for good is read as if it had always stood where it stands now, and its bands
+        leave room for a return. Whoever of the blend leaves what the series ever showed has no say in it. Both are
+        told in `remarks`. A series that is too short, or not positive where every member needs it, is served by the
+        seasonal naive forecast and says so in `source`; so is one that moved once but stood still for the whole
+        context, which then says nothing of its unit. `values` are finite always, and what guard.kept lets through."""
+        level, changes = levelled(panel, self.plan.season)
+        history = guard.History.of(panel)
+        values, able, silent = self._quantiles(level, guard.History.of(level) if changes.found.size else history)
+        parts, longer = [values], level
         while sum(p.shape[1] for p in parts) < horizon:
             longer = extended(longer, parts[-1][:, :, self.quantiles.index(0.5)])
-            further, _ = self._quantiles(longer)
+            further, _, _ = self._quantiles(longer, guard.History.of(longer))
             parts.append(_spread_from(parts[-1][:, -1:, :], further, self.quantiles))
         values = np.concatenate(parts, axis=1)[:, :horizon]
         source = np.array(self.blend.sources(panel.ids, self.titles), dtype=object)
@@ -137,13 +149,77 @@ class Predictor:
         finite = np.isfinite(values).all(axis=(1, 2))
         source[(able == "") & ~finite] = "fallback:not_finite"
         if (poor := np.flatnonzero((able != "") | ~finite)).size:
-            values[poor] = SeasonalNaive(self.plan.season, self.quantiles).predict(panel.take(poor), horizon).values
-        return Forecast(panel, self.quantiles, values, source)
+            values[poor] = self._plain(level.take(poor), horizon)
+        values, mean = self._signed(values, level, history, changes)
+        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent), mean)
 
-    def _quantiles(self, panel: Panel) -> tuple[Floats, NDArray[np.object_]]:
-        """(S, H, Q) forecasts of the trained horizon, and (S,) why a series can't be served ("" where it can)."""
+    def _plain(self, panel: Panel, horizon: int) -> Floats:
+        """The seasonal naive forecast, as wide as other series of the run were where one of a single value says nothing
+        of its spread."""
+        values = SeasonalNaive(self.plan.season, self.quantiles).predict(panel, horizon).values
+        _, known = finite_sums(panel.y, panel.first, panel.stop)
+        if (single := np.flatnonzero(known == 1)).size and self.usual_step > 0:
+            spread = self.usual_step * np.abs(values[single, :, :1]) * np.sqrt(np.arange(1, horizon + 1))[:, None]
+            values[single] += spread * np.array([NormalDist().inv_cdf(q) for q in self.quantiles])
+        return values
+
+    def _signed(self, values: Floats, level: Panel, history: guard.History, changes: Changes) -> tuple[Floats, Floats]:
+        """Quantiles (S, H, Q) and means (S, H) as they may be issued, of a panel that was read as `level`."""
+        if (found := changes.found).size:
+            old = (values[found] - changes.shift[found, None, None]) / changes.factor[found, None, None]
+            values[found] = with_return(values[found], changes.steps[found], old, self.quantiles)
+        values = guard.thickened(values, level, history, self.quantiles)
+        phases = guard.Phases.of(level, self.plan.season, values.shape[1])
+        still, negative = None if phases is None else phases.still, self.config.model.allow_negative
+        median = values[:, :, self.quantiles.index(0.5)]
+        mean = median + self.mean_factor * mean_above_median(values, self.quantiles)
+        means = guard.kept(mean[:, :, None], history, still=still, negative=negative, whole=False)
+        return guard.kept(values, history, still=still, negative=negative), means[:, :, 0]
+
+    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints]) -> tuple[Remark, ...]:
+        """What a reader of the forecast has to know: changes of level, and who had no say."""
+        when = [panel.calendar.times(panel.end[[s]] - changes.steps[s])[0] for s in changes.found]
+        moved = [Remark(str(panel.ids[s]), "level", f"its level changed from about {changes.before[s]:.4g} to "
+                        f"{changes.after[s]:.4g} on {at}; what came before is read at the new level")
+                 for s, at in zip(changes.found.tolist(), when, strict=True)]
+        names: dict[int, list[str]] = {}
+        for name, which in silent.items():
+            for s in which.tolist():
+                names.setdefault(s, []).append(self.titles.get(name, name))
+        return (*moved, *(Remark(str(panel.ids[s]), "silenced", f"not asked, being far from all that is known of it: "
+                                 f"{', '.join(dict.fromkeys(who))}") for s, who in sorted(names.items())))
+
+    def _quantiles(self, panel: Panel, history: guard.History
+                   ) -> tuple[Floats, NDArray[np.object_], dict[str, Ints]]:
+        """(S, H, Q) forecasts of the trained horizon; (S,) why a series can't be served ("" where it can); and who has
+        no say in which series."""
         parts, able = self.parts(panel, self.blend.names)
-        return self.widened(self.blend.of_parts(parts, panel.ids)), able
+        spoke = np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
+        silent = self._silenced(panel, parts, history)
+        mute = ~np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
+        able[spoke & mute & (able == "")] = "fallback:guard"            # all that spoke were far from what is known
+        return self.widened(self.blended(parts, panel)), able, silent
+
+    def blended(self, parts: Mapping[str, Floats], panel: Panel) -> Floats:
+        """What all say together, (S, H, Q); its spread by the phase of the season, where that decides on it."""
+        values = self.blend.of_parts(parts, panel.ids)
+        phases = guard.Phases.of(panel, self.plan.season, self.plan.horizon)
+        return values if phases is None else phases.weighed(values, self.quantiles.index(0.5))
+
+    def _silenced(self, panel: Panel, parts: dict[str, Floats], history: guard.History) -> dict[str, Ints]:
+        """Take their say from those who have none, and tell the series by the name of each."""
+        middle = self.quantiles.index(0.5)
+        witnesses = [BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).point
+                     for name in SIMPLE]
+        unit = seasonal_scale(panel.truth, panel.first, panel.stop, self.plan.season)
+        medians = np.stack([parts[name][:, :, middle] for name in self.blend.names])
+        silent = guard.silenced(medians, np.stack(witnesses), history, unit)
+        found = {}
+        for name, which in zip(self.blend.names, silent, strict=True):
+            if which.any() and name not in SIMPLE:
+                found[name] = np.flatnonzero(which)
+                parts[name][which] = np.nan
+        return found
 
     def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
         """What each of these forecasters says, (S, H, Q) in original units, NaN where it has nothing to say; and (S,)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,13 +21,16 @@ from forecast.display import counted
 from forecast.errors import DataError
 from forecast.metrics import seasonal_scale
 from forecast.plan import Plan
-from forecast.predictor import Predictor, reach
+from forecast.predictor import SIMPLE, Predictor, reach
 from forecast.record import Verdict
 from forecast.series import Floats, Panel
 
-MARGIN = 1.05                           # a new run may be so much worse,
-ERRORS = 2.0                            # and more where that is within so many standard errors over the pairs;
-ALONE = 1.5                             # one pair has no spread: then by so much
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARGIN = 1.05                           # a forecaster is worse than another from so many times its error on,
+CHANCE = 0.2                            # unless chance explains the difference at this level (Student's t, over pairs);
+ALONE = 1.5                             # one pair has no spread: then from so many times on
 
 
 def unseen_steps(predictor: Predictor, panel: Panel) -> int:
@@ -38,31 +43,57 @@ def unseen_steps(predictor: Predictor, panel: Panel) -> int:
 
 def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cutoffs: Sequence[int],
            plan: Plan) -> Verdict:
-    """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back)."""
+    """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back).
+
+    A live run that has seen all there is speaks with its networks of before their final fit, on the windows that those
+    have not seen."""
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
-    unseen = unseen_steps(live.predictor, panel)
-    if unseen < 1:
+    older, unseen, how = live.predictor, unseen_steps(live.predictor, panel), "neither has seen"
+    if unseen < 1 and live.predictor.validated:
+        older, how = as_validated(live.predictor), "neither had seen before its final fit"
+        unseen = unseen_steps(older, panel)
+    windows = [k for k in cutoffs if k <= unseen]
+    if not windows and unseen >= 1 and older is live.predictor:
+        windows = [unseen]                                              # less than a horizon is better than nothing
+    if not windows:
         return Verdict(True, f"{live.id} cannot be compared: it has seen all that there is")
-    windows = [k for k in cutoffs if k <= unseen] or [unseen]           # less than a horizon is better than nothing
     try:
-        new, old = _errors(fresh, live.predictor, panel, windows, plan)
+        new, old = _errors(fresh, older, panel, windows, plan)
     except DataError:
         new = old = np.empty(0)
     if not len(new):
         return Verdict(True, f"{live.id} cannot be compared: nothing in its new windows is known")
     passed = not is_worse(new, old)
-    reason = (f"error {new.mean():.4g}, {live.id} {old.mean():.4g}, in {counted(len(windows), 'window')} that neither "
-              f"has seen")
+    reason = f"error {new.mean():.4g}, {live.id} {old.mean():.4g}, in {counted(len(windows), 'window')} that {how}"
     return Verdict(passed, reason, float(new.mean()), float(old.mean()), len(windows))
+
+
+def as_validated(predictor: Predictor) -> Predictor:
+    """The predictor as it was before its final fit. What it has seen ends where its validation ended."""
+    members = tuple(replace(m, network=n) for m, n in zip(predictor.members, predictor.validated, strict=True))
+    seen = {i: end + predictor.plan.validation for i, end in predictor.taught.items()}
+    return replace(predictor, members=members, seen=seen, taught={})
 
 
 def is_worse(new: Floats, old: Floats) -> bool:
     """Whether errors (P,) are worse than others of the same series and windows, by more than margin and chance."""
+    from scipy.special import stdtrit  # a tenth of a second
+
     gap = new - old
     if len(gap) < 2:
         return bool(new.mean() > ALONE * old.mean())
-    return bool(new.mean() > MARGIN * old.mean() and gap.mean() > ERRORS * gap.std(ddof=1) / math.sqrt(len(gap)))
+    least = stdtrit(len(gap) - 1, 1 - CHANCE) * gap.std(ddof=1) / math.sqrt(len(gap))
+    return bool(new.mean() > MARGIN * old.mean() and gap.mean() > least)
+
+
+def outdone(frame: pd.DataFrame, model: str, known: Panel, season: int) -> str | None:
+    """Which simple forecaster of a backtest frame the model is clearly worse than, the best of them; None where it is
+    not. known: the panel before the first cutoff."""
+    errors = _pairs(frame, known, season)
+    worse = {name: float(errors[name].mean()) for name in SIMPLE
+             if name in errors and is_worse(errors[model].to_numpy(), errors[name].to_numpy())}
+    return min(worse, key=lambda name: worse[name], default=None)
 
 
 def _is_of(live: Run, panel: Panel, contract: Contract) -> bool:
@@ -77,11 +108,17 @@ def _errors(fresh: Predictor, live: Predictor, panel: Panel, windows: Sequence[i
     """Mean absolute errors of both, (P,) each, over each series' seasonal naive error before the first window."""
     frame = backtest(panel, {"new": lambda _: fresh, "live": lambda _: live}, cutoffs=windows, levels=(),
                      horizon=min(plan.horizon, windows[-1]))
-    known = panel.drop_last(windows[0])
-    scale = seasonal_scale(known.truth, known.first, known.stop, plan.season)
+    pairs = _pairs(frame, panel.drop_last(windows[0]), plan.season)
+    return pairs["new"].to_numpy(), pairs["live"].to_numpy()
+
+
+def _pairs(frame: pd.DataFrame, known: Panel, season: int) -> pd.DataFrame:
+    """Mean absolute error of each forecaster (a column), for each series and window that all have forecast (a row),
+    over the series' seasonal naive error in what was known."""
+    scale = seasonal_scale(known.truth, known.first, known.stop, season)
     scale = np.where(np.isfinite(scale) & (scale > 0), scale, np.nan)
     if not np.isfinite(scale[frame["series"].unique()]).any():
         scale = np.ones_like(scale)
-    frame["error"] = (frame["y"] - frame["yhat"]).abs() / scale[frame["series"]]
-    pairs = frame.groupby(["model", "series", "cutoff"], observed=True)["error"].mean().unstack("model").dropna()
-    return pairs["new"].to_numpy(), pairs["live"].to_numpy()
+    error = (frame["y"] - frame["yhat"]).abs() / scale[frame["series"]]
+    columns = frame[["model", "series", "cutoff"]].assign(model=frame["model"].astype(str), error=error)
+    return columns.groupby(["model", "series", "cutoff"])["error"].mean().unstack("model").dropna()

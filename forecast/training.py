@@ -19,14 +19,16 @@ import torch
 
 from forecast import hardware
 from forecast.blending import Blend
-from forecast.calibration import widths
+from forecast.calibration import mean_factor, widths
 from forecast.checkpoint import Checkpoints, Place
 from forecast.errors import DataError, ModelError
+from forecast.guard import History, silenced
+from forecast.levels import levelled
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.loop import Course, Epoch, Learned, Material, learn, relearn, together
-from forecast.metrics import seasonal_scale
+from forecast.metrics import finite_sums, seasonal_scale
 from forecast.network import Network
-from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, reach, shape_of
+from forecast.predictor import EXPERTS, LINEAR, NETWORK, SIMPLE, Member, Predictor, part, reach, shape_of
 from forecast.scaling import TRANSFORMS, Units
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import AllWindows, Windows, targets, windows_of
@@ -37,6 +39,8 @@ MOST_WEIGHED = 1_000                # and at most so many, by which bands are wi
 MOST_RIDGE = 40_000                 # windows behind the linear skip, spread evenly
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 MOST_ASKED = 5_000                  # series from which on the experts, who take 2 ms for each, are not asked
+WORSE = 1.5                         # times the validated members' error: a final fit that errs so much is not taken,
+STRAY = 0.02                        # nor one that leads beyond the history in so many of the series where they did not
 SHORTER = 0.25                      # of the usual steps, where a training goes on from another run
 LONG = 100                          # steps of the cell from which on its memories are set by the context's length
 Kind = tuple[str, bool, int]
@@ -103,6 +107,7 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     logarithm of values that are not positive."""
     plan, config = predictor.plan, predictor.config
     device = hardware.set_up(config.train.device, config.train.threads)
+    panel, _ = levelled(panel, plan.season)
     known = panel.drop_last(plan.validation)
     training, newest = _windows_of(predictor, known), _windows_of(predictor, panel, newest=plan.validation)
     held_out = newest.take(_evenly(len(newest), MOST_VALIDATION))
@@ -119,6 +124,7 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
         learned = yield from together(jobs, *_hands(predictor, device))
         predictor.members = tuple(_taught(m, found) for m, found in zip(predictor.members, learned, strict=True))
     _weigh(predictor, panel, known, held_out)
+    predictor.usual_step = _usual_step(known)
     predictor.seen, predictor.taught = _ends(panel), _ends(known)
     if start:
         own = {i: max(end, start.taught.get(i, end)) for i, end in predictor.taught.items()}
@@ -133,8 +139,10 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
           ) -> Iterator[Epoch]:
     """The choices a fit has made (penalties, steps, weights, widths) applied anew to everything in a panel.
 
-    Where a member's training diverges here, all stay as they were validated."""
+    Where a member's training diverges here, or ends in a member that has left what was validated, all stay as they
+    were validated: `predictor.kept_back` says why."""
     device = hardware.set_up(predictor.config.train.device, predictor.config.train.threads)
+    panel, _ = levelled(panel, predictor.plan.season)
     windows = _windows_of(predictor, panel)
     units = {t: _units_of(predictor, t, panel) for t in {m.units.transform for m in predictor.members}}
     blanks = _on_forms(predictor, predictor.members, units, panel, windows, {})
@@ -145,9 +153,49 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
                     m.steps, m.rate, origin=origins[k])
             for k, m in enumerate(blanks)]
     networks = yield from together(jobs, *_hands(predictor, device))
-    if all(network.is_finite for network in networks):
-        predictor.members = tuple(replace(m, network=n) for m, n in zip(blanks, networks, strict=True))
+    refitted = tuple(replace(m, network=n) for m, n in zip(blanks, networks, strict=True))
+    predictor.kept_back = "" if all(n.is_finite for n in networks) else "the loss of the final fit came to no number"
+    predictor.kept_back = predictor.kept_back or _has_left(predictor, refitted, panel)
+    if not predictor.kept_back:
+        predictor.members = refitted
     predictor.seen = _ends(panel)
+
+
+def _has_left(predictor: Predictor, refitted: Sequence[Member], panel: Panel) -> str:
+    """Why a final fit cannot be taken, "" where it can: on the newest windows, which it has learned from, one of its
+    members errs far more than it did before it knew them; or it leads beyond the history where it did not."""
+    held_out = _windows_of(predictor, panel, newest=predictor.plan.validation)
+    chosen = held_out.take(_evenly(len(held_out), LEAST_WEIGHED))
+    ends = panel.take(_evenly(len(panel), MOST_WEIGHED)).with_values()[0]
+    history, middle = History.of(ends), predictor.quantiles.index(0.5)
+    after = replace(predictor, members=tuple(refitted))
+    for k, member in enumerate(predictor.members):
+        names = [part(NETWORK, k)] if member.steps else [part(LINEAR, k)]
+        if not set(names) & set(predictor.blend.names):
+            continue
+        sizes, left = [], []
+        for who in (predictor, after):
+            parts, truth, windows = _said(who, panel, chosen, names)
+            unit = _naive_errors(predictor, panel)[windows.series]
+            error = np.abs(parts[names[0]][:, :, middle] - truth) / unit[:, None]
+            sizes.append(float(np.nanmean(error)) if np.any(~np.isnan(error)) else math.nan)
+            ahead = who.parts(ends, names)[0][names[0]][:, :, middle]
+            left.append(silenced(ahead[None], np.empty((0, *ahead.shape)), history, np.full(len(ends), np.inf))[0])
+        if sizes[1] > WORSE * sizes[0]:
+            return "the final fit errs more on the newest windows than the networks that had not seen them"
+        if np.count_nonzero(left[1] & ~left[0]) > STRAY * len(ends):
+            return "the final fit leads beyond all that was seen, where the validated networks did not"
+    return ""
+
+
+def _usual_step(panel: Panel) -> float:
+    """The median over the series of the mean step between neighbours, relative to the mean value; 0 if unknown."""
+    steps, count = finite_sums(np.abs(np.diff(panel.truth, append=np.nan)), panel.first, panel.stop - 1)
+    sizes, there = finite_sums(np.abs(panel.truth), panel.first, panel.stop)
+    some = (count > 0) & (sizes > 0)
+    if not some.any():
+        return 0.0
+    return float(np.median(steps[some] / count[some] / (sizes[some] / there[some])))
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
@@ -340,43 +388,58 @@ def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
     predictor.blend, predictor.widths = Blend.alone(names[0]), np.ones_like(predictor.widths)
     if config.model.blend and config.model.skip:
         skips = {m.units.transform: part(LINEAR, k) for k, m in reversed(list(enumerate(members))) if m.skip}
-        names = list(dict.fromkeys([*names, *skips.values(), *(EXPERTS if len(panel) <= MOST_ASKED else ())]))
+        names = list(dict.fromkeys([*names, *skips.values(), *(EXPERTS if len(panel) <= MOST_ASKED else SIMPLE)]))
         few = held_out.take(_evenly(len(held_out), max(LEAST_WEIGHED, min(2 * len(panel), MOST_WEIGHED))))
         parts, truth, windows = _said(predictor, panel, few, names)
         middle, unit = predictor.quantiles.index(0.5), _naive_errors(predictor, known)[windows.series]
         errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
         independent = len(np.unique(windows.series)) * predictor.plan.validation / predictor.plan.horizon
         predictor.blend = Blend.of(names, errors, panel.ids[windows.series], independent=independent)
-    if not config.model.conformal:
-        return
     chosen = held_out.take(_evenly(len(held_out), MOST_WEIGHED))
     parts, truth, windows = _said(predictor, panel, chosen, predictor.blend.names)
-    predictor.widths = _widths(predictor, predictor.blend.of_parts(parts, panel.ids[windows.series]), truth)
+    values = predictor.blended(parts, _rows(panel, windows))
+    if config.model.conformal:
+        predictor.widths = _widths(predictor, values, truth)
+    predictor.mean_factor = mean_factor(predictor.widened(values), truth,
+                                        _naive_errors(predictor, known)[windows.series], predictor.quantiles)
 
 
 def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:
     """Absolute errors in units of seasonal naive's (as MASE) and relative to the values (as sMAPE), each over its mean:
-    a series near zero counts in the second, one that is easy to forecast in the first. (M, W, H), (W, H), (W, 1)."""
+    a series near zero counts in the second, one that is easy to forecast in the first. Where the truth is 0, whatever
+    else is said is wrong by 200 %, and the first alone counts. (M, W, H), (W, H), (W, 1)."""
     size = np.abs(forecast - truth)
-    scaled, relative = size / unit, size / np.maximum(np.abs(forecast) + np.abs(truth), np.finfo(float).tiny)
+    relative = size / np.maximum(np.abs(forecast) + np.abs(truth), np.finfo(float).tiny)
+    relative[:, truth == 0] = np.nan
+    scaled, relative = _over_mean(size / unit), _over_mean(relative)
+    return scaled + np.where(truth == 0, scaled, relative)
+
+
+def _over_mean(errors: Floats) -> Floats:
+    """(M, W, H) over the mean, over windows and steps, of what the forecasters usually err there; over the mean of all
+    where most of them are exact everywhere."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)                 # without any truth there is no error
-        return np.asarray(sum(e / max(float(np.nanmean(np.nanmedian(e, axis=0))), np.finfo(float).tiny)
-                              for e in (scaled, relative)))
+        usual = float(np.nanmean(np.nanmedian(errors, axis=0))) or float(np.nanmean(errors)) or 1.0
+        return np.asarray(errors / usual)
 
 
 def _said(predictor: Predictor, panel: Panel, windows: Windows, names: Sequence[str]
           ) -> tuple[dict[str, Floats], Floats, Windows]:
     """What each forecaster says at the windows that all can serve, (W, H, Q) each, what came true (W, H), and where."""
-    rows = replace(panel, first=windows.first, stop=windows.cut, start=panel.start[windows.series],
-                   ids=panel.ids[windows.series])
-    rows, _ = rows.with_values()
+    rows, _ = _rows(panel, windows).with_values()
     if len(rows) < len(windows):
         windows = windows.take(np.flatnonzero(np.isin(windows.cut, rows.stop)))
     parts, able = predictor.parts(rows, names)
     served = np.flatnonzero((able == "") & np.all([np.isfinite(parts[n]).all(axis=(1, 2)) for n in names], axis=0))
     truth = targets(panel.truth, windows.take(served), predictor.plan.horizon)
     return {n: parts[n][served] for n in names}, truth, windows.take(served)
+
+
+def _rows(panel: Panel, windows: Windows) -> Panel:
+    """A series for each window, ending where that is cut."""
+    return replace(panel, first=windows.first, stop=windows.cut, start=panel.start[windows.series],
+                   ids=panel.ids[windows.series])
 
 
 def _widths(predictor: Predictor, values: Floats, truth: Floats) -> Floats:

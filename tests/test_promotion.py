@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from forecast.artifact import Run
+from forecast.backtesting import backtest
+from forecast.baselines import BASELINES
 from forecast.contract import Contract
 from forecast.network import Network
 from forecast.predictor import Predictor
-from forecast.promotion import is_worse, judged, unseen_steps
+from forecast.promotion import is_worse, judged, outdone, unseen_steps
 from forecast.series import Panel
 from tests.conftest import altered, quick, trained, waves
 
@@ -74,6 +76,30 @@ def test_where_nothing_is_new_to_the_live_model_the_run_passes_uncompared_and_fe
     assert not verdict(known, new=5.0, live=0.0, panel=panel.drop_last(NEW - 4)).passed
 
 
+def test_a_live_run_that_has_seen_all_speaks_with_its_networks_of_before_the_final_fit(known: Predictor) -> None:
+    panel = waves(length=LENGTH)
+    as_it_was = tuple(m.network for m in known.members)
+    live = replace(spoiled(known, 9.0), validated=as_it_was, seen={i: LENGTH for i in panel.ids},
+                   taught={i: end - known.plan.validation for i, end in known.seen.items()})
+    contract = contract_of(panel)
+    told = judged(spoiled(known, 5.0), run_of(live, contract), panel, contract, cutoffs=[8, 4], plan=known.plan)
+    assert not told.passed
+    assert (told.windows, "before its final fit" in told.reason) == (2, True)
+    assert told.live == pytest.approx(verdict(known, new=0.0, live=0.0).live, rel=0.2)
+    assert judged(known, run_of(live, contract), panel, contract, cutoffs=[8, 4], plan=known.plan).passed
+
+
+def test_a_model_clearly_worse_than_a_simple_forecast_in_its_own_backtest_is_told_by_which(known: Predictor) -> None:
+    panel = waves(length=LENGTH)
+    makers = {"lstm": lambda _: spoiled(known, 5.0), "good": lambda _: known,
+              **{name: lambda _, make=make: make(6) for name, make in BASELINES.items()
+                 if name in ("naive", "seasonal_naive")}}
+    frame = backtest(panel, makers, horizon=4, cutoffs=[12, 8, 4], levels=())
+    before = panel.drop_last(12)
+    assert outdone(frame, "lstm", before, 6) == "seasonal_naive"        # of season 6: naive is worse
+    assert outdone(frame, "good", before, 6) is None
+
+
 @pytest.mark.parametrize("other", [{"targets": ("z",)}, {"calendar": "D"}])
 def test_a_model_of_other_data_is_not_compared(known: Predictor, other: dict[str, Any]) -> None:
     if "calendar" in other:
@@ -94,7 +120,8 @@ def test_what_is_new_is_counted_from_the_last_point_seen_of_any_series_that_was_
     ([1.0, 1.0, 1.0], [1.0, 1.0, 1.0], False),
     ([1.04, 1.04, 1.04], [1.0, 1.0, 1.0], False),                       # within the margin
     ([1.2, 1.21, 1.19], [1.0, 1.0, 1.0], True),
-    ([5.0, 0.5, 0.5], [1.0, 1.0, 1.0], False),                          # one bad pair is chance
+    ([3.0, 0.5, 0.5], [1.0, 1.0, 1.0], False),                          # one bad pair is chance
+    ([1.3, 1.0, 1.2, 1.1], [1.0, 1.0, 1.0, 1.1], True),
     ([1.4], [1.0], False), ([1.6], [1.0], True),                        # alone
     ([0.0, 0.0], [0.0, 0.0], False), ([1.0, 1.0], [0.0, 0.0], True),
 ])

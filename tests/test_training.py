@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from forecast.config import Config
 from forecast.errors import DataError, ModelError, RequestError
 from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
+from forecast.network import Network
 from forecast.predictor import Predictor
 from forecast.promotion import unseen_steps
 from forecast.series import Ints, Panel
@@ -197,6 +200,50 @@ def test_a_final_fit_that_diverges_leaves_the_validated_network(monkeypatch: pyt
     list(refit(predictor, panel))
     assert predictor.name == "lstm"
     assert predictor.members == validated
+
+
+def test_a_final_fit_that_leaves_what_was_validated_is_not_taken(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
+    predictor = trained(quick(train_final_fit=False, model_blend=True), panel)
+    validated, learn_anew = predictor.members, training.relearn
+
+    def mad(network: Network, *rest: Any) -> Generator[Epoch, None, Network]:
+        learned = yield from learn_anew(network, *rest)
+        return learned.replace(skip=60 * learned.tensors["skip"])
+
+    list(refit(predictor, panel))
+    assert (predictor.kept_back, predictor.members is validated) == ("", False)
+    predictor.members = validated
+    monkeypatch.setattr(training, "relearn", lambda network, *rest, origin=None: mad(network, *rest))
+    list(refit(predictor, panel))
+    assert "final fit" in predictor.kept_back
+    assert predictor.members is validated
+
+
+def test_where_the_level_changed_for_good_the_forecast_is_of_the_new_one(panel: Panel) -> None:
+    shifted = dataclasses.replace(panel, y=panel.y.copy())
+    shifted.y[panel.stop[0] - 10:panel.stop[0]] *= 0.4
+    predictor = trained(quick(model_blend=True), shifted)
+    forecast = predictor.predict(shifted, 4)
+    usual = np.median(panel.values(0)[-12:])
+    np.testing.assert_allclose(forecast.point[0], 0.4 * usual, rtol=0.3)
+    low, high = (bound[0] for bound in forecast.band(95))
+    assert np.all(high > 0.8 * usual)                                   # it may return
+    assert np.all(low > 0)
+    assert [(r.series, r.code) for r in forecast.remarks] == [("s0", "level")]
+    np.testing.assert_allclose(forecast.point[1:], predictor.predict(panel, 4).point[1:])
+
+
+def test_where_most_values_are_0_last_week_is_not_merely_copied() -> None:
+    random = np.random.default_rng(3)
+    counts = Panel.of([random.poisson(0.3, 120).astype(float) for _ in range(4)], Calendar.of("step"))
+    predictor = trained(quick(model_blend=True), counts)
+    weights = dict(zip(predictor.blend.names, predictor.blend.pooled, strict=True))
+    assert weights.get("seasonal_naive", 0) + weights.get("seasonal_naive_drift", 0) < 0.25
+    forecast = predictor.predict(counts, 4)
+    assert np.all(forecast.values >= 0)
+    assert np.all(forecast.values == np.rint(forecast.values))
+    assert forecast.mean is not None
+    assert forecast.mean.mean() == pytest.approx(0.3, abs=0.15)
 
 
 def test_a_loss_that_is_no_number_is_tried_again_more_calmly(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:

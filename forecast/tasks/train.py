@@ -282,7 +282,7 @@ def _against_live(workspace: Workspace, predictor: Predictor, reading: Reading, 
     if workspace.store.live() is None:
         return Verdict(True, "the first model of this store")
     try:
-        live = workspace.run("live")
+        live = workspace.run("live", validated=True)
     except ModelError as error:
         return Verdict(True, f"the live model cannot be read: {error}")
     return judged(predictor, live, reading.panel.with_values()[0], reading.contract, cutoffs=cutoffs,

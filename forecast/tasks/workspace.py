@@ -98,11 +98,12 @@ class Workspace:
         """Read data as the run's own were read."""
         return self.read(source, run.predictor.config.data, run.contract)
 
-    def run(self, name: str = "live") -> Run:
-        """A run: `live`, an id, its beginning, a --name, or a path. Raises ModelError."""
+    def run(self, name: str = "live", *, validated: bool = False) -> Run:
+        """A run: `live`, an id, its beginning, a --name, or a path; with its networks of before the final fit, if asked
+        for. Raises ModelError."""
         from forecast.artifact import load
 
-        return load(self.store.find(name))
+        return load(self.store.find(name), validated=validated)
 
     @contextmanager
     def locked(self, teller: Teller, wait: str | None = None) -> Iterator[None]:
