@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import json
 import os
@@ -562,14 +561,10 @@ def test_a_bug_is_one_line_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_broken_installation_is_told_by_its_first_cause(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.import_module
+    def broken(name: str) -> None:
+        raise ImportError("libgomp.so.1: no such file")
 
-    def broken(name: str, package: str | None = None) -> object:
-        if name == "torch":
-            raise ImportError("libgomp.so.1: no such file")
-        return real(name, package)
-
-    monkeypatch.setattr(importlib, "import_module", broken)
+    monkeypatch.setattr("forecast.tasks.train.import_module", broken)
     monkeypatch.setattr("forecast.tasks.train.is_large", lambda file: True)  # then torch is imported meanwhile
     ended = run("train", AIR, *LEAN)
     assert (ended.code, ended.err) == (1, "forecast: the installation is broken: libgomp.so.1: no such "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from forecast import __version__
@@ -176,7 +176,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
 
 def _read(workspace: Workspace, source: DataSource) -> Reading:
     """The data; beside a large file torch is imported, which takes as long as to read millions of rows."""
-    ahead = ThreadPoolExecutor(1).submit(importlib.import_module, "torch") if is_large(source.name) else None
+    ahead = ThreadPoolExecutor(1).submit(import_module, "torch") if is_large(source.name) else None
     reading = workspace.read(source)
     if ahead:
         ahead.result()                                                  # why it failed: a second try may hide it
