@@ -95,7 +95,7 @@ def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequ
 
 
 def _borne(issue: Issue, level: float) -> float | None:
-    factor = issue.options.get("adapt", {}).get(f"{level:g}")
+    factor = (issue.options.adapt or {}).get(f"{level:g}")
     return None if factor is None else float(factor)
 
 

@@ -23,6 +23,7 @@ from forecast.errors import ForecastError, ModelError
 from forecast.network import Network, Shape
 from forecast.plan import Plan
 from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, shape_of
+from forecast.record import RunRecord
 from forecast.scaling import TRANSFORMS, Units
 from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
 
@@ -43,11 +44,11 @@ class Run:
     folder: Path
     predictor: Predictor
     contract: Contract
-    record: dict[str, Any]
+    record: RunRecord
     metrics: dict[str, Any]
 
 
-def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict[str, Any], metrics: dict[str, Any],
+def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunRecord, metrics: dict[str, Any],
          history: str) -> None:
     """Write the folder, whole or not at all. Raises DiskError, and ModelError for weights that are not finite."""
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
@@ -57,7 +58,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: dict
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
                                   "mean_factor": predictor.mean_factor, "usual_step": predictor.usual_step,
                                   "blend": asdict(predictor.blend)},
-             "metrics.json": metrics, "run.json": record}
+             "metrics.json": metrics, "run.json": record.to_dict()}
     if not all(m.network.is_finite for m in predictor.members):
         raise ModelError("the fit ended in weights that are not finite; nothing was saved", code="not_finite",
                          hint="Lower the learning rate: --set train.lr=0.0005")
@@ -97,7 +98,8 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
             blend=_blend(len(told), **calibration["blend"]))
-        _check(predictor, record := _json(folder / "run.json"))
+        _check(predictor)
+        record = _record(_json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
     except ModelError:
         raise
@@ -181,7 +183,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check(predictor: Predictor, record: dict[str, Any]) -> None:
+def _check(predictor: Predictor) -> None:
     """Sizes that are sizes, and fit each other. Raises ValueError, TypeError or KeyError for others."""
     plan = predictor.plan
     lengths = plan.horizon, plan.context, plan.segment, plan.min_context, plan.validation
@@ -196,8 +198,13 @@ def _check(predictor: Predictor, record: dict[str, Any]) -> None:
     widths = predictor.widths
     if widths.shape != (plan.horizon, len(predictor.quantiles)) or not (np.isfinite(widths) & (widths >= 0)).all():
         raise ValueError("calibration of another model")
-    if not isinstance(record["created"], str) or not record["data"].keys() >= {"path", "from_store"}:
+
+
+def _record(told: dict[str, Any]) -> RunRecord:
+    """Raises ValueError, TypeError, KeyError or AttributeError for one that does not say what predict needs."""
+    if not isinstance(told["created"], str) or not told["data"].keys() >= {"path", "from_store"}:
         raise ValueError("a record that says nothing of its data")
+    return RunRecord.from_dict(told)
 
 
 def _share(value: Any) -> float:

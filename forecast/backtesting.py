@@ -19,6 +19,7 @@ import pandas as pd
 from forecast import metrics
 from forecast.errors import DataError
 from forecast.forecasts import Forecast, Forecaster, band_quantiles
+from forecast.formulas import REFERENCE
 from forecast.series import Floats, Ints, Panel
 
 
@@ -81,10 +82,30 @@ class Scores:
     season: int
     windows: int
     levels: tuple[float, ...]
+    reference_name: str = REFERENCE
+
+    @property
+    def name(self) -> str:
+        """The forecaster that is scored: the first."""
+        return str(self.summary["model"].iloc[0])
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """Its metrics over all series."""
+        return self._row(self.name)
+
+    @property
+    def reference(self) -> dict[str, Any] | None:
+        """Those of what its skill is measured against; None where that is not beside it."""
+        return self._row(self.reference_name) if self.reference_name in set(self.summary["model"]) else None
+
+    def _row(self, name: str) -> dict[str, Any]:
+        row = self.summary[self.summary["model"] == name].iloc[0]
+        return {str(key): value for key, value in row.items()}
 
 
 def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence[float],
-             reference: str = "seasonal_naive") -> Scores:
+             reference: str = REFERENCE) -> Scores:
     """Score a backtest frame. `known` is the panel before the first cutoff: the sample behind MASE's scale.
 
     Metrics are per series, then averaged over the series where they are defined. Skill is 1 - (mean MASE / that of
@@ -101,7 +122,7 @@ def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence
     left_out = {m: int(first[m].isna().sum()) for m in ("mase", "wape") if m in first}
     windows = frame["cutoff"].nunique() if known.calendar.is_time else int(
         frame.groupby(["model", "series"], observed=True)["cutoff"].nunique().max() if len(frame) else 0)
-    return Scores(per_series, by_step, summary, left_out, season, int(windows), tuple(levels))
+    return Scores(per_series, by_step, summary, left_out, season, int(windows), tuple(levels), reference)
 
 
 def _per_series(part: pd.DataFrame, name: str, known: Panel, scale: Floats, levels: Sequence[float]) -> pd.DataFrame:

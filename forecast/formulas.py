@@ -1,8 +1,12 @@
-"""What each metric means: the table behind --help and the handbook. metrics.py computes them."""
+"""What each metric means: the table behind --help and the handbook; and what skill is measured against.
+
+metrics.py computes them."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+REFERENCE = "seasonal_naive"                                            # the forecaster to be better than
 
 
 class Metric(NamedTuple):

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 
 from forecast.clock import told_apart
 from forecast.contract import Contract
+from forecast.datasource import DataSource
 from forecast.display import counted, listed, quoted
 from forecast.errors import RequestError, StaleError
 from forecast.ledger import Issue, Seen
@@ -80,7 +80,7 @@ class Age:
     names_zone: bool = True         # else it counts as UTC
 
 
-def age_of(panel: Panel, contract: Contract, now: datetime, file: Path | str) -> Age:
+def age_of(panel: Panel, contract: Contract, now: datetime, source: DataSource) -> Age:
     """The time since the newest stamp; stamps without a zone count as UTC. Integer steps tell no time: there the
     file's own date of change counts. Raises RequestError for such data from standard input."""
     if contract.calendar.is_time:
@@ -90,19 +90,19 @@ def age_of(panel: Panel, contract: Contract, now: datetime, file: Path | str) ->
             numbers = to_utc(numbers, np.zeros(1, dtype=np.int64), contract.tz)[0]
         moment = datetime.fromtimestamp(int(numbers[0]) // 1_000_000, UTC) if abs(numbers[0]) < 4e17 else now
         return Age(now - moment, contract.time_text(newest)[0], names_zone=contract.utc or bool(contract.tz))
-    if str(file) == "-":
+    changed = source.changed()
+    if changed is None:
         raise RequestError("--max-age: integer steps from standard input have no age", code="no_age",
                            hint="Give a file")
-    changed = datetime.fromtimestamp(Path(file).stat().st_mtime, UTC)
     return Age(now - changed, f"the file's last change at {changed:%Y-%m-%dT%H:%M:%SZ}")
 
 
-def check_age(age: Age, most: timedelta, file: Path | str) -> None:
+def check_age(age: Age, most: timedelta, source: DataSource) -> None:
     """Raises StaleError where the data are older than `most`."""
     if age.age > most:
         old, limit = told_apart(age.age, most)
         may_be_zone = not age.names_zone and age.age - WESTMOST <= most
-        raise StaleError(f"the newest point is {age.newest}, {old} old: more than {limit}", file=str(file),
+        raise StaleError(f"the newest point is {age.newest}, {old} old: more than {limit}", file=str(source),
                          code="max_age", hint="Look at what should have brought new data" + (
                              "; if its times are not UTC, train with --tz" if may_be_zone else ""))
 
@@ -134,13 +134,13 @@ def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, 
     return notes
 
 
-def check_new(issues: Iterable[Issue], issue: Issue, file: Path | str) -> None:
+def check_new(issues: Iterable[Issue], issue: Issue, source: DataSource) -> None:
     """Raises StaleError where this very request was answered from the same data already, by one of `issues`
     (Ledger.answers). What was issued of other series, another shard, or with other bands, makes nothing old."""
     same = [i for i in issues if (i.fingerprint, i.request) == (issue.fingerprint, issue.request)]
     if same:
         raise StaleError(f"nothing new since the issue of {same[-1].issued} (last {quoted(same[-1].cutoff_text)})",
-                         file=str(file), code="nothing_new", hint="Without --require-new it is forecast again")
+                         file=str(source), code="nothing_new", hint="Without --require-new it is forecast again")
 
 
 def _of_the_clock(last: Issue, now: datetime) -> list[tuple[str, bool]]:

@@ -224,3 +224,10 @@ def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
     told = backtesting.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
     keys = ["series", "cutoff", "step"]
     return told.merge(issued.frame[keys], on=keys, how="inner")
+
+
+def side_by_side(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Frames under each other, each under its own name as `model`, whatever spoke in it."""
+    names = pd.Index(list(frames))
+    return pd.concat([frame.assign(model=pd.Categorical.from_codes(np.full(len(frame), k), names), source=None)
+                      for k, frame in enumerate(frames.values())], ignore_index=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import sqlite3
 import zlib
 from collections import Counter
@@ -27,9 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.contract import Contract, mark_of
+from forecast.datasource import DataSource, storable
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.layout import rounded
+from forecast.options import Options
 from forecast.series import Floats, Ints, Panel
 
 FILE = "ledger.db"
@@ -38,7 +39,6 @@ VERSION = 2                         # 1: without the proofs
 PATIENCE = 10.0                                                         # seconds to wait for another writer
 MOST_PLACES = 15                                                        # behind the decimal mark, as whole numbers
 MOST_TEXT = 256 * 2**20                                                 # bytes of a list of ids, far above any real one
-STDIN = "-"
 ASIDE = "Move it away: the next forecast begins a new one"
 
 TABLES = (
@@ -75,7 +75,7 @@ class Issue:
     version: str                    # of the program
     horizon: int
     levels: tuple[float, ...]       # bands, in percent
-    options: dict[str, Any]         # series, nonnegative, round, layout; shard; adapt: factors by level
+    options: Options
     as_of: str | None = None        # the cut that was asked for
     series: int = 0
     number: int = 0                 # in the order of recording; 0: not recorded
@@ -84,15 +84,15 @@ class Issue:
     def key(self) -> str:
         """The same for the same forecast: run, data, cutoff and options, whatever the clock says."""
         told = [self.run, self.place, self.subject, self.fingerprint, self.cutoff, self.horizon, self.levels,
-                sorted(self.options.items())]
+                sorted(self.options.to_dict().items())]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @property
     def request(self) -> str:
         """What was asked for, of which data, whichever run answered; two of one request and fingerprint differ in
         nothing that the data could say. How far bands were adapted is an answer, that they were to be is asked."""
-        told = {name: sorted(v) if isinstance(v, list) else v for name, v in self.options.items() if v}
-        told["adapt"] = "adapt" in self.options
+        told = {name: sorted(v) if isinstance(v, list) else v for name, v in self.options.to_dict().items() if v}
+        told["adapt"] = self.options.adapt is not None
         return json.dumps([self.place, self.subject, self.horizon, sorted(self.levels), told], sort_keys=True)
 
     @property
@@ -188,15 +188,14 @@ def prunable(issues: Iterable[Issue], *, before: str, keep: int) -> list[Issue]:
     return going
 
 
-def issue_of(*, run: str, file: Path | str, store: Path, file_sha256: str, panel: Panel, contract: Contract,
-             issued: str, version: str, horizon: int, levels: Sequence[float], options: dict[str, Any],
+def issue_of(*, run: str, source: DataSource, store: Path, file_sha256: str, panel: Panel, contract: Contract,
+             issued: str, version: str, horizon: int, levels: Sequence[float], options: Options,
              as_of: str | None = None) -> Issue:
     """The issue that a forecast of this panel would be. `panel`: all series of the file, cut where it was cut."""
-    path = None if str(file) == STDIN else Path(file).resolve()
+    place = source.place(store)
     cutoff = int(panel.end.max()) - 1
     return Issue(
-        run=run, data=STDIN if path is None else _text(path),
-        from_store=None if path is None else _text(os.path.relpath(path, store.resolve())),
+        run=run, data=source.identity, from_store=None if place is None else storable(place),
         subject=subject_of(contract), fingerprint=fingerprint(panel), file_sha256=file_sha256, cutoff=cutoff,
         cutoff_text=contract.time_text(contract.calendar.times([cutoff]))[0], issued=issued, version=version,
         horizon=horizon, levels=tuple(float(x) for x in levels), options=options, as_of=as_of)
@@ -278,7 +277,7 @@ class Ledger:
                 kept = self._moved_up(ledger, found, replace(issue, issued=found.issued, as_of=found.as_of),
                                       draft)
             if output is not None:
-                _put(ledger, "outputs", (kept.number, _text(output.resolve()), output_sha256 or ""))
+                _put(ledger, "outputs", (kept.number, storable(output.resolve()), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
         return kept, found is None
 
@@ -329,7 +328,7 @@ class Ledger:
             return None
         with self._connected() as ledger:
             found = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
-                     if sha256 == digest or place == _text(path.resolve())]
+                     if sha256 == digest or place == storable(path.resolve())]
             return None if not found else (self._by_number(ledger, max(found)[1]), max(found)[0])
 
     def answers(self, output: Path | None) -> list[Issue]:
@@ -342,7 +341,7 @@ class Ledger:
             return []
         with self._connected() as ledger:
             written = [(place, number) for number, place, _ in self._proved(ledger, "outputs")]
-            there = [number for place, number in written if place == _text(output.resolve())]
+            there = [number for place, number in written if place == storable(output.resolve())]
             return [self._by_number(ledger, n) for n in there[-1:] or dict.fromkeys(n for _, n in written)]
 
     def find(self, name: str) -> Issue:
@@ -583,19 +582,19 @@ _OF_THE_DISK: dict[int, str | None] = {
     sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
 _FIELDS = tuple(f.name for f in fields(Issue))
 _COLUMNS = ", ".join((*_FIELDS, "key", "proof"))
-_JSON = ("levels", "options")
 
 
 def _row_of(issue: Issue) -> dict[str, Any]:
     row = {name: getattr(issue, name) for name in _FIELDS}
-    return row | {name: json.dumps(row[name]) for name in _JSON} | {"key": issue.key}
+    texts = {"levels": json.dumps(issue.levels), "options": json.dumps(issue.options.to_dict())}
+    return row | texts | {"key": issue.key}
 
 
 def _issue_of(row: Sequence[Any]) -> Issue:
     """Raises ValueError or TypeError for what is no issue."""
     told = dict(zip(_FIELDS, row, strict=True))
-    levels, options = (json.loads(told[name]) for name in _JSON)
-    issue = Issue(**told | {"levels": tuple(map(float, levels)), "options": dict(options)})
+    levels, options = json.loads(told["levels"]), Options.from_dict(json.loads(told["options"]))
+    issue = Issue(**told | {"levels": tuple(map(float, levels)), "options": options})
     if not (type(issue.horizon) is type(issue.cutoff) is int and issue.horizon > 0):
         raise ValueError("no horizon or no cutoff")
     return issue
@@ -660,9 +659,4 @@ def _digest(what: str, *content: bytes) -> bytes:
     for piece in content:
         digest.update(len(piece).to_bytes(8, "little") + piece)
     return digest.digest()
-
-
-def _text(path: Path | str) -> str:
-    """A path as text that can be stored; bytes that are no UTF-8 are written as escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 

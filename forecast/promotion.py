@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from forecast.errors import DataError
 from forecast.metrics import seasonal_scale
 from forecast.plan import Plan
 from forecast.predictor import SIMPLE, Predictor, reach
+from forecast.record import Verdict
 from forecast.series import Floats, Panel
 
 if TYPE_CHECKING:
@@ -30,20 +31,6 @@ if TYPE_CHECKING:
 MARGIN = 1.05                           # a forecaster is worse than another from so many times its error on,
 CHANCE = 0.2                            # unless chance explains the difference at this level (Student's t, over pairs);
 ALONE = 1.5                             # one pair has no spread: then from so many times on
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the new run may go live, and why; the errors are MASE, or MAE where no series has a MASE."""
-
-    passed: bool
-    reason: str
-    new: float | None = None
-    live: float | None = None
-    windows: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def unseen_steps(predictor: Predictor, panel: Panel) -> int:

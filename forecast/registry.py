@@ -17,6 +17,7 @@ from typing import Any
 
 from forecast.clock import now, stamp
 from forecast.errors import ModelError
+from forecast.record import RunRecord
 from forecast.storage import PARTIAL, disk_errors, exclusive, remove_file, remove_folder, temporaries, write_text
 
 RUN_FILE = "run.json"
@@ -175,8 +176,13 @@ class Store:
         return [i for i in ids if self._name(i) == name][-1:]
 
     def _name(self, run_id: str) -> str | None:
-        name = self.told(run_id, RUN_FILE).get("name")
-        return None if name is None else str(name)
+        return self.record(run_id).name
+
+    def record(self, run_id: str) -> RunRecord:
+        """What a run says of itself, as `told` reads it."""
+        with suppress(TypeError, ValueError, AttributeError):
+            return RunRecord.from_dict(self.told(run_id, RUN_FILE))
+        return RunRecord()
 
     def told(self, run_id: str, file: str) -> dict[str, Any]:
         """A JSON file of a run, unverified, for lists; a damaged one says nothing: load tells of it."""

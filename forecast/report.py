@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecast.display import safe, shorten
+from forecast.display import counted, safe, shorten
 from forecast.errors import RequestError
 from forecast.forecasts import Forecast
+from forecast.formulas import REFERENCE
 from forecast.storage import replacing
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from forecast.backtesting import Scores
+    from forecast.comparison import Contender
 
 MOST_PANELS = 6                                                         # series in one picture
 INK, FAN = "#1f3b57", "#d9822b"
@@ -63,12 +65,55 @@ def score_table(scores: Scores, width: int | None = None) -> Table:
 
 def _score_row(row: dict[str, Any], levels: Sequence[float]) -> list[str]:
     skill = row.get("skill", float("nan"))
-    said = "0%" if row["model"] == "seasonal_naive" else f"{skill:+.0%}" if math.isfinite(skill) else "-"
-    if row["series"] > 1 and "better_on" in row and row["model"] != "seasonal_naive":
+    said = "0%" if row["model"] == REFERENCE else f"{skill:+.0%}" if math.isfinite(skill) else "-"
+    if row["series"] > 1 and "better_on" in row and row["model"] != REFERENCE:
         said += f" (better on {row['better_on']} of {row['series']} series)"
     return [row["model"], number(row["mae"]), number(row["rmse"]), number(row["mase"]), number(row["smape"]),
             percent(row["wape"]), number(row["wql"]),
             *(f"{percent(row[f'coverage_{level:g}'])} ({number(row[f'width_{level:g}'])})" for level in levels), said]
+
+
+def comparison_table(ranking: Sequence[Contender], references: Mapping[str, Mapping[str, float]], *, metric: str,
+                     season: int, has_skip: bool) -> Table:
+    """A row for each cell, and unranked ones for the references, by their mean score."""
+    headers = ["rank  cell", "units", "params", "seeds", f"MASE(m={season}) ± sd" if metric == "mase" else "MAE ± sd",
+               "min .. max", "skill", "s/fit", "best epoch", *(["bettered skip"] if has_skip else [])]
+    scored = [(c.mean(metric), _cell_row(c, rank, metric, has_skip)) for rank, c in enumerate(ranking, 1)]
+    for name, row in references.items():
+        skill = _signed_percent(row["skill"]) if row["skill"] else "0%"
+        scored.append((row[metric], [f"      {name}", "", "", "", score_text(row[metric], metric), "", skill, "", "",
+                                     *([""] if has_skip else [])]))
+    return plain_table(headers, [row for _, row in sorted(scored, key=lambda s: (math.isnan(s[0]), s[0]))])
+
+
+def _cell_row(c: Contender, rank: int, metric: str, has_skip: bool) -> list[str]:
+    values = c.values(metric)
+    several = len(values) > 1
+    mean = score_text(c.mean(metric), metric) + (f" ± {score_text(c.deviation(metric), metric)}" if several else "")
+    return [f"{rank:<6}{c.cell}", f"{c.hidden:,}", f"{c.parameters:,}", str(len(values)), mean,
+            f"{score_text(values.min(), metric)} .. {score_text(values.max(), metric)}" if several else "",
+            _signed_percent(c.mean("skill")), f"{c.seconds:.1f}", f"{c.best_epoch:g}",
+            *([f"{c.learned} of {len(values)}"] if has_skip else [])]
+
+
+def score_text(value: float, metric: str) -> str:
+    """Three decimals of a MASE, four digits of what is in units of the target."""
+    return f"{value:.3f}" if metric == "mase" and value < 1000 else number(value)
+
+
+def _signed_percent(value: float) -> str:
+    return f"{value:+.0%}" if math.isfinite(value) else "-"
+
+
+def in_words(scores: Scores) -> str | None:
+    """The first line of the table beside seasonal naive, for whoever has not met its abbreviations."""
+    own, naive = scores.own, scores.reference
+    if naive is None:
+        return None
+    skill = float(own["skill"])
+    told = f": {abs(skill):.0%} {'better' if skill >= 0 else 'worse'}" if math.isfinite(skill) else ""
+    return (f"on {counted(scores.windows, 'past window')} it erred by {own['mae']:.4g} on average, repeating the last "
+            f"season by {naive['mae']:.4g}{told}")
 
 
 def step_line(scores: Scores, model: str) -> str:

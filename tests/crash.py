@@ -25,16 +25,18 @@ import numpy as np
 
 from forecast.artifact import Run, load, save
 from forecast.calendar import Calendar
-from forecast.cli.console import Console
-from forecast.cli.issuing import keep as keep_issue
-from forecast.cli.options import Session
 from forecast.contract import Contract
+from forecast.datasource import DataSource
 from forecast.errors import BusyError, DiskError, ModelError
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.ledger import FILE, Draft, Ledger, issue_of
+from forecast.options import Options
 from forecast.registry import Store
 from forecast.series import Panel
 from forecast.storage import replacing
+from forecast.tasks.issuing import keep as keep_issue
+from forecast.tasks.teller import Silent
+from forecast.tasks.workspace import Workspace
 
 OLD, NEW = "20260914T041512Z-lstm-7f3a", "20260915T041512Z-lstm-1c9e"
 CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat",
@@ -54,15 +56,15 @@ def marked(run: Run, mark: int) -> Any:
 
 
 def keep(run: Run, folder: Path, run_id: str, mark: int) -> None:
-    save(folder, marked(run, mark), run.contract, record={**run.record, "id": run_id, "mark": mark},
+    save(folder, marked(run, mark), run.contract, record=replace(run.record, id=run_id, seed=mark),
          metrics={"mark": mark}, history=f"epoch\n{mark}\n")
 
 
 def is_whole(run: Run) -> bool:
     """Whether record, scores and weights are of one model."""
     tensors = [t for m in run.predictor.members for t in m.network.tensors.values()]
-    return {run.record["mark"], run.metrics["mark"], *(float(v) for t in tensors for v in (t.min(), t.max()))} == {
-        run.record["mark"]}
+    return {run.record.seed, run.metrics["mark"], *(float(v) for t in tensors for v in (t.min(), t.max()))} == {
+        run.record.seed}
 
 
 def forked(work: Callable[[], None]) -> tuple[int, int]:
@@ -195,11 +197,10 @@ class Output:
         return None
 
 
-class Listener(Console):
-    """A console that needs no system call to be heard: what it says is seen in memory shared with the parent."""
+class Listener(Silent):
+    """A teller that needs no system call to be heard: what it says is seen in memory shared with the parent."""
 
-    def __init__(self, session: Session, heard: mmap.mmap) -> None:
-        super().__init__(session)
+    def __init__(self, heard: mmap.mmap) -> None:
         self.heard = heard
 
     def say(self, label: str, text: str) -> None:
@@ -231,14 +232,14 @@ class Issues:
         known = Panel.of([np.arange(40.0 + day), np.arange(70.0 + day)], Calendar.of("D"), ids=["a", "b"])
         contract = Contract(id="store", time="date", targets=("sales",), layout="long", decimals=2,
                             calendar=known.calendar)
-        draft = Draft(issue_of(run="run", file=place / "data.csv", store=place, file_sha256=str(day), panel=known,
-                               contract=contract, issued=f"2026-01-{1 + day:02}T00:00:00Z", version="0", horizon=14,
-                               levels=LEVELS, options={}), known)
+        draft = Draft(issue_of(run="run", source=DataSource(str(place / "data.csv")), store=place,
+                               file_sha256=str(day), panel=known, contract=contract,
+                               issued=f"2026-01-{1 + day:02}T00:00:00Z", version="0", horizon=14,
+                               levels=LEVELS, options=Options()), known)
         values = np.arange(2 * 14 * 5, dtype=float).reshape(2, 14, 5) + day
         draft.add(Forecast(known, quantile_grid(LEVELS), values, np.full(2, "lstm", dtype=object)), 2)
-        session = Session(place, place, json=False, quiet=True, verbose=False, color=False, sets=(), flags={})
         (place / "out.csv").touch()
-        return keep_issue(Listener(session, self.heard), session, draft, place / "out.csv") is not None
+        return keep_issue(Workspace(place, Store(place)), Listener(self.heard), draft, place / "out.csv") is not None
 
     def fresh(self) -> Path:
         shutil.rmtree(self.folder / "now", ignore_errors=True)
@@ -423,7 +424,7 @@ def pairs(template: Path, folder: Path, count: int) -> dict[str, Any]:
             os.close(go)
         codes = sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid, _ in children)
         live = load(store.find("live"))
-        if codes != [0, 8] or not is_whole(live) or live.record["mark"] != k:
+        if codes != [0, 8] or not is_whole(live) or live.record.seed != k:
             problems.append(f"pair {k}: {codes}")
         for run_id in store.prunable(2):
             store.remove(run_id)
@@ -459,7 +460,7 @@ def crowd(template: Path, folder: Path, promotions: int, loads: int) -> dict[str
             refused.append(str(error))
             continue
         done += 1
-        seen.add(int(live.record["mark"]))
+        seen.add(live.record.seed)
         if not is_whole(live):
             problems.append(f"mixed: {live.id}")
     return {"loads": done, "while writing": ended, "models seen": len(seen), "refused": refused, "problems": problems}

@@ -11,15 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.artifact import load
 from forecast.cli import main
-from forecast.cli.console import Console
-from forecast.cli.issuing import begin, keep
-from forecast.cli.options import Session
 from forecast.layout import Page, table_of, write_table
 from forecast.ledger import Issue
-from forecast.reader import read_panel
-from forecast.registry import Store
+from forecast.options import Options
+from forecast.tasks.issuing import begin, keep
+from forecast.tasks.teller import SILENT
+from forecast.tasks.workspace import Workspace
 
 DAYS = pd.date_range("2026-01-01", periods=130).strftime("%Y-%m-%d")
 FAST = ("--horizon", "3", "--hidden", "4", "--set", "train.steps=5", "--set", "model.blend=false", "--set",
@@ -61,14 +59,13 @@ _KEPT: list[Any] = []
 
 def issue(folder: Path, output: str = "predictions.csv", **options: Any) -> Issue:
     """What predict does with the present contents of the file: forecast, write, keep."""
-    session = Session(folder, folder / ".forecast", json=False, quiet=True, verbose=False, color=False, sets=(),
-                      flags={})
-    run = load(Store(session.store_folder).find("live"))
-    reading = read_panel(folder / "data.csv", run.predictor.config.data, contract=run.contract)
-    draft = begin(session, run, folder / "data.csv", reading, horizon=3, levels=(80.0, 95.0), options=options)
+    workspace = Workspace.at(folder, environment={})
+    run, source = workspace.run("live"), workspace.source("data.csv")
+    reading = workspace.read_for(run, source)
+    draft = begin(workspace, run, source, reading, horizon=3, levels=(80.0, 95.0), options=Options(**options))
     forecast = run.predictor.predict(draft.known, 3)
     draft.add(forecast, run.contract.decimals)
     write_table(table_of(forecast, Page(run.contract, (80.0, 95.0), run.id), "default"), folder / output)
-    kept = keep(Console(session), session, draft, folder / output)
+    kept = keep(workspace, SILENT, draft, folder / output)
     assert kept is not None
     return kept

@@ -35,8 +35,8 @@ from tests.conftest import quick, waves
 from tests.days import rows
 
 # The phases of `forecast train`, and the function that each of them begins with.
-PHASES = {"reading": ("forecast.reader", "read_panel"), "training": ("forecast.cli.fitting", "fit"),
-          "backtest": ("forecast.cli.fitting", "scored"), "final fit": ("forecast.training", "refit"),
+PHASES = {"reading": ("forecast.reader", "read_panel"), "training": ("forecast.tasks.fitting", "fit"),
+          "backtest": ("forecast.tasks.fitting", "scored"), "final fit": ("forecast.training", "refit"),
           "saving": ("forecast.artifact", "save")}
 SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130}
 TRAIN = ("data.csv", "--horizon", "3", "--hidden", "8", "--promote", "always", "--set", "train.steps=60", "--set",

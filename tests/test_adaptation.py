@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from forecast.adaptation import FEWEST, OPEN, adapted, factors_of, tracks
 from forecast.calendar import Calendar
 from forecast.calibration import RATE
+from forecast.datasource import DataSource
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.ledger import FILE, Block, Draft, Issue, Ledger, issue_of
+from forecast.options import Options
 from forecast.series import Panel
 from tests import days
 from tests.test_cli import Run, run
@@ -32,9 +34,9 @@ def issued(folder: Path, cutoff: int, *, off: float = 0.0, levels: tuple[float, 
            run: str = "run", record: bool = True, horizon: int = 2, factor: float | None = None) -> Issue:
     """An issue at a cutoff: bands of +-1 for 80 %, +-2 for 95 %, around the truth and `off` beside it for b."""
     known = TRUTH.before(cutoff + 1)
-    told = issue_of(run=run, file=folder / "d.csv", store=folder, file_sha256="", panel=known, contract=CONTRACT,
-                    issued="2026-01-01T00:00:00Z", version="1", horizon=horizon, levels=levels,
-                    options={"ids": ids, "off": off} | ({"adapt": {"80": factor}} if factor else {}))
+    told = issue_of(run=run, source=DataSource(str(folder / "d.csv")), store=folder, file_sha256="", panel=known,
+                    contract=CONTRACT, issued="2026-01-01T00:00:00Z", version="1", horizon=horizon, levels=levels,
+                    options=Options(adapt={"80": factor} if factor else None, others={"ids": ids, "off": off}))
     grid = quantile_grid(levels)
     part = known.take([s for s, name in enumerate("ab") if name in ids])
     away = np.array([{0.025: -2, 0.1: -1, 0.5: 0, 0.9: 1, 0.975: 2}[q] for q in grid])
@@ -125,8 +127,8 @@ def coverage(truth: NDArray[np.float64], *, adapt_from: int, horizon: int = 4) -
         asked = dataclasses.replace(plain, cutoff=cutoff, number=cutoff - 9, horizon=horizon, series=1)
         if cutoff >= adapt_from:
             found = tracks(cast("Ledger", ledger), asked, panel.before(cutoff + 1))
-            asked = dataclasses.replace(asked, options={"adapt": factors_of(found)})
-        factor = asked.options.get("adapt", {}).get("80", 1.0)
+            asked = dataclasses.replace(asked, options=Options(adapt=factors_of(found)))
+        factor = (asked.options.adapt or {}).get("80", 1.0)
         values = np.broadcast_to(reach * factor, (1, horizon, 3))
         ledger.kept.append((asked, Block(asked.number, "run", np.array(["a"], dtype=object), np.array([cutoff + 1]),
                                          np.array(["x"], dtype=object), (80.0,), values)))
@@ -229,4 +231,4 @@ def test_without_issues_enough_the_bands_stay_and_that_is_said(run: Run, project
             "damaged": "partial    the bands are as trained, since the ledger could not be read: "}[what] in ended.err
     assert (project / "new.csv").read_bytes() == (project / "plain.csv").read_bytes()
     if what == "none":
-        assert Ledger(ledger).find("last").options["adapt"] == {}
+        assert Ledger(ledger).find("last").options.adapt == {}

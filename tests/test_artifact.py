@@ -22,6 +22,7 @@ from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import DiskError, ModelError
 from forecast.predictor import Member, Predictor
+from forecast.record import DataRecord, RunRecord, Verdict
 from forecast.scaling import Units
 from forecast.series import Floats, Panel
 from tests.conftest import altered, shaken
@@ -31,7 +32,8 @@ PANEL = Panel.of([np.arange(60.0) % 12 + 5, 100 + np.arange(48.0) ** 1.5], MONTH
                  start=[0, 12])
 CONTRACT = Contract(id="shop", time="month", targets=("sales",), layout="long", decimals=1, calendar=MONTHS,
                     ids=("007", "ü"), low=0.0, high=None)
-RECORD = {"name": "a", "created": "2026-09-19T04:15:12Z", "data": {"path": None, "from_store": None}}
+RECORD = RunRecord(name="a", created="2026-09-19T04:15:12Z", seconds=1.5, versions={"numpy": "2"}, origin="before",
+                   promotion=Verdict(True, "the first"), data=DataRecord(rows=9, notes=("a note",)))
 each_file = pytest.mark.parametrize("name", [*FILES, MANIFEST])
 each_scaling = pytest.mark.parametrize("scaling", ["window", "standard"])
 
@@ -58,7 +60,7 @@ def forecast_of(predictor: Predictor) -> Floats:
 
 
 def saved(folder: Path, predictor: Predictor | None = None) -> Path:
-    save(folder, predictor or tiny(), CONTRACT, record=RECORD | {"loss": float("nan")}, metrics={"mase": 0.9},
+    save(folder, predictor or tiny(), CONTRACT, record=RECORD, metrics={"mase": 0.9, "loss": float("nan")},
          history="epoch,loss\n0,1\n")
     return folder
 
@@ -114,7 +116,7 @@ def test_everything_is_read_back(tmp_path: Path) -> None:
     run = load(saved(tmp_path / "20260919T041512Z-lstm-7f3a", predictor))
     assert run.id == "20260919T041512Z-lstm-7f3a"
     assert run.contract == CONTRACT
-    assert (run.record, run.metrics) == (RECORD | {"loss": None}, {"mase": 0.9})
+    assert (run.record, run.metrics) == (RECORD, {"mase": 0.9, "loss": None})
     for name in ("config", "plan", "transform", "seen", "quantiles"):
         assert getattr(run.predictor, name) == getattr(predictor, name), name
     np.testing.assert_array_equal(run.predictor.widths, predictor.widths)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import io
 import json
 import os
@@ -16,7 +15,10 @@ import pytest
 
 from forecast.cells import CELLS
 from forecast.cli import main
+from forecast.options import Options
 from forecast.registry import Store
+from forecast.tasks import predict
+from forecast.tasks.workspace import Workspace
 
 DATA = Path(__file__).parent.parent / "data"
 AIR, SHOPS = DATA / "airpassengers.csv", DATA / "shops.csv"
@@ -361,21 +363,19 @@ def test_several_series_keep_their_ids_and_order_byte_for_byte(run: Run, tmp_pat
     assert run("predict", "--series", "nobody").code == 2
 
 
-def test_in_parts_or_at_once_the_same_bytes_are_written(run: Run, tmp_path: Path,
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_parts_or_at_once_the_same_bytes_are_written(run: Run, tmp_path: Path) -> None:
     lines = [f"{s},{t},{9 * s + t % 6 + 1 / (s + t + 1):.3f}" for s in range(7) for t in range(3 if s == 5 else 48)]
     (tmp_path / "seven.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
     settings = ["--horizon", "4", "--season", "6", "--set", "train.steps=5", "--set", "model.blend=true"]
     assert run("train", "seven.csv", *settings, "--no-final-fit").code == 0
     ways = ("--nonnegative", "--horizon", "6")
     whole = run("predict", "-o", "whole.csv", *ways)
-    monkeypatch.setattr("forecast.forecasts.ROWS", 1)
-    monkeypatch.setattr("forecast.forecasts.FEWEST", 2)
-    parts = run("predict", "-o", "parts.csv", *ways)
+    request = predict.Request(output="parts.csv", horizon=6, options=Options(nonnegative=True), size=2)
+    parts = predict.predict(Workspace.at(tmp_path), request)
     assert (tmp_path / "parts.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
-    said = [line for line in parts.err.replace("parts.", "whole.").splitlines() if not line.startswith("since last")]
-    assert [line.removesuffix("   as issued before") for line in said] == whole.err.splitlines()
-    assert (parts.code, whole.code) == (5, 5)
+    assert (parts.fell_back, parts.is_partial, whole.code) == (["5"], True, 5)
+    assert parts.issue is not None
+    assert parts.issue.id in whole.err                                  # as issued before
     shards = []
     for k in range(1, 10):                                              # more parts than series: some are empty
         assert run("predict", "-o", "shard.csv", "--shard", f"{k}/9", *ways).code in (0, 5)
@@ -561,15 +561,11 @@ def test_a_bug_is_one_line_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_broken_installation_is_told_by_its_first_cause(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = importlib.import_module
+    def broken(name: str) -> None:
+        raise ImportError("libgomp.so.1: no such file")
 
-    def broken(name: str, package: str | None = None) -> object:
-        if name == "torch":
-            raise ImportError("libgomp.so.1: no such file")
-        return real(name, package)
-
-    monkeypatch.setattr(importlib, "import_module", broken)
-    monkeypatch.setattr("forecast.cache.is_large", lambda file: True)       # then torch is imported meanwhile
+    monkeypatch.setattr("forecast.tasks.train.import_module", broken)
+    monkeypatch.setattr("forecast.tasks.train.is_large", lambda file: True)  # then torch is imported meanwhile
     ended = run("train", AIR, *LEAN)
     assert (ended.code, ended.err) == (1, "forecast: the installation is broken: libgomp.so.1: no such "
                                           "file. forecast doctor looks at all of it\n")

@@ -236,7 +236,7 @@ def test_every_fit_has_the_same_limit_no_final_fit_and_nothing_behind_the_first_
         seen.append((predictor.config, predictor.members[0].network.shape, panel))
         return fit(predictor, panel, rounds=rounds)
 
-    monkeypatch.setattr(training, "fit", spy)
+    monkeypatch.setattr("forecast.tasks.compare.fit", spy)
     _, out, _ = compare("--cells", "lstm,rnn", "--seeds", 2, "--json", "--budget", "1h", "--windows", 3)
     record = strict(out)
     assert record["backtest_cutoffs"] == [12, 8, 4]
@@ -309,7 +309,7 @@ def test_series_without_a_scale_are_ranked_by_mae(compare: Compare, data: Path) 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused is refused before any work."""
-    monkeypatch.setattr(training, "fit", lambda *_: pytest.fail("it trained"))
+    monkeypatch.setattr("forecast.tasks.compare.fit", lambda *_: pytest.fail("it trained"))
 
 
 @pytest.mark.usefixtures("no_training")

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from forecast.record import DataRecord, RunRecord
 from forecast.registry import Store
+from forecast.tasks.doctor import data_of
 from tests.test_cli import Run, run
 from tests.test_models import MONDAY, OTHER, TUESDAY, made, store
 
@@ -104,8 +106,6 @@ def test_what_is_worth_knowing_is_said_and_exits_0(run: Run, store: Store) -> No
 
 
 def test_a_live_run_of_tomorrow_and_a_training_file_that_is_gone_are_told() -> None:
-    from forecast.cli.doctor import _data
-
-    record = {"created": "2999-01-01T00:00:00Z", "data": {"path": "/no/such.csv"}}
-    assert [f.check for f in _data(record)] == ["data", "clock"]
-    assert list(_data({"created": "2020-01-01T00:00:00Z", "data": {"path": None}})) == []
+    record = RunRecord(created="2999-01-01T00:00:00Z", data=DataRecord(path="/no/such.csv"))
+    assert [f.check for f in data_of(record)] == ["data", "clock"]
+    assert list(data_of(RunRecord(created="2020-01-01T00:00:00Z"))) == []

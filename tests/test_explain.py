@@ -42,7 +42,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures, which take the most of a second, are not drawn."""
-    monkeypatch.setattr("forecast.picture.draw", lambda *_, **__: None)
+    monkeypatch.setattr("forecast.tasks.explain.draw", lambda *_, **__: None)
 
 
 def strict(text: str) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def test_every_cell_is_explained_in_words_json_and_a_picture(run: Run, stores: P
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     store = stores / way.replace(" ", "_")
     if way not in DRAWN:
-        monkeypatch.setattr("forecast.picture.draw", lambda *_, **__: None)
+        monkeypatch.setattr("forecast.tasks.explain.draw", lambda *_, **__: None)
     ended = run("--store", store, "explain")
     assert ended.code == 0, ended.err
     assert way not in DRAWN or is_picture(tmp_path / "explain.png")
@@ -77,7 +77,7 @@ def test_every_cell_is_explained_in_words_json_and_a_picture(run: Run, stores: P
     assert ("lets" in labels) == (way != "rnn")
     assert ("attends" in labels) == (way == "all of it")
 
-    monkeypatch.setattr("forecast.picture.draw", lambda *_, **__: None)
+    monkeypatch.setattr("forecast.tasks.explain.draw", lambda *_, **__: None)
     again = run("--store", store, "explain", "--json", "-o", "other.png")
     document = strict(again.out)
     assert document["picture"] == "other.png"
@@ -120,7 +120,7 @@ def test_where_the_skip_serves_alone_no_gate_is_shown_and_a_way_to_see_one_is_to
     assert "memory" not in ended.out
     assert "--set model.skip=false" in ended.err
     assert is_picture(tmp_path / "explain.png")
-    monkeypatch.setattr("forecast.picture.draw", lambda *_, **__: None)
+    monkeypatch.setattr("forecast.tasks.explain.draw", lambda *_, **__: None)
     document = strict(run("explain", "--json").out)
     assert (document["used"], document["memory"], document["exposure"], document["layers"]) == (False, None, None, {})
     assert document["influence"]["network"] is None

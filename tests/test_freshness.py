@@ -14,9 +14,11 @@ from forecast.calendar import Calendar
 from forecast.clock import now, told, told_apart
 from forecast.config import DataConfig
 from forecast.contract import mark_of
+from forecast.datasource import DataSource
 from forecast.errors import RequestError, StaleError
 from forecast.freshness import age_of, as_of, changes, check_age, check_new
 from forecast.ledger import Seen, fingerprint, issue_of
+from forecast.options import Options
 from forecast.reader import Reading, read_panel
 from forecast.series import Panel
 from tests.conftest import waves
@@ -110,14 +112,14 @@ def test_a_cut_inside_a_hole_gives_what_the_file_held_on_that_day(tmp_path: Path
 
 def test_the_age_is_that_of_the_newest_point_anywhere(tmp_path: Path) -> None:
     reading = daily(49)                                                 # until 2026-09-18
-    age = age_of(reading.panel, reading.contract, NOON, "data.csv")
+    age = age_of(reading.panel, reading.contract, NOON, DataSource("data.csv"))
     assert (age.age, age.newest) == (timedelta(hours=36), "2026-09-18")
-    check_age(age, timedelta(days=2), "data.csv")
+    check_age(age, timedelta(days=2), DataSource("data.csv"))
     with pytest.raises(StaleError, match=r"^data.csv: the newest point is 2026-09-18, 36 hours old: more than 24 hours"
                                          r".* if its times are not UTC, train with --tz$"):
-        check_age(age, timedelta(days=1), "data.csv")
+        check_age(age, timedelta(days=1), DataSource("data.csv"))
     with pytest.raises(StaleError, match=r"old: more than 23 hours. Look at what should have brought new data$"):
-        check_age(age, timedelta(hours=23), "data.csv")                 # no zone is so far west
+        check_age(age, timedelta(hours=23), DataSource("data.csv"))                 # no zone is so far west
     assert StaleError.exit_code == 7
 
 
@@ -125,24 +127,25 @@ def test_the_age_of_zoned_times_is_that_of_the_moment() -> None:
     hours = np.datetime64("2026-09-18T00") + np.arange(36)              # until 11:00, 09:00 UTC
     for stamps in ([f"{h}:00+02:00" for h in hours], [f"{h}:00" for h in hours]):
         reading = read(column(stamps), tz="Europe/Berlin")
-        assert age_of(reading.panel, reading.contract, NOON, "data.csv").age == timedelta(hours=3)
+        assert age_of(reading.panel, reading.contract, NOON, DataSource("data.csv")).age == timedelta(hours=3)
 
 
 def test_integer_steps_are_as_old_as_their_file(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("x")
     os.utime(tmp_path / "data.csv", (NOON.timestamp() - 7200,) * 2)
-    age = age_of(waves(), CONTRACT, NOON, tmp_path / "data.csv")
+    age = age_of(waves(), CONTRACT, NOON, DataSource(str(tmp_path / "data.csv")))
     assert age.age == timedelta(hours=2)
     assert "last change at 2026-09-19T10:00:00Z" in age.newest
     with pytest.raises(RequestError, match="standard input have no age"):
-        age_of(waves(), CONTRACT, NOON, "-")
+        age_of(waves(), CONTRACT, NOON, DataSource("-"))
 
 
 # what has changed since the last issue
 
 def seen(panel: Panel) -> Seen:
-    issue = issue_of(run="r", file="data.csv", store=Path(), file_sha256="", panel=panel, contract=CONTRACT,
-                     issued="2026-09-18T12:00:00Z", version="0", horizon=1, levels=(80.0,), options={})
+    issue = issue_of(run="r", source=DataSource("data.csv"), store=Path(), file_sha256="", panel=panel,
+                     contract=CONTRACT, issued="2026-09-18T12:00:00Z", version="0", horizon=1, levels=(80.0,),
+                     options=Options())
     return Seen(issue, {str(i): mark_of(int(panel.start[s]), panel.values(s)) for s, i in enumerate(panel.ids)})
 
 
@@ -156,11 +159,11 @@ def test_nothing_new_is_said_and_refused_where_new_data_are_required() -> None:
     assert found(panel, waves(3, 200)) == "nothing new since the issue of 2026-09-18T12:00:00Z"
     last = seen(panel).issue
     with pytest.raises(StaleError, match="nothing new since the issue of 2026-09-18T12:00:00Z"):
-        check_new([last], dataclasses.replace(last, run="another", number=0), "data.csv")
-    check_new([], last, "data.csv")
-    for other in ({"fingerprint": "00"}, {"horizon": 2}, {"levels": (95.0,)}, {"options": {"series": ["s1"]}},
-                  {"options": {"shard": "1/2"}}, {"subject": "other"}, {"from_store": "elsewhere.csv"}):
-        check_new([last], dataclasses.replace(last, **other), "data.csv")   # type: ignore[arg-type]
+        check_new([last], dataclasses.replace(last, run="another", number=0), DataSource("data.csv"))
+    check_new([], last, DataSource("data.csv"))
+    for other in ({"fingerprint": "00"}, {"horizon": 2}, {"levels": (95.0,)}, {"options": Options(series=("s1",))},
+                  {"options": Options(shard="1/2")}, {"subject": "other"}, {"from_store": "elsewhere.csv"}):
+        check_new([last], dataclasses.replace(last, **other), DataSource("data.csv"))   # type: ignore[arg-type]
 
 
 def test_growth_is_new_and_no_reason_for_words() -> None:

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from forecast.cli import main
+from forecast.cli import COMMANDS, main
+from forecast.cli.program import program
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "forecast"
@@ -64,6 +66,62 @@ def test_nothing_but_storage_opens_a_file_for_writing() -> None:
             assert not writing.search(file.read_text()), name
 
 
+def test_a_task_knows_no_terminal_and_ends_no_program() -> None:
+    for name, file in modules().items():
+        for node in ast.walk(ast.parse(file.read_text())) if name.startswith("tasks.") else ():
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                assert not {"rich", "typer", "sys"} & {word.split(".")[0] for word in ast.unparse(node).split()}, name
+
+
+def functions(folder: str) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for file in sorted((PACKAGE / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{folder}/{file.name}:{node.lineno}", node
+
+
+def test_tasks_and_commands_stay_small() -> None:
+    lines = [len(file.read_text().splitlines()) for file in (PACKAGE / "cli").glob("*.py")]
+    assert sum(lines) <= 1500
+    stories = {row.name for row in COMMANDS}
+    for folder in ("cli", "tasks"):
+        assert max(len(file.read_text().splitlines()) for file in (PACKAGE / folder).glob("*.py")) <= 400
+        for place, node in functions(folder):
+            if folder == "cli" and node.name in stories:                # its signature is a table of flags
+                continue
+            assert (node.end_lineno or 0) - node.lineno < 50, place
+            assert len(node.args.args) + len(node.args.kwonlyargs) <= 8, place
+
+
+def test_every_command_has_a_file_for_what_it_does_and_one_for_what_it_shows() -> None:
+    for row in COMMANDS:
+        assert (PACKAGE / "tasks" / f"{row.name}.py").is_file()
+        assert len((PACKAGE / "cli" / f"{row.name}.py").read_text().splitlines()) <= 100
+
+
+def test_the_list_of_commands_shows_the_first_line_of_each_ones_help() -> None:
+    for row in COMMANDS:
+        command = program().get_command(None, row.name)
+        assert (command.name, command.help.splitlines()[0]) == (row.name, row.help)
+
+
+def test_a_command_is_imported_when_it_is_called_and_no_other_is() -> None:
+    code = ("import sys\nfrom forecast.cli import COMMANDS, main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n"
+            "    pass\nloaded = [r.name for r in COMMANDS if f'forecast.cli.{r.name}' in sys.modules]\n"
+            "print(*loaded, 'typer' in sys.modules)")
+    for line, loaded in (("--version", "False"), ("--help", "True"), ("train --help", "train True"),
+                         ("nonsense", "True"), ("models list --bogus", "models True")):
+        ended = subprocess.run([sys.executable, "-c", code, *line.split()], capture_output=True, text=True, check=False)
+        assert ended.stdout.splitlines()[-1] == loaded, line
+
+
+def test_no_test_reaches_into_a_command_or_a_task() -> None:
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("forecast.cli", "forecast.tasks")):
+                assert not [a.name for a in node.names if a.name.startswith("_")], f"{file.name}:{node.lineno}"
+
+
 USAGE = ("--help", "--version", "train --help", "predict --help", "evaluate --help", "check --help", "compare --help",
          "explain --help", "models --help", "doctor --help", "init --help", "diff --help", "replay --help",
          "help --help", "help", "help settings", "help benchmarks", "help nonsense", "train --bogus", "nonsense",
@@ -84,10 +142,13 @@ def test_completion_loads_nothing_heavy() -> None:
     code = ("import sys\nfrom forecast.cli import main\ntry:\n    main()\nexcept SystemExit:\n    pass\n"
             "heavy = {'torch', 'pandas', 'numpy', 'sklearn', 'pyarrow', 'matplotlib', 'scipy'} & sys.modules.keys()\n"
             "sys.stderr.write(f'loaded {heavy}' if heavy else '')")
-    asked = {"_FORECAST_COMPLETE": "complete_bash", "COMP_WORDS": "forecast pre", "COMP_CWORD": "1"}
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
-                           env=os.environ | asked)
-    assert (ended.stdout.strip(), ended.stderr) == ("predict", "")
+    for words, number, found in (("forecast pre", "1", ["predict"]), ("forecast ", "1", [r.name for r in COMMANDS]),
+                                 ("forecast predict --hor", "2", ["--horizon"]),
+                                 ("forecast --sto", "1", ["--store"])):
+        asked = {"_FORECAST_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": number}
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False,
+                               env=os.environ | asked)
+        assert (ended.stdout.split(), ended.stderr) == (found, "")
 
 
 def test_predict_loads_no_torch_and_no_pandas(tmp_path: Path) -> None:

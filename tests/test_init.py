@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from forecast.calendar import Calendar
-from forecast.cli.init import SCHEDULES, crontab, max_age_of, rhythm_of, settled, systemd
 from forecast.config import SETTINGS
+from forecast.datasource import DataSource
 from forecast.reader import read_panel
+from forecast.tasks.init import SCHEDULES, crontab, max_age_of, rhythm_of, settled, systemd
 from tests.test_cli import AIR, SHOPS, Run, run
 
 __all__ = ["run"]
@@ -53,12 +54,13 @@ def test_any_name_is_read_back(run: Run, tmp_path: Path, header: str, row: str, 
 
 def test_columns_that_would_be_read_otherwise_are_left_to_be_found(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
+    source = DataSource(str(path))
     path.write_text("\n".join(["a,b", *(f"{d},{k}" for k, d in enumerate(DAYS))]))
     reading = read_panel(path)
-    assert tomllib.loads(settled(reading, {"data.fill": "zero"}, path))["data"] == {"time": "a", "target": "b",
-                                                                                    "fill": "zero"}
+    assert tomllib.loads(settled(reading, {"data.fill": "zero"}, source))["data"] == {"time": "a", "target": "b",
+                                                                                      "fill": "zero"}
     path.write_text(path.read_text().replace("b", "c"))
-    assert tomllib.loads(settled(reading, {"data.fill": "zero"}, path))["data"] == {"fill": "zero"}
+    assert tomllib.loads(settled(reading, {"data.fill": "zero"}, source))["data"] == {"fill": "zero"}
 
 
 def test_a_file_that_is_there_is_not_written_over(run: Run, tmp_path: Path) -> None:

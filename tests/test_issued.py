@@ -16,15 +16,16 @@ from forecast.artifact import load
 from forecast.backtesting import evaluate
 from forecast.baselines import SeasonalNaive
 from forecast.calendar import Calendar
-from forecast.cli.console import Console
-from forecast.cli.evaluate import _judge_drift, _say_promises
-from forecast.cli.options import Session
-from forecast.errors import GateError
+from forecast.errors import GateError, RequestError
 from forecast.forecasts import quantile_grid
 from forecast.issued import Drift, beside_naive, came_true, drift_of, known_before
 from forecast.ledger import FILE, Block, Ledger, by_weight
+from forecast.options import Options
 from forecast.report import score_table
 from forecast.series import Panel
+from forecast.tasks.evaluate import judge_drift
+from forecast.tasks.promises import Promises, since
+from forecast.tasks.teller import Silent
 from tests import days
 from tests.conftest import waves
 from tests.test_cli import Run, run
@@ -224,18 +225,28 @@ def test_evaluate_issued_says_live_beside_promised_and_fails_over_a_gate(run: Ru
     assert run("-C", project, "evaluate", "--issued", "--last", "soon").code == 2
 
 
-def test_only_a_drift_beyond_chance_fails(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    session = Session(tmp_path, tmp_path, json=False, quiet=False, verbose=False, color=False, sets=(), flags={})
-    console = Console(session)
+class Noted(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines = list[tuple[str, str]]()
+
+    def say(self, label: str, text: str) -> None:
+        self.lines.append((label, text))
+
+    def warn(self, label: str, text: str) -> None:
+        self.lines.append((label, text))
+
+
+def test_only_a_drift_beyond_chance_fails() -> None:
     with pytest.raises(GateError, match="drift is 2, over the limit"):
-        _judge_drift(console, Drift(2.0, 1.0, 2.0, 1.2), 1.5)
+        judge_drift(Drift(2.0, 1.0, 2.0, 1.2), 1.5)
     for drift, limit, words in ((Drift(2.0, 1.0, 2.0, 0.9), 1.5, "may be chance"), (None, 1.5, "no promised MASE"),
                                 (Drift(2.0, 1.0, 2.0, None), 1.5, "fewer than three"),
-                                (Drift(2.0, 1.0, 2.0, 1.2), 2.5, ""), (Drift(2.0, 1.0, 2.0, 1.2), None, "")):
-        assert _judge_drift(console, drift, limit) == 0
-        told = capsys.readouterr().err
-        assert words in told
-        assert bool(told) == bool(words)
+                                (Drift(2.0, 1.0, 2.0, 1.2), 2.5, "")):
+        told = Noted()
+        judge_drift(drift, limit, told)
+        assert [words in text for _, text in told.lines] == [True] * bool(words)
 
 
 def test_runs_without_a_backtest_are_scored_but_not_compared(run: Run, project: Path) -> None:
@@ -336,12 +347,11 @@ def test_scores_too_wide_for_the_terminal_stand_upright(panel: Panel) -> None:
     assert len(score_table(scores).columns) == len(wide.columns)
 
 
-def test_of_many_runs_the_newest_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_many_runs_the_newest_are_shown() -> None:
     told = {"rows": 1, "live": {"mase": 1.0}, "promised": {}, "compared": False}
     runs = {f"2026090{day}T041500Z-lstm-0000": told for day in (7, 6, 5, 4, 3, 2, 1)}  # the newest speaks first
-    session = Session(tmp_path, tmp_path, json=False, quiet=False, verbose=False, color=False, sets=(), flags={})
-    _say_promises(Console(session), {"bias": 0.0}, {}, runs, None, [])
-    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("2026")]
+    promises = Promises({"bias": 0.0}, {}, runs, None, [], cutoffs=7, beside=7, compared=0)
+    shown = [line.split()[0] for line in promises.words() if line.startswith("2026")]
     assert shown == sorted(runs)[-5:]
 
 
@@ -349,7 +359,7 @@ def test_the_usual_request_speaks_then_the_longest_then_the_newest(tmp_path: Pat
     panel = waves()
     daily = [draft(panel.drop_last(k), tmp_path, horizon=3).issue for k in (3, 2, 1)]
     look, longer = (draft(panel.drop_last(1), tmp_path, horizon=h).issue for h in (5, 9))
-    again = [replace(daily[2], run="newer", options={"layout": "default", "adapt": {"80": f}}) for f in (1.1, 1.2)]
+    again = [replace(daily[2], run="newer", options=Options(adapt={"80": f})) for f in (1.1, 1.2)]
     every = [replace(i, number=k) for k, i in enumerate([*daily, look, longer, *again])]
     assert [i.number for i in by_weight(every) if i.cutoff == daily[2].cutoff] == [2, 4, 3, 6, 5]
     assert again[0].request == again[1].request != daily[2].request == daily[0].request
@@ -374,19 +384,16 @@ def test_evaluate_issued_before_anything_came_true_or_was_issued(run: Run, proje
 
 
 def test_integer_steps_have_a_last_in_steps_and_none_in_days() -> None:
-    from forecast.cli.evaluate import _since
-    from forecast.errors import RequestError
-
     panel = waves()
-    since = _since("5", panel)
-    assert since is not None
-    assert since.tolist() == (panel.end - 5).tolist()
+    first = since("5", panel)
+    assert first is not None
+    assert first.tolist() == (panel.end - 5).tolist()
     with pytest.raises(RequestError, match="Give a number of steps"):
-        _since("5d", panel)
+        since("5d", panel)
     daily = Panel.of([[1.0] * 10], Calendar.of("D"), start=100)
-    since = _since("2d", daily)
-    assert since is not None
-    assert since.tolist() == [108]
+    first = since("2d", daily)
+    assert first is not None
+    assert first.tolist() == [108]
 
 
 def test_the_sample_behind_mase_ends_before_the_first_forecast_of_each_series(panel: Panel) -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from forecast.ledger import FILE, Ledger
+from forecast.options import Options
 from tests.days import DAYS, grow, trained
 from tests.test_cli import Run, run
 
@@ -88,7 +89,7 @@ def test_what_adapts_its_bands_is_old_too_where_nothing_is_new(run: Run, project
     for day in range(100, 107):
         grow(project, day)
         assert [run("-C", project, "predict", "-q", "--adapt", "--require-new").code for _ in range(2)] == [0, 7]
-    assert Ledger(project / ".forecast" / FILE).find("last").options["adapt"]
+    assert Ledger(project / ".forecast" / FILE).find("last").options.adapt
 
 
 def test_a_day_that_was_missed_is_made_up_for(run: Run, project: Path) -> None:
@@ -166,5 +167,5 @@ def test_a_forecast_to_standard_output_is_kept_too(run: Run, project: Path) -> N
     assert ended.code == 0
     (issue,) = Ledger(project / ".forecast" / FILE).issues()
     assert (issue.series, issue.levels) == (1, (80.0,))
-    assert issue.options == {"series": ["b"], "nonnegative": True, "round": False, "layout": "default"}
+    assert issue.options == Options(series=("b",), nonnegative=True)
     assert os.listdir(project) == [name for name in os.listdir(project) if name != "predictions.csv"]

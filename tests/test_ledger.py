@@ -19,9 +19,11 @@ from forecast import ledger as module
 from forecast.baselines import SeasonalNaive
 from forecast.calendar import Calendar
 from forecast.contract import Contract
+from forecast.datasource import DataSource
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.layout import rounded
 from forecast.ledger import Draft, Issue, Ledger, by_weight, fingerprint, issue_of, pack, unpack
+from forecast.options import Options
 from forecast.series import Panel
 from tests.conftest import waves
 
@@ -31,9 +33,9 @@ LEVELS = (80.0, 95.0)
 
 def draft(panel: Panel, tmp_path: Path, *, horizon: int = 4, blocks: int = 1, **changes: object) -> Draft:
     """A seasonal naive forecast of a panel, ready to be recorded."""
-    told = {"run": "run-1", "file": tmp_path / "data.csv", "store": tmp_path, "file_sha256": "00", "panel": panel,
-            "contract": CONTRACT, "issued": "2026-09-19T04:16:12Z", "version": "1.0", "horizon": horizon,
-            "levels": LEVELS, "options": {"layout": "default"}} | changes
+    told = {"run": "run-1", "source": DataSource(str(tmp_path / "data.csv")), "store": tmp_path, "file_sha256": "00",
+            "panel": panel, "contract": CONTRACT, "issued": "2026-09-19T04:16:12Z", "version": "1.0",
+            "horizon": horizon, "levels": LEVELS, "options": Options()} | changes
     made = Draft(issue_of(**told), panel)                               # type: ignore[arg-type]
     forecast = SeasonalNaive(6, made.issue.quantiles)
     for rows in np.array_split(np.arange(len(panel)), blocks):
@@ -86,8 +88,8 @@ def test_the_same_forecast_is_recorded_once_and_another_is_not_taken_for_it(tmp_
                                     ("b.csv", "cc", False)):
         assert store.written(tmp_path / path, digest) == (first, untouched)
     assert store.written(tmp_path / "c.csv", "cc") is None
-    others = [{"run": "run-2"}, {"horizon": 3}, {"levels": (80.0,)}, {"options": {"layout": "long"}},
-              {"panel": panel.drop_last(1)}, {"file": tmp_path / "other.csv"}]
+    others = [{"run": "run-2"}, {"horizon": 3}, {"levels": (80.0,)}, {"options": Options(layout="long")},
+              {"panel": panel.drop_last(1)}, {"source": DataSource(str(tmp_path / "other.csv"))}]
     for change in others:
         assert store.record(draft(**({"panel": panel, "tmp_path": tmp_path} | change)))[1]     # type: ignore[arg-type]
     assert len({i.id for i in store.issues()}) == 1 + len(others)
@@ -293,7 +295,8 @@ def test_what_was_issued_long_ago_goes_and_what_reaches_into_the_kept_time_stays
     store, panel = Ledger(tmp_path / "ledger.db"), waves()
     kept = [store.record(draft(panel.drop_last(20 - k), tmp_path, issued=f"2026-01-{1 + k:02}T00:00:00Z"),
                          output=tmp_path / f"{k}.csv", output_sha256=str(k))[0] for k in range(20)]
-    other, _ = store.record(draft(panel, tmp_path, file=tmp_path / "other.csv", issued="2025-01-01T00:00:00Z"))
+    elsewhere = DataSource(str(tmp_path / "other.csv"))
+    other, _ = store.record(draft(panel, tmp_path, source=elsewhere, issued="2025-01-01T00:00:00Z"))
     made_up, _ = store.record(draft(panel.drop_last(19), tmp_path, as_of="70", issued="2026-02-01T00:00:00Z", run="b"))
     long, _ = store.record(draft(panel.drop_last(18), tmp_path, horizon=10, issued="2026-01-03T00:00:00Z"))
     blocks = {i.number: [b.values.tolist() for b in store.blocks(i)] for i in store.issues()}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from forecast import artifact
 from forecast.cli import main
-from forecast.cli.train import Ask, _asked_for
 from forecast.errors import ModelError
-from forecast.promotion import Verdict
+from forecast.record import Verdict
 from forecast.registry import Store
 from forecast.storage import to_json, write_text
+from forecast.tasks.train import Request, as_asked
 from tests.test_artifact import CONTRACT, RECORD, save, tiny
 from tests.test_cli import AIR, Ended, Run, run
 
@@ -30,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of three whole models, the second live after the first."""
     store = Store(tmp_path_factory.mktemp("made") / "store")
     for run_id, name in ((MONDAY, "shops"), (TUESDAY, None), (OTHER, "x\x1b[31m")):
-        save(store.runs / run_id, tiny(), CONTRACT, record=RECORD | {"id": run_id, "name": name}, metrics=SCORES,
+        save(store.runs / run_id, tiny(), CONTRACT, record=replace(RECORD, id=run_id, name=name), metrics=SCORES,
              history="epoch\n")
     for run_id in (MONDAY, TUESDAY):
         store.promote(run_id)
@@ -179,8 +180,8 @@ def test_train_keeps_a_better_live_model_and_says_why(run: Run, tmp_path: Path) 
 @pytest.mark.parametrize("better", [True, False])
 def test_what_was_asked_for_stands_over_the_comparison(promote: str, min_skill: float | None, skill: float | None,
                                                        passed: bool | None, better: bool) -> None:
-    ask = Ask("data.csv", None, promote, min_skill, None, dry_run=False, resume=False)
-    assert _asked_for(ask, Verdict(better, "compared"), skill).passed == (better if passed is None else passed)
+    request = Request("data.csv", promote=promote, min_skill=min_skill)
+    assert as_asked(request, Verdict(better, "compared"), skill).passed == (better if passed is None else passed)
 
 
 def test_a_run_that_shall_not_go_live_does_not(run: Run, tmp_path: Path) -> None:

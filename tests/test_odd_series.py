@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 from forecast.cli import main
-from forecast.cli.fitting import planned
 from forecast.config import Config
 from forecast.errors import ForecastError
 from forecast.predictor import Predictor
 from forecast.reader import read_panel
+from forecast.tasks.fitting import planned
 from forecast.training import fit, refit
 from tests.odd_series import BASES, CODES, STEPS, UNITS, Case, Floats, odd_case
 

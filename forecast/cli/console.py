@@ -1,4 +1,4 @@
-"""How the program speaks: the result to stdout, words to stderr, progress where somebody looks. Only cli/ uses it."""
+"""How the program speaks: the result to stdout, words to stderr, progress where somebody looks: the Teller of cli/."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import typer
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from forecast.cli.options import Session
+from forecast.cli.session import Session
 from forecast.display import counted, duration, safe
 from forecast.errors import DiskError
 from forecast.storage import REMEDIES, to_json
@@ -24,8 +24,8 @@ from forecast.storage import REMEDIES, to_json
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from forecast.backtesting import Scores
     from forecast.loop import Epoch
-    from forecast.reader import Reading
 
 WIDE = 400                                                              # columns where there is no terminal to fit
 NARROW = 30                                                             # with fewer, or none, the terminal folds lines
@@ -63,26 +63,6 @@ class Console:
         if self.session.verbose:
             self.say(label, text)
 
-    def reading(self, reading: Reading) -> None:
-        """What was read from a file for the first time, what was assumed, what was repaired."""
-        panel, contract = reading.panel, reading.contract
-        calendar, (first, last) = contract.calendar, reading.span
-        self.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
-                         f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
-        columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
-                   + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
-        if contract.layout == "long":
-            columns.insert(0, f"id={contract.id}")
-        self.say("columns", "  ".join(columns) + "   (change with --id --time --target)")
-        self.remarks(reading, flags=True)
-
-    def remarks(self, reading: Reading, *, flags: bool = False) -> None:
-        """What was assumed of a file, and what was repaired; with the flags of train that change it."""
-        for note in reading.notes:
-            self.say("read", note)
-        for repair in reading.repairs:
-            self.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag and flags else ""))
-
     def table(self, table: Table) -> None:
         """A table for people: on stdout, unless that belongs to --json or --quiet."""
         if not (self.session.json or self.session.quiet):
@@ -102,7 +82,20 @@ class Console:
         else:
             self.say(verb, f"{path}   {words}".rstrip())
 
-    def document(self, content: dict[str, Any]) -> None:
+    def scores(self, scores: Scores, ids: Sequence[str]) -> None:
+        """The table, and under it what it leaves out."""
+        from forecast.report import in_words, score_table, step_line, worst_series
+
+        self.table(score_table(scores, self.width))
+        if (words := in_words(scores)) is not None:
+            self.result(f"in words      {words}", fold=14)
+        self.result(f"MAE by step   {step_line(scores, scores.name)}", fold=14)
+        if len(set(scores.per_series["series"])) > 1:
+            self.result(f"worst series  {worst_series(scores, scores.name, ids)}", fold=14)
+        if left := scores.left_out.get("mase"):
+            self.result(f"MASE leaves out {counted(left, 'series')} that repeat exactly or are too short")
+
+    def document(self, content: Any) -> None:
         """The one JSON document of --json."""
         if self.session.json:
             write_out(to_json(content))

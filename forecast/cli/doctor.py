@@ -2,40 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
-
-import typer
-
 from forecast.cli.options import Session, command
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-    from forecast.registry import Store
-
-INSTALLATION, MODEL, DISK = 1, 4, 9                                     # exit codes
-LITTLE = 100 * 2**20                                                    # bytes free
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one look found. `exit` is what the program ends with for it; 0 for what is fine, or only worth knowing."""
-
-    check: str
-    outcome: str                    # "ok" | "note" | "bad"
-    message: str
-    exit: int = 0
-
-
-def declare(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    command(app, "doctor")(doctor)
-
-
+@command()
 def doctor(session: Session) -> int:
     """Check the installation and the store.
 
@@ -43,189 +13,18 @@ def doctor(session: Session) -> int:
     runs left, and who holds the lock. Changes nothing.
 
     Exit 0, or the code of the worst finding: 1 the installation, 2 the settings, 4 a model, 9 the disk."""
-    from forecast.cli.console import Console
-    from forecast.registry import Store
+    from dataclasses import asdict
 
-    console, store = Console(session), Store(session.store_folder)
-    findings = []
-    for finding in (*installation(), *settings(session), *disk(store), *runs(store)):
+    from forecast.cli.console import Console
+    from forecast.tasks import doctor as task
+
+    console, findings = Console(session), []
+    for finding in task.doctor(session.workspace):
         findings.append(finding)
-        line = f"{finding.outcome:<5} {finding.check:<10} {finding.message}"
-        console.result(line)
+        console.result(f"{finding.outcome:<5} {finding.check:<10} {finding.message}")
         if session.quiet and finding.outcome == "bad":
             console.warn(finding.outcome, f"{finding.check}: {finding.message}")
     worst = max(f.exit for f in findings)
-    console.document({"exit": worst, "store": str(store.folder), "findings": [asdict(f) for f in findings]})
+    console.document({"exit": worst, "store": str(session.workspace.store.folder),
+                      "findings": [asdict(f) for f in findings]})
     return worst
-
-
-def installation() -> Iterator[Finding]:
-    """Versions against those asked for, threads, and whether torch can be imported and finds a GPU."""
-    import platform
-
-    from forecast import __version__
-    from forecast.hardware import usable_cpus
-
-    yield Finding("program", "ok", f"forecast {__version__}, Python {platform.python_version()}, {platform.machine()}")
-    yield _versions()
-    threads = os.environ.get("OMP_NUM_THREADS")
-    yield Finding("threads", "ok", f"{usable_cpus()} CPUs may be used"
-                  + (f"; OMP_NUM_THREADS={threads} is for numpy, --set train.threads for training" if threads else ""))
-    try:
-        import torch
-
-        gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-        yield Finding("device", "ok", f"torch {torch.__version__} trains on " + (f"cuda ({gpu})" if gpu else "the CPU"))
-    except (ImportError, OSError, RuntimeError) as error:
-        yield Finding("device", "bad", f"torch cannot be used: {error}", INSTALLATION)
-
-
-def _versions() -> Finding:
-    import re
-    from importlib import metadata
-
-    try:
-        asked = [re.match(r"([\w-]+)>=([\d.]+)$", line) for line in metadata.requires("forecast") or []]
-    except metadata.PackageNotFoundError:
-        return Finding("versions", "note", "forecast runs from its source: what it needs is not known; pip install .")
-    found, wrong = [], []
-    for name, least in (match.groups() for match in asked if match):
-        try:
-            version = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            wrong.append(f"{name} is missing")
-            continue
-        found.append(f"{name} {version}")
-        if _numbers(version) < _numbers(least):
-            wrong.append(f"{name} {version} is older than {least}")
-    if wrong:
-        return Finding("versions", "bad", f"{', '.join(wrong)}; pip install . again", INSTALLATION)
-    return Finding("versions", "ok", ", ".join(found))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    import re
-
-    return tuple(int(part) for part in re.findall(r"\d+", version.partition("+")[0])[:3])
-
-
-def settings(session: Session) -> Iterator[Finding]:
-    """Whether forecast.toml, the environment and --set can be read."""
-    from forecast.config import find_file
-    from forecast.errors import RequestError
-
-    try:
-        given = session.given()
-    except RequestError as error:
-        yield Finding("settings", "bad", str(error), error.exit_code)
-        return
-    yield Finding("settings", "ok", f"{len(given)} given; {find_file(session.directory) or 'no forecast.toml'}")
-
-
-def disk(store: Store) -> Iterator[Finding]:
-    """Whether the store can be written, by whom, how much room there is, and who is writing now."""
-    import shutil
-
-    from forecast.cache import readings
-    from forecast.display import counted
-    from forecast.errors import DiskError
-    from forecast.registry import LOCK
-    from forecast.storage import holder, remove_file, write_bytes
-
-    folder = next(f for f in (store.folder.absolute(), *store.folder.absolute().parents) if f.exists())
-    try:
-        if store.folder.is_dir():
-            write_bytes(folder / ".doctor", bytes(4096))
-            remove_file(folder / ".doctor")
-        elif not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise DiskError("cannot write: Permission denied", file=str(folder))
-        free = shutil.disk_usage(folder).free
-        yield Finding("store", "note" if free < LITTLE else "ok", f"{store.folder} "
-                      + ("can be written" if store.folder.is_dir() else "is not there yet, and can be made")
-                      + f"; {free / 2**30:,.1f} GiB free")
-    except DiskError as error:
-        yield Finding("store", "bad", str(error), DISK)
-    kept = readings(store.folder)
-    if kept:
-        yield Finding("cache", "ok", f"{counted(len(kept), 'reading')} of large files, {sum(kept) / 2**20:,.0f} MiB: "
-                                     f"may be removed at any time")
-    if loose := [str(p) for p in (store.folder, store.runs) if _others_write(p)]:
-        yield Finding("access", "note", f"everybody may write in {', '.join(loose)}, and so change the forecasts; "
-                                        f"chmod o-w")
-    if (who := holder(store.folder / LOCK)) is not None:
-        yield Finding("lock", "note", f"{who} is writing to this store now")
-    else:
-        yield Finding("lock", "ok", "free")
-
-
-def _others_write(path: Path) -> bool:
-    try:
-        return bool(path.stat().st_mode & stat.S_IWOTH)
-    except OSError:
-        return False
-
-
-def runs(store: Store) -> Iterator[Finding]:
-    """Every run against its checksums, the live pointer, and what is no run."""
-    from forecast.artifact import load
-    from forecast.display import counted
-    from forecast.errors import DiskError, ModelError
-
-    try:
-        ids, live, left = store.ids(), store.live(), store.leftovers()
-    except DiskError as error:
-        yield Finding("runs", "bad", str(error), DISK)
-        return
-    whole = []
-    for run_id in ids:
-        try:
-            run = load(store.runs / run_id)
-            whole.append(run_id)
-        except ModelError as error:
-            yield Finding("runs", "bad", f"{error}" + ("" if run_id == live else "; forecast models prune removes it"),
-                          MODEL)
-            continue
-        if run_id == live:
-            yield from _data(run.record)
-    yield Finding("runs", "ok", f"{counted(len(whole), 'run')} agree with their checksums and can be loaded")
-    if live is None:
-        yield Finding("live", "note" if ids else "ok", "no run is live" + ("; forecast models promote RUN" if ids else
-                                                                           "; train one: forecast train DATA"))
-    elif live in whole:
-        yield Finding("live", "ok", live)
-    else:
-        yield Finding("live", "bad", f"{live} is named as live, and is no whole model here; forecast models rollback, "
-                                     f"or promote RUN", MODEL)
-    if left:
-        yield Finding("leftovers", "note", f"{', '.join(p.name for p in left)}; a run at work, or the next to hold the "
-                                           f"lock removes them")
-    else:
-        yield Finding("leftovers", "ok", "none")
-    yield _ledger(store)
-
-
-def _ledger(store: Store) -> Finding:
-    from forecast.display import counted
-    from forecast.errors import ForecastError
-    from forecast.ledger import FILE, Ledger
-
-    try:
-        return Finding("ledger", "ok", f"{counted(Ledger(store.folder / FILE).verify(), 'issue')}, all whole")
-    except ForecastError as error:
-        return Finding("ledger", "bad", str(error), error.exit_code)
-
-
-def _data(record: dict[str, object]) -> Iterator[Finding]:
-    """The file that predict would read by itself, and a clock that has gone back since."""
-    from datetime import UTC, datetime
-    from pathlib import Path
-
-    data = record.get("data")
-    path = data.get("path") if isinstance(data, dict) else None
-    if isinstance(path, str) and not Path(path).exists():
-        yield Finding("data", "note", f"{path}, which the live run was trained on, is not there: predict needs DATA "
-                                      f"unless it has moved with the store")
-    made = str(record.get("created"))
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if made > now:
-        yield Finding("clock", "note", f"the live run was made at {made}, and it is {now}: the clock has gone back")

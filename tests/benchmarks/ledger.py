@@ -18,10 +18,12 @@ import numpy as np
 from forecast.backtesting import evaluate
 from forecast.calendar import Calendar
 from forecast.contract import Contract
+from forecast.datasource import DataSource
 from forecast.forecasts import Forecast, quantile_grid
 from forecast.issued import beside_naive, came_true, known_before
 from forecast.layout import rounded
 from forecast.ledger import Draft, Ledger, issue_of
+from forecast.options import Options
 from forecast.series import Panel
 
 HORIZON, LEVELS, HISTORY = 14, (80.0, 95.0), 400
@@ -56,9 +58,10 @@ def main(series: int, days: int) -> None:
             known = panel.drop_last(days - day)
             forecast = forecast_of(known, day)
             start = time.perf_counter()
-            draft = Draft(issue_of(run="run", file=folder / "data.csv", store=folder, file_sha256="", panel=known,
-                                   contract=contract, issued=f"2026-01-01T00:00:{day:02}Z", version="0",
-                                   horizon=HORIZON, levels=LEVELS, options={}), known)
+            draft = Draft(issue_of(run="run", source=DataSource(str(folder / "data.csv")), store=folder,
+                                   file_sha256="", panel=known, contract=contract,
+                                   issued=f"2026-01-01T00:00:{day:02}Z", version="0",
+                                   horizon=HORIZON, levels=LEVELS, options=Options()), known)
             draft.add(forecast, contract.decimals)
             ledger.record(draft)
             keeping.append(time.perf_counter() - start)

@@ -1,0 +1,58 @@
+"""How a command fails: an error becomes a line on stderr, JSON with --json, and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+from forecast.display import safe
+from forecast.errors import ForecastError, Problem
+from forecast.storage import to_json
+
+SHOWN = 10                                                              # problems of one kind printed one by one
+
+
+def ended(error: Exception, arguments: Sequence[str]) -> int:
+    """Say what went wrong; the exit code. What nobody foresaw is a bug: said in a line, shown with --debug."""
+    if isinstance(error, ForecastError):
+        return _failed(error, arguments)
+    if isinstance(error, ImportError):
+        return _failed(ForecastError(f"the installation is broken: {error}", code="installation",
+                                     hint="forecast doctor looks at all of it"), arguments, error)
+    import typer
+
+    if isinstance(error, typer.Abort):
+        return 130
+    if isinstance(error, typer.BadParameter.__bases__[0]):              # UsageError: typer gives no name to it
+        return _failed(_usage(error), arguments)
+    return _failed(ForecastError(f"{type(error).__name__}: {error}", code="bug",
+                                 hint="This is a bug in forecast; --debug shows where"), arguments, error)
+
+
+class _Usage(ForecastError):
+    exit_code = 2
+
+
+def _usage(error: Exception) -> ForecastError:
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context else "forecast"
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    return _Usage(message.rstrip("."), code="usage", hint=f"See {where} --help")
+
+
+def _failed(error: ForecastError, arguments: Sequence[str], cause: BaseException | None = None) -> int:
+    if "--debug" in arguments:
+        traceback.print_exception(cause or error)
+    if "--json" in arguments:
+        lines = to_json({"error": error.to_dict()})
+    else:
+        lines = "".join(f"{safe(_with_file_first(p))}\n" for p in error.problems[:SHOWN])
+        if (more := len(error.problems) - SHOWN) > 0:
+            lines += f"... and {more} more; forecast check FILE --rejects rejects.csv lists them all\n"
+    sys.stderr.write(lines)
+    return error.exit_code
+
+
+def _with_file_first(problem: Problem) -> str:
+    return str(problem) if problem.file else f"forecast: {problem}"

@@ -1,0 +1,79 @@
+"""DataSource: where data come from, and what that place is called from elsewhere. Reading them is reader.py's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from forecast.errors import RequestError
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """A file, or standard input; an address on a network is named here, and refused by whoever reads it."""
+
+    name: str                       # a path as the program sees it, "-" for standard input, or an address
+
+    @classmethod
+    def seen_from(cls, folder: Path, name: str | Path) -> DataSource:
+        """What a path in a folder names; a path that is absolute stays what it is."""
+        text = str(name)
+        return cls(text if text == STDIN or "://" in text else str(folder / name))
+
+    @classmethod
+    def kept(cls, store: Path, path: str, from_store: str | None) -> DataSource:
+        """A file that was read once: as it lies from the store (which may have moved with it), else as it lay."""
+        moved = None if from_store is None else store.resolve() / from_store
+        return cls(os.path.normpath(moved) if moved is not None and moved.exists() else path)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_stdin(self) -> bool:
+        return self.name == STDIN
+
+    @property
+    def path(self) -> Path | None:
+        """The file, absolute; None for standard input."""
+        return None if self.is_stdin else Path(self.name).resolve()
+
+    @property
+    def identity(self) -> str:
+        """The file, absolute, or "-": text that can be stored."""
+        return STDIN if self.path is None else storable(self.path)
+
+    def place(self, store: Path) -> str | None:
+        """The file as it lies from the store, so that both may move together; None for standard input."""
+        return None if self.path is None else os.path.relpath(self.path, store.resolve())
+
+    def places(self, store: Path) -> set[str]:
+        """All that an issue may call it."""
+        return {str(self.path), str(self.place(store))} if self.path else {STDIN}
+
+    def changed(self) -> datetime | None:
+        """When the file was last changed; None for standard input."""
+        return None if self.is_stdin else datetime.fromtimestamp(Path(self.name).stat().st_mtime, UTC)
+
+
+def storable(path: Path | str) -> str:
+    """A path as text that can be stored; bytes that are no UTF-8 are written as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None]) -> None:
+    """Before any work: no output may be an input, or another output. Raises RequestError."""
+    taken = {source.path for source in inputs if source is not None and source.path is not None}
+    for output in outputs:
+        if output is None:
+            continue
+        place = output.resolve()
+        if place in taken:
+            raise RequestError(f"{output}: would be written over a file that this command reads or writes",
+                               code="overwrite", hint="Choose another -o")
+        taken.add(place)

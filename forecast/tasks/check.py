@@ -1,0 +1,151 @@
+"""check: everything wrong with each file, and which flag mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from forecast.datasource import guard
+from forecast.display import quoted
+from forecast.errors import DataError, Problem, RequestError
+from forecast.layout import check_ending, is_typed, stamps, write_table
+from forecast.reader import Reading, read_panel
+from forecast.storage import disk_errors
+from forecast.tasks.teller import SILENT, Teller
+from forecast.tasks.workspace import Workspace
+
+ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".zst", ".zip", ".bz2", ".xz", ".parquet", ".pq", ".json")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The files to look at; where to write the series as they would be read (a file, or a folder for several), and
+    every bad row."""
+
+    files: Sequence[str]
+    output: str | None = None
+    rejects: str | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A file, and its reading or why it was refused."""
+
+    file: str
+    reading: Reading | None
+    refusal: DataError | None = None
+
+    @property
+    def outcome(self) -> str:
+        """exact, repaired or refused."""
+        return "refused" if self.reading is None else "repaired" if self.reading.repairs else "exact"
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """Its bad rows."""
+        return self.refusal.problems if self.refusal else self.reading.rejects if self.reading else ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of the file, for JSON."""
+        problems, reading = [asdict(p) for p in self.problems], self.reading
+        if reading is None:
+            named = self.refusal and self.refusal.problem.file
+            return {"file": named or self.file, "outcome": self.outcome, "problems": problems, "repairs": [],
+                    "columns": None, "frequency": None, "series": None, "rows": None}
+        contract = reading.contract
+        repairs = [{"kind": r.kind, "count": r.count, "message": r.message, "flag": r.flag,
+                    "examples": [asdict(p) for p in r.examples]} for r in reading.repairs]
+        return {"file": self.file, "outcome": self.outcome, "problems": problems, "repairs": repairs,
+                "columns": {"id": contract.id, "time": contract.time, "target": list(contract.targets)},
+                "frequency": contract.calendar.freq, "series": len(reading.panel), "rows": reading.rows,
+                "notes": list(reading.notes)}
+
+
+def check(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Iterator[Checked]:
+    """Look at each file; what is to be written of one is written when the next is asked for, the bad rows at the end.
+
+    Raises RequestError before any work for places that cannot be written as asked, and DiskError."""
+    target = None if request.output is None else workspace.path(request.output)
+    into_folder = target is not None and (len(request.files) > 1 or target.is_dir())
+    if request.output is not None and not into_folder:
+        check_ending(request.output)
+    if target is not None and into_folder:
+        _check_places(target, request.files)
+    written = {_named(target, file) for file in request.files} if target is not None and into_folder else {target}
+    rejects = None if request.rejects is None else workspace.path(request.rejects)
+    guard([*written, rejects], [workspace.source(file) for file in request.files])
+    bad: list[Problem] = []
+    for file in request.files:
+        checked = looked_at(workspace, file)
+        yield checked
+        bad += checked.problems
+        if target is not None and checked.reading is not None:
+            path = _place(target, file) if into_folder else target
+            write_table(as_read(checked.reading, typed=is_typed(path.name)), path)
+            teller.wrote(path, f"{checked.reading.panel.y.size:,} rows")
+    if rejects is not None:
+        write_table(_rejects(bad), rejects)
+        teller.wrote(rejects, f"{len(bad):,} problems")
+
+
+def looked_at(workspace: Workspace, file: str) -> Checked:
+    """Read one file, always anew."""
+    try:
+        return Checked(file, read_panel(workspace.source(file).name, workspace.config.data))
+    except DataError as error:
+        return Checked(file, None, error)
+
+
+def _check_places(folder: Path, files: Sequence[str]) -> None:
+    """Raises RequestError where two files would be written to one."""
+    first: dict[Path, str] = {}
+    for file in files:
+        other = first.setdefault(_named(folder, file), file)
+        if other is not file:
+            raise RequestError(f"{quoted(other, 60)} and {quoted(file, 60)} would both be written to "
+                               f"{quoted(_named(folder, file).name)}", hint="Rename one, or check one at a time")
+
+
+def _place(folder: Path, file: str) -> Path:
+    """Where the series of one of several files go. Raises DiskError."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return _named(folder, file)
+
+
+def _named(folder: Path, file: str) -> Path:
+    """The file in the folder: the same name, with .csv in place of the known endings."""
+    name = Path(file).name
+    while (stem := Path(name).stem) != name and Path(name).suffix.lower() in ENDINGS:
+        name = stem
+    return folder / f"{'series' if name in ('', '-') else name}.csv"
+
+
+def as_read(reading: Reading, *, typed: bool = False) -> pa.Table:
+    """The series as a table: id, time (as the file writes it, or with `typed` time stamps), target; the holes that are
+    left open are empty."""
+    panel, contract = reading.panel, reading.contract
+    series = np.repeat(np.arange(len(panel)), panel.lengths)
+    step = np.arange(series.size) - np.repeat(np.cumsum(panel.lengths) - panel.lengths, panel.lengths)
+    values = panel.y[panel.first[series] + step]
+    target = contract.targets[0] if contract.layout != "wide" else "value"
+    columns: dict[str, Any] = {}
+    if contract.id is not None:
+        columns[contract.id] = pa.array([str(i) for i in panel.ids], pa.string()).take(pa.array(series))
+    columns[contract.time] = stamps(contract, panel.start[series] + step, typed=typed)
+    columns[target] = pa.array(values, mask=np.isnan(values))
+    return pa.table(columns)
+
+
+def _rejects(problems: Sequence[Problem]) -> pa.Table:
+    """One row a problem."""
+    texts = ("file", "column", "code", "message", "value", "hint")
+    columns: dict[str, Any] = {
+        name: pa.array([str(getattr(p, name) or "") for p in problems], pa.string()) for name in texts}
+    columns["line"] = pa.array([p.row for p in problems], pa.int64())
+    return pa.table({name: columns[name] for name in ("file", "line", *texts[1:])})

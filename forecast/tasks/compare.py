@@ -1,0 +1,245 @@
+"""compare: several cells of as many parameters, under one budget of time, with the same seeds and windows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from forecast.comparison import (
+    Contender,
+    Difference,
+    Trial,
+    differences,
+    in_budget_text,
+    joined,
+    matched,
+    ranked,
+    rounds,
+    share,
+    verdict,
+)
+from forecast.config import SETTINGS, Config
+from forecast.datasource import guard
+from forecast.display import counted, duration
+from forecast.durations import seconds_of
+from forecast.errors import RequestError
+from forecast.formulas import REFERENCE
+from forecast.loop import Epoch
+from forecast.network import Shape
+from forecast.plan import Plan
+from forecast.predictor import Predictor, shape_of
+from forecast.record import DataRecord
+from forecast.report import score_text
+from forecast.series import Panel
+from forecast.tasks.fitting import backtest_plan, baseline_makers, record_of, scored
+from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
+from forecast.tasks.workspace import Workspace
+from forecast.training import fit
+
+CELLS = SETTINGS["model.cell"].choices
+LINEAR = "linear"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. Raises RequestError for cells that are none, and for a budget that is no time."""
+
+    data: str | Path
+    cells: str = ",".join(CELLS)
+    budget: str = "5m"                      # for everything
+    seeds: int = 5                          # at most, for each cell
+    output: str | None = None               # where the caller writes all of it
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.names if name not in CELLS]
+        if unknown or not self.names:
+            raise RequestError(f"--cells: there is no cell {unknown[0]!r}" if unknown else "--cells names no cell",
+                               code="bad_setting", hint=f"Known: {', '.join(CELLS)}")
+        seconds_of(self.budget, "--budget")
+        if self.output is not None and not self.output.endswith(".json"):
+            raise RequestError(f"-o {self.output}: a comparison is written as .json", code="bad_ending")
+
+    @property
+    def names(self) -> list[str]:
+        """The cells, each once."""
+        return list(dict.fromkeys(name.strip() for name in self.cells.split(",") if name.strip()))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The cells by their mean score, what stands beside them, and what the ranking is worth in words."""
+
+    data: DataRecord
+    plan: Plan
+    settings: dict[str, Any]
+    cutoffs: list[int]
+    budget: float
+    time_limit: float                       # of each fit
+    seconds: float
+    metric: str                             # mase, or mae where no series has a MASE
+    has_skip: bool
+    ranking: list[Contender]
+    references: dict[str, dict[str, float]]
+    differences: list[Difference]
+    words: list[tuple[str, str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {"data": self.data.reading, "plan": asdict(self.plan), "settings": self.settings,
+                "backtest_cutoffs": self.cutoffs, "budget": self.budget, "time_limit": self.time_limit,
+                "seconds": round(self.seconds, 1), "metric": self.metric, "season": self.plan.season,
+                "seeds": [t.seed for t in self.ranking[0].trials],
+                "ranking": [_row(c, rank, self.metric) for rank, c in enumerate(self.ranking, 1)],
+                "references": self.references,
+                "differences": [asdict(d) | {"beyond_chance": d.is_beyond_chance} for d in self.differences],
+                "words": dict(self.words)}
+
+
+def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, since: float | None = None
+            ) -> Compared:
+    """Fit every cell with as many seeds as the budget allows, each as large as the LSTM that train would take, and rank
+    them. `since`: the monotonic time from which the budget counts; now. Keeps no model.
+
+    Raises RequestError, DataError."""
+    start = time.monotonic() if since is None else since
+    allowed, source = seconds_of(request.budget, "--budget"), workspace.source(request.data)
+    guard([None if request.output is None else workspace.path(request.output)], [source])
+    config = workspace.config.override({"model.cell": "lstm", "model.blend": False}, source="compare")
+    workspace.check_precision(config, *request.names)
+    tell_settings(teller, workspace.given)
+    reading = workspace.read(source, config.data)
+    tell_reading(teller, reading)
+    panel, _ = reading.panel.with_values()
+    cutoffs, known, plan = backtest_plan(teller, config, panel)
+    bench = Bench(teller, config, panel, known, plan, cutoffs)
+    shapes = {name: matched(shape_of(config, plan), name) for name in request.names}
+    teller.say("cells", _sizes(shapes))
+
+    begun = time.monotonic()
+    references = bench.references()
+    metric = "mae" if math.isnan(references[LINEAR]["mase"]) else "mase"
+    now = time.monotonic()
+    limit = share(allowed, spent=now - start, fits=len(shapes), beside=now - begun)
+    teller.say("budget", f"{duration(allowed)} for everything, {duration(limit)} of training at most for each fit, "
+                         f"{counted(request.seeds, 'seed')} at most")
+    trials: dict[str, list[Trial]] = {name: [] for name in shapes}
+    for seed in rounds(range(config.train.seed, config.train.seed + request.seeds), budget=allowed, start=start):
+        for name, shape in shapes.items():
+            trials[name].append(bench.trial(shape, seed=seed, limit=limit))
+        teller.say(f"seed {seed}", f"{metric.upper()}  " + "  ".join(
+            f"{name} {score_text(done[-1].metrics[metric], metric)}" for name, done in trials.items())
+            + f"   {duration(time.monotonic() - start)} of {duration(allowed)}")
+    ranking = ranked((Contender(name, s.hidden, s.parameters, tuple(trials[name])) for name, s in shapes.items()),
+                     metric)
+    spent, found = time.monotonic() - start, differences(ranking, metric)
+    count = len(ranking[0].trials)
+    needed = in_budget_text(now - start + 1.1 * request.seeds * (spent - (now - start)) / count)
+    words = [*_worth(ranking, found), *_wanting(ranking, found, seeds=request.seeds, needed=needed),
+             *_beside(ranking, references, metric, config)]
+    return Compared(record_of(reading, source, workspace), plan, workspace.given, cutoffs, allowed, limit, spent,
+                    metric, config.model.skip, ranking, references, found, words)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every fit has in common: the data, the plan, the windows."""
+
+    teller: Teller
+    config: Config
+    panel: Panel
+    known: Panel
+    plan: Plan
+    cutoffs: Sequence[int]
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """The scores of seasonal naive, and of the linear skip alone."""
+        config = self._changed({"model.skip": True, "train.steps": 0, "train.precision": "float32"})
+        predictor = Predictor.new(config, self.known)
+        for _ in fit(predictor, self.known, rounds=1):
+            pass
+        scores = self._scores(LINEAR, predictor)
+        return {name: scores[name] for name in (LINEAR, REFERENCE)}
+
+    def trial(self, shape: Shape, *, seed: int, limit: float) -> Trial:
+        """Fit one cell with one seed, and score it."""
+        history, start = list[Epoch](), time.monotonic()
+        limit = min(limit, self.config.train.time_limit or limit)
+        config = self._changed({"model.cell": shape.cell, "model.hidden": shape.hidden, "train.seed": seed,
+                                "train.time_limit": limit})
+        predictor = Predictor.new(config, self.known)
+        for epoch in self.teller.track(fit(predictor, self.known, rounds=1), f"{shape.cell} {seed}", closing=False):
+            history.append(epoch)
+        seconds = time.monotonic() - start
+        number, best = (history[-1].number, history[-1].best_epoch) if history else (0, 0)
+        return Trial(seed=seed, metrics=self._scores(shape.cell, predictor)[shape.cell], seconds=seconds,
+                     epochs=number, best_epoch=best, steps=predictor.members[0].steps,
+                     hurried=bool(history) and history[-1].steps < self.plan.steps)
+
+    def _changed(self, changes: dict[str, Any]) -> Config:
+        return self.config.override({"train.final_fit": False} | changes, source="compare")
+
+    def _scores(self, name: str, predictor: Predictor) -> dict[str, dict[str, float]]:
+        """Forecaster -> metric -> value, with seasonal naive beside it."""
+        levels = self.config.model.levels
+        makers = {name: lambda _: predictor} | baseline_makers([REFERENCE], self.plan.season, levels)
+        _, scores = scored(self.panel, makers, plan=self.plan, cutoffs=self.cutoffs, levels=levels)
+        rows = scores.summary.drop(columns=["series", "rows"]).to_dict("records")
+        return {str(row.pop("model")): {str(k): float(v) for k, v in row.items()} for row in rows}
+
+
+def _sizes(shapes: dict[str, Shape]) -> str:
+    """The units of each cell, and how near their parameters are to each other."""
+    counts = [shape.parameters for shape in shapes.values()]
+    return "  ".join(f"{name} {shape.hidden}" for name, shape in shapes.items()) + (
+        f" units: {min(counts):,} to {max(counts):,} trained parameters each")
+
+
+def _worth(ranking: Sequence[Contender], found: Sequence[Difference]) -> list[tuple[str, str]]:
+    """What the ranking is worth, and by which rule."""
+    count, lines = len(ranking[0].trials), list[tuple[str, str]]()
+    if len(ranking) > 1:
+        lines.append(("told apart", verdict(ranking, found)))
+    if count > 1 and found:
+        lines.append(("rule", f"95 % by Student's t, paired over {count} seeds, corrected for "
+                              f"{counted(len(found), 'pair')}; other windows may rank otherwise"))
+    return lines
+
+
+def _wanting(ranking: Sequence[Contender], found: Sequence[Difference], *, seeds: int, needed: str
+             ) -> list[tuple[str, str]]:
+    """What it was short of. seeds: those asked for; needed: the budget that would do for them."""
+    count, lines = len(ranking[0].trials), list[tuple[str, str]]()
+    if count < seeds:
+        lines.append(("more", f"--budget {needed} should do for {counted(seeds, 'seed')}"))
+    elif len(ranking) > 1 and not any(d.is_beyond_chance for d in found):
+        lines.append(("more", f"--seeds {max(2 * seeds, 5)} would tell smaller differences apart"))
+    if cut := [f"{c.cell} {c.hurried} of {count}" for c in ranking if c.hurried]:
+        lines.append(("hurried", f"{', '.join(cut)} took fewer steps than planned, for want of time: more --budget may "
+                                 "rank them otherwise"))
+    return lines
+
+
+def _beside(ranking: Sequence[Contender], references: dict[str, dict[str, float]], metric: str, config: Config
+            ) -> list[tuple[str, str]]:
+    """What the networks add to what stands beside them."""
+    lines = list[tuple[str, str]]()
+    if ahead := [name for name, row in references.items() if row[metric] <= ranking[0].mean(metric)]:
+        lines.append(("network", "adds nothing here on average: no cell is better than "
+                                 f"{joined(ahead).replace(' and ', ' or ')}"))
+    if config.model.skip:
+        lines.append(("next", "--set model.skip=false compares the cells without the linear skip under them"))
+    return lines
+
+
+def _row(c: Contender, rank: int, metric: str) -> dict[str, Any]:
+    """A row of the table with all that is behind it, for JSON."""
+    values = c.values(metric)
+    return {"rank": rank, "cell": c.cell, "hidden": c.hidden, "parameters": c.parameters,
+            "mean": c.mean(metric), "deviation": c.deviation(metric), "min": values.min(), "max": values.max(),
+            "skill": c.mean("skill"), "seconds": c.seconds, "best_epoch": c.best_epoch, "steps": c.steps,
+            "bettered_linear": c.learned, "hurried": c.hurried,
+            "trials": [asdict(t) for t in c.trials]}

@@ -1,0 +1,78 @@
+"""diff: why the newest forecast differs from the one before: new data, revised history, new model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from forecast.errors import DataError, RequestError
+from forecast.ledger import Issue, Ledger
+from forecast.reissue import Step, Told, taken_apart, total_of
+from forecast.tasks.past import data_of, issue_named, told_again
+from forecast.tasks.teller import SILENT, Teller
+from forecast.tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class TakenApart:
+    """The change from an older issue to a newer one, over the time steps that both tell of."""
+
+    older: Issue
+    newer: Issue
+    changed: list[str]              # files that are no longer what was written
+    steps: list[Step]               # a series each
+    total: Step
+    left_out: list[str]             # series without a common time
+    series: int                     # of the older issue
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {"old": self.older.id, "new": self.newer.id, "runs": [self.older.run, self.newer.run],
+                "changed": self.changed, "total": asdict(self.total), "series": [asdict(s) for s in self.steps],
+                "left_out": self.left_out}
+
+
+def diff(workspace: Workspace, new: str = "last", old: str | None = None, data: str | None = None,
+         teller: Teller = SILENT) -> TakenApart:
+    """Take the difference of two issues apart; `old`: by default the one before `new`.
+
+    The old model is run again on today's file, cut where the old issue was cut (what changes is revised history), then
+    where the new one was (new data); then the new model (new model). Raises RequestError, DataError, ModelError."""
+    ledger = workspace.ledger
+    newer, new_untouched = issue_named(workspace, new)
+    older, old_untouched = issue_named(workspace, old) if old else (before(ledger, newer), True)
+    runs = {name: workspace.run(name) for name in (older.run, newer.run)}
+    panel = data_of(workspace, newer, runs[newer.run], data).panel
+
+    def told(issue: Issue, ends: dict[str, int]) -> Told:
+        return told_again(runs[issue.run], issue, panel, ends)
+
+    was, now = Told.kept(ledger.blocks(older)), Told.kept(ledger.blocks(newer))
+    chain = [was, told(older, was.ends), told(older, now.ends), told(newer, now.ends), now]
+    places = [issue.quantiles.index(0.5) for issue in (older, older, older, newer, newer)]
+    steps = taken_apart(chain, places)
+    if not steps:
+        raise DataError(f"{older.id} and {newer.id} tell of no common time of any series", code="nothing_common",
+                        hint="Name another OLD issue")
+    total = total_of(steps)
+    changed = [str(name) for name, untouched in ((old, old_untouched), (new, new_untouched)) if not untouched]
+    for name in changed:
+        teller.warn("changed", f"{name} is no longer what was written: compared is what the ledger kept of its issue")
+    for label, issue in (("old", older), ("new", newer)):
+        teller.say(label, f"{issue.id}   after {issue.cutoff_text}, run {issue.run}")
+    return TakenApart(older, newer, changed, steps, total, sorted(set(was.ends) ^ {s.series for s in steps}),
+                      len(was.ends))
+
+
+def before(ledger: Ledger, issue: Issue) -> Issue:
+    """The issue before this one about the same file and the same part of its series, of another cutoff or another run.
+    Raises RequestError."""
+    def part(other: Issue) -> tuple[object, ...]:
+        return other.place, other.subject, other.options.series, other.options.shard
+
+    found = [i for i in ledger.issues() if i.number < issue.number and part(i) == part(issue)
+             and (i.cutoff, i.run, i.fingerprint) != (issue.cutoff, issue.run, issue.fingerprint)]
+    if not found:
+        raise RequestError(f"there is no issue before {issue.id} about the same file", code="no_issue",
+                           hint="Name OLD: forecast diff NEW OLD")
+    return found[-1]

@@ -1,0 +1,337 @@
+"""evaluate: a rolling-origin backtest that never scores a model on what it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecast.artifact import Run
+from forecast.baselines import BASELINES
+from forecast.config import Config
+from forecast.datasource import DataSource, guard
+from forecast.display import counted, listed
+from forecast.errors import GateError, RequestError
+from forecast.formulas import METRICS, REFERENCE
+from forecast.layout import check_ending
+from forecast.plan import backtest_cutoffs, seasons_of
+from forecast.predictor import Predictor
+from forecast.promotion import unseen_steps
+from forecast.reader import Reading
+from forecast.series import Panel
+from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
+from forecast.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecast.backtesting import Scores
+    from forecast.issued import Drift, Issued
+    from forecast.tasks.promises import Promises
+
+GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one number a forecaster, the less the better
+
+# What needs torch is imported by the functions that need it: a wrong request is refused before.
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. Raises RequestError for what cannot be asked, before any work."""
+
+    data: str | Path | None = None          # None: the file that the model was trained on
+    model: str | None = None                # None: the live one, or none at all
+    baselines: str = f"{REFERENCE},naive"
+    metrics: str | None = None              # to write; None: all
+    output: str | None = None               # scores as .json, and a .csv of every series beside it
+    predictions: str | None = None          # every backtest forecast
+    forecast: str | None = None             # score this file of forecasts
+    issued: bool = False                    # score what predict issued, from the ledger
+    last: str | None = None                 # with issued: only the last "30d", or N steps of the data
+    fail_over: Sequence[str] = ()           # "mase=1.0"
+
+    def __post_init__(self) -> None:
+        if self.predictions:
+            check_ending(self.predictions)
+        if self.output is not None and not self.output.endswith(".json"):
+            raise RequestError(f"-o {self.output}: scores are written as .json", code="bad_ending")
+        if (self.issued and self.forecast) or (self.last and not self.issued):
+            raise RequestError("--last goes with --issued" if self.last and not self.issued else
+                               "--issued and --forecast both say what to score", code="bad_setting")
+        _ = self.gates, self.wanted, self.names
+
+    @property
+    def gates(self) -> dict[str, float]:
+        """{"mase": 1.0}."""
+        gates, gated = {}, (*GATED, "drift") if self.issued else GATED
+        for text in self.fail_over:
+            name, _, value = text.partition("=")
+            try:
+                limit = float(value)
+            except ValueError:
+                limit = float("nan")
+            if name not in gated or limit != limit:
+                raise RequestError(f"--fail-over {text}: write it as metric=number", code="bad_setting",
+                                   hint=f"Metrics: {', '.join(gated)}")
+            gates[name] = limit
+        return gates
+
+    @property
+    def wanted(self) -> list[str]:
+        """The metrics to write."""
+        return _known(self.metrics or ",".join(METRICS), "--metrics", list(METRICS))
+
+    @property
+    def names(self) -> list[str]:
+        """The baselines."""
+        return _known(self.baselines, "--baselines", list(BASELINES))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Scores, and the rows they are of; no scores where nothing has come true yet."""
+
+    request: Request
+    source: DataSource
+    reading: Reading
+    how: str
+    run: str | None
+    frame: pd.DataFrame | None
+    scores: Scores | None
+    told: dict[str, Any] = field(default_factory=dict)      # of --issued: what was scored, and how much was not
+    promises: Promises | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the series that scores speak of by number."""
+        return list(self.reading.panel.with_values()[0].ids)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        from forecast.tasks.fitting import scores_record
+
+        record = {"data": str(self.source), "how": self.how} | self.told
+        if self.scores is None:
+            return record
+        return record | {"run": self.run} | ({} if self.promises is None or self.frame is None else
+                                             self.promises.to_dict()) | scores_record(self.scores, self.request.wanted)
+
+
+def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Evaluated:
+    """Score a forecaster on what came after rolling cutoffs, beside simple baselines; or forecasts that were made.
+
+    Writes nothing: `write` does. Raises RequestError, DataError, ModelError."""
+    run = None if request.model is None and workspace.store.live() is None else workspace.run(request.model or "live")
+    config = workspace.config if run is None else run.predictor.config.override(workspace.given, source="command line")
+    if request.data is not None:
+        source = workspace.source(request.data)
+    elif run is not None:
+        source = workspace.source_of(run)
+    else:
+        raise RequestError("there is no model yet, so DATA must be named", code="no_data",
+                           hint="forecast evaluate DATA")
+    given = workspace.path(request.forecast) if request.forecast else None
+    guard(outputs(workspace, request), [source, DataSource(str(given)) if given else None])
+    if not (request.issued or given or (run and run.predictor.config.train.precision == config.train.precision)):
+        workspace.check_precision(config, config.model.cell)            # a run trained so may do without training
+    tell_settings(teller, workspace.given)
+    reading = workspace.read(source, config.data, run.contract if run else None)
+    tell_reading(teller, reading)
+    panel, _ = reading.panel.with_values()
+    if request.issued:
+        return _issued(workspace, request, teller, source, reading, config, run)
+    if given:
+        frame, scores, how = _given(given, panel, reading, config, run)
+    else:
+        frame, scores, how = _backtested(teller, run, config, panel, [REFERENCE, *request.names])
+    teller.say("scored", how)
+    return Evaluated(request, source, reading, how, run.id if run else None, frame, scores)
+
+
+def outputs(workspace: Workspace, request: Request) -> list[Path | None]:
+    """What `write` writes: scores as JSON and CSV, and the forecasts; None for what was not asked for."""
+    scores = None if request.output is None else workspace.path(request.output)
+    return [scores, scores and scores.with_suffix(".csv"),
+            workspace.path(request.predictions) if request.predictions else None]
+
+
+def write(workspace: Workspace, evaluated: Evaluated, teller: Teller = SILENT) -> None:
+    """metrics.json, metrics.csv with a row for each forecaster and series, and every forecast, where they were asked
+    for. Raises DiskError."""
+    import pyarrow as pa
+
+    from forecast.layout import backtest_table, is_typed, write_table
+    from forecast.storage import to_json, write_text
+    from forecast.tasks.fitting import is_wanted
+
+    request, scores, frame = evaluated.request, evaluated.scores, evaluated.frame
+    if scores is None or frame is None:
+        return
+    record, rows, predictions = outputs(workspace, request)
+    if record is not None and rows is not None:
+        keep = [c for c in map(str, scores.per_series)
+                if c in ("model", "series", "n") or is_wanted(c, request.wanted)]
+        table = scores.per_series[keep].assign(series=[str(evaluated.ids[s]) for s in scores.per_series["series"]])
+        write_text(record, to_json(evaluated.to_dict()))
+        write_table(pa.Table.from_pandas(table, preserve_index=False), rows)
+        teller.wrote(record)
+        teller.wrote(rows)
+    if predictions is not None:
+        panel = evaluated.reading.panel.with_values()[0]
+        contract = evaluated.reading.contract
+        write_table(backtest_table(frame, panel, contract, typed=is_typed(predictions.name)), predictions)
+        teller.wrote(predictions, f"{len(frame):,} rows")
+
+
+def judge(evaluated: Evaluated, teller: Teller = SILENT) -> None:
+    """Raises GateError where the first forecaster's metric is above its limit, or not defined; and where what was
+    issued has drifted beyond its limit and beyond chance."""
+    if evaluated.scores is None:
+        return
+    own, gates = evaluated.scores.own, evaluated.request.gates
+    for name, limit in gates.items():
+        value = own.get(name)
+        if name == "drift":
+            continue
+        if value is None or value != value:
+            raise GateError(f"{name} is not defined, so not within the limit of {limit:g}", code="fail_over")
+        if value > limit:
+            raise GateError(f"{name} is {value:.4g}, over the limit of {limit:g}", code="fail_over")
+    if "drift" in gates:
+        judge_drift(evaluated.promises.drift if evaluated.promises else None, gates["drift"], teller)
+
+
+def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> None:
+    """Raises GateError where the drift is above its limit and beyond chance. One that cannot be told is no alarm."""
+    if drift is None or drift.least is None:
+        why = "no promised MASE to hold the live one against" if drift is None else \
+            "fewer than three forecasts that do not overlap have come true"
+        teller.warn("drift", f"cannot be told: {why}")
+        return
+    if drift.ratio > limit and drift.least > 1:
+        raise GateError(f"drift is {drift.ratio:.4g}, over the limit of {limit:g}", code="fail_over")
+    if drift.ratio > limit:
+        teller.say("drift", f"{drift.ratio:.4g} is over the limit of {limit:g}, but may be chance: at least "
+                            f"{drift.least:.4g} with 95 % confidence")
+
+
+def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, names: list[str]
+                ) -> tuple[pd.DataFrame, Scores, str]:
+    from forecast.tasks.fitting import backtest_plan, baseline_makers, expected, fitted, scored
+
+    cutoffs = _unseen(run, config, panel) if run else None
+    if run and cutoffs:
+        predictor = run.predictor
+        plan, how = predictor.plan, f"{run.id} as it is: every test point is newer than its training data"
+        makers: dict[str, Any] = {predictor.name: lambda known: predictor}
+    else:
+        cutoffs, known, plan = backtest_plan(teller, config, panel)
+        how = (f"settings of {run.id}" if run else "settings given") + ", fitted before the first cutoff"
+        if config.backtest.refit == "each":
+            how += " and anew at each"
+            makers = {config.model.cell: lambda known: fitted(teller, Predictor.new(config, known), known,
+                                                              title="training")}
+        else:
+            rounds = 2 if config.train.final_fit else 1
+            expected(teller, config, known, rounds=rounds, plan=plan)
+            fit = fitted(teller, Predictor.new(config, known, plan), known, title="training", rounds=rounds)
+            makers = {fit.name: lambda known: fit}
+    makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
+    season = config.model.season[0] if config.model.season else plan.season
+    frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=config.model.levels,
+                           refit=config.backtest.refit, season=season)
+    return frame, scores, f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
+
+
+def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
+    """Cutoffs whose tests all lie behind what the model has seen; None where the data hold no such test, or other
+    settings were asked for than the model has (where it computes apart).
+
+    A series that the model has not seen counts as wholly new."""
+    predictor, asked = run.predictor, config.backtest
+    same_place = replace(config.train, device=predictor.config.train.device, threads=predictor.config.train.threads)
+    if (config.model, same_place) != (predictor.config.model, predictor.config.train):
+        return None
+    new = min(unseen_steps(predictor, panel), int(panel.lengths.max(initial=0)))
+    horizon = predictor.plan.horizon
+    if new < horizon:
+        return None
+    if asked.windows is None and asked.test_size is None:
+        step = asked.step or horizon
+        return [horizon + k * step for k in reversed(range(min(4, (new - horizon) // step + 1)))]
+    try:
+        cutoffs = backtest_cutoffs(config, panel, predictor.plan)
+    except RequestError:
+        return None
+    return cutoffs if cutoffs and cutoffs[0] <= new else None
+
+
+def _given(path: Path, panel: Panel, reading: Reading, config: Config, run: Run | None
+           ) -> tuple[pd.DataFrame, Scores, str]:
+    """Score a file of forecasts: its rows are joined to the data by id and time, never by position."""
+    from forecast.backtesting import evaluate as score
+    from forecast.issued import read_issued
+
+    issued = read_issued(path, panel, reading.contract)
+    known = panel.before(issued.first)
+    scores = score(issued.frame, known, season=season_of(run, config, known), levels=issued.levels)
+    return issued.frame, scores, f"{path}: {issued.matched:,} of {issued.rows:,} rows have come true"
+
+
+def _issued(workspace: Workspace, request: Request, teller: Teller, source: DataSource, reading: Reading,
+            config: Config, run: Run | None) -> Evaluated:
+    """Score what the ledger holds about this file: of each cutoff the issue of the usual request, beside seasonal
+    naive of the same cutoffs, and beside what the backtests of the runs promised."""
+    from forecast.backtesting import evaluate as score
+    from forecast.issued import beside_naive, came_true, known_before, side_by_side
+    from forecast.ledger import by_weight
+    from forecast.tasks import promises
+    from forecast.tasks.issuing import tell_empty
+
+    panel, ledger = reading.panel.with_values()[0], workspace.ledger
+    tell_empty(teller, ledger)
+    of_run = run if request.model is not None else None
+    issues, left_out = promises.foretold(workspace, teller, promises.issues_about(workspace, source, reading.contract,
+                                                                                  of_run))
+    since = promises.since(request.last, panel)
+    wanted = [i for i in by_weight(issues) if since is None or i.cutoff + i.horizon >= since.min()]
+    bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
+    told = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
+    how = f"{counted(len(wanted), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
+    _tell_issued(teller, how, told, bands)
+    found = Evaluated(request, source, reading, how, run.id if run else None, told.frame, None,
+                      {"issues": len(wanted), "rows": told.rows, "matched": told.matched,
+                       "passed_over": sum(told.passed.values()), "left_out": left_out})
+    if not told.matched:
+        (teller.warn if request.gates else teller.say)("wait", "nothing to score yet" + (
+            ": --fail-over was held against nothing" if request.gates else ""))
+        return found
+    known = known_before(told, panel)
+    season = season_of(run, config, known)
+    naive = beside_naive(told, panel, season)
+    both = side_by_side({"issued": told.frame, REFERENCE: naive})
+    scores = score(both, known, season=season, levels=list(told.levels))
+    return replace(found, scores=scores, promises=promises.held_to(workspace, told, scores, known, beside=len(naive)))
+
+
+def _tell_issued(teller: Teller, how: str, told: Issued, bands: Sequence[float]) -> None:
+    """What is scored, and what is not."""
+    teller.say("scored", how)
+    if told.passed:
+        rows, others = counted(sum(told.passed.values()), "row"), counted(len(told.passed), "issue")
+        teller.say("passed over", f"{rows} of {others}: of one cutoff counts the newest of the request that was "
+                                  "answered at the most cutoffs")
+    if missing := [f"{x:g}%" for x in bands if x not in told.levels]:
+        teller.say("bands", f"{listed(missing)} not scored: not in every issue")
+
+
+def season_of(run: Run | None, config: Config, known: Panel) -> int:
+    """The m of MASE: the one given, else the model's, else that of the data."""
+    return run.predictor.plan.season if run and not config.model.season else seasons_of(config, known)[0][0]
+
+
+def _known(text: str, flag: str, known: list[str]) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in known]:
+        raise RequestError(f"{flag}: there is no {unknown[0]}", code="bad_setting", hint=f"Known: {', '.join(known)}")
+    return names

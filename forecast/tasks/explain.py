@@ -1,0 +1,86 @@
+"""explain: what the cell forgets, lets in and exposes on one series, and which past values count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forecast import words
+from forecast.artifact import Run
+from forecast.datasource import DataSource, guard
+from forecast.display import listed
+from forecast.errors import RequestError
+from forecast.inspection import Inspection, inspect
+from forecast.picture import draw
+from forecast.series import Panel
+from forecast.tasks.teller import SILENT, Teller, tell_model, tell_remarks
+from forecast.tasks.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: a series (None: the first of the file), of which data, by which model, where to draw it."""
+
+    series: str | None = None
+    data: str | None = None                 # None: the file that the model was trained on
+    model: str = "live"
+    output: str = "explain.png"
+    lags: int = 5                           # strongest ones to name
+
+    def __post_init__(self) -> None:
+        if not self.output.endswith(".png"):
+            raise RequestError(f"-o {self.output}: a picture is written as .png", code="bad_ending")
+
+
+@dataclass(frozen=True)
+class Explained:
+    """An inspection, as plain values and in words; `draw` makes the picture."""
+
+    run: Run
+    source: DataSource
+    path: Path
+    inspection: Inspection
+    document: dict[str, Any]
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Labels and lines; every number in them stands in the document."""
+        return list(words.told(self.document))
+
+    def draw(self) -> Path:
+        """Write the picture; where it lies. Raises DiskError."""
+        targets = self.run.contract.targets
+        draw(self.path, self.inspection, self.run.contract.calendar, title=words.headline(self.document),
+             target=targets[0] if len(targets) == 1 else self.inspection.series)
+        return self.path
+
+
+def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Explained:
+    """Look into a model while it reads the context of its next forecast. Raises RequestError, DataError, ModelError."""
+    run = workspace.run(request.model)
+    source = workspace.source(request.data) if request.data else workspace.source_of(run)
+    path = workspace.path(request.output)
+    guard([path], [source])
+    reading = workspace.read_for(run, source)
+    panel = one_series(reading.panel, request.series)
+    tell_model(teller, run, source, reading.span[1])
+    tell_remarks(teller, reading)
+    if not request.series and len(reading.panel) > 1:
+        teller.say("series", f"{panel.ids[0]}, the first of {len(reading.panel):,}; another: forecast explain SERIES")
+    found = inspect(run.predictor, panel)
+    document = {"model": run.id, "data": str(source), "picture": str(path)} | words.described(found, run, request.lags)
+    return Explained(run, source, path, found, document)
+
+
+def one_series(panel: Panel, name: str | None) -> Panel:
+    """The series of this id, or the first. Raises RequestError for one that is not there."""
+    if name is None:
+        return panel.take([0])
+    if name not in set(panel.ids):
+        file = ". A file is named with --data" if name.endswith((".csv", ".gz", ".parquet", ".zip", ".zst")) else ""
+        raise RequestError(f"there is no series {listed([name])}", code="no_series",
+                           hint=f"There are {listed(list(panel.ids))}{file}")
+    return panel.take(np.flatnonzero(panel.ids == name))

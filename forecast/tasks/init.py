@@ -1,0 +1,186 @@
+"""init: forecast.toml for a file, with the columns it found, and the lines that run it every day."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shlex
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forecast.calendar import DAY, HOUR, Calendar
+from forecast.config import FILE, SETTINGS, Config
+from forecast.datasource import DataSource
+from forecast.display import counted, safe
+from forecast.errors import ForecastError, RequestError
+from forecast.reader import Reading, read_panel
+from forecast.storage import write_text
+from forecast.tasks.teller import SILENT, Teller, tell_reading
+from forecast.tasks.workspace import Workspace
+
+SHOWN = {                                   # settings worth a line, in this order; what is not set stands as a comment
+    "data": ("id", "time", "target", "freq", "fill", "duplicates", "bad_rows", "max_gap", "date_format", "decimal",
+             "delimiter", "encoding", "tz"),
+    "model": ("horizon", "season", "cell", "levels"),
+    "train": ("seed", "time_limit"),
+}
+SCHEDULES = {                               # how often a forecast is due: cron and systemd, of train and of predict
+    "hour": (("15 4 * * 0", "Sun 04:15"), ("5 * * * *", "*:05")),
+    "day": (("15 4 * * 0", "Sun 04:15"), ("16 5 * * *", "05:16")),
+    "week": (("15 4 1 * *", "*-*-01 04:15"), ("16 5 * * 1", "Mon 05:16")),
+}
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The settings that were written, and what runs train and predict by themselves."""
+
+    path: Path
+    settings: str
+    crontab: list[str]
+    systemd: dict[str, str]                 # name of a unit -> its text
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {"file": str(self.path), "settings": self.settings, "crontab": self.crontab, "systemd": self.systemd}
+
+
+def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller = SILENT) -> Begun:
+    """Write forecast.toml for a file, never over another. `program`: the words that start this program.
+
+    Raises RequestError, DataError, DiskError."""
+    path, source = workspace.path(FILE), workspace.source(data)
+    if path.exists() or path.is_symlink():
+        raise RequestError("is there already", file=str(path), code="overwrite", hint="Change it by hand, or move it")
+    if source.is_stdin:
+        raise RequestError("init needs a file, not standard input", code="no_data")
+    given = workspace.given
+    reading = read_panel(source.name, workspace.config.data)
+    tell_reading(teller, reading)
+    text = settled(reading, given, source)
+    write_text(path, text)
+    teller.wrote(path)
+    calendar = reading.contract.calendar
+    lines, rhythm = commands(workspace, data, program, max_age=max_age_of(calendar)), rhythm_of(calendar)
+    if rhythm == "hour" and not (reading.contract.utc or reading.contract.tz):
+        teller.say("zone", "none is named, so --max-age takes the times for UTC; if they are not, set tz in [data]")
+    return Begun(path, text, crontab(lines, rhythm), systemd(lines, rhythm, workspace.folder.resolve(), user()))
+
+
+def settled(reading: Reading, given: Mapping[str, Any], source: DataSource) -> str:
+    """The text of forecast.toml. Columns are written only where the file, read with them, reads as it did without."""
+    found = found_columns(reading)
+    text = toml(reading, {**found, **given})
+    return text if _reads_alike(text, reading, source) else toml(reading, given)
+
+
+def found_columns(reading: Reading) -> dict[str, Any]:
+    """The columns that were found. Those of a wide file are left open: tomorrow's may have a series more."""
+    contract = reading.contract
+    columns: dict[str, Any] = {"data.time": ",".join(contract.time_columns) or contract.time}
+    if contract.layout != "wide":
+        columns["data.target"] = ",".join(contract.targets)
+    if contract.layout == "long" and contract.id_column:
+        columns["data.id"] = contract.id_column
+    return columns
+
+
+def _reads_alike(text: str, reading: Reading, source: DataSource) -> bool:
+    try:
+        text.encode()
+        values = {f"{section}.{name}": v for section, keys in tomllib.loads(text).items() for name, v in keys.items()}
+        again = read_panel(source.name, Config().override(values, source="forecast.toml").data)
+    except (ForecastError, ValueError):
+        return False
+    return again.contract == reading.contract
+
+
+def toml(reading: Reading, values: Mapping[str, Any]) -> str:
+    """forecast.toml with these settings, each with its meaning; others worth knowing as comments with their default."""
+    lines = ["# Settings of forecast in this folder and those below. Flags, --set, the environment stand over them.",
+             f"# {safe(Path(reading.file).name)}: {counted(reading.rows, 'row')}, "
+             f"{counted(len(reading.panel), 'series')}, step {reading.contract.calendar.freq}, "
+             f"{safe(' .. '.join(reading.span))}"]
+    for section in ("data", "model", "train", "backtest"):
+        extra = [key.split(".")[1] for key in values if key.startswith(f"{section}.")]
+        names = list(dict.fromkeys((*SHOWN.get(section, ()), *extra)))
+        lines += ["", f"[{section}]"] if names else []
+        for name in names:
+            setting, value = SETTINGS[f"{section}.{name}"], values.get(f"{section}.{name}")
+            written = f"{name} = {_toml_value(value)}" if value is not None else \
+                f"# {name} = {'...' if setting.default is None else _toml_value(setting.default)}"
+            choices = f" ({', '.join(setting.choices)})" if setting.choices else ""
+            lines.append(f"{written:<30} # {setting.meaning}{choices}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    """As TOML writes it; its texts are JSON's, but for one character."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
+
+
+def commands(workspace: Workspace, data: str, program: Sequence[str], *, max_age: str) -> dict[str, list[str]]:
+    """The words of the two commands, with whole paths: cron and systemd start anywhere. Both say when they should not
+    be believed: a model no better than seasonal naive does not go live, and nothing is forecast from old data."""
+    folder, store = workspace.folder.resolve(), workspace.store.folder.resolve()
+    start = [*program, "-C", str(folder)]
+    if store != folder / ".forecast":
+        start += ["--store", str(store)]
+    return {"train": [*start, "train", data, "-q", "--wait", "1h", "--min-skill", "0"],
+            "predict": [*start, "predict", "-q", "--max-age", max_age, "-o", "predictions.csv"]}
+
+
+def max_age_of(calendar: Calendar) -> str:
+    """How old the newest point may be before something is amiss: two steps, since a stamp begins its step and the next
+    is due when that has ended, and at least two runs of the schedule; over a weekend, four days."""
+    step = {"fixed": calendar.every, "business": 2 * DAY, "month": 31 * DAY * calendar.every}.get(calendar.kind, DAY)
+    run = {"hour": HOUR, "day": DAY, "week": 7 * DAY}[rhythm_of(calendar)]
+    hours = -(-2 * max(step, run) // HOUR)
+    return f"{hours}h" if hours % 24 else f"{hours // 24}d"
+
+
+def rhythm_of(calendar: Calendar) -> str:
+    """How often a new point comes, roughly: hour, day or week."""
+    if calendar.kind == "month":
+        return "week"
+    microseconds = calendar.every if calendar.kind == "fixed" else DAY
+    return "hour" if microseconds < DAY else "day" if microseconds < 7 * DAY else "week"
+
+
+def crontab(lines: Mapping[str, Sequence[str]], rhythm: str) -> list[str]:
+    """One line a command: the path that -q says is thrown away, so that cron mails only what went wrong. A % is a new
+    line to cron."""
+    return [f"{when[0]:<12} {shlex.join(words)} >/dev/null".replace("%", r"\%")
+            for when, words in zip(SCHEDULES[rhythm], lines.values(), strict=True)]
+
+
+def user() -> str:
+    """Who the services run as: whoever asks for them, else root's files would lock the owner of the store out of it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):                                         # one without a name
+        return str(os.getuid())
+
+
+def systemd(lines: Mapping[str, Sequence[str]], rhythm: str, folder: Path, user: str) -> dict[str, str]:
+    """A service and a timer for each command; a missed run is made up for."""
+    units = {}
+    for when, (name, words) in zip(SCHEDULES[rhythm], lines.items(), strict=True):
+        about = f"[Unit]\nDescription=forecast {name} in {str(folder).replace('%', '%%')}\n"
+        units[f"forecast-{name}.service"] = (f"{about}\n[Service]\nType=oneshot\nUser={user}\n"
+                                             f"ExecStart={_exec(words)}\n")
+        units[f"forecast-{name}.timer"] = (f"{about}\n[Timer]\nOnCalendar={when[1]}\nPersistent=true\n\n"
+                                           f"[Install]\nWantedBy=timers.target\n")
+    return units
+
+
+def _exec(words: Sequence[str]) -> str:
+    """Words as ExecStart= takes them."""
+    quoted = (w if shlex.quote(w) == w else '"' + w.replace("\\", r"\\").replace('"', r"\"") + '"' for w in words)
+    return " ".join(quoted).replace("%", "%%").replace("$", "$$")

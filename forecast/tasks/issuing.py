@@ -1,0 +1,136 @@
+"""Issuing: what predict does beside forecasting: look whether the data are fresh, and keep what was issued in the
+ledger. What an issue was asked for is carried out here, too, for whoever makes it again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from forecast import __version__, clock, freshness
+from forecast.adaptation import FEWEST, Track, adapted, factors_of, tracks
+from forecast.artifact import Run
+from forecast.contract import Contract
+from forecast.datasource import DataSource
+from forecast.display import counted
+from forecast.durations import seconds_of
+from forecast.errors import DataError, ForecastError
+from forecast.forecasts import Forecast
+from forecast.ledger import Draft, Issue, Ledger, issue_of
+from forecast.options import Options
+from forecast.reader import Reading
+from forecast.storage import disk_errors, sha256
+from forecast.tasks.teller import Teller
+from forecast.tasks.workspace import Workspace
+
+
+def begin(workspace: Workspace, run: Run, source: DataSource, reading: Reading, *, horizon: int,
+          levels: Sequence[float], options: Options, as_of: str | None = None) -> Draft:
+    """A draft of this issue. `draft.known` is all of the file's panel as it is to be known, cut where `as_of` says.
+
+    Raises RequestError for an `as_of` that is no time of the data, or a FORECAST_NOW that is no time."""
+    known = reading.panel.with_values()[0]
+    if as_of is not None and len(known):
+        known = freshness.as_of(known, reading.contract, as_of)
+    if not len(known):
+        raise DataError("holds no value to forecast from", file=str(source), code="no_values")
+    issue = issue_of(run=run.id, source=source, store=workspace.store.folder, file_sha256=reading.sha256, panel=known,
+                     contract=reading.contract, issued=clock.stamp(clock.now()), version=__version__, horizon=horizon,
+                     levels=levels, options=options, as_of=as_of)
+    return Draft(issue, known)
+
+
+def tell_moment(teller: Teller, run: Run, draft: Draft) -> None:
+    """Tell of a clock that was set, and of a time that is forecast from as if it were now."""
+    if os.environ.get(clock.VARIABLE):
+        teller.say("clock", f"{clock.stamp(clock.now())} ({clock.VARIABLE})")
+    if draft.issue.as_of is not None:
+        teller.say("as of", f"{draft.issue.as_of}: last known {draft.issue.cutoff_text}")
+        if draft.issue.in_hindsight(seen := run.predictor.seen):
+            last = run.contract.time_text(run.contract.calendar.times([max(seen.values()) - 1]))[0]
+            teller.warn("as of", f"{draft.issue.as_of}: the model has seen what came after (data to {last})")
+
+
+def check_age(draft: Draft, contract: Contract, source: DataSource, max_age: str) -> None:
+    """Raises StaleError where the data are older than `max_age`; RequestError for what is no length of time."""
+    most = timedelta(seconds=min(seconds_of(max_age, "--max-age"), 1e12))
+    freshness.check_age(freshness.age_of(draft.known, contract, clock.now(), source), most, source)
+
+
+def since_last(workspace: Workspace, teller: Teller, draft: Draft, contract: Contract, source: DataSource, *,
+               require_new: bool, output: Path | None) -> ForecastError | None:
+    """Tell what has changed since the last issue about this file; why that is unknown, where the ledger could not be
+    read. Raises StaleError where the data hold nothing new for `output` (None: standard output) and something new is
+    required."""
+    ledger, issue = workspace.ledger, draft.issue
+    tell_empty(teller, ledger)
+    try:
+        past = ledger.seen(issue.place, issue.subject)
+        answers = ledger.answers(output) if require_new else []
+    except ForecastError as error:
+        return error
+    freshness.check_new(answers, issue, source)
+    if past is None or (issue.as_of is not None and issue.cutoff < past.issue.cutoff):
+        return None                                                     # a day made up for is compared with nothing
+    for note, is_alarm in freshness.changes(past, draft.known, contract, clock.now(), issue.fingerprint):
+        (teller.warn if is_alarm else teller.say)("since last", note)
+    return None
+
+
+def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[Draft, list[Track] | None]:
+    """The draft with the factors of its bands among its options, as the misses of the issues before it ask for, and
+    what they were told from. None where the ledger could not be read: it is told, and the bands stay (exit 5)."""
+    ledger = workspace.ledger
+    if not ledger.path.exists():
+        teller.say("adapted", "no band: there is no ledger yet, so nothing that was issued")
+        return draft, []
+    try:
+        found = tracks(ledger, draft.issue, draft.known)
+    except ForecastError as error:
+        teller.warn("partial", f"the bands are as trained, since the ledger could not be read: {error}")
+        return draft, None
+    for track in found:
+        if track.factor is None or track.missed is None:
+            teller.say("adapted", f"{track.level:g} % band: as trained, {track.issues} of the {FEWEST} issues that "
+                                  "it takes have come true")
+        else:
+            teller.say("adapted", f"{track.level:g} % band: {100 * track.missed:.0f} % of "
+                                  f"{counted(track.values, 'value')} missed it in {counted(track.issues, 'issue')} "
+                                  f"-> x {track.factor:.2f}")
+    options = replace(draft.issue.options, adapt=factors_of(found))
+    return replace(draft, issue=replace(draft.issue, options=options)), found
+
+
+def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Path | None) -> Issue | None:
+    """Put the draft into the ledger, after its file has been written. None where that could not be done: it is told,
+    and the forecast stands (exit 5). A crash before this leaves a file that is not in the ledger; the same command
+    again writes the same file and records it."""
+    folder = workspace.store.folder
+    try:
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            digest = None if output is None else sha256(output)
+        issue, is_new = workspace.ledger.record(draft, output=output, output_sha256=digest)
+    except ForecastError as error:
+        teller.warn("partial", f"the forecast stands, but could not be kept in the ledger: {error}")
+        return None
+    teller.say("issue", issue.id + ("" if is_new else "   as issued before"))
+    return issue
+
+
+def tell_empty(teller: Teller, ledger: Ledger) -> None:
+    """An empty file is taken for a ledger that has not begun; it may have been one."""
+    if ledger.is_empty:
+        teller.warn("ledger", f"{ledger.path} is an empty file: no issue is known, the next one begins it anew")
+
+
+def as_optioned(forecast: Forecast, options: Options) -> Forecast:
+    """The forecast as the options of its issue have it: bands adapted, then clamped at 0, then rounded."""
+    if options.adapt:
+        forecast = adapted(forecast, options.adapt)
+    values = np.maximum(forecast.values, 0.0) if options.nonnegative else forecast.values
+    return replace(forecast, values=np.rint(values) + 0.0 if options.round else values)

@@ -1,0 +1,42 @@
+"""The past: an issue that is named, its data as they lie now, and its forecast made again."""
+
+from __future__ import annotations
+
+from forecast.artifact import Run
+from forecast.datasource import STDIN, DataSource
+from forecast.errors import RequestError
+from forecast.ledger import Issue
+from forecast.reader import Reading
+from forecast.reissue import Told, cut_at
+from forecast.series import Panel
+from forecast.storage import sha256
+from forecast.tasks.issuing import as_optioned
+from forecast.tasks.workspace import Workspace
+
+
+def issue_named(workspace: Workspace, what: str) -> tuple[Issue, bool]:
+    """The issue that a file or a name means, and whether the file is still what was written (True for a name).
+
+    Raises ModelError."""
+    path, ledger = workspace.path(what), workspace.ledger
+    if not path.is_file():
+        return ledger.find(what), True
+    return ledger.written(path, sha256(path)) or (ledger.find(what), True)
+
+
+def data_of(workspace: Workspace, issue: Issue, run: Run, data: str | None) -> Reading:
+    """Today's contents of the file an issue was made from. Raises RequestError where it must be named."""
+    if data is None and issue.data == STDIN:
+        raise RequestError("the issue was made from standard input, so its data must be named", code="no_data",
+                           hint="Give --data FILE")
+    source = workspace.source(data) if data else DataSource.kept(workspace.store.folder, issue.data, issue.place)
+    return workspace.read_for(run, source)
+
+
+def told_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> Told:
+    """What this run says, by the options of the issue, of the series as they were known before these ends."""
+    known = cut_at(panel, ends)
+    if not len(known):
+        return Told({})
+    forecast = as_optioned(run.predictor.predict(known, issue.horizon), issue.options)
+    return Told.made(forecast, issue.quantiles, run.contract.decimals)

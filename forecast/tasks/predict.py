@@ -1,0 +1,262 @@
+"""predict: the live model, the present contents of the file, one file of forecasts, one line in the ledger."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forecast import hardware
+from forecast.datasource import DataSource, guard
+from forecast.display import counted, listed
+from forecast.errors import DataError, ForecastError, RequestError
+from forecast.forecasts import Forecast, in_parts, quantile_grid
+from forecast.layout import Page, check_ending, check_layout, levels_of, table_of, writing
+from forecast.options import Options
+from forecast.tasks import issuing
+from forecast.tasks.teller import SILENT, Teller, tell_model, tell_remarks
+from forecast.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from forecast.adaptation import Track
+    from forecast.artifact import Run
+    from forecast.ledger import Draft, Issue
+    from forecast.reader import Reading
+    from forecast.series import Panel
+
+STDOUT = "-"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for. Raises RequestError for what is no such thing, before any work.
+
+    output: a path, "-" for whoever takes the bytes, or None: the rows are in the result alone."""
+
+    data: str | Path | None = None          # None: the file that the model was trained on
+    model: str = "live"
+    horizon: int | None = None              # None: as trained
+    output: str | Path | None = None
+    options: Options = field(default_factory=Options)
+    levels: str | None = None               # bands, "80,95"; None: those trained
+    as_of: str | None = None                # forecast from what was known then
+    max_age: str | None = None              # the newest point may be so old
+    require_new: bool = False               # beside what was written last
+    device: str | None = None               # None: the CPU, without torch
+    plot: str | Path | None = None
+    size: int | None = None                 # series at a time; None: as many as memory should be spent on
+
+    def __post_init__(self) -> None:
+        if self.output is not None:
+            check_ending(str(self.output), stdout=True)
+        check_layout(self.options.layout)
+        share_of(self.options.shard)
+        if self.plot is not None and not str(self.plot).endswith(".png"):
+            raise RequestError(f"--plot {self.plot}: a picture is written as .png", code="bad_ending")
+
+
+@dataclass
+class Told:
+    """What is said of the forecasts when all are made. `parts`: the first of them."""
+
+    sources: Counter[str] = field(default_factory=Counter)
+    fell: list[str] = field(default_factory=list)
+    parts: list[Forecast] = field(default_factory=list)
+
+    def add(self, part: Forecast) -> None:
+        sources = part.source.tolist()
+        self.sources.update(sources)
+        if any(name.startswith("fallback") for name in set(sources)):
+            self.fell += [str(i) for i, name in zip(part.panel.ids, sources, strict=True)
+                          if name.startswith("fallback")]
+        self.parts = self.parts or [part]
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was forecast, from what, and what became of it."""
+
+    request: Request
+    run: str
+    source: DataSource
+    issue: Issue | None                     # None: the ledger failed
+    output: Path | None
+    plot: Path | None
+    rows: int
+    series: int
+    horizon: int
+    sources: dict[str, int]                 # what served how many series
+    fell_back: list[str]                    # series served by a simpler forecast, or by none
+    repairs: list[str]
+    tracks: list[Track] | None              # how bands were adapted; None: the ledger could not be read
+    is_unread: bool                         # what has changed since the last issue is unknown
+    page: Page
+    first: Forecast                         # of the first series
+    tables: list[pa.Table]                  # the rows, where they went nowhere else
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.fell_back) or self.issue is None or self.tracks is None or self.is_unread
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        adapted = None if self.tracks is None else [asdict(t) for t in self.tracks]
+        return {"model": self.run, "issue": self.issue and self.issue.id, "data": str(self.source),
+                "output": self.output and str(self.output), "plot": self.plot and str(self.plot), "rows": self.rows,
+                "series": self.series, "horizon": self.horizon, "sources": self.sources, "fell_back": self.fell_back,
+                "repairs": self.repairs,
+                "forecasts": None if self.output else [row for table in self.tables for row in table.to_pylist()],
+                } | ({} if self.request.options.adapt is None else {"adapted": adapted})
+
+
+def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
+            out: Callable[[bytes], None] | None = None, guarded: Sequence[Path | None] = ()) -> Predicted:
+    """Forecast with a model from the present contents of its file, or from other data; write that, and keep it in the
+    ledger. `out` takes the bytes of an output "-" when all are made; without it the rows are in the result.
+
+    guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
+    run = _run(workspace, request)
+    source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
+    output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
+    plot = None if request.plot is None else workspace.path(request.plot)
+    guard([output, plot, *guarded], [source])
+    reading = workspace.read_for(run, source)
+    steps = request.horizon or run.predictor.plan.horizon
+    page = Page(run.contract, levels_of(request.levels, run.predictor.config.model.levels), run.id)
+    draft = issuing.begin(workspace, run, source, reading, horizon=steps, levels=page.levels, as_of=request.as_of,
+                          options=request.options)
+    panel, valueless = _asked_for(request, draft, reading)
+    tell_model(teller, run, source, reading.span[1])
+    tell_remarks(teller, reading)
+    if not len(panel) and request.options.shard is None:
+        raise DataError("holds no value to forecast from", file=str(source), code="no_values")
+    draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
+
+    told, tables = Told(), list[Any]()
+    with _opened(output, page, request.options.layout, panel, out) as write:
+        for part in in_parts(run.predictor, panel, steps, size=request.size):
+            part = issuing.as_optioned(part, draft.issue.options)
+            told.add(part)
+            draft.add(part, run.contract.decimals)
+            write(part)
+            if output is None and out is None:
+                tables.append(table_of(part, page, request.options.layout))
+    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if request.options.layout == "long" else 1)
+    if output is not None:
+        teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
+    first = replace(told.parts[0], panel=panel)
+    if plot is not None and len(panel):
+        _draw(plot, first, page)
+        teller.wrote(plot, verb="drew")
+    fell = _tell_sources(teller, told, valueless)
+    issue = issuing.keep(workspace, teller, draft, output)
+    if unread and issue:                                                # else keep has told that the ledger failed
+        teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
+    return Predicted(request, run.id, source, issue, output, plot if len(panel) else None, rows, len(panel), steps,
+                     dict(told.sources), fell, [r.message for r in reading.repairs], tracks, unread is not None, page,
+                     first, tables)
+
+
+def _run(workspace: Workspace, request: Request) -> Run:
+    """The model, on the device that was asked for."""
+    run = workspace.run(request.model)
+    if request.device is not None:
+        from forecast.model import forward_on  # torch: only who names a device pays for it
+
+        place = hardware.set_up(request.device)
+        run.predictor.forwards = {k: forward_on(m.network, place) for k, m in enumerate(run.predictor.members)}
+    return run
+
+
+def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel, list[str]]:
+    """The series to forecast, and the ids of those among them that have no value."""
+    panel = chosen(draft.known if request.as_of else reading.panel, request.options.series)
+    return part_of(panel, request.options.shard).with_values()
+
+
+def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, draft: Draft, source: DataSource,
+              reading: Reading, output: Path | None) -> tuple[Draft, list[Track] | None, ForecastError | None]:
+    """The draft with its bands adapted where asked for, and how; why what is new is unknown. Raises StaleError."""
+    issuing.tell_moment(teller, run, draft)
+    if request.max_age is not None:
+        issuing.check_age(draft, reading.contract, source, request.max_age)
+    unread = issuing.since_last(workspace, teller, draft, reading.contract, source, require_new=request.require_new,
+                                output=output)
+    if request.options.adapt is None:
+        return draft, [], unread
+    return *issuing.adapted_draft(workspace, teller, draft), unread
+
+
+@contextmanager
+def _opened(output: Path | None, page: Page, layout: str, panel: Panel, out: Callable[[bytes], None] | None
+            ) -> Iterator[Callable[[Forecast], None]]:
+    """Where the forecasts go: a file, whoever takes the bytes when all are made, or nowhere."""
+    if output is not None:
+        with writing(output, page, layout, panel) as write:
+            yield write
+    elif out is None:
+        yield lambda part: None
+    else:
+        buffer = io.BytesIO()
+        with writing(None, page, layout, panel, into=buffer) as write:
+            yield write
+        out(buffer.getvalue())
+
+
+def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
+    """The series asked for, in the order of the file. Raises RequestError for one that is not there."""
+    if not ids:
+        return panel
+    known = set(panel.ids)
+    if missing := [i for i in ids if i not in known]:
+        raise RequestError(f"--series: there is no {listed(missing)}", code="no_series",
+                           hint=f"There are {listed(list(panel.ids))}")
+    return panel.take(np.flatnonzero(np.isin(panel.ids.astype(str), ids)))
+
+
+def share_of(shard: str | None) -> tuple[int, int]:
+    """Which part of how many. Raises RequestError."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "1/1")
+    part, parts = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise RequestError(f"--shard {shard}: takes I/N with I from 1 to N", code="bad_setting",
+                           hint="As in --shard 1/4")
+    return part, parts
+
+
+def part_of(panel: Panel, shard: str | None) -> Panel:
+    """The series of this part; the parts one behind the other are the panel."""
+    part, parts = share_of(shard)
+    size = len(panel)
+    return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
+
+
+def _draw(path: Path, forecast: Forecast, page: Page) -> None:
+    from forecast.report import plot  # matplotlib
+
+    contract = page.contract
+    names = [str(i) for i in forecast.panel.ids] if contract.id else [""]
+    cutoff = contract.time_text(contract.calendar.times([int(forecast.panel.end.max()) - 1]))[0]
+    what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
+    plot(path, forecast, page.levels, title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}",
+         names=names)
+
+
+def _tell_sources(teller: Teller, told: Told, valueless: list[str]) -> list[str]:
+    """How many series each source served; those that fell back or have no value at all, named. Returns their ids."""
+    teller.say("source", "   ".join(f"{name} {count}" for name, count in told.sources.most_common()))
+    if fell := told.fell:
+        teller.warn("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
+    if valueless:
+        teller.warn("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "
+                               f"{listed(valueless)}")
+    return fell + valueless

@@ -1,0 +1,180 @@
+"""Promises: what was issued about a file, and what came of it beside what the backtests of its runs promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from forecast.artifact import Run
+from forecast.backtesting import Scores
+from forecast.backtesting import evaluate as score
+from forecast.contract import Contract
+from forecast.datasource import DataSource
+from forecast.display import counted
+from forecast.durations import seconds_of
+from forecast.errors import ModelError, RequestError
+from forecast.issued import Drift, Issued, drift_of
+from forecast.ledger import Issue, subject_of
+from forecast.report import number, percent
+from forecast.series import Ints, Panel
+from forecast.tasks.teller import Teller
+from forecast.tasks.workspace import Workspace
+
+ALARM = 1.1                                                             # times the promised MASE, and beyond chance
+NEWEST = 5                                                              # runs shown one by one
+
+
+@dataclass(frozen=True)
+class Promises:
+    """Live beside promised.
+
+    runs: of each run its rows, the windows of its backtest, what it promised, what came of it, and whether it is
+    `compared`: one whose backtest is not there cannot be."""
+
+    live: dict[str, Any]
+    promised: dict[str, float]      # weighed by how many rows of each run have come true
+    runs: dict[str, dict[str, Any]]
+    drift: Drift | None
+    levels: list[float]
+    cutoffs: int
+    beside: int                     # rows of seasonal naive
+    compared: int                   # rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        drift = None if self.drift is None else {"ratio": self.drift.ratio, "least": self.drift.least}
+        return {"cutoffs": self.cutoffs, "beside": self.beside, "compared": self.compared, "promised": self.promised,
+                "runs": self.runs, "drift": drift}
+
+    def words(self) -> Iterator[str]:
+        """Live beside promised: MASE, bias, what the bands cover; each run where there are several."""
+        live, promised, runs = self.live, self.promised, self.runs
+        yield f"bias          {number(live['bias'])} (above 0: too much was forecast)"
+        if not promised:
+            yield "promised      unknown: no backtest of these runs is there"
+        else:
+            told = [f"MASE {number(live['mase'])} live, {number(promised['mase'])} promised"] * ("mase" in promised)
+            told += [f"{x:g}% covers {percent(live[key])} live, {percent(promised[key])} promised"
+                     for x in self.levels if (key := f"coverage_{x:g}") in promised]
+            yield "backtest      " + "   ".join(told)
+        if promised and (without := sum(r["rows"] for r in runs.values() if not r["compared"])):
+            yield f"without       {without:,} rows are of runs whose backtest is not there: not compared"
+        for name, run in sorted(runs.items())[-NEWEST:] if len(runs) > 1 else []:
+            said = run["promised"].get("mase")
+            yield (f"{name}   {run['rows']:,} rows   MASE {number(run['live']['mase'])} live, "
+                   f"{'?' if said is None else number(said)} promised")
+
+    @property
+    def alarm(self) -> str | None:
+        """Where it has drifted beyond chance."""
+        drift = self.drift
+        if drift is None or drift.least is None or drift.least <= 1 or drift.ratio <= ALARM:
+            return None
+        return (f"MASE is {drift.ratio:.2f} times what the backtests promised, at least "
+                f"{drift.least:.2f} times with 95 % confidence: train anew")
+
+
+def held_to(workspace: Workspace, told: Issued, scores: Scores, known: Panel, *, beside: int) -> Promises:
+    """What came true, as `scores` has it, beside what the backtests of its runs promised. beside: rows of naive."""
+    levels, season = list(told.levels), scores.season
+    promised, runs = _promised(workspace, score(told.frame, known, season=season, levels=levels))
+    held = told.frame[told.frame["model"].isin([name for name, r in runs.items() if r["compared"]])]
+    live = scores.own
+    if 0 < len(held) < len(told.frame):                                 # what no backtest promised is held against none
+        part = score(held.assign(model="issued"), known, season=season, levels=levels).own
+        live |= {k: v for k, v in part.items() if _is_promise(k) and k != "bias"}
+    drift = None
+    if promised.get("mase") and live["mase"] == live["mase"]:
+        drift = drift_of(held, known, season=season, live=live["mase"], promised=promised["mase"],
+                         windows=min(r["windows"] for r in runs.values() if r["compared"]),
+                         horizon=int(held["step"].max()))
+    return Promises(live, promised, runs, drift, levels, int(told.frame["cutoff"].nunique()), beside, len(held))
+
+
+def _promised(workspace: Workspace, by_run: Scores) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
+    """`promised` and `runs` of Promises."""
+    runs = dict[str, dict[str, Any]]()
+    for live in by_run.summary.to_dict("records"):
+        name = str(live["model"])
+        try:
+            metrics = workspace.run(name).metrics
+        except ModelError:
+            metrics = {}                                                # gone since
+        said: dict[str, Any] = next(iter(metrics.get("models", {}).values()), {})
+        shown = {k: float(v) for k, v in said.items() if _is_promise(str(k)) and isinstance(v, (int, float))}
+        runs[name] = {"rows": live["rows"], "windows": int(metrics.get("windows", 0)), "promised": shown,
+                      "live": {str(k): v for k, v in live.items() if _is_promise(str(k))}}
+    by_mase = any("mase" in r["promised"] for r in runs.values())
+    for r in runs.values():
+        r["compared"] = "mase" in r["promised"] if by_mase else bool(r["promised"])
+    told = [r for r in runs.values() if r["compared"]]
+    shared = set.intersection(*(set(r["promised"]) for r in told)) if told else set()
+    rows = sum(r["rows"] for r in told)
+    return {key: sum(r["rows"] * r["promised"][key] for r in told) / rows for key in sorted(shared)}, runs
+
+
+def _is_promise(name: str) -> bool:
+    return name in ("mase", "mae", "bias") or name.startswith("coverage_")
+
+
+def issues_about(workspace: Workspace, source: DataSource, contract: Contract, run: Run | None) -> list[Issue]:
+    """Issues about this file, the oldest first; of a run those it made, whatever file it read. Raises RequestError
+    where there are none."""
+    issues = workspace.ledger.issues()
+    if run is not None:
+        found, whose = [i for i in issues if i.run == run.id], run.id
+    else:
+        places = source.places(workspace.store.folder)
+        found, whose = [i for i in issues if {i.data, i.place} & places], str(source)
+    found = [i for i in found if i.subject == subject_of(contract)]
+    if not found:
+        others = list(dict.fromkeys(i.data for i in reversed(issues)))
+        raise RequestError(f"{whose}: no forecast of these series was issued", code="no_issue",
+                           hint="forecast predict issues them" if not others else
+                           f"There are some of {', '.join(others[:3])}; --model RUN takes all of a run")
+    return found
+
+
+def foretold(workspace: Workspace, teller: Teller, issues: list[Issue]) -> tuple[list[Issue], dict[str, int]]:
+    """The issues whose run had not seen the truth; how many others there are, which is told. Only --as-of can ask a run
+    of what it has seen, and what a run had seen that is gone is unknown."""
+    seen = dict[str, dict[str, int] | None]()
+    for name in {i.run for i in issues if i.as_of is not None}:
+        try:
+            seen[name] = workspace.run(name).predictor.seen
+        except ModelError:
+            seen[name] = None
+    kept, left_out = [], {"hindsight": 0, "unknown": 0}
+    for issue in issues:
+        of_run = {} if issue.as_of is None else seen[issue.run]
+        if of_run is None:
+            left_out["unknown"] += 1
+        elif issue.in_hindsight(of_run):
+            left_out["hindsight"] += 1
+        else:
+            kept.append(issue)
+    for why, words in (("hindsight", "made --as-of a time whose future their run had seen"),
+                       ("unknown", "made --as-of a time, by a run that is gone: what it had seen is unknown")):
+        if left_out[why]:
+            teller.say("left out", f"{counted(left_out[why], 'issue')} {words}")
+    return kept, left_out
+
+
+def since(last: str | None, panel: Panel) -> Ints | None:
+    """The first ordinal of each series (S,) that a span back from its newest reaches: "30d", or a number of steps.
+
+    Raises RequestError."""
+    if last is None:
+        return None
+    if last.isdigit():
+        return panel.newest - int(last)
+    if not panel.calendar.is_time:
+        raise RequestError(f"--last {last}: integer steps have no length in time", code="bad_setting",
+                           hint="Give a number of steps: --last 30")
+    back = np.timedelta64(int(min(seconds_of(last, "--last"), 1e11) * 1e6), "us")
+    newest = panel.calendar.times(panel.newest - 1).astype("datetime64[us]")
+    first: Ints = panel.calendar.nearest(newest - back) + 1
+    return first

@@ -1,0 +1,76 @@
+"""replay: a past output made again from the same run and the same data, and whether it is identical."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from forecast import __version__
+from forecast.contract import Contract
+from forecast.display import counted
+from forecast.errors import GateError
+from forecast.ledger import Issue, fingerprint
+from forecast.reissue import Deviation, Told, cut_at, deviations
+from forecast.tasks.past import data_of, issue_named, told_again
+from forecast.tasks.teller import SILENT, Teller
+from forecast.tasks.workspace import Workspace
+
+MOST = 100                                                              # deviations in the JSON
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """An issue, and every number of it that came out otherwise."""
+
+    what: str
+    issue: Issue
+    contract: Contract
+    numbers: int
+    deviations: list[Deviation]
+    is_untouched: bool              # the file is what was written
+    is_revised: bool | None         # the data hold another history than then; None: of a part of the series, unknown
+
+    @property
+    def is_identical(self) -> bool:
+        return self.is_untouched and not self.deviations
+
+    @property
+    def difference(self) -> GateError | None:
+        """What differs, if anything does."""
+        if not self.is_untouched:
+            return GateError(f"{self.what} is no longer what was written", code="changed", hint="The issue itself "
+                             + ("differs too" if self.deviations else "can be made again, number for number"))
+        if self.deviations:
+            return GateError(f"{len(self.deviations):,} of {counted(self.numbers, 'number')} differ"
+                             + (": the history has been revised" if self.is_revised else ""), code="differs")
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {"issue": self.issue.id, "run": self.issue.run, "cutoff": self.issue.cutoff_text,
+                "numbers": self.numbers, "identical": self.is_identical, "differ": len(self.deviations),
+                "file_as_written": self.is_untouched, "data_revised": self.is_revised,
+                "deviations": [asdict(d) for d in self.deviations[:MOST]]}
+
+
+def replay(workspace: Workspace, what: str, data: str | None = None, teller: Teller = SILENT) -> Replayed:
+    """Make a past output again: the same run, the data as they stood then, the same options.
+
+    `what`: a file that predict wrote, an issue's id or its beginning, or last. Raises RequestError, DataError,
+    ModelError."""
+    issue, untouched = issue_named(workspace, what)
+    run = workspace.run(issue.run)
+    reading = data_of(workspace, issue, run, data)
+    kept = Told.kept(workspace.ledger.blocks(issue))
+    found = deviations(kept, told_again(run, issue, reading.panel, kept.ends), issue.quantiles)
+    revised = None                                                      # the fingerprint is of all series
+    if not issue.options.is_of_a_part:
+        revised = fingerprint(cut_at(reading.panel, kept.ends)) != issue.fingerprint
+    teller.say("issue", f"{issue.id}   {issue.series:,} series x {issue.horizon} steps after {issue.cutoff_text}, "
+                        f"run {issue.run}")
+    if revised:
+        teller.say("data", f"{reading.file} holds another history before {issue.cutoff_text} than then")
+    if issue.version != __version__:
+        teller.say("program", f"{issue.version} then, {__version__} now")
+    numbers = sum(values.size for _, values in kept.of.values())
+    return Replayed(what, issue, run.contract, numbers, found, untouched, revised)

@@ -1,0 +1,110 @@
+"""Teller: what somebody who waits for a task is told while it works; and what every task tells of what it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from forecast.clock import now
+from forecast.config import SETTINGS
+from forecast.datasource import DataSource
+from forecast.display import counted
+
+if TYPE_CHECKING:
+    from forecast.artifact import Run
+    from forecast.backtesting import Scores
+    from forecast.loop import Epoch
+    from forecast.reader import Reading
+
+
+class Teller(Protocol):
+    """Whoever passes words on. A label says what they are about: `plan`, `data`, `partial`."""
+
+    def say(self, label: str, text: str) -> None:
+        """What is worth knowing."""
+
+    def more(self, label: str, text: str) -> None:
+        """What is worth knowing to whoever asks for more."""
+
+    def warn(self, label: str, text: str) -> None:
+        """What a person must look at."""
+
+    def wrote(self, path: object, words: str = "", verb: str = "wrote") -> None:
+        """A file that is there now."""
+
+    def scores(self, scores: Scores, ids: Sequence[str]) -> None:
+        """Scores that are known before the work is done; ids (S,) name the series."""
+
+    def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
+        """Pass the epochs of a training on, and show them; at the end how it went, where `closing`."""
+
+
+class Silent:
+    """Tells nobody: for whoever looks at results only."""
+
+    def say(self, label: str, text: str) -> None: ...
+
+    def more(self, label: str, text: str) -> None: ...
+
+    def warn(self, label: str, text: str) -> None: ...
+
+    def wrote(self, path: object, words: str = "", verb: str = "wrote") -> None: ...
+
+    def scores(self, scores: Scores, ids: Sequence[str]) -> None: ...
+
+    def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
+        yield from epochs
+
+
+SILENT = Silent()
+
+
+def tell_settings(teller: Teller, given: Mapping[str, Any]) -> None:
+    """To whoever asks for more: every setting that was given, and every other one at its default."""
+    teller.more("given", "  ".join(f"{k}={v}" for k, v in given.items()) or "nothing, all defaults")
+    rest = {key: setting.default for key, setting in SETTINGS.items() if key not in given}
+    teller.more("default", "  ".join(f"{k}={v}" for k, v in rest.items() if v is not None))
+
+
+def tell_reading(teller: Teller, reading: Reading) -> None:
+    """What was read from a file for the first time, what was assumed, what was repaired."""
+    panel, contract = reading.panel, reading.contract
+    calendar, (first, last) = contract.calendar, reading.span
+    teller.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
+                       f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
+    columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
+               + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
+    if contract.layout == "long":
+        columns.insert(0, f"id={contract.id}")
+    teller.say("columns", "  ".join(columns) + "   (change with --id --time --target)")
+    tell_remarks(teller, reading, flags=True)
+
+
+def tell_remarks(teller: Teller, reading: Reading, *, flags: bool = False) -> None:
+    """What was assumed of a file, and what was repaired; with the flags of train that change it."""
+    for note in reading.notes:
+        teller.say("read", note)
+    for repair in reading.repairs:
+        teller.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag and flags else ""))
+
+
+def tell_model(teller: Teller, run: Run, source: DataSource, last: str) -> None:
+    """Which model, how old, and the data it speaks of."""
+    made = datetime.fromisoformat(run.record.created)
+    teller.say("model", f"{run.id} (made {_age((now() - made).total_seconds())} ago)")
+    teller.say("data", f"{shown(source)}, last {last}")
+
+
+def shown(source: DataSource) -> str:
+    """A path as people read it: from here where it lies below, else whole."""
+    path, here = Path(source.name), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _age(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return "a minute"

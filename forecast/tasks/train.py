@@ -1,0 +1,301 @@
+"""train: read, plan, backtest, fit on everything, save, make live."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from forecast import __version__
+from forecast.cache import is_large
+from forecast.clock import now, stamp
+from forecast.datasource import DataSource
+from forecast.display import counted
+from forecast.errors import GateError, ModelError, RequestError
+from forecast.record import DataRecord, RunRecord, Verdict
+from forecast.status import Status
+from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
+from forecast.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from forecast.checkpoint import Checkpoints
+    from forecast.plan import Plan
+    from forecast.predictor import Predictor
+    from forecast.reader import Reading
+    from forecast.series import Panel
+    from forecast.training import Start
+
+RESUME = "resume"
+PROMOTE = ("auto", "always", "never")
+UNTRAINED = Verdict(False, "nothing was trained")
+
+# What needs torch is imported by the functions that need it: a file that cannot be read is refused before.
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for beside settings. Raises RequestError for what contradicts itself."""
+
+    data: str | Path
+    name: str | None = None                 # to call the run by
+    promote: str = "auto"                   # whether the run goes live: one of PROMOTE
+    min_skill: float | None = None          # only with a skill against seasonal naive of so much
+    origin: str | None = None               # go on from the networks of this run
+    dry_run: bool = False                   # plan, and stop
+    resume: bool = False                    # go on with a training that was broken off
+    wait: str | None = None                 # for another run to end
+
+    def __post_init__(self) -> None:
+        if self.name is not None and self.name.strip() in ("", "live"):
+            raise RequestError(f"--name {self.name!r}: a run cannot be called so", code="bad_setting")
+        if self.min_skill is not None and self.min_skill != self.min_skill:
+            raise RequestError("--min-skill nan: takes a number", code="bad_setting")
+        if self.promote not in PROMOTE:
+            raise RequestError(f"--promote {self.promote}: takes one of {', '.join(PROMOTE)}", code="bad_setting")
+        if self.promote != "auto" and self.min_skill is not None:
+            raise RequestError(f"--min-skill and --promote {self.promote} contradict each other", code="bad_setting",
+                               hint="Leave out one of them")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What was planned; and, unless that was all, the run that was saved."""
+
+    request: Request
+    data: DataRecord
+    plan: Plan
+    settings: dict[str, Any]                # those that were given
+    origin: str | None                      # the run it goes on from
+    seconds_expected: float
+    cutoffs: list[int]                      # of the backtest, steps back
+    run: str = ""
+    folder: Path | None = None
+    before: str | None = None               # what was live until then
+    verdict: Verdict = UNTRAINED
+    metrics: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    serves: str = ""
+    diverged: bool = False                  # every network: simpler forecasters serve
+
+    @property
+    def refusal(self) -> GateError | None:
+        """Why the run was to go live by its merits, and may not."""
+        if self.verdict.passed or self.request.promote != "auto" or not self.run:
+            return None
+        return GateError(f"{self.run} is saved but not live: {self.verdict.reason}", code="not_better",
+                         hint=(f"{self.before} serves on" if self.before else "No model serves yet")
+                              + f"; forecast models promote {self.run} overrules")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        told = {"data": self.data.reading, "plan": asdict(self.plan), "settings": self.settings, "from": self.origin,
+                "seconds_expected": self.seconds_expected}
+        if not self.run:
+            return told | {"backtest_cutoffs": self.cutoffs}
+        return told | {"run": self.run, "live": self.verdict.passed, "before": self.before, "metrics": self.metrics,
+                       "promotion": asdict(self.verdict), "seconds": self.seconds}
+
+
+def train(workspace: Workspace, request: Request, teller: Teller = SILENT, *, status: Status | None = None) -> Trained:
+    """Read, plan, fit, backtest beside seasonal naive, fit on everything, save, and make live what may be.
+
+    `status` is told how many rows were read. A run that may not go live is saved all the same: `refusal` says why.
+    Raises ForecastError of every kind but GateError."""
+    status = status or Status()
+    if request.dry_run:
+        return _trained(workspace, request, teller, status)
+    with workspace.locked(teller, request.wait), _broken_off(workspace, teller):
+        return _trained(workspace, request, teller, status)
+
+
+@contextmanager
+def _broken_off(workspace: Workspace, teller: Teller) -> Iterator[None]:
+    """Where a training is interrupted, tell how to go on with it."""
+    from forecast.checkpoint import Checkpoints
+
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        left = Checkpoints.any_in(workspace.store.folder / RESUME)
+        teller.warn("stopped", "the same command with --resume goes on from here" if left else
+                    "before there was anything to go on from")
+        raise
+
+
+def _trained(workspace: Workspace, request: Request, teller: Teller, status: Status) -> Trained:
+    """The work of train, its store being locked."""
+    began, source = time.monotonic(), workspace.source(request.data)
+    reading = _read(workspace, source)
+
+    from forecast.loop import Epoch
+    from forecast.predictor import Predictor
+    from forecast.tasks import fitting
+    from forecast.training import refit
+
+    config, status.rows = workspace.config, reading.rows
+    tell_settings(teller, workspace.given)
+    tell_reading(teller, reading)
+    panel, _ = reading.panel.with_values()
+    cutoffs, known, plan = fitting.planned(config, panel)
+    fitting.tell_plan(teller, config, plan, cutoffs)
+    start, origin = _start(workspace, request, teller, plan, known)
+    rounds = 2 if config.train.final_fit else 1
+    seconds = fitting.expected(teller, config, known, plan=plan,
+                               rounds=rounds * (start.share(plan.members) if start else 1))
+    made = Trained(request, fitting.record_of(reading, source, workspace), plan, workspace.given, origin, seconds,
+                   cutoffs)
+    if request.dry_run:
+        return made
+
+    history = list[Epoch]()
+    checkpoints = _checkpoints(workspace, request, teller, reading, origin)
+    validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
+    predictor = fitting.fitted(teller, Predictor.new(validated, known, plan), known, title="training", rounds=rounds,
+                               history=history, checkpoints=checkpoints, start=start)
+    predictor.config = config
+    if start and (anew := len(predictor.members) - start.count(predictor)):
+        teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
+                           "trained one upon the same transformation and skip")
+    metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
+    if cutoffs and config.train.final_fit:
+        history += teller.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
+    made = replace(made, metrics=metrics, verdict=verdict, serves=predictor.name,
+                   diverged=all(member.diverged for member in predictor.members),
+                   seconds=round(time.monotonic() - began, 1))
+    made = _kept(workspace, made, predictor, reading, fitting.history_csv(history))
+    checkpoints.clear()
+    return made
+
+
+def _read(workspace: Workspace, source: DataSource) -> Reading:
+    """The data; beside a large file torch is imported, which takes as long as to read millions of rows."""
+    workspace.check_precision(workspace.config, workspace.config.model.cell)
+    ahead = ThreadPoolExecutor(1).submit(import_module, "torch") if is_large(source.name) else None
+    reading = workspace.read(source)
+    if ahead:
+        ahead.result()                                                  # why it failed: a second try may hide it
+    return reading
+
+
+def _kept(workspace: Workspace, made: Trained, predictor: Predictor, reading: Reading, history: str) -> Trained:
+    """Save the run, and make it live where it may be."""
+    from forecast.artifact import save
+
+    store = workspace.store
+    run, before = store.new_id(predictor.config.model.cell), store.live()
+    save(store.runs / run, predictor, reading.contract, record=_record(made, run, predictor), metrics=made.metrics,
+         history=history)
+    if made.verdict.passed:
+        store.promote(run)
+    return replace(made, run=run, before=before, folder=store.runs / run)
+
+
+def _record(made: Trained, run: str, predictor: Predictor) -> RunRecord:
+    """run.json: what made this run, enough to make it again."""
+    import numpy
+    import pandas
+    import torch
+
+    return RunRecord(
+        id=run, name=made.request.name, created=stamp(now()), seconds=made.seconds, seed=predictor.config.train.seed,
+        threads=torch.get_num_threads(), device=predictor.config.train.device,
+        versions={"forecast": __version__, "python": platform.python_version(), "torch": torch.__version__,
+                  "numpy": numpy.__version__, "pandas": pandas.__version__},
+        data=made.data, origin=made.origin, promotion=made.verdict)
+
+
+def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: Predictor, reading: Reading,
+            cutoffs: list[int]) -> tuple[dict[str, Any], Verdict]:
+    """The backtest's scores, told, and whether the run may go live."""
+    from forecast.formulas import REFERENCE
+    from forecast.tasks.fitting import baseline_makers, scored, scores_record
+
+    metrics, skill = dict[str, Any](), None
+    verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
+    if cutoffs:
+        panel, levels, plan = reading.panel.with_values()[0], predictor.config.model.levels, predictor.plan
+        makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
+        _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
+        teller.scores(scores, list(panel.ids))
+        metrics, skill = scores_record(scores), scores.own.get("skill")
+        verdict = _against_live(workspace, predictor, reading, cutoffs)
+    return metrics, as_asked(request, verdict, skill)
+
+
+def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, known: Panel
+           ) -> tuple[Start | None, str | None]:
+    """The networks to go on from, and the run's id; where they will not do, that is told.
+
+    Raises ModelError for a run that is not there."""
+    from forecast.artifact import load
+    from forecast.predictor import Predictor
+    from forecast.training import Start
+
+    if request.origin is None:
+        return None, None
+    if request.origin == "live" and workspace.store.live() is None:
+        teller.say("from", "no model is live yet: training begins anew")
+        return None, None
+    folder = workspace.store.find(request.origin)
+    try:
+        run = load(folder, validated=True)
+        if run.contract.calendar != known.calendar:
+            raise ModelError("it counts on another calendar", code="calendar")
+        start = Start.of(run.predictor, Predictor.new(workspace.config, known, plan), known)
+    except ModelError as error:
+        teller.say("from", f"{folder.name} cannot be gone on from: {error.problem.message}; training begins anew")
+        return None, None
+    teller.say("from", f"{counted(len(start.final), 'network')} of {folder.name}, in a quarter of the steps")
+    return start, folder.resolve().name
+
+
+def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading: Reading, origin: str | None
+                 ) -> Checkpoints:
+    """Where this training, and no other, leaves what it takes to go on; emptied unless it is to be resumed."""
+    import numpy
+    import torch
+
+    from forecast.checkpoint import Checkpoints
+
+    identity = (__version__, torch.__version__, numpy.__version__, torch.get_num_threads(), workspace.config.to_dict(),
+                reading.sha256, origin)
+    checkpoints = Checkpoints.of(workspace.store.folder / RESUME, *identity)
+    if not request.resume:
+        checkpoints.clear()
+    elif found := checkpoints.found():
+        teller.say("resume", f"{counted(found, 'network')} as left by a training that was broken off")
+    else:
+        teller.say("resume", "nothing was left by a training of these data with these settings: it starts anew")
+    return checkpoints
+
+
+def _against_live(workspace: Workspace, predictor: Predictor, reading: Reading, cutoffs: list[int]) -> Verdict:
+    """Whether the validated run may follow the live one; what cannot be compared may."""
+    from forecast.promotion import judged
+
+    if workspace.store.live() is None:
+        return Verdict(True, "the first model of this store")
+    try:
+        live = workspace.run("live", validated=True)
+    except ModelError as error:
+        return Verdict(True, f"the live model cannot be read: {error}")
+    return judged(predictor, live, reading.panel.with_values()[0], reading.contract, cutoffs=cutoffs,
+                  plan=predictor.plan)
+
+
+def as_asked(request: Request, verdict: Verdict, skill: float | None) -> Verdict:
+    """The verdict under what was asked for: always, never, or a least skill."""
+    if request.promote != "auto":
+        return replace(verdict, passed=request.promote == "always",
+                       reason=f"--promote {request.promote}; {verdict.reason}")
+    if request.min_skill is not None and (skill is None or not skill >= request.min_skill):
+        told = "unknown" if skill is None else f"{skill:.3f}"
+        return replace(verdict, passed=False, reason=f"skill {told} is below --min-skill {request.min_skill:g}")
+    return verdict

@@ -1,0 +1,129 @@
+"""Workspace: where tasks work: a folder, its store, its settings settled once, and what is read from there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecast.config import Config, DataConfig, find_file, layers, resolve
+from forecast.datasource import DataSource
+from forecast.durations import seconds_of
+from forecast.errors import RequestError
+from forecast.registry import Store
+from forecast.tasks.teller import Teller
+
+if TYPE_CHECKING:
+    from forecast.artifact import Run
+    from forecast.contract import Contract
+    from forecast.ledger import Ledger
+    from forecast.reader import Reading
+
+# What needs numpy or pyarrow is imported by the methods that need it: a list of models is there before they are.
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """`flags` are the strongest settings ({"model.horizon": "12"}; None is not given), then `sets` ("train.lr=0.003"),
+    the environment's FORECAST_SECTION_NAME, and the forecast.toml found upward from the folder."""
+
+    folder: Path
+    store: Store
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    sets: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    @classmethod
+    def at(cls, folder: Path = Path(), *, store: Path | str | None = None, flags: Mapping[str, Any] | None = None,
+           sets: tuple[str, ...] = (), environment: Mapping[str, str] | None = None) -> Workspace:
+        """A store is seen from the folder; without one it is FORECAST_STORE, else .forecast beside the nearest
+        forecast.toml, else in the folder."""
+        environment = os.environ if environment is None else environment
+        named, file = store or environment.get("FORECAST_STORE"), find_file(folder)
+        place = folder / named if named else (file.parent if file else folder) / ".forecast"
+        return cls(folder, Store(place), flags or {}, sets, environment)
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings, each from the strongest that gives it. Raises RequestError."""
+        return resolve(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+
+    @cached_property
+    def given(self) -> dict[str, Any]:
+        """The settings that somebody gave, and what they were set to. Raises RequestError."""
+        settled = self.config.to_dict()
+        found = layers(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+        keys = [key.split(".") for _, values in found for key in values]
+        return {f"{section}.{name}": settled[section][name] for section, name in keys}
+
+    @staticmethod
+    def check_precision(config: Config, *cells: str) -> None:
+        """Before any work: these cells can be trained here as train.precision asks. Raises RequestError."""
+        if config.train.precision == "bfloat16":                        # only who asks for it waits for torch
+            from forecast.hardware import set_up
+            from forecast.model import check_bfloat16
+
+            device = set_up(config.train.device, config.train.threads)
+            for cell in cells:
+                check_bfloat16(cell, device)
+
+    @property
+    def file(self) -> Path | None:
+        """The forecast.toml that counts here."""
+        return find_file(self.folder)
+
+    @property
+    def ledger(self) -> Ledger:
+        from forecast.ledger import FILE, Ledger
+
+        return Ledger(self.store.folder / FILE)
+
+    def path(self, name: str | Path) -> Path:
+        """A path as it was given, seen from the folder."""
+        return self.folder / name
+
+    def source(self, name: str | Path) -> DataSource:
+        """Data as they were named: a path, - for standard input; an address stays as it is to be refused."""
+        return DataSource.seen_from(self.folder, name)
+
+    def source_of(self, run: Run) -> DataSource:
+        """The file a run was trained on: as it lies from the store, else as it lay. Raises RequestError for none."""
+        if run.record.data.path is None:
+            raise RequestError("the model was trained from standard input, so DATA must be named", code="no_data",
+                               hint="forecast predict DATA")
+        return DataSource.kept(self.store.folder, run.record.data.path, run.record.data.from_store)
+
+    def read(self, source: DataSource, options: DataConfig | None = None, contract: Contract | None = None) -> Reading:
+        """Read data, or take them from the cache. `options`: by default those of the settings. Raises DataError, and
+        ModelError where they are not as the contract says."""
+        from forecast.cache import read_cached
+
+        options = self.config.data if options is None else options
+        return read_cached(source.name, options, contract=contract, store=self.store.folder)
+
+    def read_for(self, run: Run, source: DataSource) -> Reading:
+        """Read data as the run's own were read."""
+        return self.read(source, run.predictor.config.data, run.contract)
+
+    def run(self, name: str = "live", *, validated: bool = False) -> Run:
+        """A run: `live`, an id, its beginning, a --name, or a path; with its networks of before the final fit, if asked
+        for. Raises ModelError."""
+        from forecast.artifact import load
+
+        return load(self.store.find(name), validated=validated)
+
+    @contextmanager
+    def locked(self, teller: Teller, wait: str | None = None) -> Iterator[None]:
+        """Hold the store's lock, after waiting for it so long ("10m") at most; what a killed run had left is gone then.
+
+        Raises BusyError, and RequestError for what is no time."""
+        seconds = seconds_of(wait, "--wait") if wait is not None else 0.0
+        with self.store.lock(wait=seconds, waiting=lambda holder: teller.say("waiting", f"{holder} is writing to this "
+                                                                                       "store")) as left:
+            if left:
+                teller.say("cleaned", f"what a killed run had left in the store: {', '.join(left)}")
+            yield
