@@ -118,8 +118,9 @@ def _enter(found: Changes, s: int, values: Floats, z: Floats, spread: float, lag
     positive = np.nanmin(values[:begin]) > 0 and np.nanmin(values[begin:]) > 0
     if positive:
         ratio = float(np.nanmedian(after / before))
-        lively = _liveliness(values[begin:]) / max(_liveliness(values[:begin]), np.finfo(float).tiny)
-        scaled = lively > 0 and abs(np.log(lively) - np.log(ratio)) < abs(np.log(lively))
+        lively = np.array([_liveliness(values[begin:]), _liveliness(values[:begin])])
+        gain = float(np.diff(np.log(lively[::-1]))[0]) if lively.all() else 0.0
+        scaled = abs(gain - np.log(ratio)) < abs(gain)                  # its steps grew with it
         if scaled or np.nanmin(values[:begin]) + shift <= 0:
             shift, factor = 0.0, ratio
     found.steps[s], found.factor[s], found.shift[s] = len(values) - begin, factor, shift

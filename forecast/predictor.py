@@ -21,6 +21,7 @@ from forecast.blending import Blend
 from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, Remark, quantile_grid
+from forecast.formulas import SIMPLE
 from forecast.levels import Changes, levelled, with_return
 from forecast.metrics import finite_sums, seasonal_scale
 from forecast.network import BLOCK, Network, Shape
@@ -30,7 +31,6 @@ from forecast.series import Floats, Ints, Panel
 from forecast.windows import contexts, ends_of
 
 NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
-SIMPLE = ("naive", "seasonal_naive")        # asked for every series, however many there are
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
 _BOUNDS = "bounds"                          # among what is read of a block
@@ -175,6 +175,10 @@ class Predictor:
         mean = median + self.mean_factor * mean_above_median(values, self.quantiles)
         means = guard.kept(mean[:, :, None], history, still=still, negative=negative, whole=False)
         return guard.kept(values, history, still=still, negative=negative), means[:, :, 0]
+
+    def remarks_on(self, panel: Panel) -> tuple[Remark, ...]:
+        """What is known of a panel before any forecast: changes of level."""
+        return self._remarks(panel, levelled(panel, self.plan.season)[1], {})
 
     def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints]) -> tuple[Remark, ...]:
         """What a reader of the forecast has to know: changes of level, and who had no say."""

@@ -19,9 +19,10 @@ from forecast.backtesting import backtest
 from forecast.contract import Contract
 from forecast.display import counted
 from forecast.errors import DataError
+from forecast.formulas import SIMPLE
 from forecast.metrics import seasonal_scale
 from forecast.plan import Plan
-from forecast.predictor import SIMPLE, Predictor, reach
+from forecast.predictor import Predictor, reach
 from forecast.record import Verdict
 from forecast.series import Floats, Panel
 
@@ -81,6 +82,8 @@ def is_worse(new: Floats, old: Floats) -> bool:
     from scipy.special import stdtrit  # a tenth of a second
 
     gap = new - old
+    if not old.any():                                                   # nothing is as good as no error at all
+        return bool(new.any())
     if len(gap) < 2:
         return bool(new.mean() > ALONE * old.mean())
     least = stdtrit(len(gap) - 1, 1 - CHANCE) * gap.std(ddof=1) / math.sqrt(len(gap))

@@ -22,6 +22,7 @@ from forecast.blending import Blend
 from forecast.calibration import mean_factor, widths
 from forecast.checkpoint import Checkpoints, Place
 from forecast.errors import DataError, ModelError
+from forecast.formulas import SIMPLE
 from forecast.guard import History, silenced
 from forecast.levels import levelled
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
@@ -29,7 +30,7 @@ from forecast.loop import Course, Epoch, Learned, Material, learn, relearn, toge
 from forecast.metrics import finite_sums, seasonal_scale
 from forecast.model import is_rough
 from forecast.network import Network
-from forecast.predictor import EXPERTS, LINEAR, NETWORK, SIMPLE, Member, Predictor, part, reach, shape_of
+from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, reach, shape_of
 from forecast.scaling import TRANSFORMS, Units
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import AllWindows, Windows, targets, windows_of

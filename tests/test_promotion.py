@@ -123,7 +123,7 @@ def test_what_is_new_is_counted_from_the_last_point_seen_of_any_series_that_was_
     ([3.0, 0.5, 0.5], [1.0, 1.0, 1.0], False),                          # one bad pair is chance
     ([1.3, 1.0, 1.2, 1.1], [1.0, 1.0, 1.0, 1.1], True),
     ([1.4], [1.0], False), ([1.6], [1.0], True),                        # alone
-    ([0.0, 0.0], [0.0, 0.0], False), ([1.0, 1.0], [0.0, 0.0], True),
+    ([0.0, 0.0], [0.0, 0.0], False), ([1.0, 1.0], [0.0, 0.0], True), ([0.0, 1.0], [0.0, 0.0], True),
 ])
 def test_worse_means_beyond_margin_and_chance(new: list[float], old: list[float], worse: bool) -> None:
     assert is_worse(np.array(new), np.array(old)) is worse

@@ -34,6 +34,10 @@ def predict(
     layout: Annotated[str, typer.Option(metavar="default|nixtla|quantile|long",
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
+    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="values below 0 even where no value ever "
+                                                 "was")] = False,
+    mean: Annotated[bool, typer.Option("--mean", help="the expected value in a column of its own: sum these, not the "
+                                       "medians")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
     adapt: Annotated[bool, typer.Option("--adapt", help="widen or narrow the bands by how often "
                                         "earlier ones missed")] = False,
@@ -63,7 +67,7 @@ def predict(
     from forecast.tasks import predict as task
 
     options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, layout=layout,
-                      shard=shard, adapt={} if adapt else None)
+                      shard=shard, adapt={} if adapt else None, allow_negative=allow_negative, mean=mean)
     request = task.Request(data, model=model, horizon=horizon, output=output, options=options, levels=levels,
                            as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot)
     console, workspace = Console(session), session.workspace

@@ -12,7 +12,7 @@ from forecast.baselines import BASELINES
 from forecast.config import Config
 from forecast.datasource import DataSource, guard
 from forecast.display import counted, listed
-from forecast.errors import GateError, RequestError
+from forecast.errors import GateError, RequestError, about
 from forecast.formulas import METRICS, REFERENCE
 from forecast.layout import check_ending
 from forecast.plan import backtest_cutoffs, seasons_of
@@ -143,7 +143,8 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
     if given:
         frame, scores, how = _given(given, panel, reading, config, run)
     else:
-        frame, scores, how = _backtested(teller, run, config, panel, [REFERENCE, *request.names])
+        with about(source):
+            frame, scores, how = _backtested(teller, run, config, panel, [REFERENCE, *request.names])
     teller.say("scored", how)
     return Evaluated(request, source, reading, how, run.id if run else None, frame, scores)
 

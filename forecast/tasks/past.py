@@ -10,7 +10,7 @@ from forecast.reader import Reading
 from forecast.reissue import Told, cut_at
 from forecast.series import Panel
 from forecast.storage import sha256
-from forecast.tasks.issuing import as_optioned
+from forecast.tasks.issuing import as_optioned, forecaster_of
 from forecast.tasks.workspace import Workspace
 
 
@@ -38,5 +38,5 @@ def told_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> To
     known = cut_at(panel, ends)
     if not len(known):
         return Told({})
-    forecast = as_optioned(run.predictor.predict(known, issue.horizon), issue.options)
+    forecast = as_optioned(forecaster_of(run, issue.options).predict(known, issue.horizon), issue.options)
     return Told.made(forecast, issue.quantiles, run.contract.decimals)

@@ -11,19 +11,24 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from forecast import __version__
 from forecast.cache import is_large
 from forecast.clock import now, stamp
 from forecast.datasource import DataSource
 from forecast.display import counted
-from forecast.errors import GateError, ModelError, RequestError
+from forecast.errors import GateError, ModelError, RequestError, about
+from forecast.formulas import SIMPLE
 from forecast.record import DataRecord, RunRecord, Verdict
 from forecast.status import Status
-from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
+from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from forecast.checkpoint import Checkpoints
     from forecast.plan import Plan
@@ -46,7 +51,7 @@ class Request:
     data: str | Path
     name: str | None = None                 # to call the run by
     promote: str = "auto"                   # whether the run goes live: one of PROMOTE
-    min_skill: float | None = None          # only with a skill against seasonal naive of so much
+    min_skill: float | None = None          # only with a skill of so much
     origin: str | None = None               # go on from the networks of this run
     dry_run: bool = False                   # plan, and stop
     resume: bool = False                    # go on with a training that was broken off
@@ -143,7 +148,8 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     tell_settings(teller, workspace.given)
     tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()
-    cutoffs, known, plan = fitting.planned(config, panel)
+    with about(source):
+        cutoffs, known, plan = fitting.planned(config, panel)
     fitting.tell_plan(teller, config, plan, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
     rounds = 2 if config.train.final_fit else 1
@@ -164,8 +170,11 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
         teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
                            "trained one upon the same transformation and skip")
     metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
-    if cutoffs and config.train.final_fit:
+    if cutoffs and config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
         history += teller.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
+    if predictor.kept_back:
+        teller.warn("final fit", f"not taken: {predictor.kept_back}; the validated networks serve")
+    tell_forecast(teller, predictor.remarks_on(panel))
     made = replace(made, metrics=metrics, verdict=verdict, serves=predictor.name,
                    diverged=all(member.diverged for member in predictor.members),
                    seconds=round(time.monotonic() - began, 1))
@@ -214,19 +223,37 @@ def _record(made: Trained, run: str, predictor: Predictor) -> RunRecord:
 def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: Predictor, reading: Reading,
             cutoffs: list[int]) -> tuple[dict[str, Any], Verdict]:
     """The backtest's scores, told, and whether the run may go live."""
-    from forecast.formulas import REFERENCE
     from forecast.tasks.fitting import baseline_makers, scored, scores_record
 
     metrics, skill = dict[str, Any](), None
     verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
     if cutoffs:
         panel, levels, plan = reading.panel.with_values()[0], predictor.config.model.levels, predictor.plan
-        makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
-        _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
+        makers = {predictor.name: lambda _: predictor, **baseline_makers(SIMPLE, plan.season, levels)}
+        frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         teller.scores(scores, list(panel.ids))
         metrics, skill = scores_record(scores), scores.own.get("skill")
+        metrics["serves"] = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]))
         verdict = _against_live(workspace, predictor, reading, cutoffs)
     return metrics, as_asked(request, verdict, skill)
+
+
+def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel) -> str:
+    """What is to serve: the predictor, or a simple forecast where the predictor is clearly worse than that in its own
+    backtest. It then says so, and the predictor says what the simple one says."""
+    from forecast.blending import Blend
+    from forecast.promotion import outdone
+
+    simple, model = outdone(frame, predictor.name, known, predictor.plan.season), predictor.config.model
+    if simple is None:
+        return predictor.name
+    if not (model.blend and model.skip):
+        teller.warn("worse", f"{predictor.name} is clearly worse than {simple} on these windows; it serves, since the "
+                             "settings ask for it alone")
+        return predictor.name
+    teller.warn("worse", f"{predictor.name} is clearly worse than {simple} on these windows: {simple} serves")
+    predictor.blend, predictor.widths = Blend.alone(simple), np.ones_like(predictor.widths)
+    return simple
 
 
 def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, known: Panel
