@@ -1,9 +1,9 @@
-# make: lint, types, tests (what must be green before a commit) · make demo · make test · make slow · make offline · make bench · make peers
+# make: lint, types, tests (what must be green before a commit) · make demo · make test · make test-avx2 · make slow · make offline · make bench · make peers
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
 
-.PHONY: all demo test lint types slow offline bench peers clean
+.PHONY: all demo test test-avx2 lint types slow offline bench peers clean
 all: lint types test
 
 # One environment, of the versions that were tested; made again when they change.
@@ -20,6 +20,14 @@ types: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
+
+# What trains or computes with torch, on the kernels of a processor that has AVX2 and nothing newer.
+AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
+KERNELS := $(addprefix tests/test_, $(addsuffix .py, hardware training cells model network predictor blending \
+	init compare promotion replay))
+
+test-avx2: .venv/ready
+	$(AVX2) $(BIN)/python -m pytest -n auto --maxprocesses 8 $(KERNELS)
 
 slow: .venv/ready
 	$(BIN)/python -m pytest -m slow

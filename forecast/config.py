@@ -29,7 +29,7 @@ def setting(default: Any, meaning: str, *, choices: tuple[str, ...] = (), low: f
 
 @dataclass(frozen=True)
 class DataConfig:
-    """How a file is read. None means: found in the file, and said."""
+    """How a file is read. A setting without a default is found in the file, and what was found is said."""
 
     id: str | None = setting(None, "column that names the series; none if all rows are one series")
     time: str | None = setting(None, "column of time stamps; several, by comma, where time is spread over columns")
@@ -42,7 +42,7 @@ class DataConfig:
     bad_rows: str = setting("refuse", "what to do with rows that cannot be read", choices=("refuse", "quarantine"))
     max_gap: int | None = setting(None, "longest run of missing steps that may be filled", low=0)
     date_format: str | None = setting(None, "format of the time column, as in %d.%m.%Y")
-    dayfirst: bool | None = setting(None, "01/02/2020 is 1 February")
+    dayfirst: bool | None = setting(None, "read 01/02/2020 as 1 February")
     decimal: str | None = setting(None, "decimal mark", choices=(".", ","))
     delimiter: str | None = setting(None, "character between fields; 'tab' for a tabulator")
     encoding: str | None = setting(None, "encoding of the file, as in utf-8 or cp1252")
@@ -51,7 +51,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the forecaster is. None means: by the frequency of the data."""
+    """What the forecaster is. A setting without a default follows from the data."""
 
     cell: str = setting("lstm", "recurrent cell", choices=("lstm", "gru", "rnn", "peephole", "coupled"))
     bidirectional: bool = setting(False, "read the context in both directions")
@@ -62,16 +62,17 @@ class ModelConfig:
     context: int | None = setting(None, "steps the model looks back", low=2, high=1_000_000)
     season: tuple[int, ...] | None = setting(None, "steps in a season, the main one first; 1 for none", low=1)
     segment: int | None = setting(None, "points the cell reads at one step", low=1)
-    transform: str = setting("auto", "log for positive series, chosen on validation windows",
+    transform: str = setting("auto", "logarithms of the values; auto takes them for positive "
+                            "series, where validation windows favour them",
                              choices=("auto", "none", "log"))
-    scaling: str = setting("window", "loc and scale from each window, or from each series by a scikit-learn scaler",
+    scaling: str = setting("window", "units of each window's own, or of each series by a scikit-learn scaler",
                            choices=("window", "standard", "robust", "minmax"))
     blend: bool = setting(True, "weigh the network, its linear skip and classical experts by their errors on held-out "
                                 "windows; else the network alone")
     members: int = setting(4, "networks to train and weigh: with and without the linear skip, of values and of their "
                               "logarithms, then with other seeds", low=1, high=100)
     levels: tuple[float, ...] = setting((80.0, 95.0), "bands to give, in percent", low=1.0, high=99.8)
-    conformal: bool = setting(True, "bring the bands to the width that they had to have on held-out windows")
+    conformal: bool = setting(True, "widen or narrow the bands as held-out windows needed it")
     allow_negative: bool = setting(False, "let forecasts fall below 0 where no value ever was")
     skip: bool = setting(True, "let the network learn what a linear forecast leaves over; without it the cell does the "
                                "whole job, unblended")
@@ -99,8 +100,8 @@ class TrainConfig:
     epoch_steps: int = setting(25, "batches between two looks at the validation windows", low=1)
     time_limit: float | None = setting(None, "time for all training, as in 10m: the schedule is shortened to fit",
                                        low=0, time=True)
-    precision: str = setting("auto", "of the cell's products while training; auto is bfloat16 for an LSTM of 64 units "
-                                     "or more where the CPU has instructions for it",
+    precision: str = setting("auto", "numbers of the cell's products while training; auto is bfloat16 for an LSTM of "
+                                     "64 units or more where the CPU has instructions for it",
                              choices=("auto", "float32", "bfloat16"))
     averaging: float = setting(0.99, "share of the old weights in their running average", low=0.0, high=0.99999)
     clip: float = setting(1.0, "largest gradient norm", low=1e-6)
@@ -205,16 +206,25 @@ class Setting:
             raise ValueError
         return result
 
-    def _refusal(self, value: Any, source: str) -> RequestError:
+    @property
+    def takes(self) -> str:
+        """Which values it takes, in words."""
         if self.choices:
-            takes = "one of " + ", ".join(self.choices)
-        else:
-            takes = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.kind]
-            if self.low is not None:
-                takes += f" of {self.low:g} or more" if self.high is None else f" from {self.low:g} to {self.high:g}"
-            if self.is_tuple:
-                takes += ", or several by comma"
-        return RequestError(f"{source}: {self.key} takes {takes}, not {value!r}", code="bad_setting")
+            return "one of " + ", ".join(self.choices)
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[self.kind]
+        if self.time:
+            words = "a time such as 90s or 10m"
+        elif self.low is not None:
+            words += f" of {_plain(self.low)} or more" if self.high is None else \
+                f" from {_plain(self.low)} to {_plain(self.high)}"
+        return words + (", or several by comma" if self.is_tuple else "")
+
+    def _refusal(self, value: Any, source: str) -> RequestError:
+        return RequestError(f"{source}: {self.key} takes {self.takes}, not {value!r}", code="bad_setting")
+
+
+def _plain(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:g}"
 
 
 def _leaves(kind: Any) -> list[type]:

@@ -96,3 +96,22 @@ class BusyError(ForecastError):
 
 class DiskError(ForecastError):
     exit_code = 9
+
+
+EXIT_CODES = {                                                          # code: what it means, what to do about it
+    0: ("done, or nothing to do", "-"),
+    1: ("a bug in the program, or a broken installation", "`forecast doctor`; `--debug` shows where"),
+    2: ("the request: an unknown option, or an impossible combination", "`forecast COMMAND --help`"),
+    3: ("the data: they cannot be used as they are", "`forecast check FILE` says which flag mends it"),
+    4: ("the model: missing, corrupt, or of another shape than the data", "`forecast models`, `forecast doctor`"),
+    5: ("partial: the output is written, but some series fell back, each of them named; or the ledger failed",
+        "look at the series that are named"),
+    6: ("a quality gate was not passed (`--min-skill`, `--fail-over`, the live model is better), or a replay differs; "
+        "nothing was promoted", "look at the scores; `forecast models promote RUN` overrules"),
+    7: ("stale: the data are older than `--max-age`, or hold nothing new (`--require-new`)",
+        "look at what should have brought new data"),
+    8: ("busy: another run holds the lock", "`--wait 10m`"),
+    9: ("the disk: full, read-only, or broken; what stood before still stands", "make room, then run it again"),
+    130: ("interrupted", "`forecast train DATA --resume` goes on"),
+    143: ("terminated", "`forecast train DATA --resume` goes on"),
+}

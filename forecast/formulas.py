@@ -1,4 +1,4 @@
-"""What each metric means: the table behind --help and README; and what skill is measured against.
+"""What each metric means: the table behind --help and the handbook; and what skill is measured against.
 
 metrics.py computes them."""
 

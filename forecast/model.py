@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from forecast import hardware
+from forecast.errors import RequestError
 from forecast.layers import CELLS, open_gates
 from forecast.network import CHANNELS, Floats, Network, Shape
 
@@ -80,6 +82,23 @@ class RecurrentForecaster(nn.Module):
         chosen = {k: torch.from_numpy(np.asarray(v)) for k, v in network.tensors.items() if names is None or k in names}
         self.load_state_dict(chosen, strict=names is None)
         return self
+
+
+def is_rough(precision: str, shape: Shape, device: torch.device) -> bool:
+    """Whether a cell's products are taken in bfloat16, by train.precision. Others than the LSTM's kernel gain nothing
+    by it, nor do small ones. Raises RequestError where it was asked for and the machine cannot."""
+    if precision == "bfloat16":
+        check_bfloat16(shape.cell, device)
+    if precision != "auto":
+        return precision == "bfloat16"
+    return shape.cell == "lstm" and shape.hidden >= 64 and hardware.is_fast_in_bfloat16(device)
+
+
+def check_bfloat16(cell: str, device: torch.device) -> None:
+    """Raises RequestError where a cell's products cannot be taken in bfloat16 on this device while it is trained."""
+    if not hardware.works_in_bfloat16(CELLS[cell], device):
+        raise RequestError(f"train.precision=bfloat16: the {device.type} here cannot train the cell {cell} in it",
+                           code="no_bfloat16", hint="Use --set train.precision=auto, which then takes float32")
 
 
 def forward_on(network: Network, device: torch.device) -> Callable[[Floats], Floats]:

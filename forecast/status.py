@@ -22,7 +22,7 @@ SUCCESS = "forecast_last_success_timestamp_seconds"
 HELP = {
     "forecast_last_run_timestamp_seconds": "When the command last ended, however it ended.",
     SUCCESS: "When it last wrote its output (exit 0 or 5); 0 for never.",
-    "forecast_exit_code": "How it last ended; README lists the codes.",
+    "forecast_exit_code": "How it last ended; forecast help exit-codes lists the codes.",
     "forecast_duration_seconds": "How long that took.",
     "forecast_rows": "Rows it read (train) or wrote (predict).",
 }

@@ -27,6 +27,7 @@ from forecast.levels import levelled
 from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.loop import Course, Epoch, Learned, Material, learn, relearn, together
 from forecast.metrics import finite_sums, seasonal_scale
+from forecast.model import is_rough
 from forecast.network import Network
 from forecast.predictor import EXPERTS, LINEAR, NETWORK, SIMPLE, Member, Predictor, part, reach, shape_of
 from forecast.scaling import TRANSFORMS, Units
@@ -103,8 +104,8 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     `rounds` trainings of all members are to fit into train.time_limit. What `checkpoints` hold of an interrupted fit on
     the same panel is gone on from, to the bit. Deterministic for a seed, on one kind of machine
     with as many threads. Without a series that reaches into the newest steps there is nothing to choose by: the
-    seasonal naive forecast serves. Raises RequestError where the device asked for is not there, DataError for a
-    logarithm of values that are not positive."""
+    seasonal naive forecast serves. Raises RequestError where the device or the precision asked for is not
+    there, DataError for a logarithm of values that are not positive."""
     plan, config = predictor.plan, predictor.config
     device = hardware.set_up(config.train.device, config.train.threads)
     panel, _ = levelled(panel, plan.season)
@@ -237,15 +238,7 @@ def _course(predictor: Predictor, k: int, device: torch.device, steps: int, roun
     workers, _ = _hands(predictor, device)
     limit = train.time_limit / rounds / math.ceil(count / workers) if train.time_limit and rounds else None
     return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None, limit, device,
-                  _is_rough(predictor, device), k, count, place or Place())
-
-
-def _is_rough(predictor: Predictor, device: torch.device) -> bool:
-    """Whether the cell's products are taken in bfloat16. Others than the LSTM's kernel gain nothing by it."""
-    asked, shape = predictor.config.train.precision, predictor.members[0].network.shape
-    if asked != "auto":
-        return asked == "bfloat16"
-    return shape.cell == "lstm" and shape.hidden >= 64 and hardware.is_fast_in_bfloat16(device)
+                  is_rough(train.precision, shape, device), k, count, place or Place())
 
 
 def _taught(member: Member, learned: Learned) -> Member:

@@ -14,6 +14,8 @@ from forecast.calendar import Calendar
 from forecast.checkpoint import Checkpoints
 from forecast.config import Config
 from forecast.errors import DataError, ModelError, RequestError
+from forecast.hardware import works_in_bfloat16
+from forecast.layers import CELLS
 from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
 from forecast.network import Network
@@ -307,8 +309,14 @@ def test_a_change_of_level_in_one_series_leaves_all_bands_sane() -> None:
         assert np.all(high < 20 * np.array([[factor * 35], [70], [110]]))
 
 
-def test_products_in_bfloat16_train_to_nearly_the_same_network(panel: Panel) -> None:
-    exact, rough = (trained(quick(train_precision=p, train_steps=60), panel) for p in ("float32", "bfloat16"))
+@pytest.mark.parametrize("cell", CELLS)
+def test_products_in_bfloat16_train_to_nearly_the_same_network_or_are_refused(panel: Panel, cell: str) -> None:
+    if not works_in_bfloat16(CELLS[cell], torch.device("cpu")):
+        with pytest.raises(RequestError, match=f"cannot train the cell {cell} in it"):
+            trained(quick(train_precision="bfloat16", model_cell=cell), panel)
+        return
+    exact, rough = (trained(quick(train_precision=p, train_steps=40, model_cell=cell), panel)
+                    for p in ("float32", "bfloat16"))
     one, two = (p.predict(panel, 4).point for p in (exact, rough))
     assert not np.array_equal(one, two)
     np.testing.assert_allclose(two, one, rtol=0.02)

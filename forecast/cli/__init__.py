@@ -23,14 +23,15 @@ COMMANDS = (
     Row("train", "Read a CSV file, fit a forecaster, backtest it beside seasonal naive, and make it live."),
     Row("predict", "Forecast with the live model from the present contents of its file, or from DATA."),
     Row("evaluate", "Score a forecaster on what came after rolling cutoffs, beside simple baselines."),
-    Row("diff", "Why a forecast differs from the one before, over the time steps that both tell of."),
+    Row("diff", "Why a forecast differs from the one before, over the times that both forecast."),
     Row("replay", "Make a past output again, and say whether every number is identical."),
     Row("compare", "Train several cells under one budget of time, and rank them beside seasonal naive."),
     Row("explain", "Show what the cell remembers of one series, over the context of its next forecast."),
     Row("check", "Say everything wrong with each file and which flag mends it."),
     Row("models", "List the models of the store, or change which one serves."),
     Row("doctor", "Check the installation and the store."),
-    Row("init", "Write forecast.toml for a CSV file, and print the lines that run it every day."),
+    Row("init", "Write forecast.toml for a CSV file, and print crontab lines and systemd units."),
+    Row("help", "Show the handbook: the list of its topics, or one of them."),
 )
 
 

@@ -25,7 +25,7 @@ def diff(
     data: Annotated[str | None, typer.Option(metavar="FILE", show_default=False,
                                              help="the data, where they lie elsewhere now")] = None,
 ) -> None:
-    """Why a forecast differs from the one before, over the time steps that both tell of.
+    """Why a forecast differs from the one before, over the times that both forecast.
 
     The old model is run again on today's file, cut where the old issue was cut (what changes is revised history), then
     where the new one was (new data); then the new model (new model). The parts add up to the whole change."""

@@ -9,9 +9,10 @@ from forecast.cli.options import Session, command
 def doctor(session: Session) -> int:
     """Check the installation and the store.
 
-    Versions, threads, device, settings, disk, every run against its checksums, the live pointer, what killed runs left,
-    who holds the lock. Changes nothing. Exit 0, or the code of the worst finding: 1 the installation, 2 the settings,
-    4 a model, 9 the disk."""
+    Looks at versions, threads, device, settings, disk, every run against its checksums, the live pointer, what killed
+    runs left, and who holds the lock. Changes nothing.
+
+    Exit 0, or the code of the worst finding: 1 the installation, 2 the settings, 4 a model, 9 the disk."""
     from dataclasses import asdict
 
     from forecast.cli.console import Console

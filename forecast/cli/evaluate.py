@@ -23,7 +23,7 @@ def evaluate(
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
                                                help="CSV file; by default the one the model was trained on")] = None,
     model: Annotated[str | None, typer.Option(metavar="RUN", show_default=False,
-                                              help="the model whose settings are scored; live, or none at all")] = None,
+                                              help="the model whose settings are scored; live by default")] = None,
     baselines: Annotated[str, typer.Option(metavar="NAME[,NAME]",
                                            help="forecasters to stand beside it")] = f"{REFERENCE},naive",
     metrics: Annotated[str | None, typer.Option(metavar="NAME[,NAME]", show_default=False,

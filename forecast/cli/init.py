@@ -16,10 +16,10 @@ def init(
     session: Session,
     data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
 ) -> None:
-    """Write forecast.toml for a CSV file, and print the lines that run it every day.
+    """Write forecast.toml for a CSV file, and print crontab lines and systemd units.
 
-    It names the columns that were found, so that a later file is not read another way, and the settings worth knowing.
-    Crontab lines and systemd units are printed. An existing forecast.toml is never written over."""
+    It holds the columns that were found, so that no later file is read in another way, and the settings worth knowing.
+    An existing forecast.toml is never written over."""
     from forecast.cli.console import Console
     from forecast.tasks import init as task
 

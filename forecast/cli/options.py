@@ -18,7 +18,7 @@ from forecast.cli.session import Session, global_options, lightened, session_of
 from forecast.config import SETTINGS, Setting
 from forecast.errors import RequestError
 
-__all__ = ["MODEL", "READING", "Session", "command"]
+__all__ = ["MODEL", "READING", "Session", "command", "options_of"]
 
 READING = tuple(key for key in SETTINGS if key.startswith("data."))
 SIZES = ("model.season", "model.horizon", "model.context")
@@ -28,7 +28,7 @@ FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "mo
          "model.attention": "--attention"}                              # switches, not values
 
 
-def _flags(key: str) -> dict[str, tuple[str, Any, Any]]:
+def options_of(key: str) -> dict[str, tuple[str, Any, Any]]:
     """The options of a setting: parameter -> (key, type, option). The preset is a switch for each kind of it."""
     if key == "train.preset":
         meanings = {"quick": "one network, half the steps", "best": "twice the networks, twice the steps"}
@@ -55,7 +55,9 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
     default = ",".join(f"{v:g}" for v in setting.default) if isinstance(setting.default, tuple) else setting.default
     said = "" if default is None or isinstance(default, bool) else f" (default {default})"
     if setting.key in FLAGS:
-        return bool | None, typer.Option(FLAGS[setting.key], help=setting.meaning, show_default=False)
+        flag = FLAGS[setting.key]
+        meaning = f"do not {setting.meaning}" if flag.startswith("--no-") else setting.meaning
+        return bool | None, typer.Option(flag, help=meaning, show_default=False)
     kinds = {int: "N", float: "TIME" if setting.time else "X", str: "TEXT", bool: "YES|NO"}
     metavar = "|".join(setting.choices) or kinds[setting.kind]
     if setting.is_tuple:
@@ -67,7 +69,7 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
 def command(*, settings: Sequence[str] = (), after: str = "") -> Callable[[Callable[..., int | None]], Any]:
     """Make a story `(session, own arguments) -> exit code or None` the command of its name; its help is the story's
     docstring, and what comes `after` it."""
-    options = {name: option for key in settings for name, option in _flags(key).items()}
+    options = {name: option for key in settings for name, option in options_of(key).items()}
     shared = global_options()
 
     def decorate(story: Callable[..., int | None]) -> Any:

@@ -35,14 +35,14 @@ def predict(
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
-    adapt: Annotated[bool, typer.Option("--adapt", help="bands wider or narrower by how often those issued before "
-                                        "were missed")] = False,
+    adapt: Annotated[bool, typer.Option("--adapt", help="widen or narrow the bands by how often "
+                                        "earlier ones missed")] = False,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", show_default=False, help="forecast from what "
                                               "was known then, that time included")] = None,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
                                                 "the newest point is older: 2d, 36h")] = None,
     require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
-                                              "same request was last written there")] = False,
+                                              "same request was last answered in -o")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,

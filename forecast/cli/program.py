@@ -33,6 +33,6 @@ def program() -> Any:
     """What `main(arguments)` runs."""
     app = typer.Typer(name="forecast", cls=Commands, rich_markup_mode=None, context_settings=HELP,
                       help="Forecast time series in CSV files with recurrent networks.",
-                      epilog="forecast train data.csv, then forecast predict; forecast COMMAND --help says more.")
+                      epilog="forecast train data.csv, then forecast predict; forecast help shows the handbook.")
     app.callback()(main_callback())
     return lightened(typer.main.get_command(app))
