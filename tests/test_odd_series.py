@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forecast.cli.fitting import planned
 
 from forecast.cli import main
 from forecast.config import Config
 from forecast.errors import ForecastError
 from forecast.predictor import Predictor
 from forecast.reader import read_panel
+from forecast.tasks.fitting import planned
 from forecast.training import fit, refit
 from tests.odd_series import BASES, CODES, STEPS, UNITS, Case, Floats, odd_case
 
