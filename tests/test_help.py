@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from forecast.cli.handbook import TOPICS, page_of, rendered
+from forecast.cli.help import flags_of
+from forecast.cli.pages import rendered
+from forecast.tasks.help import TOPICS, page_of
 from tests.test_cli import Run, run
 
 __all__ = ["run"]
@@ -129,7 +131,7 @@ def test_a_topic_is_found_however_its_name_is_written(run: Run) -> None:
 
 def test_for_a_program_a_topic_is_its_name_title_and_text(run: Run) -> None:
     document = json.loads(run("help", "settings", "--json").out)
-    page = page_of("settings")
+    page = page_of("settings", flags_of)
     assert document == {"name": "settings", "title": "Settings", "summary": page.summary, "text": page.text}
     assert "**train.lr**" in document["text"]
     listed = json.loads(run("help", "--json").out)["topics"]

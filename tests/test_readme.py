@@ -13,25 +13,26 @@ from typing import Any
 import pytest
 
 from forecast import errors
-from forecast.cli.handbook import TOPICS, flags_of, page_of
+from forecast.cli import COMMANDS
+from forecast.cli.help import flags_of
 from forecast.cli.program import program
 from forecast.config import SETTINGS
 from forecast.formulas import METRICS
 from forecast.layout import LAYOUTS
 from forecast.status import HELP as MONITORED
+from forecast.tasks.help import TOPICS, page_of
 from tests.test_cli import Run, run, succeed
 
 __all__ = ["run"]
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-PAGES = {"README": README} | {name: page_of(name).text for name in TOPICS}
+PAGES = {"README": README} | {name: page_of(name, flags_of).text for name in TOPICS}
 ELSEWHERE = {"--protocol", "--variants", "--full", "--peers", "--keep", "--data", "--dev"}     # of the benchmarks
 
 
 def commands() -> dict[str, Any]:
     group = program()
-    context = group.context_class(group)
-    return {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {row.name: group.get_command(None, row.name) for row in COMMANDS}
 
 
 def options(commands: list[Any]) -> set[str]:

@@ -18,7 +18,7 @@ from forecast.cli.session import Session, global_options, lightened, session_of
 from forecast.config import SETTINGS, Setting
 from forecast.errors import RequestError
 
-__all__ = ["MODEL", "READING", "Session", "command", "options_of"]
+__all__ = ["MODEL", "READING", "Session", "command"]
 
 READING = tuple(key for key in SETTINGS if key.startswith("data."))
 SIZES = ("model.season", "model.horizon", "model.context")

@@ -37,7 +37,7 @@ from forecast.report import score_text
 from forecast.series import Panel
 from forecast.tasks.fitting import backtest_plan, baseline_makers, record_of, scored
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
-from forecast.tasks.workspace import Workspace, check_precision
+from forecast.tasks.workspace import Workspace
 from forecast.training import fit
 
 CELLS = SETTINGS["model.cell"].choices
@@ -109,7 +109,7 @@ def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, 
     allowed, source = seconds_of(request.budget, "--budget"), workspace.source(request.data)
     guard([None if request.output is None else workspace.path(request.output)], [source])
     config = workspace.config.override({"model.cell": "lstm", "model.blend": False}, source="compare")
-    check_precision(config, *request.names)
+    workspace.check_precision(config, *request.names)
     tell_settings(teller, workspace.given)
     reading = workspace.read(source, config.data)
     tell_reading(teller, reading)

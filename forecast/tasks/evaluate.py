@@ -21,7 +21,7 @@ from forecast.promotion import unseen_steps
 from forecast.reader import Reading
 from forecast.series import Panel
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
-from forecast.tasks.workspace import Workspace, check_precision
+from forecast.tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +133,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
     given = workspace.path(request.forecast) if request.forecast else None
     guard(outputs(workspace, request), [source, DataSource(str(given)) if given else None])
     if not (request.issued or given or (run and run.predictor.config.train.precision == config.train.precision)):
-        check_precision(config, config.model.cell)                      # a run trained so may do without training
+        workspace.check_precision(config, config.model.cell)            # a run trained so may do without training
     tell_settings(teller, workspace.given)
     reading = workspace.read(source, config.data, run.contract if run else None)
     tell_reading(teller, reading)

@@ -20,7 +20,7 @@ from forecast.errors import GateError, ModelError, RequestError
 from forecast.record import DataRecord, RunRecord, Verdict
 from forecast.status import Status
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
-from forecast.tasks.workspace import Workspace, check_precision
+from forecast.tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +176,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
 
 def _read(workspace: Workspace, source: DataSource) -> Reading:
     """The data; beside a large file torch is imported, which takes as long as to read millions of rows."""
-    check_precision(workspace.config, workspace.config.model.cell)
+    workspace.check_precision(workspace.config, workspace.config.model.cell)
     ahead = ThreadPoolExecutor(1).submit(import_module, "torch") if is_large(source.name) else None
     reading = workspace.read(source)
     if ahead:

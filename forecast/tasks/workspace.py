@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from forecast.ledger import Ledger
     from forecast.reader import Reading
 
-# What needs numpy, pyarrow or torch is imported by who needs it: a list of models is there before they are.
+# What needs numpy or pyarrow is imported by the methods that need it: a list of models is there before they are.
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,17 @@ class Workspace:
         found = layers(self.flags, sets=self.sets, environment=self.environment, file=self.file)
         keys = [key.split(".") for _, values in found for key in values]
         return {f"{section}.{name}": settled[section][name] for section, name in keys}
+
+    @staticmethod
+    def check_precision(config: Config, *cells: str) -> None:
+        """Before any work: these cells can be trained here as train.precision asks. Raises RequestError."""
+        if config.train.precision == "bfloat16":                        # only who asks for it waits for torch
+            from forecast.hardware import set_up
+            from forecast.model import check_bfloat16
+
+            device = set_up(config.train.device, config.train.threads)
+            for cell in cells:
+                check_bfloat16(cell, device)
 
     @property
     def file(self) -> Path | None:
@@ -116,14 +127,3 @@ class Workspace:
             if left:
                 teller.say("cleaned", f"what a killed run had left in the store: {', '.join(left)}")
             yield
-
-
-def check_precision(config: Config, *cells: str) -> None:
-    """Before any work: these cells can be trained here as train.precision asks. Raises RequestError."""
-    if config.train.precision == "bfloat16":                            # only who asks for it waits for torch
-        from forecast.hardware import set_up
-        from forecast.model import check_bfloat16
-
-        device = set_up(config.train.device, config.train.threads)
-        for cell in cells:
-            check_bfloat16(cell, device)
