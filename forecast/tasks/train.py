@@ -233,27 +233,27 @@ def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: P
         frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         teller.scores(scores, list(panel.ids))
         metrics, skill = scores_record(scores), scores.own.get("skill")
-        metrics["serves"] = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]))
+        metrics |= _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]))
         verdict = _against_live(workspace, predictor, reading, cutoffs)
     return metrics, as_asked(request, verdict, skill)
 
 
-def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel) -> str:
-    """What is to serve: the predictor, or a simple forecast where the predictor is clearly worse than that in its own
-    backtest. It then says so, and the predictor says what the simple one says."""
+def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel) -> dict[str, Any]:
+    """What is to serve, as the metrics keep it: the predictor, or a simple forecast where it is clearly worse than that
+    in its own backtest. That is told, and the predictor then says what the simple one says."""
     from forecast.blending import Blend
     from forecast.promotion import outdone
 
-    simple, model = outdone(frame, predictor.name, known, predictor.plan.season), predictor.config.model
+    simple, name = outdone(frame, predictor.name, known, predictor.plan.season), predictor.name
     if simple is None:
-        return predictor.name
-    if not (model.blend and model.skip):
-        teller.warn("worse", f"{predictor.name} is clearly worse than {simple} on these windows; it serves, since the "
-                             "settings ask for it alone")
-        return predictor.name
-    teller.warn("worse", f"{predictor.name} is clearly worse than {simple} on these windows: {simple} serves")
+        return {"serves": name, "worse_than": None}
+    if not (predictor.config.model.blend and predictor.config.model.skip):
+        teller.warn("worse", f"{name} is clearly worse than {simple} on these windows; it serves, since the settings "
+                             "ask for it alone")
+        return {"serves": name, "worse_than": simple}
+    teller.warn("worse", f"{name} is clearly worse than {simple} on these windows: {simple} serves")
     predictor.blend, predictor.widths = Blend.alone(simple), np.ones_like(predictor.widths)
-    return simple
+    return {"serves": simple, "worse_than": simple}
 
 
 def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, known: Panel
