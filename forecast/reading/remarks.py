@@ -16,9 +16,10 @@ from forecast.display import counted, listed, quoted
 from forecast.errors import Problem
 from forecast.reading.dates import FIRST_YEAR, Times
 from forecast.reading.dialect import Dialect
+from forecast.reading.filling import Regular, describe_constant
 from forecast.reading.numbers import Numbers
-from forecast.reading.regular import Regular, Repair, Rows, describe_constant
 from forecast.reading.roles import Roles
+from forecast.reading.rows import Repair, Rows
 from forecast.reading.source import Source
 from forecast.reading.table import Table
 
