@@ -27,7 +27,7 @@ from forecast.reading.filling import Regular
 from forecast.reading.numbers import Fault, Faults, Numbers, read_numbers
 from forecast.reading.opening import Opened, open_table
 from forecast.reading.regular import make_regular
-from forecast.reading.remarks import Found, notes_of, repairs_of, usual_size
+from forecast.reading.remarks import Found, notes_of, repairs_of, rescaled_in, usual_size, words_of
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.source import open_source
 from forecast.reading.stacked import check_stacked, separators
@@ -44,7 +44,7 @@ __all__ = ["Reading", "Repair", "read_panel"]
 @dataclass(frozen=True)
 class Reading:
     """What a file holds, what was assumed and what was mended. `rejects`: rows set aside · `choices`: those of the
-    notes that a contract makes needless."""
+    notes that a contract makes needless · `rescaled`: series whose newest values seem to be in another unit."""
 
     panel: Panel
     contract: Contract
@@ -55,6 +55,13 @@ class Reading:
     file: str
     rejects: tuple[Problem, ...] = ()
     choices: tuple[str, ...] = ()
+    rescaled: tuple[Problem, ...] = ()
+
+    def check_scale(self) -> None:
+        """Raises DataError where newest values seem to be in another unit than their past: no forecast or score of both
+        makes sense."""
+        if self.rescaled:
+            raise DataError(self.rescaled[0], more=self.rescaled[1:])
 
     @property
     def span(self) -> tuple[str, str]:
@@ -87,8 +94,10 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
         agreed = _held_against(contract, agreed)
     panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
                   regular.filled)
-    return Reading(panel, agreed, table.rows, source.sha256, notes_of(found, regular, rows, contract),
-                   repairs_of(found, regular), source.file, rejects, opened.roles.choices)
+    rescaled = rescaled_in(regular, rows, contract)
+    units = words_of(rescaled)
+    return Reading(panel, agreed, table.rows, source.sha256, (*notes_of(found, regular, rows, contract), *units),
+                   repairs_of(found, regular), source.file, rejects, (*opened.roles.choices, *units), rescaled)
 
 
 def _as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:

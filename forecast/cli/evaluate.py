@@ -57,6 +57,8 @@ def evaluate(
     issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
     last: Annotated[str | None, typer.Option(metavar="SPAN", help="with --issued: only what was forecast of the last "
                                              "30d (or 36h), or N steps of the data")] = None,
+    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="score even where the newest values of a series "
+                                               "have the size of another unit")] = False,
     fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
                                                         "drift: live MASE over the promised one")] = None,
 ) -> int:
@@ -101,6 +103,8 @@ def evaluate(
     guard([*written, session.path(predictions) if predictions else None], [file, given])
     say_settings(console, session)
     reading = read_cached(file, config.data, contract=run.contract if run else None, store=session.store_folder)
+    if not accept_scale:
+        reading.check_scale()
     console.reading(reading)
     panel, _ = reading.panel.with_values()
     if issued:

@@ -27,7 +27,7 @@ PARTIAL = 5
 
 def declare(app: typer.Typer) -> None:
     """Add the command to the program."""
-    command(app, "predict")(predict)
+    command(app, "predict", settings=("data.missing", "data.spikes"))(predict)
 
 
 def predict(
@@ -56,6 +56,8 @@ def predict(
                                                 "the newest point is older: 2d, 36h")] = None,
     require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
                                               "same request was last written there")] = False,
+    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="forecast even where the newest values of a "
+                                               "series have the size of another unit")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
@@ -99,12 +101,17 @@ def predict(
         file = session.data(data) if data else training_file(session, run)
         guard([output if output == "-" else session.path(output), session.path(plot) if plot else None, status_path],
               [file])
-        reading = read_cached(file, run.predictor.config.data, contract=run.contract, store=session.store_folder)
+        asked = {key: value for key, value in session.flags.items() if value is not None}
+        settings = run.predictor.config.override(asked, source="command line").data
+        reading = read_cached(file, settings, contract=run.contract, store=session.store_folder)
+        if not accept_scale:
+            reading.check_scale()
         steps = horizon or run.predictor.plan.horizon
         page = Page(run.contract, levels_of(levels, run.predictor.config.model.levels), run.id)
         draft = begin(session, run, file, reading, horizon=steps, levels=page.levels, as_of=as_of,
                       options={"series": series, "nonnegative": nonnegative, "round": whole, "layout": layout}
-                      | ({"shard": shard} if shard else {}) | ({"adapt": {}} if adapt else {}))
+                      | ({"shard": shard} if shard else {}) | ({"adapt": {}} if adapt else {})
+                      | ({"read": asked} if asked else {}))
         panel, valueless = part_of(chosen(draft.known if as_of else reading.panel, series), shard).with_values()
         say_model(console, run, file, reading.span[1])
         console.remarks(reading)
@@ -143,7 +150,7 @@ def predict(
             "plot": str(session.path(plot)) if plot and len(panel) else None,
             "rows": rows, "series": len(panel), "horizon": steps,
             "sources": dict(told.sources), "fell_back": fell,
-            "repairs": [r.message for r in reading.repairs],
+            "repairs": [r.message for r in reading.repairs], "notes": list(reading.notes),
             "forecasts": document if output == "-" else None}
             | ({"adapted": None if tracks is None else [asdict(t) for t in tracks]} if adapt else {}))
         status.rows, status.exit_code = rows, PARTIAL if fell or issue is None or tracks is None or unread else 0

@@ -108,7 +108,8 @@ def data_of(session: Session, issue: Issue, run: Run, data: str | None) -> Readi
                            hint="Give --data FILE")
     moved = session.store_folder.resolve() / issue.place
     file: str | Path = session.data(data) if data else moved if moved.exists() else Path(issue.data)
-    return read_cached(file, run.predictor.config.data, contract=run.contract, store=session.store_folder)
+    config = run.predictor.config.override(issue.options.get("read", {}), source="issue")
+    return read_cached(file, config.data, contract=run.contract, store=session.store_folder)
 
 
 def forecast_again(run: Run, issue: Issue, known: Panel) -> Forecast:
