@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forecast.display import shorten
+from forecast.display import safe, shorten
 from forecast.errors import Problem
 from forecast.reading.rows import Bools, Floats, Ints, Rows, pieces
 
@@ -71,8 +71,8 @@ def _problem(rows: Rows, code: float, names: Sequence[str], missing: Sequence[st
 
 def _flag(names: Sequence[str]) -> str:
     text = ",".join(names)
-    plain = all(c.isalnum() or c in ",.+-_" for c in text)
-    return f"--missing {text}" if plain else f"--missing '{shorten(text, 60)}'"
+    shown = shorten(safe(text), 60)
+    return f"--missing {shown}" if all(c.isalnum() or c in ",.+-_" for c in text) else f"--missing '{shown}'"
 
 
 def _suspects(y: Floats, first: Ints, stop: Ints) -> Ints:

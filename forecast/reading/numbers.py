@@ -171,7 +171,7 @@ def _plain(cells: Any, values: Floats) -> Numbers:
         texts = pc.unique(cells.filter(pa.array(values == 0)))
         odd = texts.filter(pc.match_substring_regex(texts, "^[^eE]*[1-9]"))
         under = int(pc.sum(pc.is_in(cells, value_set=odd)).as_py() or 0) if len(odd) else 0
-    return Numbers(values, _decimals(cells, "."), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
+    return Numbers(values, _decimals(cells), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
 
 
 def _rounded(cells: Any, values: Floats) -> int:
@@ -182,28 +182,28 @@ def _rounded(cells: Any, values: Floats) -> int:
     return sum(1 for t in digits if t.isdigit() and int(t) != int(float(t)))
 
 
-def _decimals(cells: Any, mark: str) -> int:
-    """Most digits written behind the decimal mark."""
-    return max(_of_pieces(lambda some: _decimals_in(some, mark), _pieces(cells)), default=0)
+def _decimals(cells: Any) -> int:
+    """Most digits written behind the decimal point."""
+    return max(_of_pieces(_decimals_in, _pieces(cells)), default=0)
 
 
-def _decimals_in(cells: Any, mark: str) -> int:
+def _decimals_in(cells: Any) -> int:
     if not len(cells):
         return 0
-    at = pc.find_substring(cells, mark).to_numpy(zero_copy_only=False)
+    at = pc.find_substring(cells, ".").to_numpy(zero_copy_only=False)
     behind = pc.binary_length(cells).to_numpy(zero_copy_only=False) - at - 1
     most = behind.max() if at.min() >= 0 else np.where(at >= 0, behind, 0).max()
     powers = pc.or_(pc.match_substring(cells, "e"), pc.match_substring(cells, "E"))
     if pc.any(powers).as_py():
         whole = cells.filter(pc.invert(powers))
         texts = pc.unique(cells.filter(powers)).to_pylist()
-        return max([_decimals_in(whole, mark), *(_decimals_of(text, mark) for text in texts)])
+        return max([_decimals_in(whole), *(_decimals_of(text) for text in texts)])
     return min(int(most), 17)
 
 
-def _decimals_of(text: str, mark: str) -> int:
+def _decimals_of(text: str) -> int:
     number, _, power = text.lower().partition("e")
-    digits = len(number.partition(mark)[2])
+    digits = len(number.partition(".")[2])
     return int(min(max(0.0, digits - float(power or 0)), 17.0))     # a float takes powers of any length
 
 
@@ -224,8 +224,8 @@ def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_part
     usual = usual or replace(_find_style(bare, decimal), prefix=prefix, suffix=suffix)
     undecided = "" if told else _doubt(bare, comma_parted)
     fits = _bools(pc.match_substring_regex(bare, usual.pattern)) & has
-    good = bare.filter(pa.array(fits))
-    numbers = _converted(good, usual)
+    good = _plainly(bare.filter(pa.array(fits)), usual)
+    numbers = _to_numpy(pc.cast(good, pa.float64()))
     coded, over = np.isin(numbers, codes), ~(np.abs(numbers) <= LARGEST)
     if coded.any():
         words = Counter(words) + Counter(_counts(present.filter(pa.array(fits)).filter(pa.array(coded))))
@@ -233,10 +233,9 @@ def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_part
     values[rows[fits]] = np.where(coded | over, np.nan, numbers)
     bad = np.union1d(rows[~fits], rows[fits][over & ~coded])
     number, kept = usual, good.filter(pa.array(~coded))
-    return Numbers(values, _decimals(kept, usual.decimal), usual, dict(words),
+    return Numbers(values, _decimals(kept), usual, dict(words),
                    Faults(bad, lambda row: _fault(row, str(texts[row].as_py()), number)), undecided=undecided,
-                   rounded=_rounded(kept, numbers[~coded]) if not usual.group and usual.decimal == "." else 0,
-                   underflows=_underflows(kept, numbers[~coded]))
+                   rounded=_rounded(kept, numbers[~coded]), underflows=_underflows(kept, numbers[~coded]))
 
 
 def _bools(mask: Any) -> Bools:
@@ -248,14 +247,13 @@ def _underflows(texts: Any, values: Floats) -> int:
     return int(pc.sum(pc.match_substring_regex(zeros, "^[^eE]*[1-9]")).as_py() or 0) if len(zeros) else 0
 
 
-def _converted(texts: Any, style: NumberStyle) -> Floats:
-    """Numbers of this style, their affixes off."""
+def _plainly(texts: Any, style: NumberStyle) -> Any:
+    """Cells of this style, their affixes off, as a float is written."""
     if style.group:
         texts = pc.replace_substring_regex(texts, _GROUPS[style.group], "")
     if style.decimal != ".":
         texts = pc.replace_substring(texts, style.decimal, ".")
-    texts = pc.replace_substring_regex(texts, r"^\((.*)\)$", r"-\1") if style.parentheses else texts
-    return _to_numpy(pc.cast(texts, pa.float64()))
+    return pc.replace_substring_regex(texts, r"^\((.*)\)$", r"-\1") if style.parentheses else texts
 
 
 def _find_style(texts: Any, decimal: str | None) -> NumberStyle:

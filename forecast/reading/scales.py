@@ -89,6 +89,8 @@ def _step(sizes: Floats, begin: int) -> int:
 def _is_unit(past: Floats, new: Floats, factor: float, *, clear: bool) -> bool:
     """Whether values other than zero before and after a split are in two units."""
     whole = not (np.any(past % 1) or np.any(new % 1))
+    if (past.min() > 0 and new.max() < 0) or (past.max() < 0 and new.min() > 0):
+        return False                                                # no unit turns the sign
     past, new = np.abs(past), np.abs(new)
     if factor < 1:                                                  # the same, turned over
         if whole and new.size < 2 * PAST:
