@@ -81,7 +81,7 @@ KINDS: dict[str, tuple[bytes | str, dict[str, Any]]] = {
     "not a line break at the end": (days()[:-1], {}),
     "constant": (column(DAYS, [7] * 40), {}),
     "a spike": (column(DAYS, [1e9 if k == 7 else k % 5 + 1 for k in range(40)]), {}),
-    "a code that was told": (column(DAYS, [-9999 if k == 7 else k % 5 + 1 for k in range(40)]), {"missing": ("-9999",)}),
+    "a code told": (column(DAYS, [-9999 if k == 7 else k % 5 + 1 for k in range(40)]), {"missing": ("-9999",)}),
     "another unit": (column(DAYS, [(k % 5 + 50) * (1000 if k > 29 else 1) for k in range(40)]), {}),
     "a unit behind": (column(DAYS, [f"{k} kWh" for k in range(40)]), {}),
     "Parquet": (parquet(), {}),

@@ -111,6 +111,30 @@ def test_the_setting_is_read_from_flag_and_toml_alike_and_kept() -> None:
     assert Config.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize(("code", "times", "found"), [
+    (-500, 1, False), (-500, 2, True), (5e6, 1, False), (5e6, 2, True), (5000, 3, True), (1500, 3, False),
+    (-99, 1, True), (-60, 2, True), (-20, 2, False), (999, 1, True), (999, 2, True), (99.9, 2, False), (0, 9, False)])
+def test_how_far_and_how_often_a_number_must_stand_to_be_a_code(code: float, times: int, found: bool) -> None:
+    y = np.array([50.0 + k % 21 for k in range(100)])                   # a range of 20
+    y[5:5 + 3 * times:3] = code
+    assert codes_in(y) == ([code] if found else [])
+
+
+def test_the_only_negative_number_may_stand_nearer_than_one_of_both_signs() -> None:
+    positive, signed = np.arange(100) * 37 % 100 * 50.0, np.arange(100) * 37 % 100 * 10.0 - 500
+    for y, once, twice in ((positive, [], [-999]), (signed, [], [])):
+        for times, found in ((1, once), (2, twice)):
+            spoilt = y.copy()
+            spoilt[[10, 20][:times]] = -999
+            assert codes_in(spoilt) == found
+
+
+@pytest.mark.parametrize(("y", "found"), [([5, 6, -9999], [-9999]), ([-5, 6, -9999], []), ([5, 6, 9999], []),
+                                          ([5, 6, 7, 9999], [9999]), ([-9999.0], [-9999]), ([], [])])
+def test_few_values_tell_only_what_is_plain(y: list[float], found: list[float]) -> None:
+    assert codes_in(np.array(y, dtype=float)) == found
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_no_honest_series_is_refused(seed: int) -> None:
     for name, y in (*honest(seed), *new_levels(seed)):

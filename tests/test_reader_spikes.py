@@ -76,7 +76,16 @@ def test_it_is_found_at_either_end_too(at: int) -> None:
 
 def test_what_stays_far_away_is_a_new_level() -> None:
     assert read(meter(n38=500.0, n39=501.0)).panel.y[-2:].tolist() == [500, 501]
-    assert read(meter(n20=500.0, n21=501.0)).panel.y[20:22].tolist() == [500, 501]
+    for pair in ([500.0, 501.0], [500.0, 60_000.0], [60_000.0, 500.0]):
+        assert read(meter(n20=pair[0], n21=pair[1])).panel.y[20:22].tolist() == pair
+
+
+def test_a_zero_is_an_outage_and_no_spike() -> None:
+    y = 230 + np.arange(60) * 7 % 5 / 10
+    y[30] = 0
+    assert spikes_of(y) == []
+    y[30] = 1
+    assert spikes_of(y) == [30]
 
 
 def test_where_half_the_values_are_one_nothing_is_absurd() -> None:
