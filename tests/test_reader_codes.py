@@ -129,6 +129,14 @@ def test_the_only_negative_number_may_stand_nearer_than_one_of_both_signs() -> N
             assert codes_in(spoilt) == found
 
 
+def test_a_classic_number_among_large_values_is_one_of_them() -> None:
+    y = 1000.0 + np.arange(100) * 37 % 100 * 30
+    for code, times in ((9999, 1), (9999, 3), (99999, 1)):
+        spoilt = y.copy()
+        spoilt[10:10 + times] = code
+        assert codes_in(spoilt) == ([code] if code > 50_000 else [])
+
+
 @pytest.mark.parametrize(("y", "found"), [([5, 6, -9999], [-9999]), ([-5, 6, -9999], []), ([5, 6, 9999], []),
                                           ([5, 6, 7, 9999], [9999]), ([-9999.0], [-9999]), ([], [])])
 def test_few_values_tell_only_what_is_plain(y: list[float], found: list[float]) -> None:

@@ -131,6 +131,12 @@ def test_too_small_and_too_many_digits_are_said() -> None:
     assert repairs(read(column(DAYS, cells), spikes="keep")) == {"underflow": 1, "rounded": 1}
 
 
+def test_a_power_may_have_any_number_of_digits() -> None:
+    numbers = read_numbers(pa.array(["1e" + "0" * 5000 + "2", "1e-" + "9" * 5000, "2.5"]))
+    assert numbers.values.tolist() == [100, 0, 2.5]
+    assert (numbers.underflows, numbers.decimals) == (1, 17)
+
+
 def test_decimals_are_those_written() -> None:
     written = {"1": 0, "1.5": 1, "2.50": 2, "1e-3": 3, "1.5e2": 0, "0.1234567890123456789": 17}
     assert {t: read_numbers(pa.array([t])).decimals for t in written} == written

@@ -66,7 +66,7 @@ def test_a_change_behind_rows_that_were_fine_is_found() -> None:
     assert [p.row for p in reading.rescaled] == [145]
 
 
-@pytest.mark.parametrize("factor", [1, 2, 0.4, 8, 1 / 8])
+@pytest.mark.parametrize("factor", [1, 2, 0.4, 8, 1 / 8, 15, 1 / 15])
 def test_a_level_that_moves_is_no_unit(factor: float) -> None:
     assert later(table(120, 7, factor=factor)).rescaled == ()
 
@@ -128,6 +128,19 @@ def test_whole_numbers_that_dwindle_may_be_few() -> None:
     y = np.concatenate([500.0 + np.arange(100) % 7, [3, 5, 2, 4, 3, 2, 5]])
     assert changes(y, 100) == []
     assert len(changes(np.where(np.arange(107) < 100, y, y / 8), 100)) == 1
+
+
+def test_a_burst_that_is_over_and_growth_are_no_units() -> None:
+    base, t = 50.0 + np.arange(100) % 7, np.arange(200)
+    assert changes(np.concatenate([base, 1e4 + np.arange(9.0), base[:3]]), 100) == []
+    assert len(changes(np.concatenate([base, 1e4 + np.arange(12.0)]), 100)) == 1
+    assert changes(10 * 2 ** (t / 8), 0) == []
+
+
+def test_what_was_as_large_once_before_is_no_new_unit() -> None:
+    base = 50.0 + np.arange(100) % 7
+    assert changes(np.concatenate([base, 20 * base[:21], base, 25 * base[:7]]), 221) == []
+    assert len(changes(np.concatenate([base, 2 * base[:21], base, 25 * base[:7]]), 221)) == 1
 
 
 def test_no_unit_turns_the_sign() -> None:

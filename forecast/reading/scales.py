@@ -73,8 +73,10 @@ def _change(y: Floats, since: int, *, clear: bool) -> tuple[int, float] | None:
         return None
     split = _step(np.log10(np.abs(y[at])), begin)
     past, new = y[at[:split]], y[at[split:]]
-    factor = float(np.median(np.abs(new)) / np.median(np.abs(past[-max(PAST, min(new.size, BLOCK)):])))
-    return (int(at[split]), factor) if _is_unit(past, new, factor, clear=clear) else None
+    with np.errstate(all="ignore"):                                 # from 1e-320 to 1e300
+        usual = np.median(np.abs(past[-max(PAST, min(new.size, BLOCK)):]))
+        factor = float(np.clip(np.median(np.abs(new)) / usual, 1e-300, 1e300))
+        return (int(at[split]), factor) if _is_unit(past, new, factor, clear=clear) else None
 
 
 def _step(sizes: Floats, begin: int) -> int:
