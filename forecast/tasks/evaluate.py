@@ -49,6 +49,7 @@ class Request:
     issued: bool = False                    # score what predict issued, from the ledger
     last: str | None = None                 # with issued: only the last "30d", or N steps of the data
     fail_over: Sequence[str] = ()           # "mase=1.0"
+    accept_scale: bool = False              # also where the newest values have the size of another unit
 
     def __post_init__(self) -> None:
         if self.predictions:
@@ -136,6 +137,8 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
         workspace.check_precision(config, config.model.cell)            # a run trained so may do without training
     tell_settings(teller, workspace.given)
     reading = workspace.read(source, config.data, run.contract if run else None)
+    if not request.accept_scale:
+        reading.check_scale()
     tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()
     if request.issued:

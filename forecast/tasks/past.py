@@ -30,7 +30,7 @@ def data_of(workspace: Workspace, issue: Issue, run: Run, data: str | None) -> R
         raise RequestError("the issue was made from standard input, so its data must be named", code="no_data",
                            hint="Give --data FILE")
     source = workspace.source(data) if data else DataSource.kept(workspace.store.folder, issue.data, issue.place)
-    return workspace.read_for(run, source)
+    return workspace.read_for(run, source, issue.options.read)
 
 
 def told_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> Told:
