@@ -151,7 +151,7 @@ class Predictor:
         if (poor := np.flatnonzero((able != "") | ~finite)).size:
             values[poor] = self._plain(level.take(poor), horizon)
         values, mean = self._signed(values, level, history, changes)
-        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent), mean)
+        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, able), mean)
 
     def _plain(self, panel: Panel, horizon: int) -> Floats:
         """The seasonal naive forecast, as wide as other series of the run were where one of a single value says nothing
@@ -178,17 +178,19 @@ class Predictor:
 
     def remarks_on(self, panel: Panel) -> tuple[Remark, ...]:
         """What is known of a panel before any forecast: changes of level."""
-        return self._remarks(panel, levelled(panel, self.plan.season)[1], {})
+        return self._remarks(panel, levelled(panel, self.plan.season)[1], {}, np.full(len(panel), "", dtype=object))
 
-    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints]) -> tuple[Remark, ...]:
+    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints], able: NDArray[np.object_]
+                 ) -> tuple[Remark, ...]:
         """What a reader of the forecast has to know: changes of level, and who had no say."""
-        when = [panel.calendar.times(panel.end[[s]] - changes.steps[s])[0] for s in changes.found]
+        when = [str(panel.calendar.times(panel.end[[s]] - changes.steps[s])[0]).removesuffix(".000000")
+                .removesuffix("T00:00:00").replace("T", " ") for s in changes.found]
         moved = [Remark(str(panel.ids[s]), "level", f"its level changed from about {changes.before[s]:.4g} to "
                         f"{changes.after[s]:.4g} on {at}; what came before is read at the new level")
                  for s, at in zip(changes.found.tolist(), when, strict=True)]
         names: dict[int, list[str]] = {}
         for name, which in silent.items():
-            for s in which.tolist():
+            for s in which[able[which] != "fallback:short"].tolist():
                 names.setdefault(s, []).append(self.titles.get(name, name))
         return (*moved, *(Remark(str(panel.ids[s]), "silenced", f"not asked, being far from all that is known of it: "
                                  f"{', '.join(dict.fromkeys(who))}") for s, who in sorted(names.items())))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forecast.artifact import Run
@@ -98,6 +99,18 @@ def test_a_model_clearly_worse_than_a_simple_forecast_in_its_own_backtest_is_tol
     before = panel.drop_last(12)
     assert outdone(frame, "lstm", before, 6) == "seasonal_naive"        # of season 6: naive is worse
     assert outdone(frame, "good", before, 6) is None
+
+
+def test_where_little_happens_to_say_0_for_ever_is_not_better_than_bands_that_hold() -> None:
+    counts = np.random.default_rng(0).poisson(0.4, 100).astype(float)
+    panel = Panel.of([counts], waves().calendar, ids=["s0"])
+    rows = [(model, 0, 60 + 5 * (h // 5), h % 5 + 1, counts[60 + h], yhat, low, high)
+            for model, yhat, low, high in (("lstm", 1.0, 0.0, 1.0), ("naive", 0.0, -9.0, 9.0)) for h in range(40)]
+    frame = pd.DataFrame(rows, columns=["model", "series", "cutoff", "step", "y", "yhat", "yhat_lo_80", "yhat_hi_80"])
+    assert is_worse(*(np.array(frame[frame["model"] == m].eval("abs(y - yhat)")) for m in ("lstm", "naive")))
+    assert outdone(frame, "lstm", panel.drop_last(40), 6) is None
+    busy = Panel.of([counts + 1], waves().calendar, ids=["s0"])
+    assert outdone(frame, "lstm", busy.drop_last(40), 6) == "naive"
 
 
 @pytest.mark.parametrize("other", [{"targets": ("z",)}, {"calendar": "D"}])

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
+WORSE = 1.2                             # times the error of a simple forecast: that is told
 UNTRAINED = Verdict(False, "nothing was trained")
 
 # What needs torch is imported by the functions that need it: a file that cannot be read is refused before.
@@ -246,7 +247,7 @@ def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: P
 
     simple, name = outdone(frame, predictor.name, known, predictor.plan.season), predictor.name
     if simple is None:
-        return {"serves": name, "worse_than": None}
+        return {"serves": name, "worse_than": _only_by_median(teller, frame, name)}
     if not (predictor.config.model.blend and predictor.config.model.skip):
         teller.warn("worse", f"{name} is clearly worse than {simple} on these windows; it serves, since the settings "
                              "ask for it alone")
@@ -254,6 +255,17 @@ def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: P
     teller.warn("worse", f"{name} is clearly worse than {simple} on these windows: {simple} serves")
     predictor.blend, predictor.widths = Blend.alone(simple), np.ones_like(predictor.widths)
     return {"serves": simple, "worse_than": simple}
+
+
+def _only_by_median(teller: Teller, frame: pd.DataFrame, name: str) -> str | None:
+    """The simple forecast whose median errs a fifth less, or more, where the whole forecast is not clearly worse."""
+    size = (frame["y"] - frame["yhat"]).abs().groupby(frame["model"].astype(str)).mean()
+    simple = min(SIMPLE, key=lambda other: size[other])
+    if size[name] <= WORSE * size[simple]:
+        return None
+    teller.warn("worse", f"the median of {name} errs by {size[name]:.4g}, {simple} by {size[simple]:.4g}; that it is "
+                         "worse may be chance, or its bands are better")
+    return simple
 
 
 def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, known: Panel
