@@ -102,7 +102,7 @@ def test_a_model_clearly_worse_than_a_simple_forecast_in_its_own_backtest_is_tol
 
 
 def test_where_little_happens_to_say_0_for_ever_is_not_better_than_bands_that_hold() -> None:
-    counts = np.random.default_rng(0).poisson(0.4, 100).astype(float)
+    counts = np.random.default_rng(0).poisson(0.2, 100).astype(float)
     panel = Panel.of([counts], waves().calendar, ids=["s0"])
     rows = [(model, 0, 60 + 5 * (h // 5), h % 5 + 1, counts[60 + h], yhat, low, high)
             for model, yhat, low, high in (("lstm", 1.0, 0.0, 1.0), ("naive", 0.0, -9.0, 9.0)) for h in range(40)]
