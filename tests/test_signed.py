@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -144,3 +145,18 @@ def test_a_mean_that_has_no_column_is_refused(run: Run, layout: str) -> None:
     ended = run("predict", "--mean", "--layout", layout)
     assert ended.code == 2
     assert "--mean" in ended.err
+
+
+def test_figures_and_percent_are_of_one_metric(run: Run, tmp_path: Path) -> None:
+    """Of two series of different size MASE and MAE say different percents; in words it is MAE."""
+    large, small = week(1000, 120, 1) * 50, week(1000, 120, 2)
+    days = np.datetime64("2023-07-21") - np.arange(120, 0, -1)
+    lines = [f"{name},{day},{value:.2f}" for name, values in (("large", large), ("small", small))
+             for day, value in zip(days, values, strict=True)]
+    (tmp_path / "two.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
+    said = run("train", "two.csv", *FEW).out
+    pattern = r"erred by ([\d.]+) on average, repeating the last \w+ by ([\d.]+): (\d+)% (\w+)"
+    own, simple, percent, way = re.search(pattern, said).groups()       # type: ignore[union-attr]
+    gain = 100 * (1 - float(own) / float(simple))
+    assert int(percent) == pytest.approx(abs(gain), abs=1)
+    assert way == ("better" if gain >= 0 else "worse")

@@ -39,7 +39,7 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     rows, repairs, problems = _in_order(rows)
     codes = code_problems(rows, options.missing or ())
     rows, merged, doubled = _without_duplicates(rows, options.duplicates)
-    problems = doubled if merged else problems + doubled            # who has duplicates merged means overlaps too
+    problems = doubled if merged else problems + doubled            # merging repeated times also settles overlaps
     if rows.codes.size < 2 and options.freq is None and agreed is None:
         raise DataError("has one row of data; at least 2 are needed", file=rows.file, row=rows.line(0),
                         code="too_short")
