@@ -166,10 +166,10 @@ class Phases:
         seen = np.count_nonzero(~np.isnan(past), axis=1) >= CYCLES
         still = seen & (low == high)
         moved = np.mean(np.diff(past, axis=1) != 0, axis=1) > 0.5       # in most seasons
-        such = np.any(moved & ~still, axis=1) & np.any(still, axis=1)   # (S,)
+        span = np.where(still | ~seen, 0.0, high - low)
+        such = np.any(moved & (span > 0), axis=1) & np.any(still, axis=1)                   # (S,)
         if not such.any():
             return None
-        span = np.where(still | ~seen, 0.0, high - low)
         weight, live = np.ones_like(low), np.count_nonzero(span, axis=1)
         weight[such] = span[such] * (live[such] / span[such].sum(axis=1))[:, None]
         at = np.where(still & such[:, None], low, np.nan)

@@ -168,9 +168,10 @@ class Predictor:
         if (found := changes.found).size:
             old = (values[found] - changes.shift[found, None, None]) / changes.factor[found, None, None]
             values[found] = with_return(values[found], changes.steps[found], old, self.quantiles)
-        values = guard.thickened(values, level, history, self.quantiles)
         phases = guard.Phases.of(level, self.plan.season, values.shape[1])
         still, negative = None if phases is None else phases.still, self.config.model.allow_negative
+        bounded = guard.kept(values, history, negative=negative, whole=False)
+        values = guard.thickened(bounded, level, history, self.quantiles)
         median = values[:, :, self.quantiles.index(0.5)]
         mean = median + self.mean_factor * mean_above_median(values, self.quantiles)
         means = guard.kept(mean[:, :, None], history, still=still, negative=negative, whole=False)
