@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.batch import Batch
 from forecast.plan import Plan
 from forecast.predictor import Predictor
 from forecast.series import Floats, Ints, Panel
-from forecast.windows import Windows, contexts
+from forecast.windows import Windows
 
 MOST_WINDOWS = 64                   # of the newest part of a series that are looked at
 LEAST_WINDOWS = 12                  # before points are put together in blocks
@@ -113,7 +114,8 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
         linear = (occluded * np.nan_to_num(instead - row)) @ skip       # (K, H) change of the linear skip
         change = linear
         if predictor.is_used:
-            forecast = network.forward(np.concatenate([row[None], np.where(occluded, instead, row)]))[..., middle]
+            changed = np.concatenate([row[None], np.where(occluded, instead, row)])
+            forecast = network.forward(Batch(changed))[..., middle]
             change = forecast[1:] - forecast[0]
             learned += np.abs(change - linear)
         whole += np.abs(change)
@@ -130,8 +132,8 @@ def windows_at(predictor: Predictor, panel: Panel, cut: Ints) -> Floats:
     """(W, L) contexts of one series before these positions, in the units of the leading member."""
     same = np.zeros(len(cut), dtype=np.int64)
     windows = Windows(panel.first[same], cut, same)
-    units = predictor.leader.units
-    return units.read(contexts(panel.y, windows, predictor.plan.context), panel.ids[same], panel.take(same))[0]
+    seen: Floats = predictor.leader.units.batch(panel, windows, context=predictor.plan.context).context
+    return seen
 
 
 def _stride(panel: Panel, plan: Plan, count: int) -> int:

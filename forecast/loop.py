@@ -22,13 +22,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from forecast.batch import Batch
 from forecast.checkpoint import Arrays, Place
 from forecast.config import TrainConfig
-from forecast.model import RecurrentForecaster, channels, pinball
+from forecast.model import RecurrentForecaster, pinball
 from forecast.network import Network, Shape
 from forecast.scaling import Units
-from forecast.series import Floats, Ints, Panel
-from forecast.windows import AllWindows, Windows, contexts, targets
+from forecast.series import Ints, Panel
+from forecast.windows import AllWindows, Windows
 
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ALIKE = 1.02                        # a last loss so near to the best one is as good
@@ -87,30 +88,22 @@ class Material:
     def take(self, which: Ints) -> Material:
         return replace(self, windows=self.windows.take(which))
 
-    def arrays(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Normalised context (W, L) and target (W, H), NaN where missing, with their loc and scale (W, 1)."""
+    def batch(self) -> Batch:
+        """All of it, with targets; NaN for those that teach nothing."""
         count = len(self.windows)
-        whole = tuple(np.empty((count, size)) for size in (self.context, self.horizon, 1, 1))
-        for begin in range(0, count, ROWS):
-            rows = slice(begin, begin + ROWS)
-            for array, part in zip(whole, self._block(self.windows.take(np.arange(count)[rows])), strict=True):
-                array[rows] = part
-        context, target, loc, scale = whole
-        return context, target, loc, scale
+        return Batch.joined((self._block(self.windows.take(np.arange(begin, min(begin + ROWS, count))))
+                             for begin in range(0, max(1, count), ROWS)), count)
 
-    def _block(self, windows: Windows) -> tuple[Floats, Floats, Floats, Floats]:
-        """`arrays` of some windows, few enough to stay in the processor's cache."""
-        context, loc, scale = self.units.read(contexts(self.panel.y, windows, self.context),
-                                              self.panel.ids[windows.series], self.panel.take(windows.series))
-        target = self.units.normalised(targets(self.panel.truth, windows, self.horizon), loc, scale)
+    def _block(self, windows: Windows) -> Batch:
+        """`batch` of some windows, few enough to stay in the processor's cache."""
+        batch = self.units.batch(self.panel, windows, context=self.context, horizon=self.horizon)
         with np.errstate(invalid="ignore"):
-            target = np.where(np.abs(target) > ABSURD, np.nan, target)
-        return context, target, loc, scale
+            return replace(batch, target=np.where(np.abs(batch.target) > ABSURD, np.nan, batch.target))
 
-    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        context, target, _, _ = self.arrays()
-        return (torch.from_numpy(context.astype(np.float32)).to(device),
-                torch.from_numpy(target.astype(np.float32)).to(device))
+    def tensors(self, device: torch.device) -> Batch:
+        """`batch` in float32 on a device."""
+        with np.errstate(over="ignore"):                                # a loc may be; the network sees no loc
+            return self.batch().map(lambda array: torch.from_numpy(array.astype(np.float32)).to(device))
 
 
 @dataclass(frozen=True)
@@ -159,12 +152,11 @@ class _Loop:
     def run(self, steps: int) -> float:
         """Take so many steps and give their mean loss; the windows are gathered and normalised once for all of them."""
         train = self.course.train
-        context, target = self._sample(steps)
-        losses = []
+        sample, losses = self._sample(steps), []
         for step in range(steps):
-            rows = slice(step * self.batch, (step + 1) * self.batch)
+            batch = sample.take(slice(step * self.batch, (step + 1) * self.batch))
             self.model.zero_grad(set_to_none=True)
-            loss = pinball(self.model(channels(context[rows])), target[rows], self.quantiles)
+            loss = pinball(self.model(batch), batch.target, self.quantiles)
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(self.trained, train.clip)
             self._descend(self.rate * self.course.lr * one_cycle(self.progress))
@@ -175,15 +167,16 @@ class _Loop:
             losses.append(loss.detach())
         return float(torch.stack(losses).mean())
 
-    def valid_loss(self, context: Tensor, target: Tensor) -> float:
+    def valid_loss(self, held_out: Batch) -> float:
         """The averaged weights' on held-out windows."""
         with torch.no_grad():
-            return float(pinball(self.average(channels(context)), target, self.quantiles))
+            return float(pinball(self.average(held_out), held_out.target, self.quantiles))
 
-    def closed_loss(self, context: Tensor, target: Tensor) -> float:
+    def closed_loss(self, held_out: Batch) -> float:
         """The same of the closed forms alone."""
-        linear = context.nan_to_num() @ self.average.skip[:-1] + self.average.skip[-1]
-        return float(pinball((linear[..., None] + self.average.offset).sort(dim=-1).values, target, self.quantiles))
+        linear = held_out.context.nan_to_num() @ self.average.skip[:-1] + self.average.skip[-1]
+        closed = (linear[..., None] + self.average.offset).sort(dim=-1).values
+        return float(pinball(closed, held_out.target, self.quantiles))
 
     def state(self) -> Arrays:
         """All that goes on changing, to be taken up by `restore`."""
@@ -223,7 +216,7 @@ class _Loop:
         adamw(self.trained, gradients, first, second, [], self.counts, fused=True, amsgrad=False, beta1=0.9,
               beta2=0.999, lr=rate, weight_decay=0.01, eps=1e-8, maximize=False)
 
-    def _sample(self, steps: int) -> tuple[Tensor, Tensor]:
+    def _sample(self, steps: int) -> Batch:
         """Windows for the next steps: every window once before any comes again."""
         count, first, drawn = len(self.material.windows), self.steps * self.batch, list[Ints]()
         for number in range(first // count, -(-(first + steps * self.batch) // count)):
@@ -283,11 +276,11 @@ def learn(network: Network, material: Material, held_out: Material, course: Cour
     if left and "done" in left:
         steps, schedule, rate, diverged = left["done"].tolist()
         return Learned(_network_of(left, network.shape), int(steps), int(schedule), rate, bool(diverged))
-    context, target = held_out.tensors(course.device)
+    held_out_batch = held_out.tensors(course.device)
     learned = Learned(network, 0, 0, diverged=True)
     for attempt in range(int(left["attempt"]) if left else 0, 1 + RETRIES):
         loop = _Loop(network, material, course, CALMER ** attempt, origin)
-        learned = yield from _attempt(loop, context, target, left, attempt=attempt, skip=skip)
+        learned = yield from _attempt(loop, held_out_batch, left, attempt=attempt, skip=skip)
         left = None
         if not learned.diverged:
             break
@@ -297,7 +290,7 @@ def learn(network: Network, material: Material, held_out: Material, course: Cour
     return learned
 
 
-def _attempt(loop: _Loop, context: Tensor, target: Tensor, left: Arrays | None, *, attempt: int, skip: bool
+def _attempt(loop: _Loop, held_out: Batch, left: Arrays | None, *, attempt: int, skip: bool
              ) -> Generator[Epoch, None, Learned]:
     course, total = loop.course, loop.course.steps
     size = course.train.epoch_steps
@@ -310,10 +303,10 @@ def _attempt(loop: _Loop, context: Tensor, target: Tensor, left: Arrays | None, 
         return Learned(look.best, look.best_steps, loop.steps, diverged=True)
     for number in range(look.number + 1, epochs + 1):
         train_loss = loop.run(min(size, total - loop.steps)) if number else math.nan
-        valid_loss = loop.valid_loss(context, target)
+        valid_loss = loop.valid_loss(held_out)
         look.number = number
         if number == 0 and skip:
-            look.skip_loss = look.best_loss = loop.closed_loss(context, target) if loop.origin else valid_loss
+            look.skip_loss = look.best_loss = loop.closed_loss(held_out) if loop.origin else valid_loss
         done = number == epochs or (loop.progress >= 1 and number > 0)
         last = done and valid_loss <= look.best_loss * ALIKE and valid_loss < look.skip_loss
         if number and (valid_loss < look.best_loss or last):

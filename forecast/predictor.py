@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from forecast import guard
 from forecast.baselines import BASELINES, SeasonalNaive
+from forecast.batch import Batch
 from forecast.blending import Blend
 from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
@@ -33,7 +35,6 @@ NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by 
 SIMPLE = ("naive", "seasonal_naive")        # asked for every series, however many there are
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
-_BOUNDS = "bounds"                          # among what is read of a block
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
@@ -67,7 +68,7 @@ class Predictor:
     kept_back: str = ""                     # why the final fit was not taken
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
-    forwards: dict[int, Callable[[Floats], Floats]] = field(default_factory=dict)   # members' on another device
+    forwards: dict[int, Callable[[Batch], Floats]] = field(default_factory=dict)   # members' on another device
 
     @classmethod
     def new(cls, config: Config, panel: Panel, plan: Plan | None = None) -> Predictor:
@@ -229,12 +230,10 @@ class Predictor:
         own = {name: owned for name in names if (owned := self._owned(name))}
         for begin in range(0, len(panel), ROWS):
             rows = np.arange(begin, min(begin + ROWS, len(panel)))
-            block = panel.take(rows)
-            context = contexts(panel.y, ends_of(block), self.plan.context)
-            able[rows] = self._able(block, context)
-            read: dict[str, tuple[Floats, ...]] = {}
+            block = _Block(panel.take(rows), self.plan.context)
+            able[rows] = self._able(block)
             for name, (kind, k) in own.items():
-                said[name][rows] = self._said(kind, k, block, context, read)
+                said[name][rows] = self._said(kind, k, block)
         if len(own) < len(said):
             self._ask_experts(panel, said)
         return said, able
@@ -243,9 +242,9 @@ class Predictor:
         kind, _, k = name.partition(".")
         return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
 
-    def _able(self, panel: Panel, context: Floats) -> NDArray[np.object_]:
-        """(S,) why a series can't be served, "" where it can. context (S, L) of each."""
-        able = np.full(len(panel), "", dtype=object)
+    def _able(self, block: _Block) -> NDArray[np.object_]:
+        """(S,) why a series can't be served, "" where it can."""
+        panel, context, able = block.panel, block.context, np.full(len(block.panel), "", dtype=object)
         able[panel.lengths < self.plan.min_context] = "fallback:short"
         if all(member.units.transform == "log" for member in self.members):
             able[np.any(context <= 0, axis=1)] = "fallback:not_positive"
@@ -255,36 +254,28 @@ class Predictor:
         able[[s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
         return able
 
-    def _said(self, kind: str, k: int, panel: Panel, context: Floats, read: dict[str, tuple[Floats, ...]]) -> Floats:
-        """One member's word on a block of series; what was read in its units is kept for the next one."""
+    def _said(self, kind: str, k: int, block: _Block) -> Floats:
+        """One member's word on a block of series (S, H, Q)."""
         member = self.members[k]
-        key = member.units.transform
-        if key not in read:
-            positive = ~np.any(context <= 0, axis=1, keepdims=True) | (key != "log")
-            z, loc, scale = member.units.read(context, panel.ids, panel)
-            read[key] = z, loc, np.where(positive, scale, np.nan)
-        z, loc, scale = read[key]
+        batch = block.batch(member.units)
         forward = self.forwards.get(k, member.network.forward) if kind == NETWORK else member.network.linear
-        values = member.units.restored(forward(z), loc, scale)
+        values = member.units.restored(forward(batch), batch)
         if self.config.model.scaling != "window":
             return values
-        if _BOUNDS not in read:
-            read[_BOUNDS] = _bounds(without_absurd(context))
-        low, high = read[_BOUNDS]
+        low, high = block.bounds
         return np.where(np.isfinite(values), np.clip(values, low, high), values)
 
     def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
         """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
         anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
         it does where there is an absurd value in the context itself."""
-        context = contexts(panel.y, ends_of(panel), self.plan.context)
-        sane = without_absurd(context)
-        absurd = np.any(np.isnan(sane) & ~np.isnan(context), axis=1)
-        low, high = _bounds(sane)
+        block = _Block(panel, self.plan.context)
+        absurd = np.any(np.isnan(block.sane) & ~np.isnan(block.context), axis=1)
+        low, high = block.bounds
         for name in [name for name in said if self._owned(name) is None]:
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
-                values[lost] = self._said(LINEAR, 0, panel.take(lost), context[lost], {})
+                values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost), self.plan.context))
             said[name] = values
 
     def widened(self, values: Floats) -> Floats:
@@ -294,6 +285,37 @@ class Predictor:
         with np.errstate(all="ignore"):
             thought = widened(np.where(fits, forward(np.where(fits, values, 1.0)), values), self.widths, self.quantiles)
             return np.where(fits, backward(thought), thought)
+
+
+class _Block:
+    """Some series at their ends: what is looked at there, gathered once for all who look."""
+
+    def __init__(self, panel: Panel, length: int) -> None:
+        self.panel, self.length, self.windows = panel, length, ends_of(panel)
+        self._batches: dict[str, Batch] = {}
+
+    @cached_property
+    def context(self) -> Floats:
+        """(S, L) in original units."""
+        return contexts(self.panel.y, self.windows, self.length)
+
+    @cached_property
+    def sane(self) -> Floats:
+        """The same without absurd values."""
+        return without_absurd(self.context)
+
+    @cached_property
+    def bounds(self) -> tuple[Floats, Floats]:
+        """(S, 1, 1) each: three ranges below and above it. Beyond that nobody may lead: the exponential of a spread
+        that was learned across a change of level leads anywhere."""
+        low, high = _extremes(self.sane)
+        return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
+
+    def batch(self, units: Units) -> Batch:
+        """What members of these units see."""
+        if units.transform not in self._batches:
+            self._batches[units.transform] = units.batch(self.panel, self.windows, context=self.length)
+        return self._batches[units.transform]
 
 
 def reach(told: Mapping[str, int], panel: Panel) -> Ints:
@@ -308,13 +330,6 @@ def reach(told: Mapping[str, int], panel: Panel) -> Ints:
 def part(kind: str, member: int) -> str:
     """The name of what a member says, among the forecasters of a blend: `network.0`."""
     return f"{kind}.{member}"
-
-
-def _bounds(context: Floats) -> tuple[Floats, Floats]:
-    """(S, 1, 1) each: three ranges of a context without absurd values below and above it. Beyond that nobody may lead:
-    the exponential of a spread that was learned across a change of level leads anywhere."""
-    low, high = _extremes(context)
-    return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
 
 
 def _extremes(context: Floats) -> tuple[Floats, Floats]:

@@ -96,6 +96,13 @@ class Panel:
         """The points of series s."""
         return self.y[self.first[s]:self.stop[s]]
 
+    def aligned(self) -> Floats:
+        """All series as columns, ending together, NaN before they begin: (longest, S)."""
+        longest = int(self.lengths.max(initial=0))
+        at = self.stop[None, :] - longest + np.arange(longest)[:, None]
+        inside = at >= self.first[None, :]
+        return np.where(inside, self.y[np.where(inside, at, 0)], np.nan)
+
     def times(self, s: int) -> NDArray[np.generic]:
         """Time stamps of series s: datetime64[us], or integers."""
         return self.calendar.times(np.arange(self.start[s], self.end[s]))

@@ -323,11 +323,11 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Al
     for name in names:
         units = _units_of(predictor, name, known)
         candidates = _skips(predictor, _material(predictor, units, known, training))
-        context, _, loc, scale = _material(predictor, units, panel, held_out).arrays()
-        design = with_intercept(np.nan_to_num(context))
+        batch = _material(predictor, units, panel, held_out).batch()
+        design = with_intercept(np.nan_to_num(batch.context))
         scores = []
         for weights in candidates:
-            forecast = units.restored(design @ weights, loc, scale)
+            forecast = units.restored(design @ weights, batch)
             error = np.nanmean(np.abs(forecast - truth), axis=1) / unit if len(truth) else np.empty(0)
             error = error[~np.isnan(error)]
             scores.append(float(np.mean(error)) if len(error) else math.inf)
@@ -337,9 +337,9 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Al
 
 
 def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...] = PENALTIES) -> list[Floats]:
-    context, target, _, _ = material.take(_evenly(len(material.windows), MOST_RIDGE)).arrays()
+    batch = material.take(_evenly(len(material.windows), MOST_RIDGE)).batch()
     prior = seasonal_weights(predictor.plan.context, predictor.plan.horizon, predictor.plan.season)
-    return ridge(np.nan_to_num(context, copy=False), target, prior, penalties)
+    return ridge(np.nan_to_num(batch.context, copy=False), batch.target, prior, penalties)
 
 
 def _on_forms(predictor: Predictor, members: Sequence[Member], units: Mapping[str, Units], panel: Panel,
@@ -351,15 +351,15 @@ def _on_forms(predictor: Predictor, members: Sequence[Member], units: Mapping[st
     known = dict(weights)
     all_of = {t: _material(predictor, u, panel, windows) for t, u in units.items()}
     few = _evenly(len(windows), MOST_VALIDATION)
-    arrays = {t: material.take(few).arrays()[:2] for t, material in all_of.items()}
+    batches = {t: material.take(few).batch() for t, material in all_of.items()}
     blanks = []
     for member in members:
         shape, key = member.network.shape, (member.units.transform, member.penalty)
         if member.skip and key not in known:
             known[key], = _skips(predictor, all_of[key[0]], (member.penalty,))
         skip = known[key] if member.skip else np.zeros((shape.context + 1, shape.horizon))
-        context, target = arrays[key[0]]
-        offset = _offset(target - with_intercept(np.nan_to_num(context)) @ skip, predictor.quantiles)
+        batch = batches[key[0]]
+        offset = _offset(batch.target - with_intercept(np.nan_to_num(batch.context)) @ skip, predictor.quantiles)
         blanks.append(replace(member, units=units[key[0]],
                               network=Network.blank(shape).replace(skip=skip, offset=offset)))
     return blanks

@@ -81,10 +81,10 @@ def held_out_loss(predictor: Predictor, panel: Panel) -> float:
     """The loss of the network as it stands on the windows it was validated on."""
     windows = windows_of(panel, horizon=predictor.plan.horizon, min_context=predictor.plan.min_context,
                          newest=predictor.plan.validation)
-    context, target, _, _ = training._material(predictor, predictor.members[0].units, panel, windows).arrays()
-    values = torch.from_numpy(predictor.members[0].network.forward(context))
+    batch = training._material(predictor, predictor.members[0].units, panel, windows).batch()
+    values = torch.from_numpy(predictor.members[0].network.forward(batch))
     quantiles = torch.tensor(predictor.quantiles, dtype=torch.float64)
-    return float(pinball(values, torch.from_numpy(target), quantiles))
+    return float(pinball(values, torch.from_numpy(batch.target), quantiles))
 
 
 def test_a_network_that_never_helps_leaves_the_linear_skip_alone() -> None:
