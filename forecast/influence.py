@@ -15,8 +15,7 @@ import numpy as np
 from forecast.batch import Batch
 from forecast.plan import Plan
 from forecast.predictor import Predictor
-from forecast.series import Floats, Ints, Panel
-from forecast.windows import Windows
+from forecast.series import Floats, Ints, Panel, Windows
 
 MOST_WINDOWS = 64                   # of the newest part of a series that are looked at
 LEAST_WINDOWS = 12                  # before points are put together in blocks

@@ -196,7 +196,7 @@ def issue_of(*, run: str, source: DataSource, store: Path, file_sha256: str, pan
     cutoff = int(panel.end.max()) - 1
     return Issue(
         run=run, data=source.identity, from_store=None if place is None else storable(place),
-        subject=subject_of(contract), fingerprint=fingerprint(panel), file_sha256=file_sha256, cutoff=cutoff,
+        subject=subject_of(contract), fingerprint=panel.fingerprint(), file_sha256=file_sha256, cutoff=cutoff,
         cutoff_text=contract.time_text(contract.calendar.times([cutoff]))[0], issued=issued, version=version,
         horizon=horizon, levels=tuple(float(x) for x in levels), options=options, as_of=as_of)
 
@@ -209,18 +209,6 @@ def subject_of(contract: Contract) -> str:
             "calendar": [calendar.kind, calendar.every, calendar.phase, calendar.day, calendar.clock],
             "utc": contract.utc}
     return json.dumps(told)
-
-
-def fingerprint(panel: Panel) -> str:
-    """SHA-256 of the series as they are known: ids, first times, values. Blank lines or another order of the rows in
-    the file do not change it, and what stands behind the cut does not either."""
-    digest = hashlib.sha256(json.dumps([str(i) for i in panel.ids]).encode())
-    for part in (panel.start, panel.lengths):
-        digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
-    for s in range(len(panel)):
-        values = panel.values(s)
-        digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
-    return digest.hexdigest()
 
 
 def pack(values: Floats) -> tuple[bytes, bytes]:

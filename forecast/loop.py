@@ -28,8 +28,8 @@ from forecast.config import TrainConfig
 from forecast.model import RecurrentForecaster, pinball
 from forecast.network import Network, Shape
 from forecast.scaling import Units
-from forecast.series import Ints, Panel
-from forecast.windows import AllWindows, Windows
+from forecast.series import Ints, Panel, Windows
+from forecast.windows import AllWindows
 
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ALIKE = 1.02                        # a last loss so near to the best one is as good

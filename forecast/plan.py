@@ -115,8 +115,7 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
     maximum that is clear of noise and within a tenth of the highest; a multiple of it that stands out among the
     multiples (the week of hourly data) is a second one."""
     some = panel.take(np.arange(0, len(panel), -(-len(panel) // MOST_SERIES)))
-    recent = replace(some, first=np.maximum(some.first, some.stop - 4 * MAX_LAG))
-    matrix = np.diff(recent.aligned(), axis=0)                           # (T, S)
+    matrix = np.diff(some.recent(4 * MAX_LAG).aligned(), axis=0)        # (T, S)
     lags = min(MAX_LAG, matrix.shape[0] // 3)
     if lags < 3:
         return (1,)

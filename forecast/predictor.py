@@ -141,7 +141,7 @@ class Predictor:
         values, able, silent = self._quantiles(level, guard.History.of(level) if changes.found.size else history)
         parts, longer = [values], level
         while sum(p.shape[1] for p in parts) < horizon:
-            longer = extended(longer, parts[-1][:, :, self.quantiles.index(0.5)])
+            longer = longer.extended(parts[-1][:, :, self.quantiles.index(0.5)])
             further, _, _ = self._quantiles(longer, guard.History.of(longer))
             parts.append(_spread_from(parts[-1][:, -1:, :], further, self.quantiles))
         values = np.concatenate(parts, axis=1)[:, :horizon]
@@ -337,12 +337,6 @@ def _extremes(context: Floats) -> tuple[Floats, Floats]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)                 # a context without a value bounds nothing
         return np.nanmin(context, axis=1, keepdims=True), np.nanmax(context, axis=1, keepdims=True)
-
-
-def extended(panel: Panel, following: Floats) -> Panel:
-    """Each series with `following` (S, H) put behind it."""
-    return Panel.of([np.concatenate([panel.values(s), following[s]]) for s in range(len(panel))], panel.calendar,
-                    ids=list(panel.ids), start=panel.start.tolist())
 
 
 def _spread_from(last: Floats, further: Floats, quantiles: tuple[float, ...]) -> Floats:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from forecast.batch import Batch
-from forecast.series import Floats, Ints, Panel
-from forecast.windows import Windows, contexts, targets
+from forecast.series import Floats, Ints, Panel, Windows
+from forecast.windows import contexts, targets
 
 BLOCK = 4_000_000                                                       # values in one (T, S) matrix
 FAR = 1_000.0                                                           # median deviations: no spike of a sane series
@@ -73,7 +74,7 @@ class Units:
         known[np.isnan(self.loc[known])] = -1                           # it had no value yet
         loc, scale = self.loc[known], self.scale[known]
         if (new := np.flatnonzero(known < 0)).size:
-            loc[new], scale[new] = _fitted(panel.take(windows.series[new]), self.transform, self.scaling)
+            loc[new], scale[new] = _fitted(panel.at(windows.take(new)), self.transform, self.scaling)
         return loc, scale
 
     def restored(self, values: Floats, batch: Batch) -> Floats:
@@ -83,9 +84,7 @@ class Units:
             return TRANSFORMS[self.transform][1](restored(values, batch.loc[more], batch.scale[more]))
 
     def _forward(self, values: Floats) -> Floats:
-        with np.errstate(all="ignore"):
-            values = TRANSFORMS[self.transform][0](values)
-        return np.where(np.isfinite(values), values, np.nan)
+        return _finite(self.transform, values)
 
 
 def _led_by_few(context: Floats, loc: Floats, scale: Floats) -> Ints:
@@ -113,11 +112,16 @@ def without_absurd(context: Floats) -> Floats:
     return cleared
 
 
+def _finite(transform: str, values: Floats) -> Floats:
+    """Transformed values, NaN where there is no number."""
+    with np.errstate(all="ignore"):
+        values = TRANSFORMS[transform][0](values)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def _fitted(panel: Panel, transform: str, scaling: str) -> tuple[Floats, Floats]:
     """Per-series (loc, scale), each (S,), of transformed values."""
-    with np.errstate(all="ignore"):
-        y = TRANSFORMS[transform][0](panel.truth)                       # what fills a gap knows what came after it
-    return series_loc_scale(replace(panel, y=np.where(np.isfinite(y), y, np.nan)), scaling)
+    return series_loc_scale(panel.as_truth().mapped(partial(_finite, transform)), scaling)  # a filled gap knows its end
 
 
 def window_loc_scale(context: Floats, season: int) -> tuple[Floats, Floats]:

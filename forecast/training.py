@@ -31,8 +31,8 @@ from forecast.model import is_rough
 from forecast.network import Network
 from forecast.predictor import EXPERTS, LINEAR, NETWORK, SIMPLE, Member, Predictor, part, reach, shape_of
 from forecast.scaling import TRANSFORMS, Units
-from forecast.series import Floats, Ints, Panel
-from forecast.windows import AllWindows, Windows, targets, windows_of
+from forecast.series import Floats, Ints, Panel, Windows
+from forecast.windows import AllWindows, targets, windows_of
 
 MOST_VALIDATION = 4_000             # windows looked at after each epoch, spread evenly
 LEAST_WEIGHED = 200                 # of them, those by which forecasters are weighed: two a series where they are many,
@@ -390,7 +390,7 @@ def _weigh(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
         predictor.blend = Blend.of(names, errors, panel.ids[windows.series], independent=independent)
     chosen = held_out.take(_evenly(len(held_out), MOST_WEIGHED))
     parts, truth, windows = _said(predictor, panel, chosen, predictor.blend.names)
-    values = predictor.blended(parts, _rows(panel, windows))
+    values = predictor.blended(parts, panel.at(windows))
     if config.model.conformal:
         predictor.widths = _widths(predictor, values, truth)
     predictor.mean_factor = mean_factor(predictor.widened(values), truth,
@@ -420,19 +420,13 @@ def _over_mean(errors: Floats) -> Floats:
 def _said(predictor: Predictor, panel: Panel, windows: Windows, names: Sequence[str]
           ) -> tuple[dict[str, Floats], Floats, Windows]:
     """What each forecaster says at the windows that all can serve, (W, H, Q) each, what came true (W, H), and where."""
-    rows, _ = _rows(panel, windows).with_values()
+    rows, _ = panel.at(windows).with_values()
     if len(rows) < len(windows):
         windows = windows.take(np.flatnonzero(np.isin(windows.cut, rows.stop)))
     parts, able = predictor.parts(rows, names)
     served = np.flatnonzero((able == "") & np.all([np.isfinite(parts[n]).all(axis=(1, 2)) for n in names], axis=0))
     truth = targets(panel.truth, windows.take(served), predictor.plan.horizon)
     return {n: parts[n][served] for n in names}, truth, windows.take(served)
-
-
-def _rows(panel: Panel, windows: Windows) -> Panel:
-    """A series for each window, ending where that is cut."""
-    return replace(panel, first=windows.first, stop=windows.cut, start=panel.start[windows.series],
-                   ids=panel.ids[windows.series])
 
 
 def _widths(predictor: Predictor, values: Floats, truth: Floats) -> Floats:

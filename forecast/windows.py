@@ -1,4 +1,4 @@
-"""Windows: positions in a Panel, and the batches gathered there from its one flat array. Scaling is scaling.py's."""
+"""Windows of a panel: which there are, and the values gathered there from its array. Units are scaling.py's."""
 
 # S series  W windows  B batch  L context  H horizon
 
@@ -10,24 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from forecast.series import Floats, Ints, Panel
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Where windows lie: window w looks back from `cut[w]`, not further than `first[w]`.
-
-    first, cut (W,) positions in the panel's y: context is y[cut-L:cut], target y[cut:cut+H] · series (W,)."""
-
-    first: Ints
-    cut: Ints
-    series: Ints
-
-    def __len__(self) -> int:
-        return len(self.cut)
-
-    def take(self, which: Ints) -> Windows:
-        return Windows(self.first[which], self.cut[which], self.series[which])
+from forecast.series import Floats, Ints, Panel, Windows
 
 
 @dataclass(frozen=True)
