@@ -16,6 +16,7 @@ from forecast.batch import Batch
 from forecast.plan import Plan
 from forecast.predictor import Predictor
 from forecast.series import Floats, Ints, Panel, Windows
+from forecast.skip import moved
 
 MOST_WINDOWS = 64                   # of the newest part of a series that are looked at
 LEAST_WINDOWS = 12                  # before points are put together in blocks
@@ -105,12 +106,12 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     z = windows_at(predictor, panel, cuts(panel, plan.context, count, _stride(panel, plan, count)))
     neutral = np.where(np.isnan(z), np.nan, _local_mean(z, plan.context if plan.seasons == (1,) else
                                                         min(plan.context, max(plan.seasons))))
-    middle, skip = shape.quantiles.index(0.5), network.tensors["skip"].astype(np.float64)[:-1]
+    middle, skip = shape.quantiles.index(0.5), network.tensors["skip"].astype(np.float64)
     block = (plan.context - 1 - np.arange(plan.context)) // size        # of each point of the context
     occluded = block == np.arange(blocks)[:, None]                      # (K, L)
     whole, learned = np.zeros((2, blocks, plan.horizon))
     for row, instead in zip(z, neutral, strict=True):
-        linear = (occluded * np.nan_to_num(instead - row)) @ skip       # (K, H) change of the linear skip
+        linear = moved(occluded * np.nan_to_num(instead - row), skip)   # (K, H) change of the linear skip
         change = linear
         if predictor.is_used:
             changed = np.concatenate([row[None], np.where(occluded, instead, row)])

@@ -19,6 +19,7 @@ from forecast.batch import Batch
 from forecast.errors import RequestError
 from forecast.layers import CELLS, open_gates
 from forecast.network import CHANNELS, Floats, Network, Shape
+from forecast.skip import design, linear
 
 
 class RecurrentForecaster(nn.Module):
@@ -49,8 +50,6 @@ class RecurrentForecaster(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         context, shape = channels(batch), self.shape                    # (B, L, C)
-        values = context[..., 0]
-        linear = values @ self.skip[:-1] + self.skip[-1]                # (B, H)
         segments = context.reshape(len(context), shape.steps, shape.segment * CHANNELS)     # (B, T, segment * C)
         with torch.autocast(context.device.type, torch.bfloat16, enabled=self.rough and self.training):
             hidden = self.cell(segments)[0].to(context.dtype)           # (B, T, E)
@@ -58,8 +57,16 @@ class RecurrentForecaster(nn.Module):
         learned = self.head(self._dropped(ends)).reshape(len(context), shape.horizon, -1)    # (B, H, Q)
         if self.attention is not None:
             learned = learned + self.attention(hidden, ends)
-        quantiles: Tensor = linear[..., None] + self.offset + learned
+        quantiles: Tensor = self._linear(batch) + learned
         return quantiles if self.training else quantiles.sort(dim=-1).values
+
+    def closed(self, batch: Batch) -> Tensor:
+        """What the closed forms say without the cell (B, H, Q), ascending."""
+        return self._linear(batch).sort(dim=-1).values
+
+    def _linear(self, batch: Batch) -> Tensor:
+        spread: Tensor = linear(design(batch), self.skip)[..., None] + self.offset
+        return spread
 
     def _dropped(self, ends: Tensor) -> Tensor:
         """In training, a share of what the head sees put to 0 (Srivastava et al. 2014), drawn from a generator of its

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from forecast.batch import Batch
 from forecast.cells import CELLS, Gates, Weights, scan
+from forecast.skip import design, linear
 
 Floats = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -123,14 +124,12 @@ class Network:
     def linear(self, batch: Batch) -> Floats:
         """What the linear skip forecasts without the network, and the spread of its errors: (B, H, Q)."""
         k = self._float64
-        point = np.nan_to_num(batch.context) @ k["skip"][:-1] + k["skip"][-1]
-        return np.sort(point[..., None] + k["offset"], axis=-1)
+        return np.sort(linear(design(batch), k["skip"])[..., None] + k["offset"], axis=-1)
 
     def look(self, batch: Batch) -> tuple[Floats, Seen]:
         """`forward` for one block of any size, with what was seen on the way."""
         shape, k = self.shape, self._float64
-        values = np.nan_to_num(batch.context)
-        linear = values @ k["skip"][:-1] + k["skip"][-1]                # (B, H)
+        point: Floats = linear(design(batch), k["skip"])                # (B, H)
         hidden, gates = self._encode(channels(batch))
         learned = summary(hidden, shape.hidden) @ k["head.weight"].T + k["head.bias"]
         learned = learned.reshape(len(batch), shape.horizon, -1)      # (B, H, Q)
@@ -139,8 +138,8 @@ class Network:
             weights = self._attend(hidden)
             read = weights @ hidden                                     # (B, H, E)
             learned = learned + np.matmul(read.swapaxes(0, 1), k["attention.value"]).swapaxes(0, 1)
-        quantiles = linear[..., None] + k["offset"] + learned
-        return np.sort(quantiles, axis=-1), Seen(hidden, gates, weights, linear)
+        quantiles = point[..., None] + k["offset"] + learned
+        return np.sort(quantiles, axis=-1), Seen(hidden, gates, weights, point)
 
     def _encode(self, context: Floats) -> tuple[Floats, dict[str, Gates]]:
         """Channels (B, L, C) -> hidden of the last layer (B, T, E), gates by layer and direction."""

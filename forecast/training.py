@@ -24,7 +24,6 @@ from forecast.checkpoint import Checkpoints, Place
 from forecast.errors import DataError, ModelError
 from forecast.guard import History, silenced
 from forecast.levels import levelled
-from forecast.linear import PENALTIES, ridge, seasonal_weights, with_intercept
 from forecast.loop import Course, Epoch, Learned, Material, learn, relearn, together
 from forecast.metrics import finite_sums, seasonal_scale
 from forecast.model import is_rough
@@ -32,6 +31,7 @@ from forecast.network import Network
 from forecast.predictor import EXPERTS, LINEAR, NETWORK, SIMPLE, Member, Predictor, part, reach, shape_of
 from forecast.scaling import TRANSFORMS, Units
 from forecast.series import Floats, Ints, Panel, Windows
+from forecast.skip import PENALTIES, design, linear, ridge, seasonal_weights
 from forecast.windows import AllWindows, targets, windows_of
 
 MOST_VALIDATION = 4_000             # windows looked at after each epoch, spread evenly
@@ -324,10 +324,9 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Al
         units = _units_of(predictor, name, known)
         candidates = _skips(predictor, _material(predictor, units, known, training))
         batch = _material(predictor, units, panel, held_out).batch()
-        design = with_intercept(np.nan_to_num(batch.context))
-        scores = []
+        read, scores = design(batch), []
         for weights in candidates:
-            forecast = units.restored(design @ weights, batch)
+            forecast = units.restored(linear(read, weights), batch)
             error = np.nanmean(np.abs(forecast - truth), axis=1) / unit if len(truth) else np.empty(0)
             error = error[~np.isnan(error)]
             scores.append(float(np.mean(error)) if len(error) else math.inf)
@@ -339,7 +338,7 @@ def _closed_forms(predictor: Predictor, known: Panel, panel: Panel, training: Al
 def _skips(predictor: Predictor, material: Material, penalties: tuple[float, ...] = PENALTIES) -> list[Floats]:
     batch = material.take(_evenly(len(material.windows), MOST_RIDGE)).batch()
     prior = seasonal_weights(predictor.plan.context, predictor.plan.horizon, predictor.plan.season)
-    return ridge(np.nan_to_num(batch.context, copy=False), batch.target, prior, penalties)
+    return ridge(batch, prior, penalties)
 
 
 def _on_forms(predictor: Predictor, members: Sequence[Member], units: Mapping[str, Units], panel: Panel,
@@ -359,7 +358,7 @@ def _on_forms(predictor: Predictor, members: Sequence[Member], units: Mapping[st
             known[key], = _skips(predictor, all_of[key[0]], (member.penalty,))
         skip = known[key] if member.skip else np.zeros((shape.context + 1, shape.horizon))
         batch = batches[key[0]]
-        offset = _offset(batch.target - with_intercept(np.nan_to_num(batch.context)) @ skip, predictor.quantiles)
+        offset = _offset(batch.target - linear(design(batch), skip), predictor.quantiles)
         blanks.append(replace(member, units=units[key[0]],
                               network=Network.blank(shape).replace(skip=skip, offset=offset)))
     return blanks
