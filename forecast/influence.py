@@ -97,8 +97,8 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     with nothing. The window's loc and scale stay as they were, and the point counts as there, not as missing: what is
     asked is what its value says. The windows are of the newest part of the series, at all phases of the season. Points
     stand alone unless the context is too long for that in a second."""
-    plan, member = predictor.plan, predictor.leader
-    network, shape = member.network, member.network.shape
+    member = predictor.leader
+    plan, network, shape = predictor.plan_of(member), member.network, member.shape
     rows = max(1, BUDGET // (shape.steps * shape.encoded * shape.layers)) if predictor.is_used else BUDGET
     size = max(1, math.ceil(plan.context * LEAST_WINDOWS / rows))
     blocks = -(-plan.context // size)
@@ -132,7 +132,7 @@ def windows_at(predictor: Predictor, panel: Panel, cut: Ints) -> Floats:
     """(W, L) contexts of one series before these positions, in the units of the leading member."""
     same = np.zeros(len(cut), dtype=np.int64)
     windows = Windows(panel.first[same], cut, same)
-    seen: Floats = predictor.leader.units.batch(panel, windows, context=predictor.plan.context).context
+    seen: Floats = predictor.leader.batch(panel, windows).context
     return seen
 
 

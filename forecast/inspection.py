@@ -109,7 +109,7 @@ class Inspection:
     """All that was found on one series. Where the network is not used, `layers` is empty and so is what rests on it."""
 
     series: str
-    plan: Plan
+    plan: Plan                          # with the sizes of the leading member
     cell: str
     first: int                          # ordinal of the oldest point of the context
     y: Floats                           # (L,) the newest context in original units, NaN before the series begins
@@ -132,7 +132,7 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
     """Look into the predictor on the newest context of a panel of one series, and on windows before it.
 
     Raises DataError where the predictor would leave the series to a simpler forecast."""
-    plan, network, name = predictor.plan, predictor.leader.network, str(panel.ids[0])
+    plan, network, name = predictor.plan_of(predictor.leader), predictor.leader.network, str(panel.ids[0])
     source = str(predictor.predict(panel, 1).source[0])
     if source in REFUSALS:
         raise DataError(f"series {name} {REFUSALS[source]}: there is nothing to explain",

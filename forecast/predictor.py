@@ -6,10 +6,9 @@ Training fills it, artifact.py writes it; it never learns from what it predicts 
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import NormalDist
 
@@ -24,14 +23,14 @@ from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, Remark, quantile_grid
 from forecast.levels import Changes, levelled, with_return
+from forecast.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.metrics import finite_sums, seasonal_scale
-from forecast.network import BLOCK, Network, Shape
+from forecast.network import BLOCK, Network
 from forecast.plan import Plan, make_plan
 from forecast.scaling import TRANSFORMS, Units, without_absurd
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import contexts, ends_of
 
-NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
 SIMPLE = ("naive", "seasonal_naive")        # asked for every series, however many there are
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
@@ -39,21 +38,6 @@ ROWS = 64 * BLOCK                           # series brought to unit size and fo
 
 
 @dataclass(frozen=True)
-class Member:
-    """One network, the units it thinks in, and how it was come by."""
-
-    network: Network
-    units: Units
-    skip: bool = True                       # on top of a linear skip
-    seed: int = 0
-    penalty: float = math.inf               # of the ridge regression behind the skip
-    steps: int = 0                          # training steps behind the weights; 0: the closed forms alone
-    schedule: int = 0                       # steps that the schedule of the learning rate took,
-    rate: float = 1.0                       # and the share of the rate at which its loss was a number
-    diverged: bool = False                  # its training came to no number
-
-
-@dataclass
 class Predictor:
     """What a run is made of. `seen` maps each series' id to the ordinal just behind its last training point."""
 
@@ -62,13 +46,13 @@ class Predictor:
     members: tuple[Member, ...]
     widths: Floats                          # (H, Q) calibration factors
     seen: dict[str, int]
-    validated: tuple[Network, ...] = ()     # the members' before the final fit, and where the points end that
-    taught: dict[str, int] = field(default_factory=dict)                            # they learned from, as `seen`
-    blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what serves, and how much
-    kept_back: str = ""                     # why the final fit was not taken
+    validated_networks: tuple[Network, ...] = ()    # of the members before the final fit; () where they were not read
+    taught: dict[str, int] = field(default_factory=dict)                            # as `seen`, of these networks
+    blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what each forecaster weighs
+    kept_back: str = ""                     # why the final fit was not taken; "" where it was
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
-    forwards: dict[int, Callable[[Batch], Floats]] = field(default_factory=dict)   # members' on another device
+    forwards: Mapping[int, Callable[[Batch], Floats]] = field(default_factory=dict)     # by member, on another device
 
     @classmethod
     def new(cls, config: Config, panel: Panel, plan: Plan | None = None) -> Predictor:
@@ -123,9 +107,20 @@ class Predictor:
         weights = dict(zip(self.blend.names, self.blend.pooled, strict=True))
         return [weights.get(part(NETWORK, k), 0.0) for k in range(len(self.members))]
 
-    @property
+    @cached_property
     def quantiles(self) -> tuple[float, ...]:
-        return self.members[0].network.shape.quantiles
+        """Those of every member."""
+        return quantile_grid(self.config.model.levels)
+
+    @property
+    def context(self) -> int:
+        """The longest of the members'."""
+        return max(member.shape.context for member in self.members)
+
+    def plan_of(self, member: Member) -> Plan:
+        """The plan with the sizes that one member has."""
+        shape = member.shape
+        return replace(self.plan, context=shape.context, segment=shape.segment, hidden=shape.hidden)
 
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
@@ -230,7 +225,7 @@ class Predictor:
         own = {name: owned for name in names if (owned := self._owned(name))}
         for begin in range(0, len(panel), ROWS):
             rows = np.arange(begin, min(begin + ROWS, len(panel)))
-            block = _Block(panel.take(rows), self.plan.context)
+            block = _Block(panel.take(rows))
             able[rows] = self._able(block)
             for name, (kind, k) in own.items():
                 said[name][rows] = self._said(kind, k, block)
@@ -244,7 +239,7 @@ class Predictor:
 
     def _able(self, block: _Block) -> NDArray[np.object_]:
         """(S,) why a series can't be served, "" where it can."""
-        panel, context, able = block.panel, block.context, np.full(len(block.panel), "", dtype=object)
+        panel, context, able = block.panel, block.context(self.context), np.full(len(block.panel), "", dtype=object)
         able[panel.lengths < self.plan.min_context] = "fallback:short"
         if all(member.units.transform == "log" for member in self.members):
             able[np.any(context <= 0, axis=1)] = "fallback:not_positive"
@@ -257,25 +252,25 @@ class Predictor:
     def _said(self, kind: str, k: int, block: _Block) -> Floats:
         """One member's word on a block of series (S, H, Q)."""
         member = self.members[k]
-        batch = block.batch(member.units)
+        batch = block.batch(member)
         forward = self.forwards.get(k, member.network.forward) if kind == NETWORK else member.network.linear
         values = member.units.restored(forward(batch), batch)
         if self.config.model.scaling != "window":
             return values
-        low, high = block.bounds
+        low, high = block.bounds(member.shape.context)
         return np.where(np.isfinite(values), np.clip(values, low, high), values)
 
     def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
         """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
         anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
         it does where there is an absurd value in the context itself."""
-        block = _Block(panel, self.plan.context)
-        absurd = np.any(np.isnan(block.sane) & ~np.isnan(block.context), axis=1)
-        low, high = block.bounds
+        block = _Block(panel)
+        absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
+        low, high = block.bounds(self.context)
         for name in [name for name in said if self._owned(name) is None]:
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
-                values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost), self.plan.context))
+                values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost)))
             said[name] = values
 
     def widened(self, values: Floats) -> Floats:
@@ -288,34 +283,37 @@ class Predictor:
 
 
 class _Block:
-    """Some series at their ends: what is looked at there, gathered once for all who look."""
+    """Some series at their ends: what is looked at there, gathered once for all who look as far back."""
 
-    def __init__(self, panel: Panel, length: int) -> None:
-        self.panel, self.length, self.windows = panel, length, ends_of(panel)
-        self._batches: dict[str, Batch] = {}
+    def __init__(self, panel: Panel) -> None:
+        self.panel, self.windows = panel, ends_of(panel)
+        self._contexts, self._sane = dict[int, Floats](), dict[int, Floats]()
+        self._batches: dict[tuple[str, int], Batch] = {}
 
-    @cached_property
-    def context(self) -> Floats:
+    def context(self, length: int) -> Floats:
         """(S, L) in original units."""
-        return contexts(self.panel.y, self.windows, self.length)
+        if length not in self._contexts:
+            self._contexts[length] = contexts(self.panel.y, self.windows, length)
+        return self._contexts[length]
 
-    @cached_property
-    def sane(self) -> Floats:
+    def sane(self, length: int) -> Floats:
         """The same without absurd values."""
-        return without_absurd(self.context)
+        if length not in self._sane:
+            self._sane[length] = without_absurd(self.context(length))
+        return self._sane[length]
 
-    @cached_property
-    def bounds(self) -> tuple[Floats, Floats]:
+    def bounds(self, length: int) -> tuple[Floats, Floats]:
         """(S, 1, 1) each: three ranges below and above it. Beyond that nobody may lead: the exponential of a spread
         that was learned across a change of level leads anywhere."""
-        low, high = _extremes(self.sane)
+        low, high = _extremes(self.sane(length))
         return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
 
-    def batch(self, units: Units) -> Batch:
-        """What members of these units see."""
-        if units.transform not in self._batches:
-            self._batches[units.transform] = units.batch(self.panel, self.windows, context=self.length)
-        return self._batches[units.transform]
+    def batch(self, member: Member) -> Batch:
+        """What a member sees; members of the same units and context see the same."""
+        key = member.units.transform, member.shape.context
+        if key not in self._batches:
+            self._batches[key] = member.batch(self.panel, self.windows)
+        return self._batches[key]
 
 
 def reach(told: Mapping[str, int], panel: Panel) -> Ints:
@@ -325,11 +323,6 @@ def reach(told: Mapping[str, int], panel: Panel) -> Ints:
     if panel.calendar.is_time:
         return np.full(len(panel), max(told.values(), default=least))
     return np.array([told.get(i, least) for i in panel.ids], dtype=np.int64)
-
-
-def part(kind: str, member: int) -> str:
-    """The name of what a member says, among the forecasters of a blend: `network.0`."""
-    return f"{kind}.{member}"
 
 
 def _extremes(context: Floats) -> tuple[Floats, Floats]:
@@ -345,11 +338,3 @@ def _spread_from(last: Floats, further: Floats, quantiles: tuple[float, ...]) ->
     median = further[:, :, middle, None]
     reach = np.hypot(further - median, last - last[:, :, middle, None])
     return np.asarray(median + np.sign(np.arange(len(quantiles)) - middle) * reach)
-
-
-def shape_of(config: Config, plan: Plan) -> Shape:
-    """The sizes of the network that settings and plan ask for."""
-    model = config.model
-    return Shape(cell=model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden, layers=model.layers,
-                 horizon=plan.horizon, quantiles=quantile_grid(model.levels), dropout=model.dropout,
-                 bidirectional=model.bidirectional, attention=model.attention)

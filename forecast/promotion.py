@@ -50,7 +50,7 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
     older, unseen, how = live.predictor, unseen_steps(live.predictor, panel), "neither has seen"
-    if unseen < 1 and live.predictor.validated:
+    if unseen < 1 and live.predictor.validated_networks:
         older, how = as_validated(live.predictor), "neither had seen before its final fit"
         unseen = unseen_steps(older, panel)
     windows = [k for k in cutoffs if k <= unseen]
@@ -71,7 +71,7 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
 
 def as_validated(predictor: Predictor) -> Predictor:
     """The predictor as it was before its final fit. What it has seen ends where its validation ended."""
-    members = tuple(replace(m, network=n) for m, n in zip(predictor.members, predictor.validated, strict=True))
+    members = tuple(replace(m, network=n) for m, n in zip(predictor.members, predictor.validated_networks, strict=True))
     seen = {i: end + predictor.plan.validation for i, end in predictor.taught.items()}
     return replace(predictor, members=members, seen=seen, taught={})
 

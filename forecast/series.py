@@ -112,6 +112,12 @@ class Panel:
             return np.zeros(len(self), dtype=bool)
         return self.filled[self.stop - 1] & (self.lengths > 0)
 
+    @property
+    def is_positive(self) -> bool:
+        """Whether every known value is above 0; what lies behind the panel's end in its array is not looked at."""
+        others = np.flatnonzero(self.y <= 0)
+        return not bool(np.any(np.searchsorted(others, self.stop) > np.searchsorted(others, self.first)))
+
     def values(self, s: int) -> Floats:
         """The points of series s."""
         return self.y[self.first[s]:self.stop[s]]

@@ -59,6 +59,13 @@ def ends_of(panel: Panel) -> Windows:
     return Windows(panel.first, panel.stop, np.arange(len(panel)))
 
 
+def evenly(count: int, most: int) -> Ints:
+    """At most `most` of `count` positions, spread evenly."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).astype(np.int64)
+
+
 def contexts(y: Floats, windows: Windows, length: int) -> Floats:
     """(B, L): the last `length` points before each cut, NaN before the series begins."""
     begin = windows.cut - length

@@ -79,7 +79,7 @@ def test_where_nothing_is_new_to_the_live_model_the_run_passes_uncompared_and_fe
 def test_a_live_run_that_has_seen_all_speaks_with_its_networks_of_before_the_final_fit(known: Predictor) -> None:
     panel = waves(length=LENGTH)
     as_it_was = tuple(m.network for m in known.members)
-    live = replace(spoiled(known, 9.0), validated=as_it_was, seen={i: LENGTH for i in panel.ids},
+    live = replace(spoiled(known, 9.0), validated_networks=as_it_was, seen={i: LENGTH for i in panel.ids},
                    taught={i: end - known.plan.validation for i, end in known.seen.items()})
     contract = contract_of(panel)
     told = judged(spoiled(known, 5.0), run_of(live, contract), panel, contract, cutoffs=[8, 4], plan=known.plan)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from forecast.predictor import Predictor
     from forecast.reader import Reading
     from forecast.series import Panel
-    from forecast.training import Start
+    from forecast.start import Start
 
 RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
@@ -134,10 +134,9 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     began, source = time.monotonic(), workspace.source(request.data)
     reading = _read(workspace, source)
 
-    from forecast.loop import Epoch
+    from forecast.fit import fit, refit
     from forecast.predictor import Predictor
     from forecast.tasks import fitting
-    from forecast.training import refit
 
     config, status.rows = workspace.config, reading.rows
     tell_settings(teller, workspace.given)
@@ -154,18 +153,17 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     if request.dry_run:
         return made
 
-    history = list[Epoch]()
     checkpoints = _checkpoints(workspace, request, teller, reading, origin)
-    validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
-    predictor = fitting.fitted(teller, Predictor.new(validated, known, plan), known, title="training", rounds=rounds,
-                               history=history, checkpoints=checkpoints, start=start)
-    predictor.config = config
+    predictor, history = fitting.tracked(teller, fit(
+        Predictor.new(config, known, plan), known, rounds=rounds, checkpoints=checkpoints, start=start), "training")
     if start and (anew := len(predictor.members) - start.count(predictor)):
         teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
                            "trained one upon the same transformation and skip")
     metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
-    if cutoffs and config.train.final_fit:
-        history += teller.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
+    if config.train.final_fit:
+        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints, start=start),
+                                            "final fit")
+        history += epochs
     made = replace(made, metrics=metrics, verdict=verdict, serves=predictor.name,
                    diverged=all(member.diverged for member in predictor.members),
                    seconds=round(time.monotonic() - began, 1))
@@ -236,7 +234,7 @@ def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, k
     Raises ModelError for a run that is not there."""
     from forecast.artifact import load
     from forecast.predictor import Predictor
-    from forecast.training import Start
+    from forecast.start import Start
 
     if request.origin is None:
         return None, None
