@@ -21,6 +21,7 @@ from forecast.cells import CELLS
 from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import ForecastError, ModelError
+from forecast.knowledge import Knowledge
 from forecast.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.network import Network, Shape
 from forecast.plan import Plan
@@ -55,8 +56,8 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
          history: str) -> None:
     """Write the folder, whole or not at all. Raises DiskError, and ModelError for weights that are not finite."""
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
-             "series.json": {"ids": list(predictor.seen), "end": list(predictor.seen.values()),
-                             "taught": predictor.taught,
+             "series.json": {"ids": list(predictor.knowledge.ends), "end": list(predictor.knowledge.ends.values()),
+                             "taught": predictor.validated_knowledge.ends,
                              "scales": {m.units.transform: _scales(m.units) for m in predictor.members}},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
                                   "mean_factor": predictor.mean_factor, "usual_step": predictor.usual_step,
@@ -98,7 +99,8 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             members=tuple(_member(network, config, plan, series, **entry)
                           for network, entry in zip(networks, entries, strict=True)),
             widths=np.asarray(calibration["widths"], dtype=np.float64),
-            seen=dict(zip(series["ids"], series["end"], strict=True)), taught=series["taught"],
+            knowledge=Knowledge(dict(zip(series["ids"], series["end"], strict=True))),
+            validated_knowledge=Knowledge(series["taught"]),
             validated_networks=tuple(_networks(folder / VALIDATED, shapes)) if validated else (),
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
@@ -214,8 +216,8 @@ def _check(predictor: Predictor) -> None:
             raise ValueError(f"{size!r} is no size")
     if not plan.seasons or plan.context % plan.segment or plan.min_context > plan.context:
         raise ValueError("sizes that do not fit each other")
-    if any(type(i) is not str or type(end) is not int for ends in (predictor.seen, predictor.taught)
-           for i, end in ends.items()):
+    if any(type(i) is not str or type(end) is not int for known in (predictor.knowledge, predictor.validated_knowledge)
+           for i, end in known.ends.items()):
         raise ValueError("series without a name or an end")
     widths = predictor.widths
     if widths.shape != (plan.horizon, len(predictor.quantiles)) or not (np.isfinite(widths) & (widths >= 0)).all():

@@ -22,6 +22,7 @@ from forecast import hardware
 from forecast.checkpoint import Checkpoints, Place
 from forecast.closed_forms import MOST_VALIDATION, blanks, on_forms, units_of
 from forecast.guard import History, silenced
+from forecast.knowledge import Knowledge
 from forecast.learning import Learned, learn, relearn
 from forecast.levels import levelled
 from forecast.loop import Course, Epoch, Material
@@ -88,12 +89,8 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
         learned = yield from together(jobs, *_hands(predictor, device))
         predictor = replace(predictor, members=tuple(map(_trained, members, learned)))
     predictor = weighed(predictor, panel, known, held_out)
-    taught = _ends(known)
-    if start:
-        own = {i: max(end, start.taught.get(i, end)) for i, end in taught.items()}
-        gone = {} if known.calendar.is_time else start.seen             # on a calendar, the newest of all tells
-        taught = {**start.taught, **gone, **own}
-    return replace(predictor, usual_step=_usual_step(known), seen=_ends(panel), taught=taught, kept_back="",
+    return replace(predictor, usual_step=_usual_step(known), knowledge=Knowledge.of(panel), kept_back="",
+                   validated_knowledge=start.knowledge_with(known) if start else Knowledge.of(known),
                    validated_networks=tuple(m.network for m in predictor.members))
 
 
@@ -119,7 +116,7 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     kept_back = "" if all(n.is_finite for n in networks) else "the loss of the final fit came to no number"
     kept_back = kept_back or _has_left(predictor, refitted, panel)
     return replace(predictor, members=predictor.members if kept_back else refitted, kept_back=kept_back,
-                   seen=_ends(panel))
+                   knowledge=Knowledge.of(panel))
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
@@ -215,8 +212,3 @@ def _usual_step(panel: Panel) -> float:
     if not some.any():
         return 0.0
     return float(np.median(steps[some] / count[some] / (sizes[some] / there[some])))
-
-
-def _ends(panel: Panel) -> dict[str, int]:
-    """The ordinal just behind the last point of each series."""
-    return dict(zip(panel.ids.tolist(), np.minimum(panel.end, panel.newest).tolist(), strict=True))

@@ -17,7 +17,7 @@ import json
 import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from forecast.contract import Contract, mark_of
 from forecast.datasource import DataSource, storable
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.forecasts import Forecast, quantile_grid
+from forecast.knowledge import Knowledge
 from forecast.layout import rounded
 from forecast.options import Options
 from forecast.series import Floats, Ints, Panel
@@ -100,10 +101,10 @@ class Issue:
         """The file as it lies from the store, so that both may move together."""
         return self.data if self.from_store is None else self.from_store
 
-    def in_hindsight(self, seen: Mapping[str, int]) -> bool:
-        """Whether its run had seen what came after the cutoff. seen: series -> ordinal behind its last training
-        point; what one series went through later tells of the others, too."""
-        return self.as_of is not None and max(seen.values(), default=self.cutoff + 1) > self.cutoff + 1
+    def in_hindsight(self, knowledge: Knowledge) -> bool:
+        """Whether its run, which knew so much, had learned from what came after the cutoff; what one series went
+        through later tells of the others, too."""
+        return self.as_of is not None and knowledge.reaches_behind(self.cutoff + 1)
 
     @property
     def id(self) -> str:

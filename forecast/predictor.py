@@ -22,6 +22,7 @@ from forecast.blending import Blend
 from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, Remark, quantile_grid
+from forecast.knowledge import Knowledge
 from forecast.levels import Changes, levelled, with_return
 from forecast.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.metrics import finite_sums, seasonal_scale
@@ -39,15 +40,15 @@ ROWS = 64 * BLOCK                           # series brought to unit size and fo
 
 @dataclass(frozen=True)
 class Predictor:
-    """What a run is made of. `seen` maps each series' id to the ordinal just behind its last training point."""
+    """What a run is made of."""
 
     config: Config
     plan: Plan
     members: tuple[Member, ...]
     widths: Floats                          # (H, Q) calibration factors
-    seen: dict[str, int]
+    knowledge: Knowledge                    # what the members have learned from
     validated_networks: tuple[Network, ...] = ()    # of the members before the final fit; () where they were not read
-    taught: dict[str, int] = field(default_factory=dict)                            # as `seen`, of these networks
+    validated_knowledge: Knowledge = field(default_factory=Knowledge)           # what those had
     blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what each forecaster weighs
     kept_back: str = ""                     # why the final fit was not taken; "" where it was
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
@@ -61,7 +62,7 @@ class Predictor:
         shape = shape_of(config, plan)
         member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
         return cls(config=config, plan=plan, members=(member,),
-                   widths=np.ones((plan.horizon, len(shape.quantiles))), seen={})
+                   widths=np.ones((plan.horizon, len(shape.quantiles))), knowledge=Knowledge())
 
     @property
     def name(self) -> str:
@@ -121,6 +122,16 @@ class Predictor:
         """The plan with the sizes that one member has."""
         shape = member.shape
         return replace(self.plan, context=shape.context, segment=shape.segment, hidden=shape.hidden)
+
+    def unseen_steps(self, panel: Panel) -> int:
+        """Steps of the panel, back from its newest, of which this model has seen nothing."""
+        return self.knowledge.over(self.validated_knowledge).unseen_steps(panel)
+
+    def as_validated(self) -> Predictor:
+        """As it was before its final fit. What it has seen ends where its validation ended."""
+        members = tuple(replace(m, network=n) for m, n in zip(self.members, self.validated_networks, strict=True))
+        return replace(self, members=members, knowledge=self.validated_knowledge.later(self.plan.validation),
+                       validated_knowledge=Knowledge())
 
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
@@ -314,15 +325,6 @@ class _Block:
         if key not in self._batches:
             self._batches[key] = member.batch(self.panel, self.windows)
         return self._batches[key]
-
-
-def reach(told: Mapping[str, int], panel: Panel) -> Ints:
-    """Up to which ordinal something is known of each series (S,), from the ends of some series, as `seen` holds them;
-    on a calendar, what tells of one tells of all."""
-    least = np.iinfo(np.int64).min
-    if panel.calendar.is_time:
-        return np.full(len(panel), max(told.values(), default=least))
-    return np.array([told.get(i, least) for i in panel.ids], dtype=np.int64)
 
 
 def _extremes(context: Floats) -> tuple[Floats, Floats]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from forecast.errors import ModelError
+from forecast.knowledge import Knowledge
 from forecast.member import Member, shape_of
 from forecast.network import Network
-from forecast.predictor import Predictor, reach
+from forecast.predictor import Predictor
 from forecast.series import Panel
 
 SHORTER = 0.25                      # of the usual steps
@@ -19,12 +20,12 @@ Kind = tuple[str, bool, int]        # of a member: its transformation, whether i
 class Start:
     """Another run's networks, from which a training goes on, in a quarter of the steps: those it validated for what is
     to be validated, its final ones for the final fit. By what each is upon: transformation, with a skip or without it,
-    and which of these. What they have learned from, what goes on from them has, too: `taught` and `seen`."""
+    and how many alike come before. What they have learned from, what goes on from them has, too."""
 
     validated: Mapping[Kind, Network]
     final: Mapping[Kind, Network]
-    taught: Mapping[str, int]
-    seen: Mapping[str, int]
+    validated_knowledge: Knowledge  # what each of them has learned from
+    knowledge: Knowledge
 
     @classmethod
     def of(cls, older: Predictor, predictor: Predictor, panel: Panel) -> Start:
@@ -35,14 +36,15 @@ class Start:
                                        for name, size in asdict(m.shape).items() if size != shape[name])):
             raise ModelError(f"its networks are of another shape ({'; '.join(other)})", code="shape")
         known = panel.drop_last(predictor.plan.validation)
-        if (reach(older.taught, known) > known.newest).any():
+        if older.validated_knowledge.exceeds(known):
             raise ModelError("it has learned from what this training is to be validated on", code="has_seen")
         of_member = kinds(older.members)
         trained = [k for k, m in enumerate(older.members) if m.steps]
         if not trained:
             raise ModelError("none of its networks bettered the linear skip", code="shape")
         return cls({of_member[k]: older.validated_networks[k] for k in trained},
-                   {of_member[k]: older.members[k].network for k in trained}, older.taught, older.seen)
+                   {of_member[k]: older.members[k].network for k in trained},
+                   older.validated_knowledge, older.knowledge)
 
     def count(self, predictor: Predictor) -> int:
         """How many members of a fitted predictor have gone on from one of these."""
@@ -50,7 +52,14 @@ class Start:
 
     def for_all_of(self, panel: Panel) -> Mapping[Kind, Network]:
         """Those for a final fit: the final ones, unless they have seen more than there is here."""
-        return self.validated if (reach(self.seen, panel) > panel.newest).any() else self.final
+        return self.validated if self.knowledge.exceeds(panel) else self.final
+
+    def knowledge_with(self, known: Panel) -> Knowledge:
+        """What networks have learned from that go on from these and learn from what is known. On a calendar the newest
+        of all tells, and the final networks are not gone on from; elsewhere they may be, in a final fit."""
+        older = self.validated_knowledge
+        own = Knowledge.of(known).at_least(older)
+        return own.over(older if known.calendar.is_time else self.knowledge.over(older))
 
     def share(self, members: int) -> float:
         """About which part of the usual steps so many members will take."""

@@ -23,6 +23,7 @@ from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import DiskError, ModelError
+from forecast.knowledge import Knowledge
 from forecast.member import Member
 from forecast.network import Network
 from forecast.predictor import Predictor
@@ -53,9 +54,9 @@ def tiny(scaling: str = "window", cell: str = "lstm", layers: int = 1) -> Predic
     other = Member(shaken(predictor.members[0].network, seed=2), Units.of("none", scaling, 12, PANEL), skip=False,
                    seed=3, steps=5, schedule=5, diverged=True)
     widths = predictor.widths * np.linspace(0.7, 1.9, predictor.widths.size).reshape(predictor.widths.shape)
-    seen = dict(zip(PANEL.ids.tolist(), PANEL.end.tolist(), strict=True))
-    return replace(predictor, members=(member, other), widths=widths, seen=seen,
-                   taught={i: end - 9 for i, end in seen.items()},
+    knowledge = Knowledge.of(PANEL)
+    return replace(predictor, members=(member, other), widths=widths, knowledge=knowledge,
+                   validated_knowledge=knowledge.later(-9),
                    validated_networks=tuple(shaken(m.network, seed=7) for m in (member, other)))
 
 
@@ -108,7 +109,7 @@ def test_the_networks_before_the_final_fit_are_read_where_they_are_asked_for(tmp
     predictor, folder = tiny(), saved(tmp_path / "run")
     assert load(folder).predictor.validated_networks == ()
     loaded = load(folder, validated=True).predictor
-    assert loaded.taught == predictor.taught
+    assert loaded.validated_knowledge == predictor.validated_knowledge
     for one, two in zip(predictor.validated_networks, loaded.validated_networks, strict=True):
         assert one.tensors.keys() == two.tensors.keys()
         for name, tensor in one.tensors.items():
@@ -121,7 +122,7 @@ def test_everything_is_read_back(tmp_path: Path) -> None:
     assert run.id == "20260919T041512Z-lstm-7f3a"
     assert run.contract == CONTRACT
     assert (run.record, run.metrics) == (RECORD, {"mase": 0.9, "loss": None})
-    for name in ("config", "plan", "transform", "seen", "quantiles"):
+    for name in ("config", "plan", "transform", "knowledge", "quantiles"):
         assert getattr(run.predictor, name) == getattr(predictor, name), name
     np.testing.assert_array_equal(run.predictor.widths, predictor.widths)
     assert len(run.predictor.members) == 2

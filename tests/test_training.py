@@ -17,12 +17,12 @@ from forecast.config import Config
 from forecast.errors import DataError, ModelError, RequestError
 from forecast.fit import Training, finished, fit, refit
 from forecast.hardware import works_in_bfloat16
+from forecast.knowledge import Knowledge
 from forecast.layers import CELLS
 from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
 from forecast.network import Network
 from forecast.predictor import Predictor
-from forecast.promotion import unseen_steps
 from forecast.series import Ints, Panel
 from forecast.start import Start, kinds
 from forecast.windows import windows_of
@@ -111,7 +111,7 @@ def test_the_final_fit_takes_as_many_steps_as_validated_best_and_is_none_of_fits
     training = Training(fit(before, panel))
     assert {epoch.stage for epoch in training} == {"train"}
     fitted = training.result
-    assert (before.members[0].steps, before.seen) == (0, {})            # what it was given is as it was
+    assert (before.members[0].steps, len(before.knowledge)) == (0, 0)            # what it was given is as it was
     final = list(refit(fitted, panel))
     assert {epoch.stage for epoch in final} == {"final fit"}
     assert final[-1].steps == fitted.members[0].steps > 0
@@ -157,7 +157,7 @@ def test_a_refit_on_newer_data_keeps_the_choices_and_learns_the_data(panel: Pane
     predictor = finished(refit(older, panel))
     assert chosen(older) == chosen(predictor)
     np.testing.assert_array_equal(older.widths, predictor.widths)
-    assert predictor.seen == dict(zip(panel.ids, panel.end, strict=True))
+    assert predictor.knowledge.ends == dict(zip(panel.ids, panel.end, strict=True))
 
 
 @pytest.mark.parametrize("scaling", ["standard", "robust", "minmax"])
@@ -296,7 +296,7 @@ def test_a_series_that_begins_after_the_cutoff_does_not_keep_the_others_from_tra
         known = late.drop_last(cut) if cut else late
         training = Training(fit(Predictor.new(quick(), known), known))
         assert len(list(training)) > 1
-        assert max(training.result.seen.values()) <= 94 - cut
+        assert training.result.knowledge.end <= 94 - cut
 
 
 def test_a_change_of_level_in_one_series_leaves_all_bands_sane() -> None:
@@ -469,12 +469,12 @@ def test_what_a_network_has_learned_from_is_known_to_those_that_go_on_from_it() 
     panel, bare = waves(2, 90), {"model_skip": False, "model_transform": "none"}
     first = trained(quick(train_steps=1, **bare), panel)
     newer = going_on(first, panel.take([1]), **bare)                    # has learned from the other series by the first
-    assert newer.taught["s0"] == first.seen["s0"]
-    assert unseen_steps(newer, panel) == 0
+    assert newer.validated_knowledge.ends["s0"] == first.knowledge.ends["s0"]
+    assert newer.unseen_steps(panel) == 0
     old = dataclasses.replace(panel, stop=panel.stop - [20, 0])
     with pytest.raises(ModelError, match="has learned from"):
         Start.of(newer, Predictor.new(quick(), old), old)
-    unread = dataclasses.replace(first, taught=dict.fromkeys(first.taught, 0))
+    unread = dataclasses.replace(first, validated_knowledge=Knowledge(dict.fromkeys(first.knowledge.ends, 0)))
     start = Start.of(unread, newer, panel.drop_last(4))
     assert start.for_all_of(panel) is start.final
     assert start.for_all_of(panel.drop_last(4)) is start.validated      # the final ones have seen more
