@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,21 @@ import safetensors
 import safetensors.numpy
 
 from forecast.blending import Blend
+from forecast.cells import CELLS
 from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import ForecastError, ModelError
+from forecast.knowledge import Knowledge
+from forecast.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.network import Network, Shape
 from forecast.plan import Plan
-from forecast.predictor import EXPERTS, LINEAR, NETWORK, Member, Predictor, part, shape_of
+from forecast.predictor import EXPERTS, Predictor
 from forecast.record import RunRecord
 from forecast.scaling import TRANSFORMS, Units
 from forecast.storage import new_folder, sha256, to_json, write_bytes, write_text
 
-FORMAT = 4
+FORMAT = 5
+READABLE = (4, FORMAT)                                                 # 4: all members of the plan's shape
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 VALIDATED = "validated.safetensors"                                     # of the networks before their final fit
@@ -52,8 +56,8 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
          history: str) -> None:
     """Write the folder, whole or not at all. Raises DiskError, and ModelError for weights that are not finite."""
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
-             "series.json": {"ids": list(predictor.seen), "end": list(predictor.seen.values()),
-                             "taught": predictor.taught,
+             "series.json": {"ids": list(predictor.knowledge.ends), "end": list(predictor.knowledge.ends.values()),
+                             "taught": predictor.validated_knowledge.ends,
                              "scales": {m.units.transform: _scales(m.units) for m in predictor.members}},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
                                   "mean_factor": predictor.mean_factor, "usual_step": predictor.usual_step,
@@ -67,7 +71,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
             write_text(partial / name, to_json(content))
         write_text(partial / "history.csv", history)
         write_bytes(partial / WEIGHTS, _tensors(m.network for m in predictor.members))
-        write_bytes(partial / VALIDATED, _tensors(predictor.validated))
+        write_bytes(partial / VALIDATED, _tensors(predictor.validated_networks))
         manifest = {name: {"size": (partial / name).stat().st_size, "sha256": sha256(partial / name)}
                     for name in FILES}
         write_text(partial / MANIFEST, to_json({"format": FORMAT, "files": manifest}))
@@ -87,17 +91,20 @@ def load(folder: Path, *, validated: bool = False) -> Run:
         config = Config.from_dict(config_json["config"])
         sizes: dict[str, Any] = config_json["plan"]
         plan = Plan(**sizes | {"seasons": tuple(sizes["seasons"])})
-        told = config_json["members"]
-        networks = _networks(folder / WEIGHTS, shape_of(config, plan), len(told))
+        entries = config_json["members"]
+        shapes = [_shape(entry, config, plan) for entry in entries]
+        networks = _networks(folder / WEIGHTS, shapes)
         predictor = Predictor(
             config=config, plan=plan,
-            members=tuple(_member(n, config, plan, series, **m) for n, m in zip(networks, told, strict=True)),
+            members=tuple(_member(network, config, plan, series, **entry)
+                          for network, entry in zip(networks, entries, strict=True)),
             widths=np.asarray(calibration["widths"], dtype=np.float64),
-            seen=dict(zip(series["ids"], series["end"], strict=True)), taught=series["taught"],
-            validated=tuple(_networks(folder / VALIDATED, shape_of(config, plan), len(told))) if validated else (),
+            knowledge=Knowledge(dict(zip(series["ids"], series["end"], strict=True))),
+            validated_knowledge=Knowledge(series["taught"]),
+            validated_networks=tuple(_networks(folder / VALIDATED, shapes)) if validated else (),
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
-            blend=_blend(len(told), **calibration["blend"]))
+            blend=_blend(len(entries), **calibration["blend"]))
         _check(predictor)
         record = _record(_json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
@@ -116,20 +123,21 @@ def verify(folder: Path) -> None:
     if not folder.is_dir():
         raise ModelError("is not a model folder", file=str(folder), code="no_model")
     content = _json(folder / MANIFEST)
-    if content.get("format") != FORMAT:
-        raise ModelError(f"was written in format {content.get('format')}, this program reads {FORMAT}",
+    if content.get("format") not in READABLE:
+        raise ModelError(f"was written in format {content.get('format')}, this program reads "
+                         f"{' and '.join(map(str, READABLE))}",
                          file=str(folder / MANIFEST), code="model_format", hint="Train again")
     manifest = content.get("files")
     if not isinstance(manifest, dict) or set(manifest) != set(FILES):
         raise ModelError("does not name the files of a model", file=str(folder / MANIFEST), code="model_corrupt")
     for name in FILES:
-        path, told = folder / name, manifest[name]
+        path = folder / name
         _require_file(path)
         try:
-            found = {"size": path.stat().st_size, "sha256": sha256(path)}
+            as_it_is = {"size": path.stat().st_size, "sha256": sha256(path)}
         except OSError as error:
             raise ModelError("cannot be read", file=str(path), code="model_corrupt", hint="Train again") from error
-        if found != told:
+        if as_it_is != manifest[name]:
             raise ModelError("differs from its checksum in manifest.json", file=str(path), code="model_corrupt",
                              hint="Train again, or put the file back as it was")
 
@@ -143,7 +151,8 @@ def _require_file(path: Path) -> None:
 def _config_of(predictor: Predictor) -> dict[str, Any]:
     """Everything to rebuild the predictor by, but for weights and series."""
     members = [{"transform": m.units.transform, "skip": m.skip, "seed": m.seed, "penalty": m.penalty, "steps": m.steps,
-                "schedule": m.schedule, "rate": m.rate, "diverged": m.diverged} for m in predictor.members]
+                "schedule": m.schedule, "rate": m.rate_factor, "diverged": m.diverged, "shape": asdict(m.shape)}
+               for m in predictor.members]
     return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan), "members": members}
 
 
@@ -152,8 +161,23 @@ def _scales(units: Units) -> dict[str, list[float]]:
     return {"loc": units.loc.tolist(), "scale": units.scale.tolist()}
 
 
+def _shape(entry: dict[str, Any], config: Config, plan: Plan) -> Shape:
+    """Of the network of a member. Raises ValueError or TypeError for one that the plan cannot have."""
+    usual = shape_of(config, plan)
+    sizes: dict[str, Any] = entry.pop("shape", None) or asdict(usual)
+    shape = Shape(**sizes | {"quantiles": tuple(sizes["quantiles"])})
+    lengths = shape.context, shape.segment, shape.hidden, shape.layers
+    if any(type(n) is not int or n < 1 for n in lengths) or shape.context % shape.segment or shape.cell not in CELLS:
+        raise ValueError(f"a network of {lengths}")
+    if (shape.horizon, shape.quantiles) != (usual.horizon, usual.quantiles):
+        raise ValueError("a network of another horizon or other quantiles than the plan's")
+    if [type(flag) for flag in (shape.bidirectional, shape.attention)] != [bool, bool]:
+        raise ValueError(f"a network {shape}")
+    return shape
+
+
 def _member(network: Network, config: Config, plan: Plan, series: dict[str, Any], *, transform: str,
-            penalty: float | None, **rest: Any) -> Member:
+            penalty: float | None, rate: float, **rest: Any) -> Member:
     """One member read back. Raises ValueError, TypeError or KeyError for what cannot be one."""
     scaling, scales = config.model.scaling, series["scales"][transform]
     loc, scale = (np.asarray(scales[name], dtype=np.float64) for name in ("loc", "scale"))
@@ -161,7 +185,7 @@ def _member(network: Network, config: Config, plan: Plan, series: dict[str, Any]
     if transform not in TRANSFORMS or loc.shape != (len(places),) or scale.shape != (len(places),):
         raise ValueError("scales of other series")
     member = Member(network, Units(transform, scaling, plan.season, places, loc, scale),
-                    penalty=math.inf if penalty is None else float(penalty), **rest)
+                    penalty=math.inf if penalty is None else float(penalty), rate_factor=float(rate), **rest)
     counts = member.seed, member.steps, member.schedule
     if any(type(n) is not int or n < 0 for n in counts) or type(member.skip) is not bool:
         raise ValueError(f"a member of {member.steps!r} steps")
@@ -192,8 +216,8 @@ def _check(predictor: Predictor) -> None:
             raise ValueError(f"{size!r} is no size")
     if not plan.seasons or plan.context % plan.segment or plan.min_context > plan.context:
         raise ValueError("sizes that do not fit each other")
-    if any(type(i) is not str or type(end) is not int for ends in (predictor.seen, predictor.taught)
-           for i, end in ends.items()):
+    if any(type(i) is not str or type(end) is not int for known in (predictor.knowledge, predictor.validated_knowledge)
+           for i, end in known.ends.items()):
         raise ValueError("series without a name or an end")
     widths = predictor.widths
     if widths.shape != (plan.horizon, len(predictor.quantiles)) or not (np.isfinite(widths) & (widths >= 0)).all():
@@ -228,19 +252,19 @@ def _blend(members: int, names: list[str], pooled: list[float], errors: list[flo
     return blend
 
 
-def _networks(path: Path, shape: Shape, count: int) -> list[Network]:
-    """So many members' weights of that shape, from the file. Raises ModelError where they do not fit, or are not finite
-    numbers."""
+def _networks(path: Path, shapes: Sequence[Shape]) -> list[Network]:
+    """Each member's weights, from the file. Raises ModelError where they do not fit, or are not finite numbers."""
     try:
         tensors = safetensors.numpy.load(path.read_bytes())
     except (safetensors.SafetensorError, KeyError, ValueError, OSError) as error:
         raise ModelError("is not a file of weights", file=str(path), code="model_corrupt",
                          hint="Train again") from error
-    sizes = {f"{k}.{name}": size for k in range(count) for name, size in shape.tensors.items()}
-    if not count or {n: t.shape for n, t in tensors.items()} != sizes or any(
+    sizes = {f"{k}.{name}": size for k, shape in enumerate(shapes) for name, size in shape.tensors.items()}
+    if not shapes or {n: t.shape for n, t in tensors.items()} != sizes or any(
             t.dtype != np.float32 for t in tensors.values()):
         raise ModelError("does not fit its config.json", file=str(path), code="model_corrupt", hint="Train again")
-    networks = [Network(shape, {name: tensors[f"{k}.{name}"] for name in shape.tensors}) for k in range(count)]
+    networks = [Network(shape, {name: tensors[f"{k}.{name}"] for name in shape.tensors})
+                for k, shape in enumerate(shapes)]
     if not all(network.is_finite for network in networks):
         raise ModelError("holds values that are not finite", file=str(path), code="model_corrupt", hint="Train again")
     return networks

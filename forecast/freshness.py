@@ -31,13 +31,7 @@ def as_of(panel: Panel, contract: Contract, text: str) -> Panel:
     2026-09 is all of September. A series that had not begun is left out.
 
     Values revised since then are as they are now. Raises RequestError for what is no such time, or before all data."""
-    cut = panel.before(_ordinal_at(panel, contract, text) + 1)
-    stop = cut.stop.copy()
-    for s in np.flatnonzero(cut.lengths > 0):
-        lost = np.isnan(cut.truth[cut.first[s]:cut.stop[s]])
-        known = np.flatnonzero(~lost)
-        stop[s] = cut.first[s] + (known[-1] + 1 if known.size else 0)
-    cut = replace(cut, stop=stop)
+    cut = panel.before(_ordinal_at(panel, contract, text) + 1).ended_on_truth()
     cut = cut.take(np.flatnonzero(cut.lengths > 0))
     if not len(cut):
         raise RequestError(f"--as-of {text}: the data begin later", code="bad_time")

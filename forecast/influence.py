@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.batch import Batch
 from forecast.plan import Plan
 from forecast.predictor import Predictor
-from forecast.series import Floats, Ints, Panel
-from forecast.windows import Windows, contexts
+from forecast.series import Floats, Ints, Panel, Windows
+from forecast.skip import moved
 
 MOST_WINDOWS = 64                   # of the newest part of a series that are looked at
 LEAST_WINDOWS = 12                  # before points are put together in blocks
@@ -96,8 +97,8 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     with nothing. The window's loc and scale stay as they were, and the point counts as there, not as missing: what is
     asked is what its value says. The windows are of the newest part of the series, at all phases of the season. Points
     stand alone unless the context is too long for that in a second."""
-    plan, member = predictor.plan, predictor.leader
-    network, shape = member.network, member.network.shape
+    member = predictor.leader
+    plan, network, shape = predictor.plan_of(member), member.network, member.shape
     rows = max(1, BUDGET // (shape.steps * shape.encoded * shape.layers)) if predictor.is_used else BUDGET
     size = max(1, math.ceil(plan.context * LEAST_WINDOWS / rows))
     blocks = -(-plan.context // size)
@@ -105,15 +106,16 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     z = windows_at(predictor, panel, cuts(panel, plan.context, count, _stride(panel, plan, count)))
     neutral = np.where(np.isnan(z), np.nan, _local_mean(z, plan.context if plan.seasons == (1,) else
                                                         min(plan.context, max(plan.seasons))))
-    middle, skip = shape.quantiles.index(0.5), network.tensors["skip"].astype(np.float64)[:-1]
+    middle, skip = shape.quantiles.index(0.5), network.tensors["skip"].astype(np.float64)
     block = (plan.context - 1 - np.arange(plan.context)) // size        # of each point of the context
     occluded = block == np.arange(blocks)[:, None]                      # (K, L)
     whole, learned = np.zeros((2, blocks, plan.horizon))
     for row, instead in zip(z, neutral, strict=True):
-        linear = (occluded * np.nan_to_num(instead - row)) @ skip       # (K, H) change of the linear skip
+        linear = moved(occluded * np.nan_to_num(instead - row), skip)   # (K, H) change of the linear skip
         change = linear
         if predictor.is_used:
-            forecast = network.forward(np.concatenate([row[None], np.where(occluded, instead, row)]))[..., middle]
+            changed = np.concatenate([row[None], np.where(occluded, instead, row)])
+            forecast = network.forward(Batch(changed))[..., middle]
             change = forecast[1:] - forecast[0]
             learned += np.abs(change - linear)
         whole += np.abs(change)
@@ -130,8 +132,8 @@ def windows_at(predictor: Predictor, panel: Panel, cut: Ints) -> Floats:
     """(W, L) contexts of one series before these positions, in the units of the leading member."""
     same = np.zeros(len(cut), dtype=np.int64)
     windows = Windows(panel.first[same], cut, same)
-    units = predictor.leader.units
-    return units.read(contexts(panel.y, windows, predictor.plan.context), panel.ids[same], panel.take(same))[0]
+    seen: Floats = predictor.leader.batch(panel, windows).context
+    return seen
 
 
 def _stride(panel: Panel, plan: Plan, count: int) -> int:

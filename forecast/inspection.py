@@ -14,6 +14,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.batch import Batch
 from forecast.cells import CELLS, Gates, Weights, scan
 from forecast.errors import DataError
 from forecast.influence import MOST_WINDOWS, Influence, cuts, influence_of, windows_at
@@ -108,7 +109,7 @@ class Inspection:
     """All that was found on one series. Where the network is not used, `layers` is empty and so is what rests on it."""
 
     series: str
-    plan: Plan
+    plan: Plan                          # with the sizes of the leading member
     cell: str
     first: int                          # ordinal of the oldest point of the context
     y: Floats                           # (L,) the newest context in original units, NaN before the series begins
@@ -131,7 +132,7 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
     """Look into the predictor on the newest context of a panel of one series, and on windows before it.
 
     Raises DataError where the predictor would leave the series to a simpler forecast."""
-    plan, network, name = predictor.plan, predictor.leader.network, str(panel.ids[0])
+    plan, network, name = predictor.plan_of(predictor.leader), predictor.leader.network, str(panel.ids[0])
     source = str(predictor.predict(panel, 1).source[0])
     if source in REFUSALS:
         raise DataError(f"series {name} {REFUSALS[source]}: there is nothing to explain",
@@ -173,7 +174,7 @@ class _Pool:
 def _pool(network: Network, z: Floats) -> _Pool:
     shape = network.shape
     rows = max(1, 2**22 // (shape.steps * shape.encoded))
-    looks = [network.look(z[begin:begin + rows])[1] for begin in range(0, len(z), rows)]
+    looks = [network.look(Batch(z[begin:begin + rows]))[1] for begin in range(0, len(z), rows)]
     layers = [[Layer(gates, seen.hidden, np.empty(0, bool), np.empty(0), None) for key, gates in seen.gates.items()
                if key.startswith(f"l{shape.layers - 1}")] for seen in looks]
     shown = [[layer.expose[:, -k] for k, layer in enumerate(part, 1) if layer.expose is not None] for part in layers]
@@ -201,7 +202,7 @@ def layers_of(network: Network, z: Floats, before: int = 0) -> dict[str, Layer]:
     A half-life comes from the gate that keeps, by the mean of its logarithm over steps. The first step meets an empty
     state and has nothing to forget. The RNN has no gate; there, it is how long a disturbance of the unit is felt."""
     shape, result = network.shape, dict[str, Layer]()
-    steps = channels(z[None]).reshape(1, shape.steps, -1)
+    steps = channels(Batch(z[None])).reshape(1, shape.steps, -1)
     for layer in range(shape.layers):
         outputs = []
         for direction in shape.directions:

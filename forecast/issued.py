@@ -214,7 +214,7 @@ def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
     filled in; rows for which there is nothing to forecast from are missing."""
     pairs = issued.frame[["series", "cutoff"]].drop_duplicates()
     series = pairs["series"].to_numpy()
-    known = replace(panel, y=panel.truth, filled=None).take(series).before(pairs["cutoff"].to_numpy() + 1)
+    known = panel.as_truth().take(series).before(pairs["cutoff"].to_numpy() + 1)
     has_past = finite_sums(known.y, known.first, known.stop)[1] > 0
     rows = np.flatnonzero(has_past & (known.end == pairs["cutoff"].to_numpy() + 1))     # nothing of it cut off since
     known, series = known.take(rows), series[rows]

@@ -17,7 +17,7 @@ import json
 import sqlite3
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from forecast.contract import Contract, mark_of
 from forecast.datasource import DataSource, storable
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.forecasts import Forecast, quantile_grid
+from forecast.knowledge import Knowledge
 from forecast.layout import rounded
 from forecast.options import Options
 from forecast.series import Floats, Ints, Panel
@@ -100,10 +101,10 @@ class Issue:
         """The file as it lies from the store, so that both may move together."""
         return self.data if self.from_store is None else self.from_store
 
-    def in_hindsight(self, seen: Mapping[str, int]) -> bool:
-        """Whether its run had seen what came after the cutoff. seen: series -> ordinal behind its last training
-        point; what one series went through later tells of the others, too."""
-        return self.as_of is not None and max(seen.values(), default=self.cutoff + 1) > self.cutoff + 1
+    def in_hindsight(self, knowledge: Knowledge) -> bool:
+        """Whether its run, which knew so much, had learned from what came after the cutoff; what one series went
+        through later tells of the others, too."""
+        return self.as_of is not None and knowledge.reaches_behind(self.cutoff + 1)
 
     @property
     def id(self) -> str:
@@ -198,7 +199,7 @@ def issue_of(*, run: str, source: DataSource, store: Path, file_sha256: str, pan
     cutoff = int(panel.end.max()) - 1
     return Issue(
         run=run, data=source.identity, from_store=None if place is None else storable(place),
-        subject=subject_of(contract), fingerprint=fingerprint(panel), file_sha256=file_sha256, cutoff=cutoff,
+        subject=subject_of(contract), fingerprint=panel.fingerprint(), file_sha256=file_sha256, cutoff=cutoff,
         cutoff_text=contract.time_text(contract.calendar.times([cutoff]))[0], issued=issued, version=version,
         horizon=horizon, levels=tuple(float(x) for x in levels), options=options, as_of=as_of)
 
@@ -211,18 +212,6 @@ def subject_of(contract: Contract) -> str:
             "calendar": [calendar.kind, calendar.every, calendar.phase, calendar.day, calendar.clock],
             "utc": contract.utc}
     return json.dumps(told)
-
-
-def fingerprint(panel: Panel) -> str:
-    """SHA-256 of the series as they are known: ids, first times, values. Blank lines or another order of the rows in
-    the file do not change it, and what stands behind the cut does not either."""
-    digest = hashlib.sha256(json.dumps([str(i) for i in panel.ids]).encode())
-    for part in (panel.start, panel.lengths):
-        digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
-    for s in range(len(panel)):
-        values = panel.values(s)
-        digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
-    return digest.hexdigest()
 
 
 def pack(values: Floats) -> tuple[bytes, bytes]:

@@ -9,7 +9,7 @@ it are brought to the new level, as if the series had always stood there, and th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -47,23 +47,13 @@ class Changes:
 def levelled(panel: Panel, season: int) -> tuple[Panel, Changes]:
     """The panel with every series on its newest level, and what was changed for it. Other series keep their values."""
     changes = find_changes(panel, season)
-    which = changes.found
-    if not which.size:
-        return panel, changes
-    pieces, marks, at = [panel.y], [panel.filled], len(panel.y)
-    first, stop = panel.first.copy(), panel.stop.copy()
-    for s in which.tolist():
-        values = panel.values(s).copy()
+    others = {}
+    for s in changes.found.tolist():
+        others[s] = values = panel.values(s).copy()
         old = values[:len(values) - changes.steps[s]]
         old *= changes.factor[s]
         old += changes.shift[s]
-        pieces.append(values)
-        if panel.filled is not None:
-            marks.append(panel.filled[panel.first[s]:panel.stop[s]])
-        first[s], stop[s] = at, at + len(values)
-        at += len(values)
-    filled = None if panel.filled is None else np.concatenate([m for m in marks if m is not None])
-    return replace(panel, y=np.concatenate(pieces), first=first, stop=stop, filled=filled), changes
+    return panel.replaced(others), changes
 
 
 def find_changes(panel: Panel, season: int) -> Changes:

@@ -15,13 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from forecast import hardware
+from forecast.batch import Batch
 from forecast.errors import RequestError
 from forecast.layers import CELLS, open_gates
 from forecast.network import CHANNELS, Floats, Network, Shape
+from forecast.skip import design, linear
 
 
 class RecurrentForecaster(nn.Module):
-    """context (B, L, C) -> quantiles of the next H steps (B, H, Q), ascending (in training: as they come).
+    """A batch of tensors -> quantiles of the next H steps (B, H, Q), ascending (in training: as they come).
 
         forecast = skip(context) + offset + head(h_T),   h_t = cell(segment_t, h_{t-1})
 
@@ -46,9 +48,8 @@ class RecurrentForecaster(nn.Module):
         nn.init.zeros_(self.head.bias)
         open_gates(shape.cell, self.cell, shape.hidden, memory)
 
-    def forward(self, context: Tensor) -> Tensor:
-        values, shape = context[..., 0], self.shape
-        linear = values @ self.skip[:-1] + self.skip[-1]                # (B, H)
+    def forward(self, batch: Batch) -> Tensor:
+        context, shape = channels(batch), self.shape                    # (B, L, C)
         segments = context.reshape(len(context), shape.steps, shape.segment * CHANNELS)     # (B, T, segment * C)
         with torch.autocast(context.device.type, torch.bfloat16, enabled=self.rough and self.training):
             hidden = self.cell(segments)[0].to(context.dtype)           # (B, T, E)
@@ -56,8 +57,16 @@ class RecurrentForecaster(nn.Module):
         learned = self.head(self._dropped(ends)).reshape(len(context), shape.horizon, -1)    # (B, H, Q)
         if self.attention is not None:
             learned = learned + self.attention(hidden, ends)
-        quantiles: Tensor = linear[..., None] + self.offset + learned
+        quantiles: Tensor = self._linear(batch) + learned
         return quantiles if self.training else quantiles.sort(dim=-1).values
+
+    def closed(self, batch: Batch) -> Tensor:
+        """What the closed forms say without the cell (B, H, Q), ascending."""
+        return self._linear(batch).sort(dim=-1).values
+
+    def _linear(self, batch: Batch) -> Tensor:
+        spread: Tensor = linear(design(batch), self.skip)[..., None] + self.offset
+        return spread
 
     def _dropped(self, ends: Tensor) -> Tensor:
         """In training, a share of what the head sees put to 0 (Srivastava et al. 2014), drawn from a generator of its
@@ -101,14 +110,14 @@ def check_bfloat16(cell: str, device: torch.device) -> None:
                            code="no_bfloat16", hint="Use --set train.precision=auto, which then takes float32")
 
 
-def forward_on(network: Network, device: torch.device) -> Callable[[Floats], Floats]:
+def forward_on(network: Network, device: torch.device) -> Callable[[Batch], Floats]:
     """`network.forward` on a device: in float64 (to 1e-9 of numpy's numbers), in float32 where it has no other."""
     kind = torch.float32 if device.type == "mps" else torch.float64
     model = RecurrentForecaster(network.shape).load(network).to(device, kind).eval()
 
-    def forward(context: Floats) -> Floats:
+    def forward(batch: Batch) -> Floats:
         with torch.inference_mode():
-            values: Tensor = model(channels(torch.from_numpy(context).to(device, kind)))
+            values: Tensor = model(batch.map(lambda array: torch.from_numpy(array).to(device, kind)))
         return np.asarray(values.double().cpu().numpy())
 
     return forward
@@ -134,10 +143,10 @@ class Attention(nn.Module):
         return torch.matmul(read.transpose(0, 1), self.value).transpose(0, 1)
 
 
-def channels(context: Tensor) -> Tensor:
-    """(B, L) with NaN where missing -> (B, L, C): the value or 0, and 1 or 0 for whether it is there."""
-    there = ~torch.isnan(context)
-    return torch.stack([torch.nan_to_num(context), there.to(context.dtype)], dim=-1)
+def channels(batch: Batch) -> Tensor:
+    """What a cell reads at each point of the context (B, L, C): the value or 0, and 1 or 0 for whether it is there."""
+    there = ~torch.isnan(batch.context)
+    return torch.stack([torch.nan_to_num(batch.context), there.to(batch.context.dtype)], dim=-1)
 
 
 def pinball(forecast: Tensor, target: Tensor, quantiles: Tensor) -> Tensor:

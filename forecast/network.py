@@ -13,7 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.batch import Batch
 from forecast.cells import CELLS, Gates, Weights, scan
+from forecast.skip import design, linear
 
 Floats = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -111,37 +113,33 @@ class Network:
     def _float64(self) -> dict[str, Floats]:
         return {name: t.astype(np.float64) for name, t in self.tensors.items()}
 
-    def forward(self, context: Floats) -> Floats:
-        """Normalised context (B, L), NaN where missing -> quantiles of the next H steps (B, H, Q), ascending."""
-        result = np.empty((len(context), self.shape.horizon, len(self.shape.quantiles)))
-        for begin in range(0, len(context), BLOCK):
-            rows = context[begin:begin + BLOCK]
-            block = np.zeros((BLOCK, context.shape[1]))
-            block[:len(rows)] = rows
-            result[begin:begin + BLOCK] = self.look(block)[0][:len(rows)]
+    def forward(self, batch: Batch) -> Floats:
+        """Quantiles of the next H steps (B, H, Q), ascending, in the batch's units."""
+        result = np.empty((len(batch), self.shape.horizon, len(self.shape.quantiles)))
+        for begin in range(0, len(batch), BLOCK):
+            rows = batch.take(slice(begin, begin + BLOCK))
+            result[begin:begin + BLOCK] = self.look(rows.map(_filled))[0][:len(rows)]
         return result
 
-    def linear(self, context: Floats) -> Floats:
-        """What the linear skip forecasts without the network, and the spread of its errors: (B, L) -> (B, H, Q)."""
+    def linear(self, batch: Batch) -> Floats:
+        """What the linear skip forecasts without the network, and the spread of its errors: (B, H, Q)."""
         k = self._float64
-        point = np.nan_to_num(context) @ k["skip"][:-1] + k["skip"][-1]
-        return np.sort(point[..., None] + k["offset"], axis=-1)
+        return np.sort(linear(design(batch), k["skip"])[..., None] + k["offset"], axis=-1)
 
-    def look(self, context: Floats) -> tuple[Floats, Seen]:
-        """The same for one block of any size, with what was seen on the way."""
+    def look(self, batch: Batch) -> tuple[Floats, Seen]:
+        """`forward` for one block of any size, with what was seen on the way."""
         shape, k = self.shape, self._float64
-        values = np.nan_to_num(context)
-        linear = values @ k["skip"][:-1] + k["skip"][-1]                # (B, H)
-        hidden, gates = self._encode(channels(context))
+        point: Floats = linear(design(batch), k["skip"])                # (B, H)
+        hidden, gates = self._encode(channels(batch))
         learned = summary(hidden, shape.hidden) @ k["head.weight"].T + k["head.bias"]
-        learned = learned.reshape(len(context), shape.horizon, -1)      # (B, H, Q)
+        learned = learned.reshape(len(batch), shape.horizon, -1)      # (B, H, Q)
         weights = None
         if shape.attention:
             weights = self._attend(hidden)
             read = weights @ hidden                                     # (B, H, E)
             learned = learned + np.matmul(read.swapaxes(0, 1), k["attention.value"]).swapaxes(0, 1)
-        quantiles = linear[..., None] + k["offset"] + learned
-        return np.sort(quantiles, axis=-1), Seen(hidden, gates, weights, linear)
+        quantiles = point[..., None] + k["offset"] + learned
+        return np.sort(quantiles, axis=-1), Seen(hidden, gates, weights, point)
 
     def _encode(self, context: Floats) -> tuple[Floats, dict[str, Gates]]:
         """Channels (B, L, C) -> hidden of the last layer (B, T, E), gates by layer and direction."""
@@ -173,10 +171,17 @@ class Network:
         return np.asarray(score / score.sum(axis=-1, keepdims=True))
 
 
-def channels(context: Floats) -> Floats:
-    """(B, L) with NaN where missing -> (B, L, C): the value or 0, and 1 or 0 for whether it is there."""
-    there = ~np.isnan(context)
-    return np.stack([np.nan_to_num(context), there.astype(context.dtype)], axis=-1)
+def channels(batch: Batch) -> Floats:
+    """What a cell reads at each point of the context (B, L, C): the value or 0, and 1 or 0 for whether it is there."""
+    there = ~np.isnan(batch.context)
+    return np.stack([np.nan_to_num(batch.context), there.astype(batch.context.dtype)], axis=-1)
+
+
+def _filled(rows: Floats) -> Floats:
+    """Rows (B, ...) filled up with 0 to a block."""
+    block = np.zeros((BLOCK, *rows.shape[1:]))
+    block[:len(rows)] = rows
+    return block
 
 
 def summary(hidden: Floats, d: int) -> Floats:

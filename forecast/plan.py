@@ -10,7 +10,6 @@ import numpy as np
 
 from forecast.config import Config
 from forecast.errors import DataError, RequestError
-from forecast.scaling import aligned
 from forecast.series import Floats, Ints, Panel
 
 MOST_SERIES = 1_000                 # looked at for seasons
@@ -116,8 +115,7 @@ def find_seasons(panel: Panel) -> tuple[int, ...]:
     maximum that is clear of noise and within a tenth of the highest; a multiple of it that stands out among the
     multiples (the week of hourly data) is a second one."""
     some = panel.take(np.arange(0, len(panel), -(-len(panel) // MOST_SERIES)))
-    recent = replace(some, first=np.maximum(some.first, some.stop - 4 * MAX_LAG))
-    matrix = np.diff(aligned(recent), axis=0)                           # (T, S)
+    matrix = np.diff(some.recent(4 * MAX_LAG).aligned(), axis=0)        # (T, S)
     lags = min(MAX_LAG, matrix.shape[0] // 3)
     if lags < 3:
         return (1,)

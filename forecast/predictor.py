@@ -6,10 +6,10 @@ Training fills it, artifact.py writes it; it never learns from what it predicts 
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -17,57 +17,43 @@ from numpy.typing import NDArray
 
 from forecast import guard
 from forecast.baselines import BASELINES, SeasonalNaive
+from forecast.batch import Batch
 from forecast.blending import Blend
 from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, Remark, quantile_grid
 from forecast.formulas import SIMPLE
+from forecast.knowledge import Knowledge
 from forecast.levels import Changes, levelled, with_return
+from forecast.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.metrics import finite_sums, seasonal_scale
-from forecast.network import BLOCK, Network, Shape
+from forecast.network import BLOCK, Network
 from forecast.plan import Plan, make_plan
 from forecast.scaling import TRANSFORMS, Units, without_absurd
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import contexts, ends_of
 
-NETWORK, LINEAR = "network", "linear"       # what a member says: whole, and by its linear skip alone
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
-_BOUNDS = "bounds"                          # among what is read of a block
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
 @dataclass(frozen=True)
-class Member:
-    """One network, the units it thinks in, and how it was come by."""
-
-    network: Network
-    units: Units
-    skip: bool = True                       # on top of a linear skip
-    seed: int = 0
-    penalty: float = math.inf               # of the ridge regression behind the skip
-    steps: int = 0                          # training steps behind the weights; 0: the closed forms alone
-    schedule: int = 0                       # steps that the schedule of the learning rate took,
-    rate: float = 1.0                       # and the share of the rate at which its loss was a number
-    diverged: bool = False                  # its training came to no number
-
-
-@dataclass
 class Predictor:
-    """What a run is made of. `seen` maps each series' id to the ordinal just behind its last training point."""
+    """What a run is made of."""
 
     config: Config
     plan: Plan
     members: tuple[Member, ...]
     widths: Floats                          # (H, Q) calibration factors
-    seen: dict[str, int]
-    validated: tuple[Network, ...] = ()     # the members' before the final fit, and where the points end that
-    taught: dict[str, int] = field(default_factory=dict)                            # they learned from, as `seen`
-    blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what serves, and how much
-    kept_back: str = ""                     # why the final fit was not taken
+    knowledge: Knowledge                    # what the members have learned from
+    validated_networks: tuple[Network, ...] = ()    # of the members before the final fit; () where they were not read
+    validated_knowledge: Knowledge = field(default_factory=Knowledge)           # what those had
+    blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what each forecaster weighs
+    kept_back: str = ""                     # why the final fit was not taken; "" where it was
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
-    forwards: dict[int, Callable[[Floats], Floats]] = field(default_factory=dict)   # members' on another device
+    forwards: Mapping[int, Callable[[Batch], Floats]] = field(default_factory=dict)     # by member, on another device
 
     @classmethod
     def new(cls, config: Config, panel: Panel, plan: Plan | None = None) -> Predictor:
@@ -76,7 +62,7 @@ class Predictor:
         shape = shape_of(config, plan)
         member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
         return cls(config=config, plan=plan, members=(member,),
-                   widths=np.ones((plan.horizon, len(shape.quantiles))), seen={})
+                   widths=np.ones((plan.horizon, len(shape.quantiles))), knowledge=Knowledge())
 
     @property
     def name(self) -> str:
@@ -122,9 +108,30 @@ class Predictor:
         weights = dict(zip(self.blend.names, self.blend.pooled, strict=True))
         return [weights.get(part(NETWORK, k), 0.0) for k in range(len(self.members))]
 
-    @property
+    @cached_property
     def quantiles(self) -> tuple[float, ...]:
-        return self.members[0].network.shape.quantiles
+        """Those of every member."""
+        return quantile_grid(self.config.model.levels)
+
+    @property
+    def context(self) -> int:
+        """The longest of the members'."""
+        return max(member.shape.context for member in self.members)
+
+    def plan_of(self, member: Member) -> Plan:
+        """The plan with the sizes that one member has."""
+        shape = member.shape
+        return replace(self.plan, context=shape.context, segment=shape.segment, hidden=shape.hidden)
+
+    def unseen_steps(self, panel: Panel) -> int:
+        """Steps of the panel, back from its newest, of which this model has seen nothing."""
+        return self.knowledge.over(self.validated_knowledge).unseen_steps(panel)
+
+    def as_validated(self) -> Predictor:
+        """As it was before its final fit. What it has seen ends where its validation ended."""
+        members = tuple(replace(m, network=n) for m, n in zip(self.members, self.validated_networks, strict=True))
+        return replace(self, members=members, knowledge=self.validated_knowledge.later(self.plan.validation),
+                       validated_knowledge=Knowledge())
 
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
@@ -140,7 +147,7 @@ class Predictor:
         values, able, silent = self._quantiles(level, guard.History.of(level) if changes.found.size else history)
         parts, longer = [values], level
         while sum(p.shape[1] for p in parts) < horizon:
-            longer = extended(longer, parts[-1][:, :, self.quantiles.index(0.5)])
+            longer = longer.extended(parts[-1][:, :, self.quantiles.index(0.5)])
             further, _, _ = self._quantiles(longer, guard.History.of(longer))
             parts.append(_spread_from(parts[-1][:, -1:, :], further, self.quantiles))
         values = np.concatenate(parts, axis=1)[:, :horizon]
@@ -236,12 +243,10 @@ class Predictor:
         own = {name: owned for name in names if (owned := self._owned(name))}
         for begin in range(0, len(panel), ROWS):
             rows = np.arange(begin, min(begin + ROWS, len(panel)))
-            block = panel.take(rows)
-            context = contexts(panel.y, ends_of(block), self.plan.context)
-            able[rows] = self._able(block, context)
-            read: dict[str, tuple[Floats, ...]] = {}
+            block = _Block(panel.take(rows))
+            able[rows] = self._able(block)
             for name, (kind, k) in own.items():
-                said[name][rows] = self._said(kind, k, block, context, read)
+                said[name][rows] = self._said(kind, k, block)
         if len(own) < len(said):
             self._ask_experts(panel, said)
         return said, able
@@ -250,9 +255,9 @@ class Predictor:
         kind, _, k = name.partition(".")
         return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
 
-    def _able(self, panel: Panel, context: Floats) -> NDArray[np.object_]:
-        """(S,) why a series can't be served, "" where it can. context (S, L) of each."""
-        able = np.full(len(panel), "", dtype=object)
+    def _able(self, block: _Block) -> NDArray[np.object_]:
+        """(S,) why a series can't be served, "" where it can."""
+        panel, context, able = block.panel, block.context(self.context), np.full(len(block.panel), "", dtype=object)
         able[panel.lengths < self.plan.min_context] = "fallback:short"
         if all(member.units.transform == "log" for member in self.members):
             able[np.any(context <= 0, axis=1)] = "fallback:not_positive"
@@ -262,36 +267,28 @@ class Predictor:
         able[[s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
         return able
 
-    def _said(self, kind: str, k: int, panel: Panel, context: Floats, read: dict[str, tuple[Floats, ...]]) -> Floats:
-        """One member's word on a block of series; what was read in its units is kept for the next one."""
+    def _said(self, kind: str, k: int, block: _Block) -> Floats:
+        """One member's word on a block of series (S, H, Q)."""
         member = self.members[k]
-        key = member.units.transform
-        if key not in read:
-            positive = ~np.any(context <= 0, axis=1, keepdims=True) | (key != "log")
-            z, loc, scale = member.units.read(context, panel.ids, panel)
-            read[key] = z, loc, np.where(positive, scale, np.nan)
-        z, loc, scale = read[key]
+        batch = block.batch(member)
         forward = self.forwards.get(k, member.network.forward) if kind == NETWORK else member.network.linear
-        values = member.units.restored(forward(z), loc, scale)
+        values = member.units.restored(forward(batch), batch)
         if self.config.model.scaling != "window":
             return values
-        if _BOUNDS not in read:
-            read[_BOUNDS] = _bounds(without_absurd(context))
-        low, high = read[_BOUNDS]
+        low, high = block.bounds(member.shape.context)
         return np.where(np.isfinite(values), np.clip(values, low, high), values)
 
     def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
         """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
         anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
         it does where there is an absurd value in the context itself."""
-        context = contexts(panel.y, ends_of(panel), self.plan.context)
-        sane = without_absurd(context)
-        absurd = np.any(np.isnan(sane) & ~np.isnan(context), axis=1)
-        low, high = _bounds(sane)
+        block = _Block(panel)
+        absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
+        low, high = block.bounds(self.context)
         for name in [name for name in said if self._owned(name) is None]:
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
-                values[lost] = self._said(LINEAR, 0, panel.take(lost), context[lost], {})
+                values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost)))
             said[name] = values
 
     def widened(self, values: Floats) -> Floats:
@@ -303,25 +300,38 @@ class Predictor:
             return np.where(fits, backward(thought), thought)
 
 
-def reach(told: Mapping[str, int], panel: Panel) -> Ints:
-    """Up to which ordinal something is known of each series (S,), from the ends of some series, as `seen` holds them;
-    on a calendar, what tells of one tells of all."""
-    least = np.iinfo(np.int64).min
-    if panel.calendar.is_time:
-        return np.full(len(panel), max(told.values(), default=least))
-    return np.array([told.get(i, least) for i in panel.ids], dtype=np.int64)
+class _Block:
+    """Some series at their ends: what is looked at there, gathered once for all who look as far back."""
 
+    def __init__(self, panel: Panel) -> None:
+        self.panel, self.windows = panel, ends_of(panel)
+        self._contexts, self._sane = dict[int, Floats](), dict[int, Floats]()
+        self._batches: dict[tuple[str, int], Batch] = {}
 
-def part(kind: str, member: int) -> str:
-    """The name of what a member says, among the forecasters of a blend: `network.0`."""
-    return f"{kind}.{member}"
+    def context(self, length: int) -> Floats:
+        """(S, L) in original units."""
+        if length not in self._contexts:
+            self._contexts[length] = contexts(self.panel.y, self.windows, length)
+        return self._contexts[length]
 
+    def sane(self, length: int) -> Floats:
+        """The same without absurd values."""
+        if length not in self._sane:
+            self._sane[length] = without_absurd(self.context(length))
+        return self._sane[length]
 
-def _bounds(context: Floats) -> tuple[Floats, Floats]:
-    """(S, 1, 1) each: three ranges of a context without absurd values below and above it. Beyond that nobody may lead:
-    the exponential of a spread that was learned across a change of level leads anywhere."""
-    low, high = _extremes(context)
-    return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
+    def bounds(self, length: int) -> tuple[Floats, Floats]:
+        """(S, 1, 1) each: three ranges below and above it. Beyond that nobody may lead: the exponential of a spread
+        that was learned across a change of level leads anywhere."""
+        low, high = _extremes(self.sane(length))
+        return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
+
+    def batch(self, member: Member) -> Batch:
+        """What a member sees; members of the same units and context see the same."""
+        key = member.units.transform, member.shape.context
+        if key not in self._batches:
+            self._batches[key] = member.batch(self.panel, self.windows)
+        return self._batches[key]
 
 
 def _extremes(context: Floats) -> tuple[Floats, Floats]:
@@ -331,23 +341,9 @@ def _extremes(context: Floats) -> tuple[Floats, Floats]:
         return np.nanmin(context, axis=1, keepdims=True), np.nanmax(context, axis=1, keepdims=True)
 
 
-def extended(panel: Panel, following: Floats) -> Panel:
-    """Each series with `following` (S, H) put behind it."""
-    return Panel.of([np.concatenate([panel.values(s), following[s]]) for s in range(len(panel))], panel.calendar,
-                    ids=list(panel.ids), start=panel.start.tolist())
-
-
 def _spread_from(last: Floats, further: Floats, quantiles: tuple[float, ...]) -> Floats:
     """`further` (S, H, Q) with the spread of the step it starts from, `last` (S, 1, Q), added in quadrature."""
     middle = quantiles.index(0.5)
     median = further[:, :, middle, None]
     reach = np.hypot(further - median, last - last[:, :, middle, None])
     return np.asarray(median + np.sign(np.arange(len(quantiles)) - middle) * reach)
-
-
-def shape_of(config: Config, plan: Plan) -> Shape:
-    """The sizes of the network that settings and plan ask for."""
-    model = config.model
-    return Shape(cell=model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden, layers=model.layers,
-                 horizon=plan.horizon, quantiles=quantile_grid(model.levels), dropout=model.dropout,
-                 bidirectional=model.bidirectional, attention=model.attention)

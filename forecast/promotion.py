@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ from forecast.forecasts import band_quantiles
 from forecast.formulas import SIMPLE
 from forecast.metrics import finite_sums, seasonal_scale
 from forecast.plan import Plan
-from forecast.predictor import Predictor, reach
+from forecast.predictor import Predictor
 from forecast.record import Verdict
 from forecast.series import Floats, Panel
 
@@ -36,14 +35,6 @@ RARE = 1 / 3                            # of the values 0: a series where someth
 ALONE = 1.5                             # one pair has no spread: then from so many times on
 
 
-def unseen_steps(predictor: Predictor, panel: Panel) -> int:
-    """Steps of the panel, back from its newest, of which this model has seen nothing. A series that it has never met
-    is new as a whole and bounds nothing."""
-    ends = {**predictor.taught, **predictor.seen}                       # taught: of series known from an older run, too
-    met = [s for s, i in enumerate(panel.ids) if i in ends]
-    return int(np.min(panel.newest[met] - reach(ends, panel)[met], initial=np.iinfo(np.int64).max))
-
-
 def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cutoffs: Sequence[int],
            plan: Plan) -> Verdict:
     """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back).
@@ -52,10 +43,10 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
     have not seen."""
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
-    older, unseen, how = live.predictor, unseen_steps(live.predictor, panel), "neither has seen"
-    if unseen < 1 and live.predictor.validated:
-        older, how = as_validated(live.predictor), "neither had seen before its final fit"
-        unseen = unseen_steps(older, panel)
+    older, unseen, how = live.predictor, live.predictor.unseen_steps(panel), "neither has seen"
+    if unseen < 1 and live.predictor.validated_networks:
+        older, how = live.predictor.as_validated(), "neither had seen before its final fit"
+        unseen = older.unseen_steps(panel)
     windows = [k for k in cutoffs if k <= unseen]
     if not windows and unseen >= 1 and older is live.predictor:
         windows = [unseen]                                              # less than a horizon is better than nothing
@@ -70,13 +61,6 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
     passed = not is_worse(new, old)
     reason = f"error {new.mean():.4g}, {live.id} {old.mean():.4g}, in {counted(len(windows), 'window')} that {how}"
     return Verdict(passed, reason, float(new.mean()), float(old.mean()), len(windows))
-
-
-def as_validated(predictor: Predictor) -> Predictor:
-    """The predictor as it was before its final fit. What it has seen ends where its validation ended."""
-    members = tuple(replace(m, network=n) for m, n in zip(predictor.members, predictor.validated, strict=True))
-    seen = {i: end + predictor.plan.validation for i, end in predictor.taught.items()}
-    return replace(predictor, members=members, seen=seen, taught={})
 
 
 def is_worse(new: Floats, old: Floats) -> bool:
@@ -108,7 +92,7 @@ def _is_of(live: Run, panel: Panel, contract: Contract) -> bool:
     """Whether it is about these series, counted on this calendar."""
     theirs = live.contract
     return (theirs.calendar == contract.calendar and bool(set(theirs.targets) & set(contract.targets))
-            and bool(set(live.predictor.seen) & set(panel.ids)))
+            and live.predictor.knowledge.has_met(panel))
 
 
 def _errors(fresh: Predictor, live: Predictor, panel: Panel, windows: Sequence[int], plan: Plan

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.series import Floats, Ints, Panel
+from forecast.batch import Batch
+from forecast.series import Floats, Ints, Panel, Windows
+from forecast.windows import contexts, targets
 
 BLOCK = 4_000_000                                                       # values in one (T, S) matrix
 FAR = 1_000.0                                                           # median deviations: no spike of a sane series
@@ -40,40 +42,49 @@ class Units:
         places = {str(name): k for k, name in enumerate(panel.ids)}
         return cls(transform, scaling, season, places, *_fitted(panel, transform, scaling))
 
-    def read(self, context: Floats, ids: NDArray[np.object_], panel: Panel) -> tuple[Floats, Floats, Floats]:
-        """context (B, L) in original units -> the same normalised, NaN where there is no number; loc, scale (B, 1).
+    def batch(self, panel: Panel, windows: Windows, *, context: int, horizon: int = 0) -> Batch:
+        """What a forecaster sees of these windows of a panel: the one place where values are gathered and normalised.
 
-        The panel holds the same B series: one that was not there in training is scaled by its own past."""
-        original, context = context, self._forward(context)
+        With a horizon, what came true after them, too: NaN where a flat context has no unit to say it in. The scale is
+        NaN where a value of the context has no logarithm and these units need one."""
+        original = contexts(panel.y, windows, context)
+        values, loc, scale = self._read(original, panel, windows)
+        target = targets(panel.truth, windows, horizon) if horizon else None
+        if self.transform == "log":
+            scale = np.where(np.any(original <= 0, axis=1, keepdims=True), np.nan, scale)
+        if target is not None:
+            target = normalised(np.where(scale > 0, self._forward(target), np.nan), loc, scale)
+        return Batch(values, loc, scale, target)
+
+    def _read(self, original: Floats, panel: Panel, windows: Windows) -> tuple[Floats, Floats, Floats]:
+        """Contexts (B, L) in original units -> the same normalised, NaN where there is no number; loc, scale (B, 1)."""
+        context = self._forward(original)
         if self.scaling == "window":
             loc, scale = window_loc_scale(context, self.season)
             if (odd := _led_by_few(context, loc, scale)).size:
                 context[odd] = self._forward(without_absurd(original[odd]))
                 loc[odd], scale[odd] = window_loc_scale(context[odd], self.season)
         else:
-            known = np.array([self.places.get(i, -1) for i in ids], dtype=np.int64)
-            known[np.isnan(self.loc[known])] = -1                       # it had no value yet
-            loc, scale = self.loc[known], self.scale[known]
-            if (known < 0).any():
-                loc[known < 0], scale[known < 0] = _fitted(panel.take(np.flatnonzero(known < 0)), self.transform,
-                                                           self.scaling)
-            loc, scale = loc[:, None], scale[:, None]
+            loc, scale = (values[:, None] for values in self._of_series(panel, windows))
         return normalised(context, loc, scale), loc, scale
 
-    def normalised(self, target: Floats, loc: Floats, scale: Floats) -> Floats:
-        """What comes after such contexts (B, H), in their units; NaN where a flat context has no unit to say it in."""
-        return normalised(np.where(scale > 0, self._forward(target), np.nan), loc, scale)
+    def _of_series(self, panel: Panel, windows: Windows) -> tuple[Floats, Floats]:
+        """(B,) loc and scale of the series of each window; one that was not there in training has that of its past."""
+        known = np.array([self.places.get(i, -1) for i in panel.ids[windows.series]], dtype=np.int64)
+        known[np.isnan(self.loc[known])] = -1                           # it had no value yet
+        loc, scale = self.loc[known], self.scale[known]
+        if (new := np.flatnonzero(known < 0)).size:
+            loc[new], scale[new] = _fitted(panel.at(windows.take(new)), self.transform, self.scaling)
+        return loc, scale
 
-    def restored(self, values: Floats, loc: Floats, scale: Floats) -> Floats:
-        """Normalised values (B, ...) in original units."""
-        more = (...,) + (None,) * (values.ndim - loc.ndim)
+    def restored(self, values: Floats, batch: Batch) -> Floats:
+        """What is said of a batch in its units (B, ...), in original units."""
+        more = (...,) + (None,) * (values.ndim - batch.loc.ndim)
         with np.errstate(over="ignore"):
-            return TRANSFORMS[self.transform][1](restored(values, loc[more], scale[more]))
+            return TRANSFORMS[self.transform][1](restored(values, batch.loc[more], batch.scale[more]))
 
     def _forward(self, values: Floats) -> Floats:
-        with np.errstate(all="ignore"):
-            values = TRANSFORMS[self.transform][0](values)
-        return np.where(np.isfinite(values), values, np.nan)
+        return _finite(self.transform, values)
 
 
 def _led_by_few(context: Floats, loc: Floats, scale: Floats) -> Ints:
@@ -101,11 +112,16 @@ def without_absurd(context: Floats) -> Floats:
     return cleared
 
 
+def _finite(transform: str, values: Floats) -> Floats:
+    """Transformed values, NaN where there is no number."""
+    with np.errstate(all="ignore"):
+        values = TRANSFORMS[transform][0](values)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
 def _fitted(panel: Panel, transform: str, scaling: str) -> tuple[Floats, Floats]:
     """Per-series (loc, scale), each (S,), of transformed values."""
-    with np.errstate(all="ignore"):
-        y = TRANSFORMS[transform][0](panel.truth)                       # what fills a gap knows what came after it
-    return series_loc_scale(replace(panel, y=np.where(np.isfinite(y), y, np.nan)), scaling)
+    return series_loc_scale(panel.as_truth().mapped(partial(_finite, transform)), scaling)  # a filled gap knows its end
 
 
 def window_loc_scale(context: Floats, season: int) -> tuple[Floats, Floats]:
@@ -161,7 +177,7 @@ def series_loc_scale(panel: Panel, name: str) -> tuple[Floats, Floats]:
     step = max(1, BLOCK // max(1, int(panel.lengths.max(initial=1))))
     for begin in range(0, len(panel), step):
         rows = np.arange(begin, min(begin + step, len(panel)))
-        matrix = aligned(panel.take(rows))                              # (T, S)
+        matrix = panel.take(rows).aligned()                              # (T, S)
         known = ~np.isnan(matrix).all(axis=0)
         rows, matrix = rows[known], matrix[:, known]
         if not rows.size:
@@ -174,14 +190,6 @@ def series_loc_scale(panel: Panel, name: str) -> tuple[Floats, Floats]:
         loc[rows] = np.where(flat, np.nanmax(matrix, axis=0), center * unit)
         scale[rows] = np.where(flat, 0.0, spread * unit)
     return loc, scale
-
-
-def aligned(panel: Panel) -> Floats:
-    """All series as columns, ending together, NaN before they begin: (T, S)."""
-    longest = int(panel.lengths.max(initial=0))
-    at = panel.stop[None, :] - longest + np.arange(longest)[:, None]
-    inside = at >= panel.first[None, :]
-    return np.where(inside, panel.y[np.where(inside, at, 0)], np.nan)
 
 
 def _same(values: Floats) -> Floats:

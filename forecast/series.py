@@ -1,13 +1,16 @@
-"""Panel: all series end to end in one flat array, and what may be asked of them.
+"""Panel: all series end to end in one flat array, and what may be asked of them; and Windows, positions in it.
 
 A Panel is a list of slices of one array. Shortening every series, or cutting one series at many points, makes new
-slices and copies no value; what lies behind a slice's end is out of reach of whoever is handed the Panel."""
+slices and copies no value; what lies behind a slice's end is out of reach of whoever is handed the Panel.
+Nobody else makes a Panel of another one's fields: how they hang together is known here alone."""
 
-# S series  N values
+# S series  N values  W windows  H horizon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -19,6 +22,23 @@ from forecast.metrics import finite_sums
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where windows lie: window w looks back from `cut[w]`, not further than `first[w]`.
+
+    first, cut (W,) positions in the panel's y: context is y[cut-L:cut], target y[cut:cut+H] · series (W,)."""
+
+    first: Ints
+    cut: Ints
+    series: Ints
+
+    def __len__(self) -> int:
+        return len(self.cut)
+
+    def take(self, which: Ints) -> Windows:
+        return Windows(self.first[which], self.cut[which], self.series[which])
 
 
 @dataclass(frozen=True)
@@ -92,9 +112,22 @@ class Panel:
             return np.zeros(len(self), dtype=bool)
         return self.filled[self.stop - 1] & (self.lengths > 0)
 
+    @property
+    def is_positive(self) -> bool:
+        """Whether every known value is above 0; what lies behind the panel's end in its array is not looked at."""
+        others = np.flatnonzero(self.y <= 0)
+        return not bool(np.any(np.searchsorted(others, self.stop) > np.searchsorted(others, self.first)))
+
     def values(self, s: int) -> Floats:
         """The points of series s."""
         return self.y[self.first[s]:self.stop[s]]
+
+    def aligned(self) -> Floats:
+        """All series as columns, ending together, NaN before they begin: (longest, S)."""
+        longest = int(self.lengths.max(initial=0))
+        at = self.stop[None, :] - longest + np.arange(longest)[:, None]
+        inside = at >= self.first[None, :]
+        return np.where(inside, self.y[np.where(inside, at, 0)], np.nan)
 
     def times(self, s: int) -> NDArray[np.generic]:
         """Time stamps of series s: datetime64[us], or integers."""
@@ -122,6 +155,11 @@ class Panel:
         first = self.drop_last(steps).stop
         return replace(self, first=first, start=self.start + first - self.first)
 
+    def recent(self, points: int) -> Panel:
+        """The newest `points` points of each series, or all that it has."""
+        first = np.maximum(self.first, self.stop - points)
+        return replace(self, first=first, start=self.start + first - self.first)
+
     def take(self, which: NDArray[np.generic] | Sequence[int]) -> Panel:
         """The series at these positions (or under this mask), in this order."""
         index = np.asarray(which)
@@ -135,6 +173,55 @@ class Panel:
         cuts = [self.drop_last(k) for k in steps_back]
         return replace(self, first=np.concatenate([c.first for c in cuts]), stop=np.concatenate([c.stop for c in cuts]),
                        start=np.concatenate([c.start for c in cuts]), ids=np.concatenate([c.ids for c in cuts]))
+
+    def at(self, windows: Windows) -> Panel:
+        """A row for each window: its series as it stood at the cut. No value is copied."""
+        return replace(self.take(windows.series), first=windows.first, stop=windows.cut)
+
+    def ended_on_truth(self) -> Panel:
+        """Each series up to its last value that was measured: what was filled in behind it knew the future."""
+        stop = self.stop.copy()
+        for s in np.flatnonzero(self.lengths > 0):
+            known = np.flatnonzero(~np.isnan(self.truth[self.first[s]:self.stop[s]]))
+            stop[s] = self.first[s] + (known[-1] + 1 if known.size else 0)
+        return replace(self, stop=stop)
+
+    def as_truth(self) -> Panel:
+        """The panel without what was filled in: NaN there."""
+        return replace(self, y=self.truth, filled=None)
+
+    def mapped(self, function: Callable[[Floats], Floats]) -> Panel:
+        """Every value through a function, which leaves each in its place."""
+        return replace(self, y=function(self.y))
+
+    def replaced(self, values: Mapping[int, Floats]) -> Panel:
+        """Some series (by position) with other values, as many as they had."""
+        if not values:
+            return self
+        sizes = np.array([len(v) for v in values.values()], dtype=np.int64)
+        which, begin = np.array(list(values)), len(self.y) + np.cumsum(sizes) - sizes
+        first, stop, filled = self.first.copy(), self.stop.copy(), self.filled
+        if filled is not None:
+            marks = [filled[self.first[s]:self.stop[s]] for s in values]
+            filled = np.concatenate([filled, *marks])
+        first[which], stop[which] = begin, begin + sizes
+        return replace(self, y=np.concatenate([self.y, *values.values()]), first=first, stop=stop, filled=filled)
+
+    def extended(self, following: Floats) -> Panel:
+        """Each series with `following` (S, H) put behind it."""
+        return Panel.of([np.concatenate([self.values(s), following[s]]) for s in range(len(self))], self.calendar,
+                        ids=list(self.ids), start=self.start.tolist())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the series as they are known: ids, first times, values. Blank lines or another order of the rows
+        in the file do not change it, and what stands behind the cut does not either."""
+        digest = hashlib.sha256(json.dumps([str(i) for i in self.ids]).encode())
+        for part in (self.start, self.lengths):
+            digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+        for s in range(len(self)):
+            values = self.values(s)
+            digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+        return digest.hexdigest()
 
 
 def ranges(first: Ints, count: Ints) -> tuple[Ints, Ints]:

@@ -1,4 +1,4 @@
-"""Windows: positions in a Panel, and the batches gathered there from its one flat array. Scaling is scaling.py's."""
+"""Windows of a panel: which there are, and the values gathered there from its array. Units are scaling.py's."""
 
 # S series  W windows  B batch  L context  H horizon
 
@@ -10,24 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from forecast.series import Floats, Ints, Panel
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Where windows lie: window w looks back from `cut[w]`, not further than `first[w]`.
-
-    first, cut (W,) positions in the panel's y: context is y[cut-L:cut], target y[cut:cut+H] · series (W,)."""
-
-    first: Ints
-    cut: Ints
-    series: Ints
-
-    def __len__(self) -> int:
-        return len(self.cut)
-
-    def take(self, which: Ints) -> Windows:
-        return Windows(self.first[which], self.cut[which], self.series[which])
+from forecast.series import Floats, Ints, Panel, Windows
 
 
 @dataclass(frozen=True)
@@ -74,6 +57,13 @@ def windows_of(panel: Panel, *, horizon: int, min_context: int, newest: int | No
 def ends_of(panel: Panel) -> Windows:
     """One window a series, at its end: where a forecast is made."""
     return Windows(panel.first, panel.stop, np.arange(len(panel)))
+
+
+def evenly(count: int, most: int) -> Ints:
+    """At most `most` of `count` positions, spread evenly."""
+    if count <= most:
+        return np.arange(count)
+    return np.linspace(0, count - 1, most).astype(np.int64)
 
 
 def contexts(y: Floats, windows: Windows, length: int) -> Floats:

@@ -25,7 +25,7 @@ SATURATED = 0.1                                                         # slope 
 def described(found: Inspection, run: Run, lags: int) -> dict[str, Any]:
     """All of an inspection as plain values. What rests on a network that is not used is None."""
     calendar, contract, plan = run.contract.calendar, run.contract, found.plan
-    shape = run.predictor.members[0].network.shape
+    shape = run.predictor.leader.shape
 
     def length(points: float, digits: int = 2) -> dict[str, Any]:
         return {"points": points, "words": spoken(points, calendar, digits)}

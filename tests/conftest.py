@@ -16,11 +16,11 @@ from hypothesis import settings
 
 from forecast.calendar import Calendar
 from forecast.config import Config
+from forecast.fit import finished, fit, refit
 from forecast.network import Network
 from forecast.predictor import Predictor
 from forecast.scaling import Units
 from forecast.series import Panel
-from forecast.training import fit
 
 settings.register_profile("steady", derandomize=True, deadline=None)    # the same examples in every run
 settings.load_profile("steady")
@@ -45,10 +45,8 @@ def waves(count: int = 3, length: int = 90, *, seed: int = 0, calendar: Calendar
 
 
 def trained(config: Config, panel: Panel) -> Predictor:
-    predictor = Predictor.new(config, panel)
-    for _ in fit(predictor, panel):
-        pass
-    return predictor
+    predictor = finished(fit(Predictor.new(config, panel), panel))
+    return finished(refit(predictor, panel)) if config.train.final_fit else predictor
 
 
 def altered(predictor: Predictor, **changes: object) -> Predictor:

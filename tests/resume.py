@@ -28,15 +28,15 @@ from forecast.artifact import load
 from forecast.calendar import Calendar
 from forecast.checkpoint import Checkpoints
 from forecast.cli import main
+from forecast.fit import finished, fit, refit
 from forecast.predictor import Predictor
 from forecast.registry import Store
-from forecast.training import fit
 from tests.conftest import quick, waves
 from tests.days import rows
 
 # The phases of `forecast train`, and the function that each of them begins with.
-PHASES = {"reading": ("forecast.reader", "read_panel"), "training": ("forecast.tasks.fitting", "fit"),
-          "backtest": ("forecast.tasks.fitting", "scored"), "final fit": ("forecast.training", "refit"),
+PHASES = {"reading": ("forecast.reader", "read_panel"), "training": ("forecast.fit", "fit"),
+          "backtest": ("forecast.tasks.fitting", "scored"), "final fit": ("forecast.fit", "refit"),
           "saving": ("forecast.artifact", "save")}
 SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130}
 TRAIN = ("data.csv", "--horizon", "3", "--hidden", "8", "--promote", "always", "--set", "train.steps=60", "--set",
@@ -108,9 +108,9 @@ def kills(folder: Path, count: int, seed: int) -> dict[str, Any]:
     def training(parent: Path, result: Path) -> Callable[[int], int]:
         def work(tell: int) -> int:
             os.write(tell, b"t")
-            predictor = Predictor.new(config, panel)
-            for _ in fit(predictor, panel, checkpoints=Checkpoints.of(parent, "x")):
-                pass
+            left = Checkpoints.of(parent, "x")
+            predictor = finished(fit(Predictor.new(config, panel), panel, checkpoints=left))
+            predictor = finished(refit(predictor, panel, checkpoints=left))
             result.write_text(digest(predictor))
             os.write(tell, b"e")
             return 0

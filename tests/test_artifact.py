@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,19 @@ import safetensors.numpy
 import forecast
 from forecast import artifact, storage
 from forecast.artifact import FILES, FORMAT, MANIFEST, WEIGHTS, load, save
+from forecast.blending import Blend
 from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.contract import Contract
 from forecast.errors import DiskError, ModelError
-from forecast.predictor import Member, Predictor
+from forecast.knowledge import Knowledge
+from forecast.member import Member
+from forecast.network import Network
+from forecast.predictor import Predictor
 from forecast.record import DataRecord, RunRecord, Verdict
 from forecast.scaling import Units
 from forecast.series import Floats, Panel
+from forecast.windows import ends_of
 from tests.conftest import altered, shaken
 
 MONTHS = Calendar.of("MS")
@@ -47,12 +53,11 @@ def tiny(scaling: str = "window", cell: str = "lstm", layers: int = 1) -> Predic
     member = Member(shaken(predictor.members[0].network), units, penalty=0.1, steps=7, schedule=9)
     other = Member(shaken(predictor.members[0].network, seed=2), Units.of("none", scaling, 12, PANEL), skip=False,
                    seed=3, steps=5, schedule=5, diverged=True)
-    predictor.members = member, other
-    predictor.widths = predictor.widths * np.linspace(0.7, 1.9, predictor.widths.size).reshape(predictor.widths.shape)
-    predictor.seen = dict(zip(PANEL.ids.tolist(), PANEL.end.tolist(), strict=True))
-    predictor.taught = {i: end - 9 for i, end in predictor.seen.items()}
-    predictor.validated = tuple(shaken(m.network, seed=7) for m in predictor.members)
-    return predictor
+    widths = predictor.widths * np.linspace(0.7, 1.9, predictor.widths.size).reshape(predictor.widths.shape)
+    knowledge = Knowledge.of(PANEL)
+    return replace(predictor, members=(member, other), widths=widths, knowledge=knowledge,
+                   validated_knowledge=knowledge.later(-9),
+                   validated_networks=tuple(shaken(m.network, seed=7) for m in (member, other)))
 
 
 def forecast_of(predictor: Predictor) -> Floats:
@@ -102,10 +107,10 @@ def test_what_is_loaded_predicts_the_same_to_the_bit(tmp_path: Path, scaling: st
 
 def test_the_networks_before_the_final_fit_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
     predictor, folder = tiny(), saved(tmp_path / "run")
-    assert load(folder).predictor.validated == ()
+    assert load(folder).predictor.validated_networks == ()
     loaded = load(folder, validated=True).predictor
-    assert loaded.taught == predictor.taught
-    for one, two in zip(predictor.validated, loaded.validated, strict=True):
+    assert loaded.validated_knowledge == predictor.validated_knowledge
+    for one, two in zip(predictor.validated_networks, loaded.validated_networks, strict=True):
         assert one.tensors.keys() == two.tensors.keys()
         for name, tensor in one.tensors.items():
             np.testing.assert_array_equal(tensor, two.tensors[name])
@@ -117,7 +122,7 @@ def test_everything_is_read_back(tmp_path: Path) -> None:
     assert run.id == "20260919T041512Z-lstm-7f3a"
     assert run.contract == CONTRACT
     assert (run.record, run.metrics) == (RECORD, {"mase": 0.9, "loss": None})
-    for name in ("config", "plan", "transform", "seen", "quantiles"):
+    for name in ("config", "plan", "transform", "knowledge", "quantiles"):
         assert getattr(run.predictor, name) == getattr(predictor, name), name
     np.testing.assert_array_equal(run.predictor.widths, predictor.widths)
     assert len(run.predictor.members) == 2
@@ -150,8 +155,7 @@ def test_saving_changes_nothing_and_the_same_predictor_gives_the_same_bytes(tmp_
 def test_saving_twice_leaves_the_first_and_no_debris(tmp_path: Path) -> None:
     folder = saved(tmp_path / "run")
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    other = tiny()
-    other.steps = 99
+    other = replace(tiny(), usual_step=99.0)
     with pytest.raises(DiskError):
         saved(folder, other)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
@@ -260,7 +264,7 @@ def test_a_manifest_that_says_nothing_is_refused(tmp_path: Path, text: str) -> N
     ("config.json", lambda c: c["plan"].update(size=1)),
     ("config.json", lambda c: c["plan"].update(hidden="4")),
     ("config.json", lambda c: c["plan"].update(hidden=-4)),
-    ("config.json", lambda c: c["plan"].update(hidden=10**9)),
+    ("config.json", lambda c: c["members"][0]["shape"].update(hidden=10**9)),
     ("config.json", lambda c: c["plan"].update(horizon=2)),
     ("config.json", lambda c: c["plan"].update(seasons=5)),
     ("config.json", lambda c: c.pop("plan")),
@@ -298,7 +302,46 @@ def test_a_folder_that_fits_its_manifest_but_describes_no_model_is_refused(tmp_p
 
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
     folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=FORMAT + 1))
-    assert f"was written in format {FORMAT + 1}, this program reads {FORMAT}. Train again" in refusal(folder)
+    assert f"was written in format {FORMAT + 1}, this program reads 4 and 5. Train again" in refusal(folder)
+
+
+def test_a_run_of_format_4_whose_members_bear_no_shape_predicts_what_it_did() -> None:
+    """tests/runs/format4 was made by the program that wrote this format: three networks of 30 steps, two units each."""
+    predictor = load(Path(__file__).parent / "runs/format4", validated=True).predictor
+    assert [(m.steps, m.units.transform, m.skip) for m in predictor.members] == [
+        (0, "none", True), (30, "none", False), (0, "log", True)]
+    panel = Panel.of([np.arange(30.0) % 6 + 10, 50 - np.arange(20.0) % 6], Calendar.of("step"), ids=["s0", "new"])
+    medians = {"network.0": [[13.380027368, 11.703456551], [48.322728937, 46.872154396]],
+               "network.1": [[22.369996052, 22.477879799], [48.158755093, 48.233959914]],
+               "network.2": [[13.041781129, 11.524281308], [47.810722216, 46.916903719]],
+               "linear.1": [[22.605, 22.605], [47.7, 47.7]]}
+    said, _ = predictor.parts(panel, list(medians))
+    for name, values in medians.items():
+        np.testing.assert_allclose(said[name][:, :, 1], values, rtol=1e-9, err_msg=name)
+    assert predictor.predict(panel, 3).values[:, :, 1].tolist() == [[10, 11, 12], [48, 47, 46]]
+
+
+def test_members_of_different_shapes_are_read_back_each_with_its_own(tmp_path: Path) -> None:
+    predictor = tiny()
+    first, second = predictor.members
+    shape = replace(second.shape, cell="gru", context=24, segment=6, hidden=3, layers=2)
+    other = replace(second, network=shaken(Network.blank(shape), seed=5))
+    predictor = replace(predictor, members=(first, other), validated_networks=(first.network, other.network),
+                        blend=Blend(("network.0", "network.1"), (0.5, 0.5), (), {}))
+    loaded = load(saved(tmp_path / "run", predictor), validated=True).predictor
+    assert [m.shape for m in loaded.members] == [first.shape, shape]
+    np.testing.assert_array_equal(forecast_of(loaded), forecast_of(predictor))
+    alone, _ = predictor.parts(PANEL, ["network.1"])
+    seen = other.batch(PANEL, ends_of(PANEL))
+    assert seen.context.shape == (2, 24)
+    np.testing.assert_allclose(alone["network.1"], other.units.restored(other.network.forward(seen), seen))
+
+
+@pytest.mark.parametrize("sizes", [{"context": 7}, {"hidden": 0}, {"hidden": 3.5}, {"cell": "lstn"}, {"horizon": 2},
+                                   {"quantiles": [0.5]}, {"bidirectional": 1}, {"wings": 2}])
+def test_a_member_of_an_impossible_shape_is_refused(tmp_path: Path, sizes: dict[str, Any]) -> None:
+    folder = changed(saved(tmp_path / "run"), "config.json", lambda c: c["members"][1]["shape"].update(sizes))
+    assert "does not describe a model" in refusal(folder)
 
 
 def weights(folder: Path, change: Callable[[dict[str, Floats]], object]) -> Path:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forecast import loop, training
+from forecast import loop
 from forecast.cli import main
 from forecast.comparison import (
     Contender,
@@ -28,6 +28,7 @@ from forecast.comparison import (
 from forecast.config import SETTINGS
 from forecast.durations import seconds_of
 from forecast.errors import RequestError
+from forecast.fit import fit
 from forecast.loop import Epoch
 from forecast.network import Shape
 from forecast.predictor import Predictor
@@ -145,7 +146,7 @@ def clocked(panel: Panel, monkeypatch: pytest.MonkeyPatch, *, limit: float | Non
         {"train.time_limit": limit}, source="test")
     ticks = count()
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
-    return list(training.fit(Predictor.new(config, panel), panel, rounds=1))
+    return list(fit(Predictor.new(config, panel), panel, rounds=1))
 
 
 def test_training_ends_within_its_time_limit(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,12 +227,11 @@ def test_every_cell_has_the_same_seeds_and_the_ranking_is_by_mean(compare: Compa
         assert row["trials"][0]["metrics"]["mase"] != row["trials"][1]["metrics"]["mase"]
 
 
-def test_every_fit_has_the_same_limit_no_final_fit_and_nothing_behind_the_first_cutoff(
+def test_every_fit_has_the_same_limit_and_nothing_behind_the_first_cutoff(
         compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    fit = training.fit
 
-    def spy(predictor: Predictor, panel: Panel, *, rounds: int) -> Iterator[Epoch]:
+    def spy(predictor: Predictor, panel: Panel, *, rounds: int) -> Generator[Epoch, None, Predictor]:
         assert rounds == 1
         seen.append((predictor.config, predictor.members[0].network.shape, panel))
         return fit(predictor, panel, rounds=rounds)
@@ -241,7 +241,6 @@ def test_every_fit_has_the_same_limit_no_final_fit_and_nothing_behind_the_first_
     record = strict(out)
     assert record["backtest_cutoffs"] == [12, 8, 4]
     assert {panel.lengths[0] for _, _, panel in seen} == {88}
-    assert {config.train.final_fit for config, _, _ in seen} == {False}
     assert {config.train.time_limit for config, _, _ in seen[1:]} == {record["time_limit"]}          # [0]: linear
     assert 0 < record["time_limit"] < 3600 / 2
     trained = {(config.train.seed, shape.cell, shape.hidden, shape.parameters) for config, shape, _ in seen[1:]}

@@ -17,7 +17,7 @@ from forecast.contract import mark_of
 from forecast.datasource import DataSource
 from forecast.errors import RequestError, StaleError
 from forecast.freshness import age_of, as_of, changes, check_age, check_new
-from forecast.ledger import Seen, fingerprint, issue_of
+from forecast.ledger import Seen, issue_of
 from forecast.options import Options
 from forecast.reader import Reading, read_panel
 from forecast.series import Panel
@@ -105,7 +105,7 @@ def test_a_cut_inside_a_hole_gives_what_the_file_held_on_that_day(tmp_path: Path
             (tmp_path / "then.csv").write_text(then)
             day = read_panel(tmp_path / "then.csv", DataConfig(fill=rule), contract=whole.contract)
             cut = as_of(whole.panel, whole.contract, str(days[last]))
-            assert fingerprint(cut) == fingerprint(day.panel), (rule, last)
+            assert cut.fingerprint() == day.panel.fingerprint(), (rule, last)
 
 
 # age
@@ -150,7 +150,7 @@ def seen(panel: Panel) -> Seen:
 
 
 def found(before: Panel, after: Panel, moment: datetime = NOON) -> str:
-    changed = changes(seen(before), after, CONTRACT, moment, fingerprint(after))
+    changed = changes(seen(before), after, CONTRACT, moment, after.fingerprint())
     return " | ".join(text for text, _ in changed)
 
 

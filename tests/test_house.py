@@ -66,6 +66,14 @@ def test_nothing_but_storage_opens_a_file_for_writing() -> None:
             assert not writing.search(file.read_text()), name
 
 
+def test_nobody_else_makes_a_panel_of_another_ones_fields() -> None:
+    fields = {"first", "stop", "start", "filled"}
+    for file in [f for f in PACKAGE.rglob("*.py") if f.name != "series.py"]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and "replace" in ast.unparse(node.func):
+                assert not fields & {k.arg for k in node.keywords}, f"{file.name}:{node.lineno}"
+
+
 def test_a_task_knows_no_terminal_and_ends_no_program() -> None:
     for name, file in modules().items():
         for node in ast.walk(ast.parse(file.read_text())) if name.startswith("tasks.") else ():

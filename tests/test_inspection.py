@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from forecast.batch import Batch
 from forecast.calendar import Calendar
 from forecast.cells import Weights, scan
 from forecast.errors import DataError
@@ -179,7 +180,7 @@ def test_the_layers_are_those_that_the_network_walks() -> None:
     shape = predictor.members[0].network.shape
     network = Network(shape, {name: random.normal(size=s).astype(np.float32) for name, s in shape.tensors.items()})
     z = random.normal(size=shape.context)
-    _, seen = network.look(z[None])
+    _, seen = network.look(Batch(z[None]))
     layers = layers_of(network, z)
     for end, gates in seen.gates.items():
         for name, gate in gates.items():

@@ -22,7 +22,7 @@ from forecast.contract import Contract
 from forecast.datasource import DataSource
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.layout import rounded
-from forecast.ledger import Draft, Issue, Ledger, by_weight, fingerprint, issue_of, pack, unpack
+from forecast.ledger import Draft, Issue, Ledger, by_weight, issue_of, pack, unpack
 from forecast.options import Options
 from forecast.series import Panel
 from tests.conftest import waves
@@ -127,14 +127,14 @@ def test_a_damaged_list_of_ids_is_whole_again_when_it_is_next_written(tmp_path: 
 
 def test_the_fingerprint_is_that_of_what_is_known() -> None:
     panel = waves()
-    assert fingerprint(panel) == fingerprint(waves())
+    assert panel.fingerprint() == waves().fingerprint()
     later = dataclasses.replace(panel, y=np.append(panel.y, 1.0))
-    assert fingerprint(later) == fingerprint(panel)                     # nothing behind the slices counts
+    assert later.fingerprint() == panel.fingerprint()                     # nothing behind the slices counts
     changed = panel.y.copy()
     changed[-1] += 1e-9
     for other in (dataclasses.replace(panel, y=changed), panel.drop_last(1), panel.take([0, 2, 1]),
                   dataclasses.replace(panel, start=panel.start + 1)):
-        assert fingerprint(other) != fingerprint(panel)
+        assert other.fingerprint() != panel.fingerprint()
 
 
 def test_an_issue_is_found_by_the_beginning_of_its_id(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from forecast.batch import Batch
 from forecast.cells import CELLS
 from forecast.model import RecurrentForecaster, channels, pinball
 from forecast.network import Shape
@@ -24,7 +25,7 @@ def test_the_untrained_network_is_its_linear_skip_plus_the_offsets() -> None:
     with torch.no_grad():
         model.skip.normal_()
         model.offset.copy_(torch.tensor([[-1.0, 0.0, 2.0]]).expand(4, 3))
-    forecast = model.eval()(channels(context)).detach()
+    forecast = model.eval()(Batch(context)).detach()
     linear = context @ model.skip[:-1] + model.skip[-1]
     torch.testing.assert_close(forecast[..., 1], linear)
     torch.testing.assert_close(forecast[..., 2] - forecast[..., 0], torch.full((6, 4), 3.0))
@@ -39,10 +40,10 @@ def test_every_cell_learns_something_the_linear_skip_cannot_say(cell: str) -> No
     model = network(cell, hidden=24)
     quantiles = torch.tensor(QUANTILES)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
-    before = float(pinball(model(channels(context)), target, quantiles).detach())
+    before = float(pinball(model(Batch(context)), target, quantiles).detach())
     for _ in range(80):
         optimiser.zero_grad()
-        loss = pinball(model(channels(context)), target, quantiles)
+        loss = pinball(model(Batch(context)), target, quantiles)
         loss.backward()
         optimiser.step()
     assert float(loss.detach()) < 0.5 * before
@@ -53,12 +54,12 @@ def test_forecasts_ascend_along_the_quantiles_whatever_the_weights() -> None:
     with torch.no_grad():
         for weight in model.parameters():
             weight.normal_(std=3)
-    forecast = model.eval()(channels(torch.randn(50, 12)))
+    forecast = model.eval()(Batch(torch.randn(50, 12)))
     assert bool((forecast.diff(dim=-1) >= 0).all())
 
 
 def test_missing_values_enter_as_zero_and_are_marked() -> None:
-    both = channels(torch.tensor([[1.5, float("nan")]]))
+    both = channels(Batch(torch.tensor([[1.5, float("nan")]])))
     torch.testing.assert_close(both, torch.tensor([[[1.5, 1.0], [0.0, 0.0]]]))
 
 
@@ -66,7 +67,7 @@ def test_the_last_segments_reach_the_forecast_and_so_do_the_first() -> None:
     model = network()
     torch.nn.init.normal_(model.head.weight)
     context = torch.randn(1, 12, requires_grad=True)
-    model(channels(context)).sum().backward()
+    model(Batch(context)).sum().backward()
     assert bool((context.grad != 0).all())
 
 

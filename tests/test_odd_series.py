@@ -22,10 +22,10 @@ import pytest
 from forecast.cli import main
 from forecast.config import Config
 from forecast.errors import ForecastError, about
+from forecast.fit import finished, fit, refit
 from forecast.predictor import Predictor
 from forecast.reader import read_panel
 from forecast.tasks.fitting import planned
-from forecast.training import fit, refit
 from tests.odd_series import BASES, CODES, STEPS, UNITS, Case, Floats, odd_case
 
 NOT_YET = frozenset({                                                   # what does not hold of all everyday cases yet,
@@ -66,11 +66,9 @@ def by_function(case: Case, folder: Path) -> Answer:
         with about(folder / "data.csv"):
             _, known, plan = planned(config, panel)
         predictor = Predictor.new(config, known, plan)
-        for _ in fit(predictor, known):
-            pass
+        predictor = finished(fit(predictor, known))
         if case.seed % REFITTED == 0:
-            for _ in refit(predictor, panel):
-                pass
+            predictor = finished(refit(predictor, panel))
         forecast = predictor.predict(panel, plan.horizon * case.ahead)
     except ForecastError as error:
         return Answer(error.exit_code, str(error))

@@ -14,9 +14,10 @@ from forecast.artifact import Run
 from forecast.backtesting import backtest
 from forecast.baselines import BASELINES
 from forecast.contract import Contract
+from forecast.knowledge import Knowledge
 from forecast.network import Network
 from forecast.predictor import Predictor
-from forecast.promotion import is_worse, judged, outdone, unseen_steps
+from forecast.promotion import is_worse, judged, outdone
 from forecast.series import Panel
 from tests.conftest import altered, quick, trained, waves
 
@@ -80,8 +81,8 @@ def test_where_nothing_is_new_to_the_live_model_the_run_passes_uncompared_and_fe
 def test_a_live_run_that_has_seen_all_speaks_with_its_networks_of_before_the_final_fit(known: Predictor) -> None:
     panel = waves(length=LENGTH)
     as_it_was = tuple(m.network for m in known.members)
-    live = replace(spoiled(known, 9.0), validated=as_it_was, seen={i: LENGTH for i in panel.ids},
-                   taught={i: end - known.plan.validation for i, end in known.seen.items()})
+    live = replace(spoiled(known, 9.0), validated_networks=as_it_was, knowledge=Knowledge(
+        dict.fromkeys(panel.ids, LENGTH)), validated_knowledge=known.knowledge.later(-known.plan.validation))
     contract = contract_of(panel)
     told = judged(spoiled(known, 5.0), run_of(live, contract), panel, contract, cutoffs=[8, 4], plan=known.plan)
     assert not told.passed
@@ -122,11 +123,11 @@ def test_a_model_of_other_data_is_not_compared(known: Predictor, other: dict[str
 
 def test_what_is_new_is_counted_from_the_last_point_seen_of_any_series_that_was_met(known: Predictor) -> None:
     panel = waves(length=LENGTH)
-    assert unseen_steps(known, panel) == NEW
-    known = replace(known, seen={**known.seen, "s1": known.seen["s1"] + 5})
-    assert unseen_steps(known, panel) == NEW - 5
+    assert known.unseen_steps(panel) == NEW
+    known = replace(known, knowledge=Knowledge({"s1": known.knowledge.ends["s1"] + 5}).over(known.knowledge))
+    assert known.unseen_steps(panel) == NEW - 5
     stranger = replace(panel, ids=np.array(["x", "s1", "y"], dtype=object))
-    assert unseen_steps(known, stranger) == NEW - 5
+    assert known.unseen_steps(stranger) == NEW - 5
 
 
 @pytest.mark.parametrize(("new", "old", "worse"), [

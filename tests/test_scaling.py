@@ -14,7 +14,6 @@ from forecast.calendar import Calendar
 from forecast.scaling import (
     TRANSFORMS,
     Units,
-    aligned,
     normalised,
     restored,
     series_loc_scale,
@@ -22,6 +21,7 @@ from forecast.scaling import (
     without_absurd,
 )
 from forecast.series import Floats, Panel
+from forecast.windows import ends_of
 
 quick = settings(max_examples=50, deadline=None)
 STEPS = Calendar.of("step")
@@ -162,7 +162,7 @@ def test_only_what_the_panel_reaches_is_looked_at() -> None:
 
 
 def test_series_are_aligned_at_their_ends() -> None:
-    matrix = aligned(Panel.of([[1, 2, 3], [4], [5, 6]], STEPS))
+    matrix = Panel.of([[1, 2, 3], [4], [5, 6]], STEPS).aligned()
     np.testing.assert_array_equal(matrix, [[1, NONE, NONE], [2, NONE, 5], [3, 4, 6]])
 
 
@@ -202,11 +202,10 @@ def test_the_spikes_of_an_intermittent_series_are_left_alone() -> None:
 
 
 def test_units_of_a_spoilt_window_are_those_of_its_other_values() -> None:
-    panel = Panel.of([np.sin(np.arange(40.0)) + 10], Calendar.of("step"))
-    units = Units.of("none", "window", 6, panel)
-    spoilt = panel.y[None].copy()
-    spoilt[0, 30] = 1e12
-    (_, loc, scale), (z, spoilt_loc, spoilt_scale) = (units.read(c, panel.ids, panel) for c in (panel.y[None], spoilt))
-    assert spoilt_loc == pytest.approx(loc, rel=1e-6)
-    assert spoilt_scale == pytest.approx(scale, rel=0.05)
-    assert np.nanmax(np.abs(z)) < 3
+    y = np.sin(np.arange(40.0)) + 10
+    spoilt_y = np.where(np.arange(40) == 30, 1e12, y)
+    panel = Panel.of([y, spoilt_y], Calendar.of("step"))
+    seen = Units.of("none", "window", 6, panel).batch(panel, ends_of(panel), context=40)
+    assert seen.loc[1] == pytest.approx(seen.loc[0], rel=1e-6)
+    assert seen.scale[1] == pytest.approx(seen.scale[0], rel=0.05)
+    assert np.nanmax(np.abs(seen.context[1])) < 3

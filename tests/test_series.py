@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.calendar import Calendar
-from forecast.series import Panel
+from forecast.series import Panel, Windows
 
 quick = settings(max_examples=100, deadline=None)
 STEPS = Calendar.of("step")
@@ -119,3 +121,35 @@ def test_no_value_is_copied_and_nothing_given_is_changed() -> None:
         np.testing.assert_array_equal(array, copy)
     panel.y[0] = 9
     assert values[0][0] == 1
+
+
+def test_the_panel_at_some_windows_has_a_row_for_each_that_ends_at_its_cut() -> None:
+    panel = Panel.of([[1, 2, 3, 4], [5, 6]], Calendar.of("step"), ids=["a", "b"], start=[10, 20])
+    rows = panel.at(Windows(panel.first[[1, 0, 0]], np.array([5, 3, 1]), np.array([1, 0, 0])))
+    assert [rows.values(r).tolist() for r in range(3)] == [[5], [1, 2, 3], [1]]
+    assert (rows.ids.tolist(), rows.end.tolist()) == (["b", "a", "a"], [21, 13, 11])
+
+
+def test_series_with_other_values_leave_the_rest_and_the_marks_of_filling_as_they_were() -> None:
+    panel = replace(Panel.of([[1, 2, 3], [4, 5], [6]], Calendar.of("step"), start=7),
+                    filled=np.array([False, True, False, True, False, False]))
+    other = panel.replaced({2: np.array([60.0]), 0: np.array([10.0, 20.0, 30.0])})
+    assert [other.values(s).tolist() for s in range(3)] == [[10, 20, 30], [4, 5], [60]]
+    assert np.isnan([*other.truth[other.first], other.truth[other.first[0] + 1]]).tolist() == [False, True, False, True]
+    assert (other.start.tolist(), panel.values(0).tolist()) == ([7, 7, 7], [1, 2, 3])
+    assert other.as_truth().values(0)[[0, 2]].tolist() == [10, 30]
+
+
+def test_recent_points_keep_their_times_and_what_follows_goes_behind() -> None:
+    panel = Panel.of([[1, 2, 3], [4]], Calendar.of("step"), start=[0, 2])
+    recent = panel.recent(2)
+    assert (recent.values(0).tolist(), recent.start.tolist(), recent.end.tolist()) == ([2, 3], [1, 2], [3, 3])
+    longer = recent.extended(np.array([[8.0, 9.0], [5.0, 6.0]]))
+    assert [longer.values(s).tolist() for s in range(2)] == [[2, 3, 8, 9], [4, 5, 6]]
+    assert longer.start.tolist() == [1, 2]
+
+
+def test_a_panel_ended_on_truth_forgets_what_was_filled_in_behind_its_last_measured_value() -> None:
+    filled = np.array([False, False, True, True, True])
+    panel = replace(Panel.of([[1, 2, 3], [4, 5]], STEPS), filled=filled)
+    assert panel.ended_on_truth().lengths.tolist() == [2, 0]

@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 import torch
 
-from forecast import loop, training
+from forecast import fit as fitting
+from forecast import learning, loop
 from forecast.calendar import Calendar
 from forecast.checkpoint import Checkpoints
 from forecast.config import Config
 from forecast.errors import DataError, ModelError, RequestError
+from forecast.fit import Training, finished, fit, refit
 from forecast.hardware import works_in_bfloat16
+from forecast.knowledge import Knowledge
 from forecast.layers import CELLS
 from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
 from forecast.network import Network
 from forecast.predictor import Predictor
-from forecast.promotion import unseen_steps
 from forecast.series import Ints, Panel
-from forecast.training import Start, fit, refit
+from forecast.start import Start, kinds
 from forecast.windows import windows_of
 from tests.conftest import quick, shaken, trained, waves
 
@@ -58,8 +60,9 @@ def test_what_a_fit_was_given_is_left_as_it_was() -> None:
 def test_the_fit_ends_on_clearly_better_weights_not_on_the_last() -> None:
     """A fit that goes on past its best look must end on what it had there."""
     panel = waves()
-    predictor = Predictor.new(quick(train_lr=0.3, train_steps=60, train_averaging=0.0, train_final_fit=False), panel)
-    looks = list(fit(predictor, panel))
+    predictor = Predictor.new(quick(train_lr=0.3, train_steps=60, train_averaging=0.0), panel)
+    training = Training(fit(predictor, panel))
+    looks, predictor = list(training), training.result
     best = looks[-1].best_epoch
     assert 0 < best < 12                                                # else this test shows nothing
     assert looks[-1].valid_loss > 1.02 * looks[-1].best_loss
@@ -69,8 +72,8 @@ def test_the_fit_ends_on_clearly_better_weights_not_on_the_last() -> None:
 
 def test_a_last_look_as_good_as_the_best_is_the_one_kept() -> None:
     panel = waves()
-    predictor = Predictor.new(quick(train_steps=60, train_seed=4, train_final_fit=False), panel)
-    looks = list(fit(predictor, panel))
+    training = Training(fit(Predictor.new(quick(train_steps=60, train_seed=4), panel), panel))
+    looks, predictor = list(training), training.result
     best = min(look.valid_loss for look in looks)
     assert best < looks[-1].valid_loss <= 1.02 * best                   # else this test shows nothing
     assert predictor.members[0].steps == 60
@@ -81,10 +84,10 @@ def held_out_loss(predictor: Predictor, panel: Panel) -> float:
     """The loss of the network as it stands on the windows it was validated on."""
     windows = windows_of(panel, horizon=predictor.plan.horizon, min_context=predictor.plan.min_context,
                          newest=predictor.plan.validation)
-    context, target, _, _ = training._material(predictor, predictor.members[0].units, panel, windows).arrays()
-    values = torch.from_numpy(predictor.members[0].network.forward(context))
+    batch = loop.Material(predictor.members[0], panel, windows).batch()
+    values = torch.from_numpy(predictor.members[0].network.forward(batch))
     quantiles = torch.tensor(predictor.quantiles, dtype=torch.float64)
-    return float(pinball(values, torch.from_numpy(target), quantiles))
+    return float(pinball(values, torch.from_numpy(batch.target), quantiles))
 
 
 def test_a_network_that_never_helps_leaves_the_linear_skip_alone() -> None:
@@ -103,12 +106,15 @@ def test_the_learning_rate_rises_and_then_falls_to_nothing() -> None:
     assert (rates[10], rates[-1]) == (1.0, 1e-4)
 
 
-def test_the_final_fit_takes_as_many_steps_as_validated_best(panel: Panel) -> None:
-    predictor = Predictor.new(quick(), panel)
-    stages = list(fit(predictor, panel))
-    last: Epoch = stages[-1]
-    assert last.stage == "final fit"
-    assert last.steps == predictor.members[0].steps > 0
+def test_the_final_fit_takes_as_many_steps_as_validated_best_and_is_none_of_fits(panel: Panel) -> None:
+    before = Predictor.new(quick(), panel)
+    training = Training(fit(before, panel))
+    assert {epoch.stage for epoch in training} == {"train"}
+    fitted = training.result
+    assert (before.members[0].steps, len(before.knowledge)) == (0, 0)            # what it was given is as it was
+    final = list(refit(fitted, panel))
+    assert {epoch.stage for epoch in final} == {"final fit"}
+    assert final[-1].steps == fitted.members[0].steps > 0
 
 
 def test_validation_windows_are_newer_than_all_that_was_trained_on() -> None:
@@ -147,13 +153,11 @@ def test_the_model_beats_seasonal_naive_where_there_is_a_trend_to_learn() -> Non
 
 
 def test_a_refit_on_newer_data_keeps_the_choices_and_learns_the_data(panel: Panel) -> None:
-    predictor = Predictor.new(quick(), panel.drop_last(10))
-    list(fit(predictor, panel.drop_last(10)))
-    kept, widths = chosen(predictor), predictor.widths.copy()
-    list(refit(predictor, panel))
-    assert kept == chosen(predictor)
-    np.testing.assert_array_equal(widths, predictor.widths)
-    assert predictor.seen == dict(zip(panel.ids, panel.end, strict=True))
+    older = trained(quick(), panel.drop_last(10))
+    predictor = finished(refit(older, panel))
+    assert chosen(older) == chosen(predictor)
+    np.testing.assert_array_equal(older.widths, predictor.widths)
+    assert predictor.knowledge.ends == dict(zip(panel.ids, panel.end, strict=True))
 
 
 @pytest.mark.parametrize("scaling", ["standard", "robust", "minmax"])
@@ -178,7 +182,7 @@ def test_a_logarithm_chosen_on_positive_data_is_dropped_when_the_newest_are_not(
     predictor = trained(quick(model_transform="log"), panel.drop_last(10))
     assert predictor.members[0].units.transform == "log"
     panel.y[panel.stop[0] - 3:] = 0.0
-    list(refit(predictor, panel))
+    predictor = finished(refit(predictor, panel))
     assert predictor.transform == "none"
     assert predictor.members[0].network.is_finite
     assert predictor.predict(panel, 4).source.tolist() != ["fallback:not_positive"]
@@ -197,28 +201,24 @@ def broken(forecast: torch.Tensor, *_: object) -> torch.Tensor:
 
 def test_a_final_fit_that_diverges_leaves_the_validated_network(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
     predictor = trained(quick(train_final_fit=False), panel)
-    validated = predictor.members
     monkeypatch.setattr(loop, "pinball", broken)
-    list(refit(predictor, panel))
-    assert predictor.name == "lstm"
-    assert predictor.members == validated
+    after = finished(refit(predictor, panel))
+    assert after.name == "lstm"
+    assert after.members == predictor.members
 
 
 def test_a_final_fit_that_leaves_what_was_validated_is_not_taken(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:
     predictor = trained(quick(train_final_fit=False, model_blend=True), panel)
-    validated, learn_anew = predictor.members, training.relearn
-
-    def mad(network: Network, *rest: Any) -> Generator[Epoch, None, Network]:
-        learned = yield from learn_anew(network, *rest)
+    def mad(*given: Any) -> Generator[Epoch, None, Network]:
+        learned = yield from learning.relearn(*given)
         return learned.replace(skip=60 * learned.tensors["skip"])
 
-    list(refit(predictor, panel))
-    assert (predictor.kept_back, predictor.members is validated) == ("", False)
-    predictor.members = validated
-    monkeypatch.setattr(training, "relearn", lambda network, *rest, origin=None: mad(network, *rest))
-    list(refit(predictor, panel))
-    assert "final fit" in predictor.kept_back
-    assert predictor.members is validated
+    sane = finished(refit(predictor, panel))
+    assert (sane.kept_back, sane.members is predictor.members) == ("", False)
+    monkeypatch.setattr(fitting, "relearn", mad)
+    after = finished(refit(predictor, panel))
+    assert "final fit" in after.kept_back
+    assert after.members is predictor.members
 
 
 def test_where_the_level_changed_for_good_the_forecast_is_of_the_new_one(panel: Panel) -> None:
@@ -256,14 +256,14 @@ def test_a_loss_that_is_no_number_is_tried_again_more_calmly(monkeypatch: pytest
         calls[0] += 1
         return broken(forecast) if calls[0] == 4 else pinball(forecast, *rest)
 
-    descend = loop._Loop._descend
+    descend = loop.Loop._descend
 
-    def noted(self: loop._Loop, rate: float) -> None:
+    def noted(self: loop.Loop, rate: float) -> None:
         rates.append(rate)
         descend(self, rate)
 
     monkeypatch.setattr(loop, "pinball", once)
-    monkeypatch.setattr(loop._Loop, "_descend", noted)
+    monkeypatch.setattr(loop.Loop, "_descend", noted)
     predictor = trained(quick(train_final_fit=False), panel)
     assert predictor.name == "lstm"
     assert not predictor.members[0].diverged
@@ -294,9 +294,9 @@ def test_a_series_that_begins_after_the_cutoff_does_not_keep_the_others_from_tra
     late = Panel.of([*series, np.arange(10.0)], Calendar.of("D"), start=[0, 7, 14, 84])
     for cut in (0, 8, 10):
         known = late.drop_last(cut) if cut else late
-        predictor = Predictor.new(quick(), known)
-        assert [e.stage for e in fit(predictor, known)].count("train") > 1
-        assert max(predictor.seen.values()) <= 94 - cut
+        training = Training(fit(Predictor.new(quick(), known), known))
+        assert len(list(training)) > 1
+        assert training.result.knowledge.end <= 94 - cut
 
 
 def test_a_change_of_level_in_one_series_leaves_all_bands_sane() -> None:
@@ -331,10 +331,11 @@ def test_every_window_comes_once_before_any_comes_again_wherever_a_training_goes
         return take(material, which)
 
     monkeypatch.setattr(loop.Material, "take", told)
-    material = training._material(predictor, predictor.members[0].units, panel, training._windows_of(predictor, panel))
-    count, course = len(material.windows), training._course(predictor, 0, torch.device("cpu"), 30)
+    windows = windows_of(panel, horizon=4, min_context=predictor.plan.min_context)
+    material = loop.Material(predictor.members[0], panel, windows)
+    count, course = len(material.windows), fitting._course(predictor, 0, torch.device("cpu"), 30)
     course = dataclasses.replace(course, train=dataclasses.replace(course.train, batch=count // 3 - 1))
-    whole = loop._Loop(predictor.members[0].network, material, course)
+    whole = loop.Loop(material, course)
     for steps in (1, 5, 24):
         whole._sample(steps)
         whole.steps += steps
@@ -343,15 +344,21 @@ def test_every_window_comes_once_before_any_comes_again_wherever_a_training_goes
     assert len(flat) == 30 * (count // 3 - 1)
     assert all(sorted(one) == list(range(count)) for one in passes)
     assert len({tuple(one) for one in passes}) == len(passes) > 5
-    resumed = loop._Loop(predictor.members[0].network, material, course)
+    resumed = loop.Loop(material, course)
     resumed.steps = 6
     resumed._sample(24)
     assert drawn[-1] == drawn[-2]
 
 
+def whole(config: Config, panel: Panel, checkpoints: Checkpoints) -> Generator[Epoch, None, Predictor]:
+    """Fit and final fit."""
+    predictor = yield from fit(Predictor.new(config, panel), panel, checkpoints=checkpoints)
+    return (yield from refit(predictor, panel, checkpoints=checkpoints))
+
+
 def first_epochs(config: Config, panel: Panel, checkpoints: Checkpoints, count: int) -> None:
-    """A fit that is broken off after so many epochs."""
-    epochs = fit(Predictor.new(config, panel), panel, checkpoints=checkpoints)
+    """A training that is broken off after so many epochs."""
+    epochs = whole(config, panel, checkpoints)
     for _ in zip(range(count), epochs, strict=False):
         pass
     epochs.close()
@@ -365,18 +372,16 @@ def unbroken(panel: Panel) -> Predictor:
 @pytest.mark.parametrize("count", [1, 3, 8, 12, 18])
 def test_a_fit_broken_off_and_resumed_is_the_fit_that_was_not_to_the_bit(count: int, panel: Panel, unbroken: Predictor,
                                                                          tmp_path: Path) -> None:
-    config, whole = quick(model_blend=True, train_threads=2, model_members=3), unbroken
+    config = quick(model_blend=True, train_threads=2, model_members=3)
     first_epochs(config, panel, checkpoints := Checkpoints.of(tmp_path, "same"), count)
     assert checkpoints.found()
     first_epochs(config, panel, checkpoints, 2)                         # and once more
-    resumed = Predictor.new(config, panel)
-    for _ in fit(resumed, panel, checkpoints=checkpoints):
-        pass
-    for one, two in zip(whole.members, resumed.members, strict=True):
+    resumed = finished(whole(config, panel, checkpoints))
+    for one, two in zip(unbroken.members, resumed.members, strict=True):
         for name, weight in one.network.tensors.items():
             np.testing.assert_array_equal(weight, two.network.tensors[name], err_msg=name)
-    assert whole.blend == resumed.blend
-    np.testing.assert_array_equal(whole.widths, resumed.widths)
+    assert unbroken.blend == resumed.blend
+    np.testing.assert_array_equal(unbroken.widths, resumed.widths)
 
 
 def test_a_checkpoint_of_other_settings_or_that_cannot_be_read_is_none(panel: Panel, tmp_path: Path) -> None:
@@ -427,25 +432,24 @@ def test_time_stamps_make_no_difference_to_the_numbers() -> None:
 
 def going_on(older: Predictor, panel: Panel, **changes: object) -> Predictor:
     predictor = Predictor.new(quick(train_steps=1, train_lr=1e-8, **changes), panel)
-    for _ in fit(predictor, panel, start=Start.of(older, predictor, panel)):
-        pass
-    return predictor
+    start = Start.of(older, predictor, panel)
+    return finished(refit(finished(fit(predictor, panel, start=start)), panel, start=start))
 
 
 def test_a_fit_goes_on_from_validated_networks_and_the_final_fit_from_final_ones(panel: Panel) -> None:
     older = trained(quick(model_skip=False, model_transform="none"), panel.drop_last(6))
     newer = going_on(older, panel, model_skip=False, model_transform="none")
-    validated, final = older.validated[0].tensors, older.members[0].network.tensors
+    validated, final = older.validated_networks[0].tensors, older.members[0].network.tensors
     for name in ("head.weight", "cell.weight_hh_l0"):
         assert not np.array_equal(validated[name], final[name])
-        np.testing.assert_allclose(newer.validated[0].tensors[name], validated[name], atol=1e-6)
+        np.testing.assert_allclose(newer.validated_networks[0].tensors[name], validated[name], atol=1e-6)
         np.testing.assert_allclose(newer.members[0].network.tensors[name], final[name], atol=1e-6)
 
 
 def test_each_member_goes_on_from_its_like(panel: Panel) -> None:
     blank = Predictor.new(quick(), panel).members[0]
     log = dataclasses.replace(blank, units=dataclasses.replace(blank.units, transform="log"))
-    bare, kinds = dataclasses.replace(blank, skip=False), training._kinds
+    bare = dataclasses.replace(blank, skip=False)
     assert kinds([blank, bare, log, blank]) == [("none", True, 0), ("none", False, 0), ("log", True, 0),
                                                 ("none", True, 1)]
     assert set(kinds([log, blank, bare])) < set(kinds([blank, bare, log, blank]))
@@ -465,13 +469,13 @@ def test_what_a_network_has_learned_from_is_known_to_those_that_go_on_from_it() 
     panel, bare = waves(2, 90), {"model_skip": False, "model_transform": "none"}
     first = trained(quick(train_steps=1, **bare), panel)
     newer = going_on(first, panel.take([1]), **bare)                    # has learned from the other series by the first
-    assert newer.taught["s0"] == first.seen["s0"]
-    assert unseen_steps(newer, panel) == 0
+    assert newer.validated_knowledge.ends["s0"] == first.knowledge.ends["s0"]
+    assert newer.unseen_steps(panel) == 0
     old = dataclasses.replace(panel, stop=panel.stop - [20, 0])
     with pytest.raises(ModelError, match="has learned from"):
         Start.of(newer, Predictor.new(quick(), old), old)
-    first.taught = dict.fromkeys(first.taught, 0)
-    start = Start.of(first, newer, panel.drop_last(4))
+    unread = dataclasses.replace(first, validated_knowledge=Knowledge(dict.fromkeys(first.knowledge.ends, 0)))
+    start = Start.of(unread, newer, panel.drop_last(4))
     assert start.for_all_of(panel) is start.final
     assert start.for_all_of(panel.drop_last(4)) is start.validated      # the final ones have seen more
 
@@ -488,6 +492,7 @@ def test_on_a_calendar_a_series_by_another_name_is_not_new() -> None:
 
 def test_a_start_that_helps_no_more_than_the_skip_is_not_used(panel: Panel) -> None:
     older = trained(quick(), panel.drop_last(6))
-    older.validated = tuple(shaken(n, spread=3.0) for n in older.validated)
-    older.members = tuple(dataclasses.replace(m, network=shaken(m.network, spread=3.0), steps=1) for m in older.members)
+    members = tuple(dataclasses.replace(m, network=shaken(m.network, spread=3.0), steps=1) for m in older.members)
+    older = dataclasses.replace(older, members=members,
+                                validated_networks=tuple(shaken(n, spread=3.0) for n in older.validated_networks))
     assert [m.steps for m in going_on(older, panel).members] == [0]

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.calendar import Calendar
-from forecast.series import Panel
-from forecast.windows import Windows, contexts, ends_of, targets, windows_of
+from forecast.series import Panel, Windows
+from forecast.windows import contexts, ends_of, targets, windows_of
 
 quick = settings(max_examples=100, deadline=None)
 STEPS = Calendar.of("step")

@@ -27,18 +27,18 @@ from forecast.datasource import guard
 from forecast.display import counted, duration
 from forecast.durations import seconds_of
 from forecast.errors import RequestError, about
+from forecast.fit import finished, fit
 from forecast.formulas import REFERENCE
-from forecast.loop import Epoch
+from forecast.member import shape_of
 from forecast.network import Shape
 from forecast.plan import Plan
-from forecast.predictor import Predictor, shape_of
+from forecast.predictor import Predictor
 from forecast.record import DataRecord
 from forecast.report import score_text
 from forecast.series import Panel
-from forecast.tasks.fitting import backtest_plan, baseline_makers, record_of, scored
+from forecast.tasks.fitting import backtest_plan, baseline_makers, record_of, scored, tracked
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
-from forecast.training import fit
 
 CELLS = SETTINGS["model.cell"].choices
 LINEAR = "linear"
@@ -159,21 +159,18 @@ class Bench:
     def references(self) -> dict[str, dict[str, float]]:
         """The scores of seasonal naive, and of the linear skip alone."""
         config = self._changed({"model.skip": True, "train.steps": 0, "train.precision": "float32"})
-        predictor = Predictor.new(config, self.known)
-        for _ in fit(predictor, self.known, rounds=1):
-            pass
+        predictor = finished(fit(Predictor.new(config, self.known), self.known, rounds=1))
         scores = self._scores(LINEAR, predictor)
         return {name: scores[name] for name in (LINEAR, REFERENCE)}
 
     def trial(self, shape: Shape, *, seed: int, limit: float) -> Trial:
         """Fit one cell with one seed, and score it."""
-        history, start = list[Epoch](), time.monotonic()
+        start = time.monotonic()
         limit = min(limit, self.config.train.time_limit or limit)
         config = self._changed({"model.cell": shape.cell, "model.hidden": shape.hidden, "train.seed": seed,
                                 "train.time_limit": limit})
-        predictor = Predictor.new(config, self.known)
-        for epoch in self.teller.track(fit(predictor, self.known, rounds=1), f"{shape.cell} {seed}", closing=False):
-            history.append(epoch)
+        predictor, history = tracked(self.teller, fit(Predictor.new(config, self.known), self.known, rounds=1),
+                                     f"{shape.cell} {seed}", closing=False)
         seconds = time.monotonic() - start
         number, best = (history[-1].number, history[-1].best_epoch) if history else (0, 0)
         return Trial(seed=seed, metrics=self._scores(shape.cell, predictor)[shape.cell], seconds=seconds,
@@ -181,7 +178,7 @@ class Bench:
                      hurried=bool(history) and history[-1].steps < self.plan.steps)
 
     def _changed(self, changes: dict[str, Any]) -> Config:
-        return self.config.override({"train.final_fit": False} | changes, source="compare")
+        return self.config.override(changes, source="compare")
 
     def _scores(self, name: str, predictor: Predictor) -> dict[str, dict[str, float]]:
         """Forecaster -> metric -> value, with seasonal naive beside it."""

@@ -17,7 +17,6 @@ from forecast.formulas import METRICS, REFERENCE
 from forecast.layout import check_ending
 from forecast.plan import backtest_cutoffs, seasons_of
 from forecast.predictor import Predictor
-from forecast.promotion import unseen_steps
 from forecast.reader import Reading
 from forecast.series import Panel
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
@@ -256,7 +255,7 @@ def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
     same_place = replace(config.train, device=predictor.config.train.device, threads=predictor.config.train.threads)
     if (config.model, same_place) != (predictor.config.model, predictor.config.train):
         return None
-    new = min(unseen_steps(predictor, panel), int(panel.lengths.max(initial=0)))
+    new = min(predictor.unseen_steps(panel), int(panel.lengths.max(initial=0)))
     horizon = predictor.plan.horizon
     if new < horizon:
         return None

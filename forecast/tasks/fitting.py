@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from forecast.baselines import BASELINES
-from forecast.checkpoint import Checkpoints
 from forecast.config import Config
 from forecast.datasource import DataSource
 from forecast.display import counted, duration, safe
 from forecast.errors import DataError
+from forecast.fit import Training, fit, pace, refit
 from forecast.forecasts import Forecaster, quantile_grid
 from forecast.formulas import METRICS
 from forecast.loop import Epoch
@@ -23,7 +23,6 @@ from forecast.record import DataRecord
 from forecast.series import Panel
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
-from forecast.training import Start, fit, pace
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
     from forecast.backtesting import Scores
@@ -85,14 +84,21 @@ def record_of(reading: Reading, source: DataSource, workspace: Workspace) -> Dat
         first=first, last=last)
 
 
-def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str, rounds: int = 2,
-           history: list[Epoch] | None = None, checkpoints: Checkpoints | None = None,
-           start: Start | None = None) -> Predictor:
-    """A new predictor fitted on what was known, its epochs told and kept."""
-    for epoch in teller.track(fit(predictor, known, rounds=rounds, checkpoints=checkpoints, start=start), title):
-        if history is not None:
-            history.append(epoch)
-    return predictor
+def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: str, *, closing: bool = True
+            ) -> tuple[Predictor, list[Epoch]]:
+    """What a training comes to, and its epochs, which are told."""
+    training = Training(epochs)
+    history = list(teller.track(training, title, closing=closing))
+    return training.result, history
+
+
+def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str, rounds: int = 2) -> Predictor:
+    """The predictor fitted on what was known, and fitted anew on all of it unless the settings leave that out."""
+    def both() -> Generator[Epoch, None, Predictor]:
+        fresh = yield from fit(predictor, known, rounds=rounds)
+        return (yield from refit(fresh, known)) if fresh.config.train.final_fit else fresh
+
+    return tracked(teller, both(), title)[0]
 
 
 def baseline_makers(names: Sequence[str], season: int, levels: Sequence[float]

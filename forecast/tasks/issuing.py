@@ -52,8 +52,8 @@ def tell_moment(teller: Teller, run: Run, draft: Draft) -> None:
         teller.say("clock", f"{clock.stamp(clock.now())} ({clock.VARIABLE})")
     if draft.issue.as_of is not None:
         teller.say("as of", f"{draft.issue.as_of}: last known {draft.issue.cutoff_text}")
-        if draft.issue.in_hindsight(seen := run.predictor.seen):
-            last = run.contract.time_text(run.contract.calendar.times([max(seen.values()) - 1]))[0]
+        if draft.issue.in_hindsight(known := run.predictor.knowledge):
+            last = run.contract.time_text(run.contract.calendar.times([known.end - 1]))[0]
             teller.warn("as of", f"{draft.issue.as_of}: the model has seen what came after (data to {last})")
 
 

@@ -92,7 +92,7 @@ class Shown:
         yield "made", (f"{record.created} in {duration(float(record.seconds))}, seed {record.seed}, "
                        + ", ".join(f"{k} {v}" for k, v in record.versions.items()))
         yield "data", (f"{data.path or 'standard input'}   {counted(data.rows, 'row')}, "
-                       f"{counted(len(run.predictor.seen), 'series')}, {data.first} .. {data.last}")
+                       f"{counted(len(run.predictor.knowledge), 'series')}, {data.first} .. {data.last}")
         yield "plan", (f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, season "
                        f"{plan.season}, {model.cell.upper()} {model.layers}x{plan.hidden}")
         yield "scores", (f"MASE {mase}, skill {skill} over the better simple forecast, mostly {self.listed.serves}"

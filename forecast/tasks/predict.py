@@ -187,7 +187,8 @@ def _run(workspace: Workspace, request: Request) -> Run:
         from forecast.model import forward_on  # torch: only who names a device pays for it
 
         place = hardware.set_up(request.device)
-        run.predictor.forwards = {k: forward_on(m.network, place) for k, m in enumerate(run.predictor.members)}
+        forwards = {k: forward_on(m.network, place) for k, m in enumerate(run.predictor.members)}
+        return replace(run, predictor=replace(run.predictor, forwards=forwards))
     return run
 
 

@@ -17,6 +17,7 @@ from forecast.display import counted
 from forecast.durations import seconds_of
 from forecast.errors import ModelError, RequestError
 from forecast.issued import Drift, Issued, drift_of
+from forecast.knowledge import Knowledge
 from forecast.ledger import Issue, subject_of
 from forecast.report import number, percent
 from forecast.series import Ints, Panel
@@ -141,15 +142,15 @@ def issues_about(workspace: Workspace, source: DataSource, contract: Contract, r
 def foretold(workspace: Workspace, teller: Teller, issues: list[Issue]) -> tuple[list[Issue], dict[str, int]]:
     """The issues whose run had not seen the truth; how many others there are, which is told. Only --as-of can ask a run
     of what it has seen, and what a run had seen that is gone is unknown."""
-    seen = dict[str, dict[str, int] | None]()
+    known = dict[str, Knowledge | None]()
     for name in {i.run for i in issues if i.as_of is not None}:
         try:
-            seen[name] = workspace.run(name).predictor.seen
+            known[name] = workspace.run(name).predictor.knowledge
         except ModelError:
-            seen[name] = None
+            known[name] = None
     kept, left_out = [], {"hindsight": 0, "unknown": 0}
     for issue in issues:
-        of_run = {} if issue.as_of is None else seen[issue.run]
+        of_run = Knowledge() if issue.as_of is None else known[issue.run]
         if of_run is None:
             left_out["unknown"] += 1
         elif issue.in_hindsight(of_run):

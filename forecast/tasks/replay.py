@@ -9,7 +9,7 @@ from forecast import __version__
 from forecast.contract import Contract
 from forecast.display import counted
 from forecast.errors import GateError
-from forecast.ledger import Issue, fingerprint
+from forecast.ledger import Issue
 from forecast.reissue import Deviation, Told, cut_at, deviations
 from forecast.tasks.past import data_of, issue_named, told_again
 from forecast.tasks.teller import SILENT, Teller
@@ -65,7 +65,7 @@ def replay(workspace: Workspace, what: str, data: str | None = None, teller: Tel
     found = deviations(kept, told_again(run, issue, reading.panel, kept.ends), issue.quantiles)
     revised = None                                                      # the fingerprint is of all series
     if not issue.options.is_of_a_part:
-        revised = fingerprint(cut_at(reading.panel, kept.ends)) != issue.fingerprint
+        revised = cut_at(reading.panel, kept.ends).fingerprint() != issue.fingerprint
     teller.say("issue", f"{issue.id}   {issue.series:,} series x {issue.horizon} steps after {issue.cutoff_text}, "
                         f"run {issue.run}")
     if revised:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from forecast.predictor import Predictor
     from forecast.reader import Reading
     from forecast.series import Panel
-    from forecast.training import Start
+    from forecast.start import Start
 
 RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
@@ -140,10 +140,9 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     began, source = time.monotonic(), workspace.source(request.data)
     reading = _read(workspace, source)
 
-    from forecast.loop import Epoch
+    from forecast.fit import fit, refit
     from forecast.predictor import Predictor
     from forecast.tasks import fitting
-    from forecast.training import refit
 
     config, status.rows = workspace.config, reading.rows
     tell_settings(teller, workspace.given)
@@ -161,18 +160,17 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     if request.dry_run:
         return made
 
-    history = list[Epoch]()
     checkpoints = _checkpoints(workspace, request, teller, reading, origin)
-    validated = replace(config, train=replace(config.train, final_fit=config.train.final_fit and not cutoffs))
-    predictor = fitting.fitted(teller, Predictor.new(validated, known, plan), known, title="training", rounds=rounds,
-                               history=history, checkpoints=checkpoints, start=start)
-    predictor.config = config
+    predictor, history = fitting.tracked(teller, fit(
+        Predictor.new(config, known, plan), known, rounds=rounds, checkpoints=checkpoints, start=start), "training")
     if start and (anew := len(predictor.members) - start.count(predictor)):
         teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
                            "trained one upon the same transformation and skip")
-    metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
-    if cutoffs and config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
-        history += teller.track(refit(predictor, panel, checkpoints=checkpoints, start=start), "final fit")
+    predictor, metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
+    if config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
+        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints, start=start),
+                                            "final fit")
+        history += epochs
     if predictor.kept_back:
         teller.warn("final fit", f"not taken: {predictor.kept_back}; the validated networks serve")
     tell_forecast(teller, predictor.remarks_on(panel))
@@ -222,8 +220,8 @@ def _record(made: Trained, run: str, predictor: Predictor) -> RunRecord:
 
 
 def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: Predictor, reading: Reading,
-            cutoffs: list[int]) -> tuple[dict[str, Any], Verdict]:
-    """The backtest's scores, told, and whether the run may go live."""
+            cutoffs: list[int]) -> tuple[Predictor, dict[str, Any], Verdict]:
+    """What is to serve, the backtest's scores, which are told, and whether the run may go live."""
     from forecast.tasks.fitting import baseline_makers, scored, scores_record
 
     metrics, skill = dict[str, Any](), None
@@ -234,27 +232,29 @@ def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: P
         frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         teller.scores(scores, list(panel.ids))
         metrics, skill = scores_record(scores), scores.own.get("skill")
-        metrics |= _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]))
+        predictor, serving = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]))
+        metrics |= serving
         verdict = _against_live(workspace, predictor, reading, cutoffs)
-    return metrics, as_asked(request, verdict, skill)
+    return predictor, metrics, as_asked(request, verdict, skill)
 
 
-def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel) -> dict[str, Any]:
-    """What is to serve, as the metrics keep it: the predictor, or a simple forecast where it is clearly worse than that
-    in its own backtest. That is told, and the predictor then says what the simple one says."""
+def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel
+             ) -> tuple[Predictor, dict[str, Any]]:
+    """What is to serve: the predictor, or one that says what a simple forecast says where it is clearly worse than that
+    in its own backtest. And what the metrics keep of it. It is told."""
     from forecast.blending import Blend
     from forecast.promotion import outdone
 
     simple, name = outdone(frame, predictor.name, known, predictor.plan.season), predictor.name
     if simple is None:
-        return {"serves": name, "worse_than": _only_by_median(teller, frame, name)}
+        return predictor, {"serves": name, "worse_than": _only_by_median(teller, frame, name)}
     if not (predictor.config.model.blend and predictor.config.model.skip):
         teller.warn("worse", f"{name} is clearly worse than {simple} on these windows; it serves, since the settings "
                              "ask for it alone")
-        return {"serves": name, "worse_than": simple}
+        return predictor, {"serves": name, "worse_than": simple}
     teller.warn("worse", f"{name} is clearly worse than {simple} on these windows: {simple} serves")
-    predictor.blend, predictor.widths = Blend.alone(simple), np.ones_like(predictor.widths)
-    return {"serves": simple, "worse_than": simple}
+    simply = replace(predictor, blend=Blend.alone(simple), widths=np.ones_like(predictor.widths))
+    return simply, {"serves": simple, "worse_than": simple}
 
 
 def _only_by_median(teller: Teller, frame: pd.DataFrame, name: str) -> str | None:
@@ -275,7 +275,7 @@ def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, k
     Raises ModelError for a run that is not there."""
     from forecast.artifact import load
     from forecast.predictor import Predictor
-    from forecast.training import Start
+    from forecast.start import Start
 
     if request.origin is None:
         return None, None

@@ -43,12 +43,12 @@ from forecast.cli import main
 from forecast.cli.console import Console
 track = Console.track
 def tracked(console, epochs, title, **more):
-    from forecast.loop import _Loop
-    descend = _Loop._descend
+    from forecast.loop import Loop
+    descend = Loop._descend
     def first(loop, rate):
         descend(loop, rate)
         os._exit(0)
-    _Loop._descend = first
+    Loop._descend = first
     return track(console, epochs, title, **more)
 Console.track = tracked
 main(["--store", sys.argv[2], "train", sys.argv[1]])

@@ -19,6 +19,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +45,8 @@ def ours(size: Size, precision: str) -> Iterator[None]:
     from forecast import hardware
     from forecast.calendar import Calendar
     from forecast.config import Config
-    from forecast.loop import Course, Material, relearn
+    from forecast.learning import relearn
+    from forecast.loop import Course, Material
     from forecast.predictor import Predictor
     from forecast.series import Panel
     from forecast.windows import windows_of
@@ -59,8 +61,7 @@ def ours(size: Size, precision: str) -> Iterator[None]:
     windows = windows_of(panel, horizon=size.horizon, min_context=size.context)
     member, train = predictor.members[0], predictor.config.train
     course = Course(train, 0, 10**6, 0.003, None, None, device, rough=precision == "bfloat16")
-    material = Material(panel, windows, member.units, size.context, size.horizon)
-    for _ in relearn(member.network, material, course, 10**6):
+    for _ in relearn(Material(replace(member, steps=10**6), panel, windows), course):
         yield
 
 
