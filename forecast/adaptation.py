@@ -18,10 +18,10 @@ from forecast.forecasts import Forecast, band_quantiles
 from forecast.ledger import Issue, Ledger, by_weight
 from forecast.series import Floats, Panel
 
-FEWEST = 5                                                              # issues for a factor
-MOST = 100                                                              # the newest count
-OPEN = 20           # of them without a factor: their misses tell the same again and again, and RATE times as many is
-                    # about the step to the factor that is needed (d miss / d log factor of a normal 80 % band: 0.45)
+FEWEST = 5                                                              # issues before a factor is set
+MOST = 100                                                              # only the newest issues count
+OPEN = 20                                                               # issues without a factor that count: they all
+                                                                        # miss alike, more of them would count it twice
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pandas as pd
 from forecast import metrics
 from forecast.errors import DataError
 from forecast.forecasts import Forecast, Forecaster, band_quantiles
-from forecast.formulas import REFERENCE
+from forecast.formulas import REFERENCE, SIMPLE
 from forecast.series import Floats, Ints, Panel
 
 
@@ -105,11 +105,12 @@ class Scores:
 
 
 def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence[float],
-             reference: str = REFERENCE) -> Scores:
+             reference: str | None = None) -> Scores:
     """Score a backtest frame. `known` is the panel before the first cutoff: the sample behind MASE's scale.
 
     Metrics are per series, then averaged over the series where they are defined. Skill is 1 - (mean MASE / that of
-    `reference`), by MAE where no series has a MASE; `better_on` counts the series with a smaller MAE."""
+    `reference`), by MAE where no series has a MASE; `better_on` counts the series with a smaller MAE. By default the
+    reference is the better one of the simple forecasts that are there."""
     scale = metrics.seasonal_scale(known.truth, known.first, known.stop, season)
     models = list(dict.fromkeys(frame["model"]))
     parts = {name: frame[frame["model"] == name] for name in models}
@@ -117,12 +118,21 @@ def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence
                            ignore_index=True)
     per_series = per_series[per_series["n"] > 0].reset_index(drop=True)
     by_step = pd.concat([_by_step(part, name) for name, part in parts.items()], ignore_index=True)
+    reference = reference or _better(per_series)
     summary = pd.DataFrame([_summary(per_series, name, reference) for name in models])
     first = per_series[per_series["model"] == models[0]] if models else per_series
     left_out = {m: int(first[m].isna().sum()) for m in ("mase", "wape") if m in first}
     windows = frame["cutoff"].nunique() if known.calendar.is_time else int(
         frame.groupby(["model", "series"], observed=True)["cutoff"].nunique().max() if len(frame) else 0)
     return Scores(per_series, by_step, summary, left_out, season, int(windows), tuple(levels), reference)
+
+
+def _better(per_series: pd.DataFrame) -> str:
+    """The simple forecaster with the least mean MASE (MAE where there is none)."""
+    there = per_series[per_series["model"].isin(SIMPLE)]
+    by = "mase" if there["mase"].notna().any() else "mae"
+    means = there.groupby("model", observed=True)[by].mean()
+    return min((name for name in SIMPLE if name in means), key=lambda name: means[name], default=REFERENCE)
 
 
 def _per_series(part: pd.DataFrame, name: str, known: Panel, scale: Floats, levels: Sequence[float]) -> pd.DataFrame:

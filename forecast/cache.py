@@ -83,7 +83,7 @@ def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Pa
     first = _found(entry) if entry is not None else None
     if first is None or first.contract != contract:
         return None
-    return dataclasses.replace(first, contract=dataclasses.replace(contract, marks=()), choices=(),
+    return dataclasses.replace(first, contract=dataclasses.replace(contract, marks=()), choices=(), rescaled=(),
                                notes=tuple(note for note in first.notes if note not in first.choices))
 
 
@@ -187,7 +187,8 @@ def _reading(body: Bytes, file: str, sha256: str) -> tuple[Reading, float]:
                   np.array(told["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
     repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in told["repairs"])
     return Reading(panel, contract, told["rows"], sha256, tuple(told["notes"]), repairs, file,
-                   _problems(told["rejects"], file), tuple(told["choices"])), float(told["made"])
+                   _problems(told["rejects"], file), tuple(told["choices"]),
+                   _problems(told["rescaled"], file)), float(told["made"])
 
 
 def _problems(told: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
@@ -198,12 +199,12 @@ def _keep(entry: _Entry, reading: Reading) -> None:
     """Raises OSError or DiskError where the store does not take it, TypeError or ValueError for what JSON does not."""
     panel = reading.panel
     arrays = [panel.y, panel.first, panel.stop, panel.start, *([] if panel.filled is None else [panel.filled])]
-    problems = *reading.rejects, *(problem for repair in reading.repairs for problem in repair.examples)
+    problems = *reading.rejects, *reading.rescaled, *(p for repair in reading.repairs for p in repair.examples)
     if panel.calendar != reading.contract.calendar or {p.file for p in problems} - {reading.file}:
         return                                                      # each is kept once
     words = _plain({"made": clock.now().timestamp(), "contract": reading.contract, "ids": panel.ids.tolist(),
                     "rows": reading.rows, "notes": reading.notes, "choices": reading.choices,
-                    "rejects": reading.rejects, "repairs": reading.repairs})
+                    "rejects": reading.rejects, "repairs": reading.repairs, "rescaled": reading.rescaled})
     sizes = np.array([panel.y.size, len(panel), panel.filled is not None], dtype=np.int64)
     parts = [sizes, *map(np.ascontiguousarray, arrays), np.frombuffer(words, np.uint8)]
     size = sum(part.nbytes for part in parts)

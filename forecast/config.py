@@ -41,6 +41,10 @@ class DataConfig:
                               choices=("refuse", "last", "mean", "sum"))
     bad_rows: str = setting("refuse", "what to do with rows that cannot be read", choices=("refuse", "quarantine"))
     max_gap: int | None = setting(None, "longest run of missing steps that may be filled", low=0)
+    missing: tuple[str, ...] | None = setting(None, "numbers and texts that stand for a missing value, beside the "
+                                                    "usual words; none if numbers that look so are real")
+    spikes: str = setting("missing", "what a lone value is that lies absurdly far from all around it",
+                          choices=("missing", "keep"))
     date_format: str | None = setting(None, "format of the time column, as in %d.%m.%Y")
     dayfirst: bool | None = setting(None, "read 01/02/2020 as 1 February")
     decimal: str | None = setting(None, "decimal mark", choices=(".", ","))
@@ -199,6 +203,8 @@ class Setting:
 
     def _one(self, value: Any) -> Any:
         read: Callable[[Any], Any] = {bool: _bool, int: _int, float: _float, str: _text}[self.kind]
+        if self.kind is str and self.is_tuple:
+            read = _word
         result = seconds_of(value, self.key) if self.time and isinstance(value, str) else read(value)
         bounded = isinstance(result, (int, float)) and not isinstance(result, bool)
         if (self.choices and result not in self.choices) or (bounded and not (
@@ -255,6 +261,13 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError
     return value
+
+
+def _word(value: Any) -> str:
+    """One text of several, or a number as text, as TOML may hold it."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return repr(value)
+    return _text(_text(value).strip())
 
 
 def _table() -> dict[str, Setting]:

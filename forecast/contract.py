@@ -61,6 +61,15 @@ class Contract:
             return False
         return _hash(values[first:stop]) != told
 
+    def known_until(self, name: str) -> int | None:
+        """Ordinal just behind the last point that the training file held of a series; None where it held none."""
+        if not self.marks and self.last is not None:                # a contract of an older kind: when all ended
+            return self.last + 1
+        if name not in self._marked:
+            return None
+        began, length, *_ = self._marked[name].split(":")
+        return int(began) + int(length)
+
     @cached_property
     def _marked(self) -> dict[str, str]:
         return dict(zip(self.ids, self.marks, strict=False))            # none in a contract made by hand

@@ -13,8 +13,9 @@ Exit 5 (partial: output written, some series fell back) is an outcome, not an ex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 
@@ -68,6 +69,17 @@ class ForecastError(Exception):
         fields = asdict(self.problem)
         head = {"code": fields.pop("code"), "exit": self.exit_code, **fields}
         return head | ({"more": [asdict(p) for p in self.problems[1:]]} if len(self.problems) > 1 else {})
+
+
+@contextmanager
+def about(file: object) -> Iterator[None]:
+    """Data that are refused in here without a name are those of this file."""
+    try:
+        yield
+    except DataError as error:
+        if error.problem.file is not None:
+            raise
+        raise DataError(replace(error.problem, file=str(file)), more=error.problems[1:]) from error
 
 
 class RequestError(ForecastError):

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-REFERENCE = "seasonal_naive"                                            # the forecaster to be better than
+REFERENCE = "seasonal_naive"                                            # repeats the last season; and beside it the
+SIMPLE = (REFERENCE, "naive")                                           # last value: skill is told against the better
 
 
 class Metric(NamedTuple):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.metrics import finite_sums
 from forecast.series import Floats, Panel
 from forecast.windows import contexts, ends_of
 
@@ -30,11 +31,13 @@ NEWEST = 200                            # as the newest values show it
 
 @dataclass(frozen=True)
 class History:
-    """What each series ever showed: its least and greatest value, whether all are whole, (S,) each."""
+    """What each series ever showed: its least and greatest value, whether all are whole, and how many there are, (S,)
+    each."""
 
     low: Floats
     high: Floats
     whole: Bools
+    count: Floats
 
     @classmethod
     def of(cls, panel: Panel) -> History:
@@ -46,15 +49,17 @@ class History:
         with np.errstate(invalid="ignore"):
             whole = _over(np.minimum, (~there | (y == np.rint(y))).astype(np.float64), panel) > 0
         known = np.isfinite(low)
-        return cls(np.where(known, low, np.nan), np.where(known, high, np.nan), whole & known)
+        return cls(np.where(known, low, np.nan), np.where(known, high, np.nan), whole & known,
+                   finite_sums(y, panel.first, panel.stop)[1])
 
     @property
     def range(self) -> Floats:
         return self.high - self.low
 
     def reach(self, ranges: float) -> tuple[Floats, Floats]:
-        """(S,) each: so many ranges below the least and above the greatest value."""
-        return self.low - ranges * self.range, self.high + ranges * self.range
+        """(S,) each: so many ranges below the least and above the greatest value; none where one value has no range."""
+        room = np.where(self.count > 1, ranges * self.range, np.inf)
+        return self.low - room, self.high + room
 
 
 def _over(what: np.ufunc, values: Floats, panel: Panel) -> Floats:
@@ -74,7 +79,7 @@ def silenced(medians: Floats, witnesses: Floats, history: History, unit: Floats)
     medians (M, S, H), NaN where a forecaster has nothing to say · witnesses (N, S, H): simple forecasts to be measured
     against beside them · unit (S,) the series' usual error, NaN where it has none."""
     low, high = history.reach(MEDIAN_REACH)
-    slack = 1e-9 * np.maximum(np.abs(low), np.abs(high))
+    slack = 1e-9 * np.maximum(np.abs(history.low), np.abs(history.high))
     with np.errstate(invalid="ignore"):
         left = np.any((medians < (low - slack)[:, None]) | (medians > (high + slack)[:, None]), axis=2)      # (M, S)
     voices = np.concatenate([np.where(left[:, :, None], np.nan, medians), witnesses])
@@ -98,7 +103,7 @@ def kept(values: Floats, history: History, *, still: Floats | None = None, negat
     low, high = history.reach(BAND_REACH)
     if not negative:
         low = np.where(history.low >= 0, np.maximum(low, 0.0), low)
-    known = np.isfinite(low)
+    known = ~np.isnan(low)
     bounded = np.clip(values, np.where(known, low, -np.inf)[:, None, None],
                       np.where(known, high, np.inf)[:, None, None])
     if still is not None:
@@ -112,14 +117,17 @@ def kept(values: Floats, history: History, *, still: Floats | None = None, negat
 
 def thickened(values: Floats, panel: Panel, history: History, quantiles: Sequence[float]) -> Floats:
     """Quantiles (S, H, Q) whose widest band is never of no width on a series that moves: its ends stand off the median
-    by a twentieth of a usual step or more, the inner ones in proportion. Bands that have a width are left alone."""
+    by a twentieth of a usual step or more, by one where all values are whole and most of them move; the inner ones in
+    proportion. Bands that have a width are left alone."""
     width = np.min(values[:, :, -1] - values[:, :, 0], axis=1, initial=np.inf)
     thin = np.flatnonzero(width < NOTHING * history.range)
     if not thin.size:
         return values
     grid = np.asarray(quantiles)
     share = (grid - 0.5) / max(grid[-1] - 0.5, np.finfo(float).tiny)
-    least = THIN * _usual_step(panel.take(thin))[:, None, None] * share
+    step, moves = _usual_step(panel.take(thin))
+    step = np.where(history.whole[thin] & moves, np.maximum(THIN * step, 1.0), THIN * step)
+    least = step[:, None, None] * share
     some = values[thin]
     median = some[:, :, [int(np.argmin(np.abs(grid - 0.5)))]]
     mended = values.copy()
@@ -127,12 +135,13 @@ def thickened(values: Floats, panel: Panel, history: History, quantiles: Sequenc
     return np.asarray(mended)
 
 
-def _usual_step(panel: Panel) -> Floats:
-    """The median size of the newest steps that are any (S,); 0 for a series that never moves."""
+def _usual_step(panel: Panel) -> tuple[Floats, Bools]:
+    """The median size of the newest steps that are any (S,), 0 for a series that never moves; and whether most are."""
     steps = np.abs(np.diff(contexts(panel.y, ends_of(panel), NEWEST), axis=1))
+    moves = np.count_nonzero(steps > 0, axis=1) > 0.5 * np.count_nonzero(~np.isnan(steps), axis=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.asarray(np.nan_to_num(np.nanmedian(np.where(steps > 0, steps, np.nan), axis=1)))
+        return np.nan_to_num(np.nanmedian(np.where(steps > 0, steps, np.nan), axis=1)), moves
 
 
 @dataclass(frozen=True)
@@ -157,15 +166,15 @@ class Phases:
         seen = np.count_nonzero(~np.isnan(past), axis=1) >= CYCLES
         still = seen & (low == high)
         moved = np.mean(np.diff(past, axis=1) != 0, axis=1) > 0.5       # in most seasons
-        such = np.any(moved & ~still, axis=1) & np.any(still, axis=1)   # (S,)
+        span = np.where(still | ~seen, 0.0, high - low)
+        such = np.any(moved & (span > 0), axis=1) & np.any(still, axis=1)                   # (S,)
         if not such.any():
             return None
-        span = np.where(still | ~seen, np.nan, high - low)
-        weight = np.ones_like(low)
-        weight[such] = span[such] / np.nanmean(span[such], axis=1, keepdims=True)
+        weight, live = np.ones_like(low), np.count_nonzero(span, axis=1)
+        weight[such] = span[such] * (live[such] / span[such].sum(axis=1))[:, None]
         at = np.where(still & such[:, None], low, np.nan)
         ahead = np.arange(horizon) % season
-        return cls(np.where(np.isnan(weight), 1.0, weight)[:, ahead], at[:, ahead])
+        return cls(np.where(weight > 0, weight, 1.0)[:, ahead], at[:, ahead])
 
     def weighed(self, values: Floats, middle: int) -> Floats:
         """Quantiles (S, H, Q) with their distances from the median by the weight of the phase; none where it stands."""

@@ -191,12 +191,11 @@ class Drift:
 
 def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, promised: float, windows: int,
              horizon: int) -> Drift:
-    """How far the live error has moved from what a backtest of so many windows promised.
+    """How far the live error has moved from the error that a backtest of so many windows promised.
 
-    The spread is that of the mean scaled error of each cutoff, and no more than twice the promised error: what goes
-    beyond that is the drift's own, which else would hide behind the disorder it makes. Forecasts that overlap tell one
-    story, so that as many are counted as horizons fit into the span of the cutoffs; the promise is a mean, too, of its
-    windows (Student's t, one-sided)."""
+    The test is Student's t, one-sided. Its spread is that of the mean scaled errors of the cutoffs. The spread counts
+    up to twice the promised error: a drift makes the errors uneven, and must not hide behind that. Forecasts that
+    overlap are not independent, so only as many count as horizons fit into the span of the cutoffs."""
     from scipy.stats import t
 
     scale = seasonal_scale(known.truth, known.first, known.stop, season)

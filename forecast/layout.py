@@ -37,11 +37,13 @@ Write = Callable[[Any], None]                                           # of a p
 
 @dataclass(frozen=True)
 class Page:
-    """What the rows are written with: the contract's headers, the bands, and the run that speaks."""
+    """What the rows are written with: the contract's headers, the bands, the run that speaks, and whether the expected
+    value stands beside the median."""
 
     contract: Contract
     levels: tuple[float, ...]
     run: str
+    mean: bool = False
 
 
 def rounded(values: Floats, decimals: int) -> Floats:
@@ -114,7 +116,7 @@ def stamps(contract: Contract, ordinals: Ints, *, typed: bool = False) -> Any:
 
 
 def _default(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    values = _values(forecast, page, "yhat", "yhat_{side}_{level:g}")
+    values = _values(forecast, page, "yhat", "yhat_{side}_{level:g}", "yhat_mean")
     sources, source = np.unique(forecast.source.astype(str), return_inverse=True)
     return _beside(_keys(forecast, page, typed), values | {
         "cutoff": _times(page.contract, forecast.panel.end - 1, typed=typed, repeat=forecast.horizon),
@@ -124,7 +126,7 @@ def _default(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
 
 def _nixtla(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
     keys = _keys(forecast, page, typed, names=("unique_id", "ds"))
-    return keys | _values(forecast, page, "forecast", "forecast-{side}-{level:g}")
+    return keys | _values(forecast, page, "forecast", "forecast-{side}-{level:g}", "forecast-mean")
 
 
 def _quantile(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
@@ -157,12 +159,14 @@ def _beside(keys: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
     return keys | {f"forecast_{name}" if name in keys else name: column for name, column in columns.items()}
 
 
-def _values(forecast: Forecast, page: Page, point: str, bound: str) -> dict[str, Floats]:
+def _values(forecast: Forecast, page: Page, point: str, bound: str, mean: str) -> dict[str, Floats]:
     decimals = page.contract.decimals
     columns = {point: rounded(forecast.point.ravel(), decimals)}
     for level in page.levels:
         for side, values in zip(("lo", "hi"), forecast.band(level), strict=True):
             columns[bound.format(side=side, level=level)] = rounded(values.ravel(), decimals)
+    if page.mean and forecast.mean is not None:
+        columns[mean] = rounded(forecast.mean.ravel(), decimals)
     return columns
 
 

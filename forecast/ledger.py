@@ -167,9 +167,11 @@ class Draft:
 
 
 def by_weight(issues: Iterable[Issue]) -> list[Issue]:
-    """Which issue speaks for a cutoff: that of the request which was answered at the most cutoffs, so that no look, be
-    it shorter or longer, stands in for what is published every day. Of requests as frequent the one with the longest
-    horizon, then the most bands; of one request the newest."""
+    """The issues of one cutoff, the one that speaks for it first.
+
+    That is the issue of the request which was made at the most cutoffs: what is published every day, not a single look.
+    Where two requests were made as often, the longer horizon comes first, then the one with more bands. Of one request
+    the newest issue comes first."""
     issues = list(issues)
     often = Counter(request for request, _ in {(i.request, i.cutoff) for i in issues})
     return sorted(issues, key=lambda i: (often[i.request], i.horizon, len(i.levels), i.number), reverse=True)
@@ -283,8 +285,8 @@ class Ledger:
         return issue
 
     def _is_superseded(self, ledger: sqlite3.Connection, issue: Issue) -> bool:
-        """Whether its request has been answered otherwise since, at the same cutoff: by a model that was rolled back,
-        or from a history that has been put right again."""
+        """Whether the same request has a later issue at the same cutoff. That happens when a model was rolled back, or
+        when the history was corrected."""
         later = ledger.execute(f"SELECT {_COLUMNS} FROM issues WHERE cutoff = ? AND number > ?",
                                (issue.cutoff, issue.number)).fetchall()
         return any(self._issue(row).request == issue.request for row in later)

@@ -108,8 +108,9 @@ def _enter(found: Changes, s: int, values: Floats, z: Floats, spread: float, lag
     positive = np.nanmin(values[:begin]) > 0 and np.nanmin(values[begin:]) > 0
     if positive:
         ratio = float(np.nanmedian(after / before))
-        lively = _liveliness(values[begin:]) / max(_liveliness(values[:begin]), np.finfo(float).tiny)
-        scaled = lively > 0 and abs(np.log(lively) - np.log(ratio)) < abs(np.log(lively))
+        lively = np.array([_liveliness(values[begin:]), _liveliness(values[:begin])])
+        gain = float(np.diff(np.log(lively[::-1]))[0]) if lively.all() else 0.0
+        scaled = abs(gain - np.log(ratio)) < abs(gain)                  # its steps grew with it
         if scaled or np.nanmin(values[:begin]) + shift <= 0:
             shift, factor = 0.0, ratio
     found.steps[s], found.factor[s], found.shift[s] = len(values) - begin, factor, shift
@@ -170,15 +171,17 @@ def with_return(values: Floats, steps: Ints, old: Floats, quantiles: Sequence[fl
         chance = 1.0 / (steps[s] + 2)
         for h in range(values.shape[1]):
             mixed[s, h] = _mixture(values[s, h], old[s, h], chance, grid)
-        mixed[s, :, middle] = values[s, :, middle]
-    return np.sort(mixed, axis=-1)
+    mixed[:, :, middle] = values[:, :, middle]
+    mixed[:, :, middle:] = np.maximum.accumulate(mixed[:, :, middle:], axis=-1)
+    mixed[:, :, middle::-1] = np.minimum.accumulate(mixed[:, :, middle::-1], axis=-1)
+    return mixed
 
 
 def _mixture(stays: Floats, returns: Floats, chance: float, grid: NDArray[np.float64]) -> Floats:
     """Quantiles (Q,) of the mixture of two distributions given by theirs, straight lines between them."""
     ends = np.concatenate([[0.0], grid, [1.0]])
     both = [np.concatenate([[2 * v[0] - v[1]], v, [2 * v[-1] - v[-2]]]) for v in (stays, returns)]
+    both = [v + np.arange(len(ends)) * np.spacing(np.abs(v).max()) for v in both]           # no two of them are one
     points = np.unique(np.concatenate(both))
-    share = sum(weight * np.interp(points, values + np.arange(len(ends)) * np.spacing(np.abs(values).max()), ends)
-                for weight, values in zip((1 - chance, chance), both, strict=True))
-    return np.asarray(np.interp(grid, np.maximum.accumulate(np.asarray(share)), points))
+    share = sum(weight * np.interp(points, v, ends) for weight, v in zip((1 - chance, chance), both, strict=True))
+    return np.asarray(np.interp(grid, np.asarray(share), points))

@@ -23,6 +23,9 @@ class Options:
     layout: str = "default"                         # columns of the output
     shard: str | None = None                        # "1/4": the first of four parts of the series
     adapt: Mapping[str, float] | None = None        # factors of the bands by level; None: not asked for
+    allow_negative: bool = False                    # below 0 even where no value ever was
+    mean: bool = False                              # the expected value beside the median
+    read: Mapping[str, Any] | None = None           # settings of reading that were given ("data.missing")
     others: Mapping[str, Any] = field(default_factory=dict)     # of another version, kept as they were
 
     @property

@@ -22,6 +22,7 @@ from forecast.blending import Blend
 from forecast.calibration import mean_above_median, widened
 from forecast.config import Config
 from forecast.forecasts import Forecast, Remark, quantile_grid
+from forecast.formulas import SIMPLE
 from forecast.knowledge import Knowledge
 from forecast.levels import Changes, levelled, with_return
 from forecast.member import LINEAR, NETWORK, Member, part, shape_of
@@ -32,7 +33,6 @@ from forecast.scaling import TRANSFORMS, Units, without_absurd
 from forecast.series import Floats, Ints, Panel
 from forecast.windows import contexts, ends_of
 
-SIMPLE = ("naive", "seasonal_naive")        # asked for every series, however many there are
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
 REACH = 3.0                                 # ranges of the context
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
@@ -158,7 +158,7 @@ class Predictor:
         if (poor := np.flatnonzero((able != "") | ~finite)).size:
             values[poor] = self._plain(level.take(poor), horizon)
         values, mean = self._signed(values, level, history, changes)
-        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent), mean)
+        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, able), mean)
 
     def _plain(self, panel: Panel, horizon: int) -> Floats:
         """The seasonal naive forecast, as wide as other series of the run were where one of a single value says nothing
@@ -175,23 +175,30 @@ class Predictor:
         if (found := changes.found).size:
             old = (values[found] - changes.shift[found, None, None]) / changes.factor[found, None, None]
             values[found] = with_return(values[found], changes.steps[found], old, self.quantiles)
-        values = guard.thickened(values, level, history, self.quantiles)
         phases = guard.Phases.of(level, self.plan.season, values.shape[1])
         still, negative = None if phases is None else phases.still, self.config.model.allow_negative
+        bounded = guard.kept(values, history, negative=negative, whole=False)
+        values = guard.thickened(bounded, level, history, self.quantiles)
         median = values[:, :, self.quantiles.index(0.5)]
         mean = median + self.mean_factor * mean_above_median(values, self.quantiles)
         means = guard.kept(mean[:, :, None], history, still=still, negative=negative, whole=False)
         return guard.kept(values, history, still=still, negative=negative), means[:, :, 0]
 
-    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints]) -> tuple[Remark, ...]:
+    def remarks_on(self, panel: Panel) -> tuple[Remark, ...]:
+        """What is known of a panel before any forecast: changes of level."""
+        return self._remarks(panel, levelled(panel, self.plan.season)[1], {}, np.full(len(panel), "", dtype=object))
+
+    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints], able: NDArray[np.object_]
+                 ) -> tuple[Remark, ...]:
         """What a reader of the forecast has to know: changes of level, and who had no say."""
-        when = [panel.calendar.times(panel.end[[s]] - changes.steps[s])[0] for s in changes.found]
+        when = [str(panel.calendar.times(panel.end[[s]] - changes.steps[s])[0]).removesuffix(".000000")
+                .removesuffix("T00:00:00").replace("T", " ") for s in changes.found]
         moved = [Remark(str(panel.ids[s]), "level", f"its level changed from about {changes.before[s]:.4g} to "
                         f"{changes.after[s]:.4g} on {at}; what came before is read at the new level")
                  for s, at in zip(changes.found.tolist(), when, strict=True)]
         names: dict[int, list[str]] = {}
         for name, which in silent.items():
-            for s in which.tolist():
+            for s in which[able[which] != "fallback:short"].tolist():
                 names.setdefault(s, []).append(self.titles.get(name, name))
         return (*moved, *(Remark(str(panel.ids[s]), "silenced", f"not asked, being far from all that is known of it: "
                                  f"{', '.join(dict.fromkeys(who))}") for s, who in sorted(names.items())))

@@ -18,9 +18,11 @@ from forecast.backtesting import backtest
 from forecast.contract import Contract
 from forecast.display import counted
 from forecast.errors import DataError
-from forecast.metrics import seasonal_scale
+from forecast.forecasts import band_quantiles
+from forecast.formulas import SIMPLE
+from forecast.metrics import finite_sums, seasonal_scale
 from forecast.plan import Plan
-from forecast.predictor import SIMPLE, Predictor
+from forecast.predictor import Predictor
 from forecast.record import Verdict
 from forecast.series import Floats, Panel
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 MARGIN = 1.05                           # a forecaster is worse than another from so many times its error on,
 CHANCE = 0.2                            # unless chance explains the difference at this level (Student's t, over pairs);
+RARE = 1 / 3                            # of the values 0: a series where something happens now and then
 ALONE = 1.5                             # one pair has no spread: then from so many times on
 
 
@@ -65,6 +68,8 @@ def is_worse(new: Floats, old: Floats) -> bool:
     from scipy.special import stdtrit  # a tenth of a second
 
     gap = new - old
+    if not old.any():                                                   # nothing is as good as no error at all
+        return bool(new.any())
     if len(gap) < 2:
         return bool(new.mean() > ALONE * old.mean())
     least = stdtrit(len(gap) - 1, 1 - CHANCE) * gap.std(ddof=1) / math.sqrt(len(gap))
@@ -73,8 +78,11 @@ def is_worse(new: Floats, old: Floats) -> bool:
 
 def outdone(frame: pd.DataFrame, model: str, known: Panel, season: int) -> str | None:
     """Which simple forecaster of a backtest frame the model is clearly worse than, the best of them; None where it is
-    not. known: the panel before the first cutoff."""
-    errors = _pairs(frame, known, season)
+    not. known: the panel before the first cutoff.
+
+    Errors are absolute ones of the median. Where a third of a series or more is 0, to say 0 for ever errs least; there
+    the mean quantile loss of median and bands tells."""
+    errors = _pairs(frame.assign(loss=_losses(frame, known)), known, season)
     worse = {name: float(errors[name].mean()) for name in SIMPLE
              if name in errors and is_worse(errors[model].to_numpy(), errors[name].to_numpy())}
     return min(worse, key=lambda name: worse[name], default=None)
@@ -96,6 +104,21 @@ def _errors(fresh: Predictor, live: Predictor, panel: Panel, windows: Sequence[i
     return pairs["new"].to_numpy(), pairs["live"].to_numpy()
 
 
+def _losses(frame: pd.DataFrame, known: Panel) -> Floats:
+    """What each row of a backtest frame errs by, as `outdone` says it."""
+    y = frame["y"].to_numpy()
+    error: Floats = np.abs(y - frame["yhat"].to_numpy())
+    zeros, _ = finite_sums((known.truth == 0).astype(np.float64), known.first, known.stop)
+    _, count = finite_sums(known.truth, known.first, known.stop)
+    rare = (zeros >= RARE * np.maximum(count, 1))[frame["series"].to_numpy()]
+    bounds = {band_quantiles(float(name.rsplit("_", 1)[1]))[side]: frame[name].to_numpy()
+              for side, end in enumerate(("yhat_lo_", "yhat_hi_")) for name in map(str, frame) if name.startswith(end)}
+    if not rare.any() or not bounds:
+        return error
+    losses = [np.maximum(q * (y - f), (q - 1) * (y - f)) for q, f in (bounds | {0.5: frame["yhat"].to_numpy()}).items()]
+    return np.where(rare, 2 * np.mean(losses, axis=0), error)
+
+
 def _pairs(frame: pd.DataFrame, known: Panel, season: int) -> pd.DataFrame:
     """Mean absolute error of each forecaster (a column), for each series and window that all have forecast (a row),
     over the series' seasonal naive error in what was known."""
@@ -103,6 +126,7 @@ def _pairs(frame: pd.DataFrame, known: Panel, season: int) -> pd.DataFrame:
     scale = np.where(np.isfinite(scale) & (scale > 0), scale, np.nan)
     if not np.isfinite(scale[frame["series"].unique()]).any():
         scale = np.ones_like(scale)
-    error = (frame["y"] - frame["yhat"]).abs() / scale[frame["series"]]
+    loss = frame["loss"] if "loss" in frame else (frame["y"] - frame["yhat"]).abs()
+    error = loss / scale[frame["series"]]
     columns = frame[["model", "series", "cutoff"]].assign(model=frame["model"].astype(str), error=error)
     return columns.groupby(["model", "series", "cutoff"])["error"].mean().unstack("model").dropna()

@@ -23,10 +23,12 @@ from forecast.display import from_csv_cell, shorten
 from forecast.errors import DataError, ModelError, Problem
 from forecast.reading.damage import Damage
 from forecast.reading.dates import Times, encoded
+from forecast.reading.filling import Regular
 from forecast.reading.numbers import Fault, Faults, Numbers, read_numbers
 from forecast.reading.opening import Opened, open_table
-from forecast.reading.regular import Regular, Repair, Rows, make_regular
-from forecast.reading.remarks import Found, notes_of, repairs_of, usual_size
+from forecast.reading.regular import make_regular
+from forecast.reading.remarks import Found, notes_of, repairs_of, rescaled_in, usual_size, words_of
+from forecast.reading.rows import Repair, Rows
 from forecast.reading.source import open_source
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
@@ -42,7 +44,7 @@ __all__ = ["Reading", "Repair", "read_panel"]
 @dataclass(frozen=True)
 class Reading:
     """What a file holds, what was assumed and what was mended. `rejects`: rows set aside · `choices`: those of the
-    notes that a contract makes needless."""
+    notes that a contract makes needless · `rescaled`: series whose newest values seem to be in another unit."""
 
     panel: Panel
     contract: Contract
@@ -53,6 +55,13 @@ class Reading:
     file: str
     rejects: tuple[Problem, ...] = ()
     choices: tuple[str, ...] = ()
+    rescaled: tuple[Problem, ...] = ()
+
+    def check_scale(self) -> None:
+        """Raises DataError where newest values seem to be in another unit than their past: no forecast or score of both
+        makes sense."""
+        if self.rescaled:
+            raise DataError(self.rescaled[0], more=self.rescaled[1:])
 
     @property
     def span(self) -> tuple[str, str]:
@@ -85,8 +94,10 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
         agreed = _held_against(contract, agreed)
     panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
                   regular.filled)
-    return Reading(panel, agreed, table.rows, source.sha256, notes_of(found, regular, rows, contract),
-                   repairs_of(found, regular), source.file, rejects, opened.roles.choices)
+    rescaled = rescaled_in(regular, rows, contract)
+    units = words_of(rescaled)
+    return Reading(panel, agreed, table.rows, source.sha256, (*notes_of(found, regular, rows, contract), *units),
+                   repairs_of(found, regular), source.file, rejects, (*opened.roles.choices, *units), rescaled)
 
 
 def _as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:
@@ -122,7 +133,8 @@ def _values(opened: Opened, table: Table, options: DataConfig, contract: Contrac
     commas = opened.dialect is None or opened.dialect.delimiter == ","
     found = []
     for k in opened.roles.targets:
-        numbers = read_numbers(table.columns[k], decimal=options.decimal, style=style, comma_parted=commas)
+        numbers = read_numbers(table.columns[k], decimal=options.decimal, style=style, comma_parted=commas,
+                               missing=options.missing or ())
         if numbers.undecided:
             row = next((r for r in range(min(table.rows, 100_000)) if not str(table.columns[k][r]).isdigit()), 0)
             raise DataError(numbers.undecided, file=table.file, row=table.lines.of(row),
@@ -148,7 +160,7 @@ def _long(opened: Opened, table: Table, codes: Ints, ids: Sequence[str], times: 
     cells, headers = joined(table, roles), (time_header(table, roles), table.names[roles.targets[0]])
     rows = Rows(codes, stamps, values, np.array(list(ids), dtype=object), not times.format.is_integer, times.utc,
                 lambda row: table.lines.of(int(where[row])), lambda row: str(cells[int(where[row])].as_py()),
-                table.file, shorten(headers[0], 60), shorten(headers[1], 60))
+                table.file, shorten(headers[0], 60), shorten(headers[1], 60), roles.layout == "wide")
     return rows if good.all() else _with_rows(rows.take(good))
 
 

@@ -52,25 +52,28 @@ def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def score_table(scores: Scores, width: int | None = None) -> Table:
-    """One row a forecaster: errors, what the bands cover and how wide they are, the skill against seasonal naive; one
-    column each, where a row would be wider than `width`."""
+    """One row a forecaster: errors, what the bands cover and how wide they are, the skill against the better simple
+    forecast; one column each, where a row would be wider than `width`."""
+    reference = scores.reference_name.replace("_", " ")
     headers = ["", "MAE", "RMSE", f"MASE(m={scores.season})", "sMAPE", "WAPE", "WQL",
-               *(f"{level:g}% covers (width)" for level in scores.levels), "skill vs seasonal naive"]
-    rows = [headers, *(_score_row(dict(row), scores.levels) for _, row in scores.summary.iterrows())]
+               *(f"{level:g}% covers (width)" for level in scores.levels), f"skill vs {reference}"]
+    rows = [headers, *(_score_row(dict(row), scores) for _, row in scores.summary.iterrows())]
     columns = [list(column) for column in zip(*rows, strict=True)]
     if width is not None and sum(2 + max(map(len, column)) for column in columns) - 2 > width:
         rows = columns
     return plain_table(rows[0], rows[1:])
 
 
-def _score_row(row: dict[str, Any], levels: Sequence[float]) -> list[str]:
+def _score_row(row: dict[str, Any], scores: Scores) -> list[str]:
     skill = row.get("skill", float("nan"))
-    said = "0%" if row["model"] == REFERENCE else f"{skill:+.0%}" if math.isfinite(skill) else "-"
-    if row["series"] > 1 and "better_on" in row and row["model"] != REFERENCE:
+    is_reference = row["model"] == scores.reference_name
+    said = "0%" if is_reference else f"{skill:+.0%}" if math.isfinite(skill) else "-"
+    if row["series"] > 1 and "better_on" in row and not is_reference:
         said += f" (better on {row['better_on']} of {row['series']} series)"
     return [row["model"], number(row["mae"]), number(row["rmse"]), number(row["mase"]), number(row["smape"]),
             percent(row["wape"]), number(row["wql"]),
-            *(f"{percent(row[f'coverage_{level:g}'])} ({number(row[f'width_{level:g}'])})" for level in levels), said]
+            *(f"{percent(row[f'coverage_{level:g}'])} ({number(row[f'width_{level:g}'])})" for level in scores.levels),
+            said]
 
 
 def comparison_table(ranking: Sequence[Contender], references: Mapping[str, Mapping[str, float]], *, metric: str,
@@ -106,14 +109,16 @@ def _signed_percent(value: float) -> str:
 
 
 def in_words(scores: Scores) -> str | None:
-    """The first line of the table beside seasonal naive, for whoever has not met its abbreviations."""
-    own, naive = scores.own, scores.reference
-    if naive is None:
+    """The first line of the table beside the better simple forecast, for whoever has not met its abbreviations. Figures
+    and percent are of one metric, the mean absolute error."""
+    own, simple = scores.own, scores.reference
+    if simple is None:
         return None
-    skill = float(own["skill"])
-    told = f": {abs(skill):.0%} {'better' if skill >= 0 else 'worse'}" if math.isfinite(skill) else ""
-    return (f"on {counted(scores.windows, 'past window')} it erred by {own['mae']:.4g} on average, repeating the last "
-            f"season by {naive['mae']:.4g}{told}")
+    gain = 1 - own["mae"] / simple["mae"] if simple["mae"] > 0 else math.nan
+    told = f": {abs(gain):.0%} {'better' if gain >= 0 else 'worse'}" if math.isfinite(gain) else ""
+    how = "repeating the last season" if scores.reference_name == REFERENCE else "repeating the last value"
+    return (f"on {counted(scores.windows, 'past window')} it erred by {own['mae']:.4g} on average, {how} by "
+            f"{simple['mae']:.4g}{told}")
 
 
 def step_line(scores: Scores, model: str) -> str:

@@ -12,9 +12,10 @@ import numpy as np
 
 from forecast.blending import Blend
 from forecast.calibration import mean_factor, widths
+from forecast.formulas import SIMPLE
 from forecast.member import LINEAR, NETWORK, part
 from forecast.metrics import seasonal_scale
-from forecast.predictor import EXPERTS, SIMPLE, Predictor
+from forecast.predictor import EXPERTS, Predictor
 from forecast.scaling import TRANSFORMS
 from forecast.series import Floats, Panel, Windows
 from forecast.windows import evenly, targets

@@ -23,6 +23,7 @@ OURS = ("airpassengers.csv", "shops.csv")
 THEIRS = {"nab_nyc_taxi.csv": (), "m4_weekly.csv": ("--horizon", "13")}     # with what train needs to be told
 CLOCK = "2026-09-{:02}T04:{:02}:00"                                     # day, and the number of the command
 MASKS = (
+    (r"^\d{4}-\d\d-\d\dT[\d:]+Z +(training|final fit) .*\n", ""),        # a line for every 30 s
     (r"\b\d{8}T\d{6}Z-[a-z_]+-[0-9a-f]{4}\b", "RUN"), (r"\b\d{8}T\d{6}Z-[0-9a-f]{6}\b", "ISSUE"),
     (r"(\"seconds(?:_expected|)\": )[\d.e+-]+", r"\1T"), (r"\b\d+(\.\d)? s\b", "T"), (r"\b\d?\d:\d\d(:\d\d)?\b", "T"),
     (r"(%\s+)\d+\.\d(?=\s+\d+\s+\d+ of \d+$)", r"\1T"), (r"[\d.,]+ GiB free", "ROOM"), (r"[\d.]+ MB", "SIZE"),

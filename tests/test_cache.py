@@ -80,6 +80,10 @@ KINDS: dict[str, tuple[bytes | str, dict[str, Any]]] = {
     "infinite and tiny": (changed(days(), 9, lambda line: line.split(",")[0] + ",1e-320"), {}),
     "not a line break at the end": (days()[:-1], {}),
     "constant": (column(DAYS, [7] * 40), {}),
+    "a spike": (column(DAYS, [1e9 if k == 7 else k % 5 + 1 for k in range(40)]), {}),
+    "a code told": (column(DAYS, [-9999 if k == 7 else k % 5 + 1 for k in range(40)]), {"missing": ("-9999",)}),
+    "another unit": (column(DAYS, [(k % 5 + 50) * (1000 if k > 29 else 1) for k in range(40)]), {}),
+    "a unit behind": (column(DAYS, [f"{k} kWh" for k in range(40)]), {}),
     "Parquet": (parquet(), {}),
     "gzip": (gzip.compress(days().encode()), {}),
 }
@@ -193,7 +197,8 @@ def test_a_changed_file_is_read_though_its_size_and_time_are_as_before(tmp_path:
     assert told(read_cached(path, options, store=store)) == told(found) == told(read_panel(path, options))
 
 
-@pytest.mark.parametrize("change", [{"fill": "zero"}, {"date_format": "%Y-%m-%d"}, {"tz": "Europe/Berlin"}])
+@pytest.mark.parametrize("change", [{"fill": "zero"}, {"date_format": "%Y-%m-%d"}, {"tz": "Europe/Berlin"},
+                                    {"missing": ("3.5",)}, {"spikes": "keep"}])
 def test_other_settings_are_another_reading(tmp_path: Path, store: Path, parsed: list[str],
                                             change: dict[str, Any]) -> None:
     path, options = put(tmp_path, "holes")

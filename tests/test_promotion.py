@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from forecast.artifact import Run
@@ -101,6 +102,18 @@ def test_a_model_clearly_worse_than_a_simple_forecast_in_its_own_backtest_is_tol
     assert outdone(frame, "good", before, 6) is None
 
 
+def test_where_little_happens_to_say_0_for_ever_is_not_better_than_bands_that_hold() -> None:
+    counts = np.random.default_rng(0).poisson(0.2, 100).astype(float)
+    panel = Panel.of([counts], waves().calendar, ids=["s0"])
+    rows = [(model, 0, 60 + 5 * (h // 5), h % 5 + 1, counts[60 + h], yhat, low, high)
+            for model, yhat, low, high in (("lstm", 1.0, 0.0, 1.0), ("naive", 0.0, -9.0, 9.0)) for h in range(40)]
+    frame = pd.DataFrame(rows, columns=["model", "series", "cutoff", "step", "y", "yhat", "yhat_lo_80", "yhat_hi_80"])
+    assert is_worse(*(np.array(frame[frame["model"] == m].eval("abs(y - yhat)")) for m in ("lstm", "naive")))
+    assert outdone(frame, "lstm", panel.drop_last(40), 6) is None
+    busy = Panel.of([counts + 1], waves().calendar, ids=["s0"])
+    assert outdone(frame, "lstm", busy.drop_last(40), 6) == "naive"
+
+
 @pytest.mark.parametrize("other", [{"targets": ("z",)}, {"calendar": "D"}])
 def test_a_model_of_other_data_is_not_compared(known: Predictor, other: dict[str, Any]) -> None:
     if "calendar" in other:
@@ -124,7 +137,7 @@ def test_what_is_new_is_counted_from_the_last_point_seen_of_any_series_that_was_
     ([3.0, 0.5, 0.5], [1.0, 1.0, 1.0], False),                          # one bad pair is chance
     ([1.3, 1.0, 1.2, 1.1], [1.0, 1.0, 1.0, 1.1], True),
     ([1.4], [1.0], False), ([1.6], [1.0], True),                        # alone
-    ([0.0, 0.0], [0.0, 0.0], False), ([1.0, 1.0], [0.0, 0.0], True),
+    ([0.0, 0.0], [0.0, 0.0], False), ([1.0, 1.0], [0.0, 0.0], True), ([0.0, 1.0], [0.0, 0.0], True),
 ])
 def test_worse_means_beyond_margin_and_chance(new: list[float], old: list[float], worse: bool) -> None:
     assert is_worse(np.array(new), np.array(old)) is worse

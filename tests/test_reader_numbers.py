@@ -128,7 +128,13 @@ def test_a_told_decimal_mark_holds() -> None:
 def test_too_small_and_too_many_digits_are_said() -> None:
     cells: list[object] = list(COUNT)
     cells[5], cells[6] = "1e-400", "12345678901234567890123"
-    assert repairs(read(column(DAYS, cells))) == {"underflow": 1, "rounded": 1}
+    assert repairs(read(column(DAYS, cells), spikes="keep")) == {"underflow": 1, "rounded": 1}
+
+
+def test_a_power_may_have_any_number_of_digits() -> None:
+    numbers = read_numbers(pa.array(["1e" + "0" * 5000 + "2", "1e-" + "9" * 5000, "2.5"]))
+    assert numbers.values.tolist() == [100, 0, 2.5]
+    assert (numbers.underflows, numbers.decimals) == (1, 17)
 
 
 def test_decimals_are_those_written() -> None:

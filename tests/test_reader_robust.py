@@ -130,6 +130,20 @@ def test_any_bytes_end_in_a_reading_or_a_refusal(data: bytes) -> None:
             read(content)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 1.0, -1.0, 5.5, 1e300, -1e300, 1e-320, -9999.0, 1e20]), min_size=2, max_size=8),
+       st.lists(st.sampled_from([3, 9, 30]), min_size=8, max_size=8), st.sampled_from(["linear", "zero", "mask"]))
+def test_values_of_any_size_end_in_a_reading_or_a_refusal(values: list[float], times: list[int], fill: str) -> None:
+    cells = [v for v, count in zip(values, times, strict=False) for v in [v] * (count - 1) + [v * 0.5]]
+    text = column(range(len(cells)), cells)
+    with contextlib.suppress(ForecastError):
+        half = read(column(range(len(cells) // 2 + 1), cells[:len(cells) // 2 + 1]), fill=fill, missing=("none",))
+        reading = read(text, fill=fill, missing=("none",), contract=half.contract)
+        assert all(len(str(problem)) < 400 for problem in reading.rescaled)
+    with contextlib.suppress(ForecastError):
+        read(text, fill=fill)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8),
                 min_size=1, max_size=5, unique_by=lambda t: t.strip()))

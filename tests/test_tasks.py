@@ -164,7 +164,7 @@ def test_training_gives_back_the_run_it_saved_and_says_why_it_is_not_live(worksp
     assert "is below --min-skill 99" in str(trained.refusal)
     run = workspace.run("again")
     assert (run.id, run.record.data.rows, run.record.promotion) == (trained.run, 200, trained.verdict)
-    assert trained.to_dict()["metrics"]["models"].keys() == {trained.serves, "seasonal_naive"}
+    assert trained.to_dict()["metrics"]["models"].keys() == {trained.serves, "seasonal_naive", "naive"}
 
 
 def test_a_plan_alone_saves_nothing(workspace: Workspace) -> None:

@@ -35,6 +35,8 @@ def evaluate(
     issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
     last: Annotated[str | None, typer.Option(metavar="SPAN", help="with --issued: only what was forecast of the last "
                                              "30d (or 36h), or N steps of the data")] = None,
+    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="score even where the newest values of a series "
+                                               "have the size of another unit")] = False,
     fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
                                                         "drift: live MASE over the promised one")] = None,
 ) -> None:
@@ -50,7 +52,7 @@ def evaluate(
 
     request = task.Request(data, model=model, baselines=baselines, metrics=metrics, output=output,
                            predictions=predictions, forecast=forecast, issued=issued, last=last,
-                           fail_over=fail_over or ())
+                           fail_over=fail_over or (), accept_scale=accept_scale)
     console, workspace = Console(session), session.workspace
     evaluated = task.evaluate(workspace, request, console)
     _show(console, evaluated)

@@ -16,7 +16,7 @@ SPARK = 40                                                              # bars o
 PARTIAL = 5
 
 
-@command()
+@command(settings=("data.missing", "data.spikes"))
 def predict(
     session: Session,
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
@@ -34,6 +34,8 @@ def predict(
     layout: Annotated[str, typer.Option(metavar="default|nixtla|quantile|long",
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
+    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="even where no value ever was")] = False,
+    mean: Annotated[bool, typer.Option("--mean", help="a column of expected values: for totals add these up")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
     adapt: Annotated[bool, typer.Option("--adapt", help="widen or narrow the bands by how often "
                                         "earlier ones missed")] = False,
@@ -43,6 +45,7 @@ def predict(
                                                 "the newest point is older: 2d, 36h")] = None,
     require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
                                               "same request was last answered in -o")] = False,
+    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="even where the unit seems new")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
@@ -62,13 +65,15 @@ def predict(
     from forecast.status import check_status_path, reported
     from forecast.tasks import predict as task
 
+    asked = {key: value for key, value in session.workspace.flags.items() if value is not None}
     options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, layout=layout,
-                      shard=shard, adapt={} if adapt else None)
+                      shard=shard, adapt={} if adapt else None, allow_negative=allow_negative, mean=mean,
+                      read=asked or None)
     request = task.Request(data, model=model, horizon=horizon, output=output, options=options, levels=levels,
-                           as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot)
+                           as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
+                           accept_scale=accept_scale)
     console, workspace = Console(session), session.workspace
-    status_path = workspace.path(status_file) if status_file else None
-    check_status_path(status_path)
+    check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "predict") as status:
         predicted = task.predict(workspace, request, console, guarded=[status_path],
                                  out=None if session.json else write_bytes_out)

@@ -23,7 +23,8 @@ def train(
     promote: Annotated[str, typer.Option(metavar="auto|always|never", help="whether the run goes live: auto unless the "
                                          "live model is better on data new to both")] = "auto",
     min_skill: Annotated[float | None, typer.Option(
-        metavar="X", help="go live only with a skill against seasonal naive of X or more (0.1: 10 % better)")] = None,
+        metavar="X", help="go live only where the model is better than the better simple forecast by X or more (0.1: "
+        "10 %)")] = None,
     wait: Annotated[str | None, typer.Option(metavar="TIME", show_default=False,
                                              help="wait so long for another run to end: 30s, 10m, 2h")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
@@ -19,19 +19,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.display import quoted
+from forecast.reading.affixes import affixes_of, find_affixes, without_affixes
 from forecast.reading.kinds import MISSING
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Result = TypeVar("Result")
 
 _GROUPS = {"": "", ",": ",", ".": r"\.", "'": "['’]", " ": "[ \u00a0\u202f]"}
-_EITHER = "^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}[^0-9.,]*$"
-_AFFIX = r"(?:[^\d.,+\-()\s'’]+[^\d+\-()]*?|%)"
-LONGEST = 64                        # characters of a cell that may tell an affix: the search is slow on long ones
+_EITHER = r"^[^0-9.,]*[1-9][0-9]{0,2}[.,][0-9]{3}\)?$"
 EXACT = 2.0 ** 53
 LARGEST = 1e300                     # sums and percentages of larger numbers are no numbers
 EMPTY = "Leave the cell empty if it is missing"
+UNIT = "Bring all values to one unit, written in every cell or in none"
+_CODE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,11 @@ class NumberStyle:
 
     @property
     def pattern(self) -> str:
+        """Of a cell without its affixes."""
         mark = re.escape(self.decimal)
         whole = "[0-9]+" if not self.group else f"(?:[1-9][0-9]{{0,2}}(?:{_GROUPS[self.group]}[0-9]{{3}})+|[0-9]+)"
         number = rf"(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?"
-        before, behind = re.escape(self.prefix), re.escape(self.suffix)
-        front = rf"[+-]?\s?{before}\s?[+-]?" if before else "[+-]?"
-        negative = rf"|\({before}\s?{number}\s?{behind}\)" if self.parentheses else ""
-        return rf"^(?:{front}{number}\s?{behind}{negative})$"
+        return rf"^(?:[+-]?{number}" + (rf"|\({number}\))$" if self.parentheses else ")$")
 
     def words(self) -> str:
         """What to say of it: "decimal comma", "thousands ','"; empty where numbers are plain."""
@@ -107,20 +107,32 @@ class Numbers:
 
 
 def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle | None = None,
-                 comma_parted: bool = True) -> Numbers:
+                 comma_parted: bool = True, missing: Collection[str] = ()) -> Numbers:
     """Cells (N,) of text as numbers. `style` is what an earlier file of the kind used; `comma_parted`: commas part
-    the fields of this file, and so are unlikely decimal marks."""
+    the fields of this file, and so are unlikely decimal marks; `missing`: texts and numbers that stand for none."""
+    codes = [float(text) for text in missing if _CODE.fullmatch(text)]
     if decimal in (None, ".") and style in (None, NumberStyle()):
         try:
             array = _floats(cells)
         except pa.ArrowInvalid:
             pass
         else:
-            if np.all(np.abs(array) <= LARGEST):
-                plain = _plain(cells, array)
+            coded = np.isin(array, codes)
+            if np.all(np.abs(array[~coded]) <= LARGEST):
+                plain = _plain_but(cells, array, coded) if coded.any() else _plain(cells, array)
                 doubtful = decimal is None and style is None and plain.decimals == 3
                 return replace(plain, undecided=_doubt(cells, comma_parted)) if doubtful else plain
-    return _slow(cells, decimal, style, comma_parted)
+    return _slow(cells, decimal, style, comma_parted, missing=missing, codes=codes)
+
+
+def _plain_but(cells: Any, array: Floats, coded: Bools) -> Numbers:
+    """Plain numbers, some of which stand for none."""
+    kept = _plain(cells.filter(pa.array(~coded)), array[~coded])
+    return replace(kept, values=np.where(coded, np.nan, array), missing=_counts(cells.filter(pa.array(coded))))
+
+
+def _counts(words: Any) -> dict[str, int]:
+    return {pair["values"]: pair["counts"] for pair in pc.value_counts(words).to_pylist()}
 
 
 def _floats(cells: Any) -> Floats:
@@ -159,7 +171,7 @@ def _plain(cells: Any, values: Floats) -> Numbers:
         texts = pc.unique(cells.filter(pa.array(values == 0)))
         odd = texts.filter(pc.match_substring_regex(texts, "^[^eE]*[1-9]"))
         under = int(pc.sum(pc.is_in(cells, value_set=odd)).as_py() or 0) if len(odd) else 0
-    return Numbers(values, _decimals(cells, "."), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
+    return Numbers(values, _decimals(cells), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
 
 
 def _rounded(cells: Any, values: Floats) -> int:
@@ -170,55 +182,64 @@ def _rounded(cells: Any, values: Floats) -> int:
     return sum(1 for t in digits if t.isdigit() and int(t) != int(float(t)))
 
 
-def _decimals(cells: Any, mark: str) -> int:
-    """Most digits written behind the decimal mark."""
-    return max(_of_pieces(lambda some: _decimals_in(some, mark), _pieces(cells)), default=0)
+def _decimals(cells: Any) -> int:
+    """Most digits written behind the decimal point."""
+    return max(_of_pieces(_decimals_in, _pieces(cells)), default=0)
 
 
-def _decimals_in(cells: Any, mark: str) -> int:
+def _decimals_in(cells: Any) -> int:
     if not len(cells):
         return 0
-    at = pc.find_substring(cells, mark).to_numpy(zero_copy_only=False)
+    at = pc.find_substring(cells, ".").to_numpy(zero_copy_only=False)
     behind = pc.binary_length(cells).to_numpy(zero_copy_only=False) - at - 1
     most = behind.max() if at.min() >= 0 else np.where(at >= 0, behind, 0).max()
     powers = pc.or_(pc.match_substring(cells, "e"), pc.match_substring(cells, "E"))
     if pc.any(powers).as_py():
         whole = cells.filter(pc.invert(powers))
         texts = pc.unique(cells.filter(powers)).to_pylist()
-        return max([_decimals_in(whole, mark), *(_decimals_of(text, mark) for text in texts)])
+        return max([_decimals_in(whole), *(_decimals_of(text) for text in texts)])
     return min(int(most), 17)
 
 
-def _decimals_of(text: str, mark: str) -> int:
+def _decimals_of(text: str) -> int:
     number, _, power = text.lower().partition("e")
-    digits = len(number.partition(mark)[2])
-    return min(max(0, digits - int(power or 0)), 17)
+    digits = len(number.partition(".")[2])
+    return int(min(max(0.0, digits - float(power or 0)), 17.0))     # a float takes powers of any length
 
 
-def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_parted: bool) -> Numbers:
+def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_parted: bool, *,
+          missing: Collection[str], codes: Sequence[float]) -> Numbers:
     """Any column: missing words apart, one style for the rest, and the misfits named."""
     texts = pc.utf8_trim_whitespace(cells)
     texts = pc.replace_substring(texts, "−", "-")                   # a typographic minus
-    lowered = pc.utf8_lower(texts)
-    absent = _to_numpy(pc.is_in(lowered, value_set=pa.array(sorted(MISSING)))).astype(bool)
-    words = Counter(texts.filter(pa.array(absent)).to_pylist()) if absent.any() else Counter()
-    present = texts.filter(pa.array(~absent))
-    rows = np.flatnonzero(~absent)
+    absent = _bools(pc.is_in(pc.utf8_lower(texts), value_set=pa.array(sorted(MISSING))))
+    if missing:
+        absent |= _bools(pc.is_in(texts, value_set=pa.array([text.replace("−", "-") for text in missing])))
+    words = _counts(texts.filter(pa.array(absent))) if absent.any() else {}
+    present, rows = texts.filter(pa.array(~absent)), np.flatnonzero(~absent)
     told = style is not None or decimal is not None
-    style = style if style is not None and decimal is None else _find_style(present, decimal)
-    undecided = "" if told else _doubt(present, comma_parted)
-    fits = _to_numpy(pc.match_substring_regex(present, style.pattern)).astype(bool)
-    numbers = _converted(present.filter(pa.array(fits)), style)
+    usual = style if style is not None and decimal is None else None
+    prefix, suffix = (usual.prefix, usual.suffix) if usual else find_affixes(present)
+    bare, has = without_affixes(present, prefix, suffix)
+    usual = usual or replace(_find_style(bare, decimal), prefix=prefix, suffix=suffix)
+    undecided = "" if told else _doubt(bare, comma_parted)
+    fits = _bools(pc.match_substring_regex(bare, usual.pattern)) & has
+    good = _plainly(bare.filter(pa.array(fits)), usual)
+    numbers = _to_numpy(pc.cast(good, pa.float64()))
+    coded, over = np.isin(numbers, codes), ~(np.abs(numbers) <= LARGEST)
+    if coded.any():
+        words = Counter(words) + Counter(_counts(present.filter(pa.array(fits)).filter(pa.array(coded))))
     values = np.full(len(texts), np.nan)
-    values[rows[fits]] = numbers
-    over = rows[fits][~(np.abs(numbers) <= LARGEST)]
-    values[over] = np.nan
-    faults = Faults(np.union1d(rows[~fits], over), lambda row: _fault(row, str(texts[row].as_py()), style))
-    good = present.filter(pa.array(fits))
-    return Numbers(values, _decimals(good, style.decimal), style, dict(words),
-                   faults, undecided=undecided,
-                   rounded=_rounded(good, numbers) if style == NumberStyle() else 0,
-                   underflows=_underflows(good, numbers))
+    values[rows[fits]] = np.where(coded | over, np.nan, numbers)
+    bad = np.union1d(rows[~fits], rows[fits][over & ~coded])
+    number, kept = usual, good.filter(pa.array(~coded))
+    return Numbers(values, _decimals(kept), usual, dict(words),
+                   Faults(bad, lambda row: _fault(row, str(texts[row].as_py()), number)), undecided=undecided,
+                   rounded=_rounded(kept, numbers[~coded]), underflows=_underflows(kept, numbers[~coded]))
+
+
+def _bools(mask: Any) -> Bools:
+    return _to_numpy(mask).astype(bool)
 
 
 def _underflows(texts: Any, values: Floats) -> int:
@@ -226,26 +247,21 @@ def _underflows(texts: Any, values: Floats) -> int:
     return int(pc.sum(pc.match_substring_regex(zeros, "^[^eE]*[1-9]")).as_py() or 0) if len(zeros) else 0
 
 
-def _converted(texts: Any, style: NumberStyle) -> Floats:
-    if style == NumberStyle():
-        return _to_numpy(pc.cast(texts, pa.float64()))
-    for affix in (style.prefix, style.suffix):
-        texts = pc.replace_substring(texts, affix, "") if affix else texts
+def _plainly(texts: Any, style: NumberStyle) -> Any:
+    """Cells of this style, their affixes off, as a float is written."""
     if style.group:
         texts = pc.replace_substring_regex(texts, _GROUPS[style.group], "")
     if style.decimal != ".":
         texts = pc.replace_substring(texts, style.decimal, ".")
-    texts = pc.replace_substring_regex(texts, r"^\((.*)\)$", r"-\1") if style.parentheses else texts
-    return _to_numpy(pc.cast(pc.replace_substring_regex(texts, r"\s", ""), pa.float64()))
+    return pc.replace_substring_regex(texts, r"^\((.*)\)$", r"-\1") if style.parentheses else texts
 
 
 def _find_style(texts: Any, decimal: str | None) -> NumberStyle:
     """The style that most cells fit, the plainest first."""
-    prefix, suffix = _affixes(texts)
     groups = {".": ("", ",", "'", " "), ",": ("", ".", "'", " ")}
     marks = (decimal,) if decimal else (".", ",")
     parentheses = _has_parentheses(texts)
-    styles = [NumberStyle(mark, group, prefix, suffix, parentheses) for mark in marks for group in groups[mark]]
+    styles = [NumberStyle(mark, group, parentheses=parentheses) for mark in marks for group in groups[mark]]
     return max(styles, key=lambda s: int(pc.sum(pc.match_substring_regex(texts, s.pattern)).as_py() or 0))
 
 
@@ -272,24 +288,10 @@ def _doubt(texts: Any, comma_parted: bool) -> str:
     return f"{quoted(marked[0].as_py())} may be a thousand or a fraction, in every row"
 
 
-def _affixes(texts: Any) -> tuple[str, str]:
-    """A sign or unit that stands before or behind the number in every cell."""
-    sample = [t for t in texts[:50].to_pylist() if 0 < len(t) <= LONGEST]
-    if not sample:
-        return "", ""
-    fronts = {m.group(1) for t in sample if (m := re.match(rf"^[(+-]*\s?({_AFFIX})\s?[+-]?[\d.,]", t))}
-    backs = {m.group(1) for t in sample if (m := re.search(rf"[\d.,]\s?({_AFFIX})\)?$", t))}
-    backs = {b for b in backs if not re.fullmatch(r"[eE]", b)}
-    share_front = sum(bool(re.match(rf"^[(+-]*\s?{_AFFIX}", t)) for t in sample) / len(sample)
-    share_back = sum(any(t.rstrip(")").endswith(b) for b in backs) for t in sample) / len(sample)
-    prefix = fronts.pop() if len(fronts) == 1 and share_front > 0.8 else ""
-    suffix = backs.pop() if len(backs) == 1 and share_back > 0.8 else ""
-    return prefix.strip(), suffix.strip()
-
-
 def _fault(row: int, text: str, style: NumberStyle) -> Fault:
     shown = quoted(text)
-    if re.match(style.pattern, text):
+    bare, has = without_affixes(pa.array([text]), style.prefix, style.suffix)
+    if has[0] and re.match(style.pattern, bare[0].as_py()):
         return Fault(row, text, "not_finite", f"{shown} is too large to compute with (more than {LARGEST:g})", None)
     if re.fullmatch(r"[+-]?inf(inity)?", text, re.IGNORECASE):
         return Fault(row, text, "not_finite", f"{shown} is not a finite number", EMPTY)
@@ -305,8 +307,21 @@ def _fault(row: int, text: str, style: NumberStyle) -> Fault:
     if style.decimal == "," and re.fullmatch(r"[+-]?[\d,' ]*\.\d+", text):
         return Fault(row, text, "not_a_number", f"{shown} is not a number (decimal point?)", "Try --decimal .")
     if re.fullmatch(r"[<>≤≥~=]+\s?[\d.,]+", text):
-        return Fault(row, text, "not_a_number", f"{shown} is a bound, not a number", None)
+        return Fault(row, text, "not_a_number", f"{shown} is a bound, not a number",
+                     f"--missing {shown} reads it as missing")
     if re.search(r"\d{1,2}[:/-]\d{1,2}", text):
         return Fault(row, text, "not_a_number", f"{shown} is not a number (a date or time?)", None)
+    if wrong := _misfit(text, style.prefix, style.suffix):
+        return Fault(row, text, "not_a_number", f"{shown} {wrong}", UNIT)
     return Fault(row, text, "not_a_number", f"{shown} is not a number",
                  f"{EMPTY}, or --bad-rows quarantine")
+
+
+def _misfit(text: str, prefix: str, suffix: str) -> str:
+    """What is wrong with the unit of a cell in a column whose cells have these affixes, in words; "" if nothing is."""
+    usual, own = prefix or suffix, "".join(affixes_of(text))
+    if not usual:
+        return "is not a number (with a unit? the others have none)" if own else ""
+    if not own:
+        return f"has no unit, the others have {quoted(usual)}" if re.search(r"\d", text) else ""
+    return f"has another unit than the others ({quoted(usual)})" if own != usual else ""

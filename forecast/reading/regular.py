@@ -6,17 +6,19 @@ Refused are rows whose order, repetition or step says that the clock or the file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar import DAY, HOUR, MINUTE, SECOND, Calendar
 from forecast.config import DataConfig
-from forecast.display import counted, listed, quoted
+from forecast.display import counted, quoted
 from forecast.errors import DataError, Problem
+from forecast.reading.codes import code_problems
+from forecast.reading.filling import Regular, laid_out
+from forecast.reading.rows import Repair, Rows
 from forecast.reading.zones import changes_clock
 
 Ints = NDArray[np.int64]
@@ -30,79 +32,14 @@ LISTED = 20_000                     # problems of a kind told one by one
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
 
 
-@dataclass(frozen=True)
-class Repair:
-    """Something mended: how often, in words, by which flag it may be changed, and where it stands."""
-
-    kind: str
-    count: int
-    message: str
-    flag: str | None = None
-    examples: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Checked rows. codes (N,) count series in the order of the file, ids (S,) names them."""
-
-    codes: Ints
-    stamps: Ints
-    values: Floats
-    ids: NDArray[np.object_]
-    is_time: bool
-    utc: bool
-    line: Callable[[int], int]      # physical line of a row
-    text: Callable[[int], str]      # its time stamp as the file writes it
-    file: str
-    time: str                       # header of the time column
-    target: str
-
-    def take(self, order: Ints | Bools) -> Rows:
-        where = np.arange(self.codes.size)[order]
-        line, text = self.line, self.text
-        return Rows(self.codes[order], self.stamps[order], self.values[order], self.ids, self.is_time, self.utc,
-                    lambda row: line(int(where[row])), lambda row: text(int(where[row])), self.file, self.time,
-                    self.target)
-
-    @property
-    def times(self) -> NDArray[np.generic]:
-        return self.stamps.view("datetime64[us]") if self.is_time else self.stamps
-
-    @cached_property
-    def has_clock(self) -> bool:
-        """Stamps within the day, not days."""
-        return self.is_time and self.stamps.size > 0 and bool((self.stamps % DAY != self.stamps[0] % DAY).any())
-
-    @cached_property
-    def same(self) -> Bools:
-        """Whether a row and the one before it are of one series (N - 1,)."""
-        same: Bools = self.codes[1:] == self.codes[:-1]
-        return same
-
-    def of_series(self, row: int) -> str:
-        return f" in {quoted(self.ids[self.codes[row]], 30)}" if len(self.ids) > 1 else ""
-
-
-@dataclass(frozen=True)
-class Regular:
-    """y (N',), first and stop (S,), start (S,) on the calendar, and what was repaired."""
-
-    y: Floats
-    first: Ints
-    stop: Ints
-    start: Ints
-    calendar: Calendar
-    repairs: tuple[Repair, ...] = field(default=())
-    filled: Bools | None = None     # (N',) points invented from their neighbours
-
-
 def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed: Calendar | None = None) -> Regular:
     """Series on the calendar their stamps tell, or on the one agreed. Raises DataError with every row in the way."""
     if not rows.codes.size:
         raise DataError("has no row with data in it", file=rows.file, code="no_rows")
     rows, repairs, problems = _in_order(rows)
+    codes = code_problems(rows, options.missing or ())
     rows, merged, doubled = _without_duplicates(rows, options.duplicates)
-    problems = doubled if merged else problems + doubled            # who has duplicates merged means overlaps too
+    problems = doubled if merged else problems + doubled            # merging repeated times also settles overlaps
     if rows.codes.size < 2 and options.freq is None and agreed is None:
         raise DataError("has one row of data; at least 2 are needed", file=rows.file, row=rows.line(0),
                         code="too_short")
@@ -114,11 +51,10 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
         problems = []                                               # in order of time, every row has its place
     problems += _beside_grid(rows, off, calendar) if off.size else []
     problems += _changed_step(rows_on, gaps, calendar, options)
-    problems += _long_gaps(rows_on, gaps, calendar, options)
+    problems += _long_gaps(rows_on, gaps, calendar, options) + codes
     if problems:
         raise DataError(problems[0], more=[*problems[1:], *_gap_problems(rows_on, gaps, calendar)])
-    laid = _laid_out(rows_on, calendar)
-    return _filled(rows_on, laid, gaps, calendar, options, (*repairs, *merged))
+    return laid_out(rows_on, calendar, options, (*repairs, *merged, *_gap_repairs(rows_on, gaps, calendar, options)))
 
 
 def _calendar(rows: Rows, freq: str | None, tz: str | None) -> Calendar:
@@ -199,8 +135,7 @@ def _without_duplicates(rows: Rows, rule: str) -> tuple[Rows, list[Repair], list
     examples = tuple(_duplicates(rows, again[:100]))
     said = Repair("duplicates", again.size, f"{counted(again.size, 'row')} repeating a stamp -> {rule}",
                   "--duplicates", examples)
-    return Rows(merged.codes, merged.stamps, values, merged.ids, merged.is_time, merged.utc, merged.line, merged.text,
-                merged.file, merged.time, merged.target), [said], []
+    return replace(merged, values=values), [said], []
 
 
 def _all_but(rows: Ints, size: int) -> Bools:
@@ -265,6 +200,17 @@ def _gap_problems(rows: Rows, gaps: _Gaps, calendar: Calendar, limit: int = 10_0
     return [Problem("gap", f"{_number_of(int(n), calendar)} missing after {rows.text(int(r))}{rows.of_series(int(r))}",
                     rows.file, rows.line(int(r) + 1), rows.time, None, _gap_hint(rows, int(r), int(n), calendar))
             for r, n in zip(gaps.before[:limit], gaps.missing[:limit], strict=True)]
+
+
+def _gap_repairs(rows: Rows, gaps: _Gaps, calendar: Calendar, options: DataConfig) -> list[Repair]:
+    if not gaps.before.size:
+        return []
+    number, series = int(gaps.missing.sum()), len(np.unique(rows.codes[gaps.before]))
+    where = f" in {series:,} series" if len(rows.ids) > 1 else ""
+    longest = f", the longest {int(gaps.missing.max()):,}" if gaps.before.size > 1 else ""
+    unit = calendar.unit.removesuffix("s") if number == 1 else calendar.unit
+    return [Repair("gaps", number, f"{number:,} missing {unit}{where}{longest} -> {options.fill}", "--fill",
+                   tuple(_gap_problems(rows, gaps, calendar, 100)))]
 
 
 def _gap_hint(rows: Rows, row: int, missing: int, calendar: Calendar) -> str:
@@ -336,126 +282,3 @@ def _long_gaps(rows: Rows, gaps: _Gaps, calendar: Calendar, options: DataConfig)
                     f"{int(present[series]):,} present{rows.of_series(row)}, the longest gap after {rows.text(row)}",
                     rows.file, rows.line(row + 1), rows.time, None,
                     "--fill zero if no row means none, --fill mask to leave them unknown, or --max-gap N")]
-
-
-@dataclass(frozen=True)
-class _Laid:
-    at: Ints                        # position of each row in y
-    y: Floats
-    first: Ints
-    stop: Ints
-    start: Ints
-
-
-def _laid_out(rows: Rows, calendar: Calendar) -> _Laid:
-    """Values at their ordinals, NaN between."""
-    ordinals = calendar.nearest(rows.times)
-    size = len(rows.ids)
-    edges = np.flatnonzero(~rows.same) + 1
-    heads, tails = np.concatenate([[0], edges]), np.concatenate([edges, [rows.codes.size]]) - 1
-    start, lengths = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    start[rows.codes[heads]] = ordinals[heads]
-    lengths[rows.codes[heads]] = ordinals[tails] - ordinals[heads] + 1
-    stop = np.cumsum(lengths)
-    first = stop - lengths
-    total = int(stop[-1]) if size else 0
-    if total == rows.codes.size:
-        return _Laid(np.arange(total), rows.values, first, stop, start)
-    at = first[rows.codes] + ordinals - start[rows.codes]
-    y = np.full(total, np.nan)
-    y[at] = rows.values
-    return _Laid(at, y, first, stop, start)
-
-
-def _filled(rows: Rows, laid: _Laid, gaps: _Gaps, calendar: Calendar, options: DataConfig,
-            repairs: tuple[Repair, ...]) -> Regular:
-    """Edges without a value cut off, holes inside filled by the rule."""
-    found = list(repairs)
-    if gaps.before.size:
-        number, series = int(gaps.missing.sum()), len(np.unique(rows.codes[gaps.before]))
-        where = f" in {series:,} series" if len(rows.ids) > 1 else ""
-        longest = f", the longest {int(gaps.missing.max()):,}" if gaps.before.size > 1 else ""
-        found.append(Repair("gaps", number, f"{_missing(number, calendar)}{where}{longest} -> {options.fill}", "--fill",
-                            tuple(_gap_problems(rows, gaps, calendar, 100))))
-    unknown = np.isnan(laid.y)
-    if not unknown.any():
-        return Regular(laid.y, laid.first, laid.stop, laid.start, calendar, tuple(found))
-    first, stop, start, said = _trimmed(rows, laid, unknown)
-    found += said
-    inside = _between(first, stop, laid.y.size)
-    holes = unknown & inside
-    cells = np.flatnonzero(np.isnan(rows.values) & inside[laid.at])
-    if cells.size:
-        found.append(Repair("missing", cells.size, f"{counted(cells.size, 'missing value')} -> {options.fill}",
-                            "--fill", tuple(_missing_value(rows, int(r)) for r in cells[:100])))
-    filled = _fill(laid.y, holes, inside, options.fill)
-    invented = holes[inside] if options.fill in ("linear", "ffill") and holes.any() else None
-    if inside.all():
-        return Regular(filled, first, stop, start, calendar, tuple(found), invented)
-    ends = np.cumsum(stop - first)
-    return Regular(filled[inside], ends - (stop - first), ends, start, calendar, tuple(found), invented)
-
-
-def _missing_value(rows: Rows, row: int) -> Problem:
-    return Problem("missing_value", f"no value at {rows.text(row)}{rows.of_series(row)}", rows.file, rows.line(row),
-                   rows.target)
-
-
-def _missing(number: int, calendar: Calendar) -> str:
-    return f"{number:,} missing {calendar.unit.removesuffix('s') if number == 1 else calendar.unit}"
-
-
-def _between(first: Ints, stop: Ints, size: int) -> Bools:
-    change = np.zeros(size + 1, dtype=np.int64)
-    np.add.at(change, first, 1)
-    np.add.at(change, stop, -1)
-    inside: Bools = np.cumsum(change[:-1]) > 0
-    return inside
-
-
-def _trimmed(rows: Rows, laid: _Laid, unknown: Bools) -> tuple[Ints, Ints, Ints, list[Repair]]:
-    """Each series from its first known value to its last; all that is unknown at the edges is cut and said."""
-    known = np.flatnonzero(~unknown)
-    low, high = np.searchsorted(known, laid.first), np.searchsorted(known, laid.stop)
-    some = high > low
-    if not some.any():
-        raise DataError(f"column {quoted(rows.target)} holds no value at all", file=rows.file, code="all_missing")
-    first = np.where(some, known[np.minimum(low, known.size - 1)], laid.stop)
-    stop = np.where(some, known[np.maximum(high, 1) - 1] + 1, laid.stop)
-    start = laid.start + first - laid.first
-    said = []
-    cut = int((first - laid.first + laid.stop - stop)[some].sum())
-    if cut:
-        said.append(Repair("edges", cut, f"{counted(cut, 'row')} without a value at the beginning or end of a series "
-                           "-> left out"))
-    if not some.all():
-        names = listed(list(rows.ids[~some]), 5)
-        said.append(Repair("all_missing", int((~some).sum()), f"{int((~some).sum()):,} series without any value: "
-                           f"{names}"))
-    return first, stop, start, said
-
-
-def _fill(y: Floats, holes: Bools, inside: Bools, rule: str) -> Floats:
-    if rule == "mask" or not holes.any():
-        return y
-    filled = y.copy()
-    if rule == "zero":
-        filled[holes] = 0.0
-        return filled
-    at, known = np.flatnonzero(holes), np.flatnonzero(inside & ~holes)
-    if rule == "ffill":
-        filled[at] = y[known[np.searchsorted(known, at) - 1]]
-    else:
-        filled[at] = np.interp(at, known, y[known])
-    return filled
-
-
-def describe_constant(y: Floats, first: Ints, stop: Ints, ids: Sequence[str]) -> str:
-    """Which series never change, in words; empty where all do."""
-    lengths = stop - first
-    some = np.flatnonzero(lengths > 1)
-    if not some.size:
-        return ""
-    change = np.concatenate([[0], np.cumsum(np.diff(y) != 0)]) if y.size else np.zeros(1)
-    flat = some[change[stop[some] - 1] == change[first[some]]]
-    return f"constant: {listed([ids[k] for k in flat], 5)}" if flat.size else ""

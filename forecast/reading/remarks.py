@@ -16,12 +16,15 @@ from forecast.display import counted, listed, quoted
 from forecast.errors import Problem
 from forecast.reading.dates import FIRST_YEAR, Times
 from forecast.reading.dialect import Dialect
+from forecast.reading.filling import Regular, describe_constant
 from forecast.reading.numbers import Numbers
-from forecast.reading.regular import Regular, Repair, Rows, describe_constant
 from forecast.reading.roles import Roles
+from forecast.reading.rows import Repair, Rows
+from forecast.reading.scales import Change, find_changes
 from forecast.reading.source import Source
 from forecast.reading.table import Table
 
+LISTED = 1_000                      # series told one by one
 SHORT = 3                           # rows below which a series is named
 AHEAD = "in the future"             # says a note that another day would not say
 
@@ -106,6 +109,34 @@ def _differences(contract: Contract, regular: Regular, rows: Rows) -> tuple[str,
     return tuple(notes)
 
 
+def rescaled_in(regular: Regular, rows: Rows, contract: Contract | None) -> tuple[Problem, ...]:
+    """Series whose newest values, those that a contract does not know, seem to be in another unit than their past."""
+    ends = [None if contract is None else contract.known_until(name) for name in rows.ids]
+    first, stop, start = regular.first, regular.stop, regular.start
+    known = np.array([begin if end is None else end for end, begin in zip(ends, start.tolist(), strict=True)])
+    new = np.array([contract is not None and end is None for end in ends], dtype=bool)
+    truth = regular.y if regular.filled is None else np.where(regular.filled, np.nan, regular.y)
+    changes = find_changes(truth, first, stop, np.clip(first + known - start, first, stop), new=new)
+    return tuple(_rescaled(regular, rows, change) for change in changes[:LISTED])
+
+
+def words_of(rescaled: Sequence[Problem], most: int = 3) -> tuple[str, ...]:
+    """The same as notes, the first of them one by one."""
+    more = (f"and so in {len(rescaled) - most:,} series more",) if len(rescaled) > most else ()
+    return (*(f"{p.message} (line {p.row})" for p in rescaled[:most]), *more)
+
+
+def _rescaled(regular: Regular, rows: Rows, change: Change) -> Problem:
+    ordinal = int(regular.start[change.series] + change.at - regular.first[change.series])
+    own = np.flatnonzero(rows.codes == change.series)
+    row = int(own[np.argmax(regular.calendar.nearest(rows.times[own]) == ordinal)])
+    size = f"{float(f'{max(change.factor, 1 / change.factor):.3g}'):,.15g}"
+    words = f"about {size if change.factor > 1 else f'1/{size}'} times those before: another unit"
+    return Problem("rescaled", f"from {rows.text(row)} on the values{rows.of_series(row)} are {words}", rows.file,
+                   rows.line(row), rows.column_of(row), f"{rows.values[row]:.10g}",
+                   "Bring them to one unit, or --accept-scale if they are right")
+
+
 def usual_size(y: NDArray[np.float64]) -> float | None:
     """The median size of what is known, of some 100,000 values spread over all; None where nothing is known."""
     some = y[::max(1, y.size // 100_000)]
@@ -140,7 +171,7 @@ def repairs_of(found: Found, regular: Regular) -> tuple[Repair, ...]:
         Repair("underflow", under, f"{counted(under, 'value')} too small for a float -> 0"),
         Repair("rounded", rounded, f"{counted(rounded, 'whole number')} of more digits than a float holds -> rounded"),
         Repair("missing_words", sum(words.values()), f"{counted(sum(words.values()), 'cell')} read as missing: "
-               f"{', '.join(quoted(w) for w in sorted(words)[:6])}"))
+               f"{', '.join(quoted(w) for w in sorted(words)[:6])}", "--missing"))
     return (*(repair for repair in mended if repair.count), *regular.repairs)
 
 

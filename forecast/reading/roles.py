@@ -5,13 +5,14 @@ Where two columns could be meant, both are named and nothing is chosen."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from forecast.config import DataConfig
 from forecast.contract import Contract
 from forecast.display import listed, quoted, safe, shorten
 from forecast.errors import DataError
+from forecast.reading.affixes import share_one_unit
 from forecast.reading.kinds import kind
 
 ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "store", "sku")
@@ -43,11 +44,12 @@ class Roles:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Headers and a sample of rows (R, K)."""
+    """Headers and a sample of rows (R, K). `absent`: texts that stand for a missing value here."""
 
     file: str
     names: tuple[str, ...]
     rows: Sequence[Sequence[str]]
+    absent: Collection[str] = ()
 
     @property
     def nameless(self) -> bool:
@@ -55,7 +57,10 @@ class _Columns:
         return self.names == tuple(str(k + 1) for k in range(len(self.names)))
 
     def kinds(self, column: int) -> list[str]:
-        return [k for row in self.rows if (k := kind(row[column])) != "missing"]
+        found = {text: k for row in self.rows if (text := row[column].strip()) not in self.absent
+                 and (k := kind(text)) != "missing"}
+        told = [found[text] for row in self.rows if (text := row[column].strip()) in found]
+        return ["number"] * len(told) if set(told) == {"text"} and share_one_unit(found) else told
 
     def holds(self, column: int, *kinds: str, share: float = 0.8) -> bool:
         found = self.kinds(column)
@@ -78,7 +83,7 @@ class _Columns:
 def find_roles(file: str, names: Sequence[str], rows: Sequence[Sequence[str]], options: DataConfig,
                contract: Contract | None = None) -> Roles:
     """Roles of the columns of a file. Raises DataError where they cannot be told."""
-    columns = _Columns(file, tuple(names), rows)
+    columns = _Columns(file, tuple(names), rows, options.missing or ())
     roles = _as_before(columns, contract) if contract is not None else _found(columns, options)
     for k in (roles.id, *roles.time, *roles.targets):
         if k is not None and columns.names.count(columns.names[k]) > 1:

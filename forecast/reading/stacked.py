@@ -14,8 +14,8 @@ from forecast.display import listed, safe
 from forecast.errors import DataError
 from forecast.reading.dates import encoded
 from forecast.reading.kinds import kind
-from forecast.reading.regular import Rows
 from forecast.reading.roles import CALENDAR_NAMES, ENTITIES, NO_ID, Roles
+from forecast.reading.rows import Rows
 from forecast.reading.table import Table
 
 Ints = NDArray[np.int64]

@@ -26,7 +26,7 @@ from forecast.config import SETTINGS, Config
 from forecast.datasource import guard
 from forecast.display import counted, duration
 from forecast.durations import seconds_of
-from forecast.errors import RequestError
+from forecast.errors import RequestError, about
 from forecast.fit import finished, fit
 from forecast.formulas import REFERENCE
 from forecast.member import shape_of
@@ -114,7 +114,8 @@ def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, 
     reading = workspace.read(source, config.data)
     tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()
-    cutoffs, known, plan = backtest_plan(teller, config, panel)
+    with about(source):
+        cutoffs, known, plan = backtest_plan(teller, config, panel)
     bench = Bench(teller, config, panel, known, plan, cutoffs)
     shapes = {name: matched(shape_of(config, plan), name) for name in request.names}
     teller.say("cells", _sizes(shapes))

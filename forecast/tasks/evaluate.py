@@ -12,7 +12,7 @@ from forecast.baselines import BASELINES
 from forecast.config import Config
 from forecast.datasource import DataSource, guard
 from forecast.display import counted, listed
-from forecast.errors import GateError, RequestError
+from forecast.errors import GateError, RequestError, about
 from forecast.formulas import METRICS, REFERENCE
 from forecast.layout import check_ending
 from forecast.plan import backtest_cutoffs, seasons_of
@@ -48,6 +48,7 @@ class Request:
     issued: bool = False                    # score what predict issued, from the ledger
     last: str | None = None                 # with issued: only the last "30d", or N steps of the data
     fail_over: Sequence[str] = ()           # "mase=1.0"
+    accept_scale: bool = False              # also where the newest values have the size of another unit
 
     def __post_init__(self) -> None:
         if self.predictions:
@@ -135,6 +136,8 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
         workspace.check_precision(config, config.model.cell)            # a run trained so may do without training
     tell_settings(teller, workspace.given)
     reading = workspace.read(source, config.data, run.contract if run else None)
+    if not request.accept_scale:
+        reading.check_scale()
     tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()
     if request.issued:
@@ -142,7 +145,8 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
     if given:
         frame, scores, how = _given(given, panel, reading, config, run)
     else:
-        frame, scores, how = _backtested(teller, run, config, panel, [REFERENCE, *request.names])
+        with about(source):
+            frame, scores, how = _backtested(teller, run, config, panel, [REFERENCE, *request.names])
     teller.say("scored", how)
     return Evaluated(request, source, reading, how, run.id if run else None, frame, scores)
 

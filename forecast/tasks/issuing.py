@@ -20,8 +20,10 @@ from forecast.display import counted
 from forecast.durations import seconds_of
 from forecast.errors import DataError, ForecastError
 from forecast.forecasts import Forecast
+from forecast.guard import History, kept
 from forecast.ledger import Draft, Issue, Ledger, issue_of
 from forecast.options import Options
+from forecast.predictor import Predictor
 from forecast.reader import Reading
 from forecast.storage import disk_errors, sha256
 from forecast.tasks.teller import Teller
@@ -128,9 +130,22 @@ def tell_empty(teller: Teller, ledger: Ledger) -> None:
         teller.warn("ledger", f"{ledger.path} is an empty file: no issue is known, the next one begins it anew")
 
 
+def forecaster_of(run: Run, options: Options) -> Predictor:
+    """The run's predictor as the options of an issue have it: below 0, or not."""
+    model = run.predictor.config.model
+    if not options.allow_negative or model.allow_negative:
+        return run.predictor
+    config = replace(run.predictor.config, model=replace(model, allow_negative=True))
+    return replace(run.predictor, config=config)
+
+
 def as_optioned(forecast: Forecast, options: Options) -> Forecast:
     """The forecast as the options of its issue have it: bands adapted, then clamped at 0, then rounded."""
     if options.adapt:
         forecast = adapted(forecast, options.adapt)
-    values = np.maximum(forecast.values, 0.0) if options.nonnegative else forecast.values
-    return replace(forecast, values=np.rint(values) + 0.0 if options.round else values)
+        forecast = replace(forecast, values=kept(forecast.values, History.of(forecast.panel),
+                                                 negative=options.allow_negative))
+    values, mean = forecast.values, forecast.mean
+    if options.nonnegative:
+        values, mean = np.maximum(values, 0.0), None if mean is None else np.maximum(mean, 0.0)
+    return replace(forecast, values=np.rint(values) + 0.0 if options.round else values, mean=mean)

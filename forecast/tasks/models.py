@@ -11,7 +11,7 @@ from forecast import clock
 from forecast.display import counted, duration
 from forecast.durations import seconds_of
 from forecast.errors import DiskError, ModelError
-from forecast.formulas import REFERENCE
+from forecast.formulas import SIMPLE
 from forecast.registry import Promotion, Store
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
@@ -95,7 +95,7 @@ class Shown:
                        f"{counted(len(run.predictor.knowledge), 'series')}, {data.first} .. {data.last}")
         yield "plan", (f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, season "
                        f"{plan.season}, {model.cell.upper()} {model.layers}x{plan.hidden}")
-        yield "scores", (f"MASE {mase}, skill {skill} over seasonal naive, mostly {self.listed.serves}"
+        yield "scores", (f"MASE {mase}, skill {skill} over the better simple forecast, mostly {self.listed.serves}"
                          if self.listed.serves else "too short for a backtest")
         if record.promotion:
             yield "promotion", record.promotion.reason
@@ -125,8 +125,9 @@ def models(workspace: Workspace) -> Models:
 
 def summary(store: Store, run: str) -> Listed:
     """What a list says of a run."""
-    record, scores = store.record(run), _part(store.told(run, "metrics.json"), "models")
-    served = next((name for name in scores if name != REFERENCE), "")
+    record, metrics = store.record(run), store.told(run, "metrics.json")
+    scores, told = _part(metrics, "models"), metrics.get("serves")
+    served = told if told in scores else next((name for name in scores if name not in SIMPLE), "")
     own = _part(scores, served)
     return Listed(run, record.name, record.created or None, served or None, own.get("mase"), own.get("skill"),
                   record.data.path, record.data.last)

@@ -10,7 +10,7 @@ from forecast.reader import Reading
 from forecast.reissue import Told, cut_at
 from forecast.series import Panel
 from forecast.storage import sha256
-from forecast.tasks.issuing import as_optioned
+from forecast.tasks.issuing import as_optioned, forecaster_of
 from forecast.tasks.workspace import Workspace
 
 
@@ -30,7 +30,7 @@ def data_of(workspace: Workspace, issue: Issue, run: Run, data: str | None) -> R
         raise RequestError("the issue was made from standard input, so its data must be named", code="no_data",
                            hint="Give --data FILE")
     source = workspace.source(data) if data else DataSource.kept(workspace.store.folder, issue.data, issue.place)
-    return workspace.read_for(run, source)
+    return workspace.read_for(run, source, issue.options.read)
 
 
 def told_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> Told:
@@ -38,5 +38,5 @@ def told_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> To
     known = cut_at(panel, ends)
     if not len(known):
         return Told({})
-    forecast = as_optioned(run.predictor.predict(known, issue.horizon), issue.options)
+    forecast = as_optioned(forecaster_of(run, issue.options).predict(known, issue.horizon), issue.options)
     return Told.made(forecast, issue.quantiles, run.contract.decimals)

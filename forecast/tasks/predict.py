@@ -17,11 +17,11 @@ from forecast import hardware
 from forecast.datasource import DataSource, guard
 from forecast.display import counted, listed
 from forecast.errors import DataError, ForecastError, RequestError
-from forecast.forecasts import Forecast, in_parts, quantile_grid
+from forecast.forecasts import Forecast, Remark, in_parts, quantile_grid
 from forecast.layout import Page, check_ending, check_layout, levels_of, table_of, writing
 from forecast.options import Options
 from forecast.tasks import issuing
-from forecast.tasks.teller import SILENT, Teller, tell_model, tell_remarks
+from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model, tell_remarks
 from forecast.tasks.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class Request:
     as_of: str | None = None                # forecast from what was known then
     max_age: str | None = None              # the newest point may be so old
     require_new: bool = False               # beside what was written last
+    accept_scale: bool = False              # also where the newest values have the size of another unit
     device: str | None = None               # None: the CPU, without torch
     plot: str | Path | None = None
     size: int | None = None                 # series at a time; None: as many as memory should be spent on
@@ -59,6 +60,9 @@ class Request:
         if self.output is not None:
             check_ending(str(self.output), stdout=True)
         check_layout(self.options.layout)
+        if self.options.mean and self.options.layout not in ("default", "nixtla"):
+            raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
+                               hint="Use --layout default or nixtla")
         share_of(self.options.shard)
         if self.plot is not None and not str(self.plot).endswith(".png"):
             raise RequestError(f"--plot {self.plot}: a picture is written as .png", code="bad_ending")
@@ -66,19 +70,24 @@ class Request:
 
 @dataclass
 class Told:
-    """What is said of the forecasts when all are made. `parts`: the first of them."""
+    """What is said of the forecasts when all are made. `parts`: the first of them; `tables`: the rows that go nowhere
+    else."""
 
     sources: Counter[str] = field(default_factory=Counter)
     fell: list[str] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
     parts: list[Forecast] = field(default_factory=list)
+    tables: list[pa.Table] = field(default_factory=list)
 
-    def add(self, part: Forecast) -> None:
+    def add(self, part: Forecast, table: pa.Table | None) -> None:
         sources = part.source.tolist()
         self.sources.update(sources)
         if any(name.startswith("fallback") for name in set(sources)):
             self.fell += [str(i) for i, name in zip(part.panel.ids, sources, strict=True)
                           if name.startswith("fallback")]
+        self.remarks += part.remarks
         self.parts = self.parts or [part]
+        self.tables += [] if table is None else [table]
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,8 @@ class Predicted:
     sources: dict[str, int]                 # what served how many series
     fell_back: list[str]                    # series served by a simpler forecast, or by none
     repairs: list[str]
+    notes: list[str]
+    remarks: list[Remark]                   # what a reader of some series' forecasts has to know
     tracks: list[Track] | None              # how bands were adapted; None: the ledger could not be read
     is_unread: bool                         # what has changed since the last issue is unknown
     page: Page
@@ -113,7 +124,7 @@ class Predicted:
         return {"model": self.run, "issue": self.issue and self.issue.id, "data": str(self.source),
                 "output": self.output and str(self.output), "plot": self.plot and str(self.plot), "rows": self.rows,
                 "series": self.series, "horizon": self.horizon, "sources": self.sources, "fell_back": self.fell_back,
-                "repairs": self.repairs,
+                "repairs": self.repairs, "notes": self.notes, "remarks": [asdict(r) for r in self.remarks],
                 "forecasts": None if self.output else [row for table in self.tables for row in table.to_pylist()],
                 } | ({} if self.request.options.adapt is None else {"adapted": adapted})
 
@@ -129,9 +140,13 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
     guard([output, plot, *guarded], [source])
-    reading = workspace.read_for(run, source)
+    reading = workspace.read_for(run, source, request.options.read)
+    if not request.accept_scale:
+        reading.check_scale()
     steps = request.horizon or run.predictor.plan.horizon
-    page = Page(run.contract, levels_of(request.levels, run.predictor.config.model.levels), run.id)
+    levels = levels_of(request.levels, run.predictor.config.model.levels)
+    page = Page(run.contract, levels, run.id, request.options.mean)
+    forecaster = issuing.forecaster_of(run, request.options)
     draft = issuing.begin(workspace, run, source, reading, horizon=steps, levels=page.levels, as_of=request.as_of,
                           options=request.options)
     panel, valueless = _asked_for(request, draft, reading)
@@ -141,15 +156,13 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
-    told, tables = Told(), list[Any]()
+    told = Told()
     with _opened(output, page, request.options.layout, panel, out) as write:
-        for part in in_parts(run.predictor, panel, steps, size=request.size):
+        for part in in_parts(forecaster, panel, steps, size=request.size):
             part = issuing.as_optioned(part, draft.issue.options)
-            told.add(part)
+            told.add(part, None if output or out else table_of(part, page, request.options.layout))
             draft.add(part, run.contract.decimals)
             write(part)
-            if output is None and out is None:
-                tables.append(table_of(part, page, request.options.layout))
     rows = len(panel) * steps * (len(quantile_grid(page.levels)) if request.options.layout == "long" else 1)
     if output is not None:
         teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
@@ -158,12 +171,13 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         _draw(plot, first, page)
         teller.wrote(plot, verb="drew")
     fell = _tell_sources(teller, told, valueless)
+    tell_forecast(teller, told.remarks)
     issue = issuing.keep(workspace, teller, draft, output)
     if unread and issue:                                                # else keep has told that the ledger failed
         teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
     return Predicted(request, run.id, source, issue, output, plot if len(panel) else None, rows, len(panel), steps,
-                     dict(told.sources), fell, [r.message for r in reading.repairs], tracks, unread is not None, page,
-                     first, tables)
+                     dict(told.sources), fell, [r.message for r in reading.repairs], list(reading.notes), told.remarks,
+                     tracks, unread is not None, page, first, told.tables)
 
 
 def _run(workspace: Workspace, request: Request) -> Run:

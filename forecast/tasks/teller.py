@@ -15,6 +15,7 @@ from forecast.display import counted
 if TYPE_CHECKING:
     from forecast.artifact import Run
     from forecast.backtesting import Scores
+    from forecast.forecasts import Remark
     from forecast.loop import Epoch
     from forecast.reader import Reading
 
@@ -108,3 +109,16 @@ def _age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return "a minute"
+
+
+LABELS = {"level": "level", "silenced": "guard"}                        # of the remarks on forecasts
+
+
+def tell_forecast(teller: Teller, remarks: Sequence[Remark], *, most: int = 3) -> None:
+    """What readers of these forecasts have to know: of each kind the first few series, and how many there are."""
+    for code, label in LABELS.items():
+        some = [r for r in remarks if r.code == code]
+        for remark in some[:most]:
+            teller.warn(label, f"{remark.series}: {remark.message}")
+        if len(some) > most:
+            teller.warn(label, f"so it is in {len(some) - most:,} more series; --json lists all")

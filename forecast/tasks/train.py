@@ -11,19 +11,24 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from forecast import __version__
 from forecast.cache import is_large
 from forecast.clock import now, stamp
 from forecast.datasource import DataSource
 from forecast.display import counted
-from forecast.errors import GateError, ModelError, RequestError
+from forecast.errors import GateError, ModelError, RequestError, about
+from forecast.formulas import SIMPLE
 from forecast.record import DataRecord, RunRecord, Verdict
 from forecast.status import Status
-from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
+from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from forecast.checkpoint import Checkpoints
     from forecast.plan import Plan
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
 
 RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
+WORSE = 1.2                             # times the error of a simple forecast: that is told
 UNTRAINED = Verdict(False, "nothing was trained")
 
 # What needs torch is imported by the functions that need it: a file that cannot be read is refused before.
@@ -46,7 +52,7 @@ class Request:
     data: str | Path
     name: str | None = None                 # to call the run by
     promote: str = "auto"                   # whether the run goes live: one of PROMOTE
-    min_skill: float | None = None          # only with a skill against seasonal naive of so much
+    min_skill: float | None = None          # only with a skill of so much
     origin: str | None = None               # go on from the networks of this run
     dry_run: bool = False                   # plan, and stop
     resume: bool = False                    # go on with a training that was broken off
@@ -142,7 +148,8 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     tell_settings(teller, workspace.given)
     tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()
-    cutoffs, known, plan = fitting.planned(config, panel)
+    with about(source):
+        cutoffs, known, plan = fitting.planned(config, panel)
     fitting.tell_plan(teller, config, plan, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
     rounds = 2 if config.train.final_fit else 1
@@ -159,11 +166,14 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     if start and (anew := len(predictor.members) - start.count(predictor)):
         teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
                            "trained one upon the same transformation and skip")
-    metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
-    if config.train.final_fit:
+    predictor, metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
+    if config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
         predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints, start=start),
                                             "final fit")
         history += epochs
+    if predictor.kept_back:
+        teller.warn("final fit", f"not taken: {predictor.kept_back}; the validated networks serve")
+    tell_forecast(teller, predictor.remarks_on(panel))
     made = replace(made, metrics=metrics, verdict=verdict, serves=predictor.name,
                    diverged=all(member.diverged for member in predictor.members),
                    seconds=round(time.monotonic() - began, 1))
@@ -210,21 +220,52 @@ def _record(made: Trained, run: str, predictor: Predictor) -> RunRecord:
 
 
 def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: Predictor, reading: Reading,
-            cutoffs: list[int]) -> tuple[dict[str, Any], Verdict]:
-    """The backtest's scores, told, and whether the run may go live."""
-    from forecast.formulas import REFERENCE
+            cutoffs: list[int]) -> tuple[Predictor, dict[str, Any], Verdict]:
+    """What is to serve, the backtest's scores, told, and whether the run may go live."""
     from forecast.tasks.fitting import baseline_makers, scored, scores_record
 
     metrics, skill = dict[str, Any](), None
     verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
     if cutoffs:
         panel, levels, plan = reading.panel.with_values()[0], predictor.config.model.levels, predictor.plan
-        makers = {predictor.name: lambda _: predictor, **baseline_makers([REFERENCE], plan.season, levels)}
-        _, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
+        makers = {predictor.name: lambda _: predictor, **baseline_makers(SIMPLE, plan.season, levels)}
+        frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         teller.scores(scores, list(panel.ids))
         metrics, skill = scores_record(scores), scores.own.get("skill")
+        predictor, served = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]))
+        metrics |= served
         verdict = _against_live(workspace, predictor, reading, cutoffs)
-    return metrics, as_asked(request, verdict, skill)
+    return predictor, metrics, as_asked(request, verdict, skill)
+
+
+def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel
+             ) -> tuple[Predictor, dict[str, Any]]:
+    """What is to serve, and how the metrics keep it: the predictor, or one that says what a simple forecast says, where
+    it is clearly worse than that in its own backtest. That is told."""
+    from forecast.blending import Blend
+    from forecast.promotion import outdone
+
+    simple, name = outdone(frame, predictor.name, known, predictor.plan.season), predictor.name
+    if simple is None:
+        return predictor, {"serves": name, "worse_than": _only_by_median(teller, frame, name)}
+    if not (predictor.config.model.blend and predictor.config.model.skip):
+        teller.warn("worse", f"{name} is clearly worse than {simple} on these windows; it serves, since the settings "
+                             "ask for it alone")
+        return predictor, {"serves": name, "worse_than": simple}
+    teller.warn("worse", f"{name} is clearly worse than {simple} on these windows: {simple} serves")
+    alone = replace(predictor, blend=Blend.alone(simple), widths=np.ones_like(predictor.widths))
+    return alone, {"serves": simple, "worse_than": simple}
+
+
+def _only_by_median(teller: Teller, frame: pd.DataFrame, name: str) -> str | None:
+    """The simple forecast whose median errs a fifth less, or more, where the whole forecast is not clearly worse."""
+    size = (frame["y"] - frame["yhat"]).abs().groupby(frame["model"].astype(str)).mean()
+    simple = min(SIMPLE, key=lambda other: size[other])
+    if size[name] <= WORSE * size[simple]:
+        return None
+    teller.warn("worse", f"the median of {name} errs by {size[name]:.4g}, {simple} by {size[simple]:.4g}; that it is "
+                         "worse may be chance, or its bands are better")
+    return simple
 
 
 def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, known: Panel

@@ -105,9 +105,10 @@ class Workspace:
         options = self.config.data if options is None else options
         return read_cached(source.name, options, contract=contract, store=self.store.folder)
 
-    def read_for(self, run: Run, source: DataSource) -> Reading:
-        """Read data as the run's own were read."""
-        return self.read(source, run.predictor.config.data, run.contract)
+    def read_for(self, run: Run, source: DataSource, given: Mapping[str, Any] | None = None) -> Reading:
+        """Read data as the run's own were read, but for the settings given ("data.missing")."""
+        config = run.predictor.config.override(given or {}, source="command line")
+        return self.read(source, config.data, run.contract)
 
     def run(self, name: str = "live", *, validated: bool = False) -> Run:
         """A run: `live`, an id, its beginning, a --name, or a path; with its networks of before the final fit, if asked
