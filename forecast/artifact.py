@@ -224,11 +224,11 @@ def _check(predictor: Predictor) -> None:
         raise ValueError("calibration of another model")
 
 
-def _record(told: dict[str, Any]) -> RunRecord:
+def _record(content: dict[str, Any]) -> RunRecord:
     """Raises ValueError, TypeError, KeyError or AttributeError for one that does not say what predict needs."""
-    if not isinstance(told["created"], str) or not told["data"].keys() >= {"path", "from_store"}:
+    if not isinstance(content["created"], str) or not content["data"].keys() >= {"path", "from_store"}:
         raise ValueError("a record that says nothing of its data")
-    return RunRecord.from_dict(told)
+    return RunRecord.from_dict(content)
 
 
 def _share(value: Any) -> float:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from forecast.series import Floats, Ints
 
-POWER, FEW = 12.0, 2.0              # of the inverse mean error; of as many independent windows as FEW, FEW more
-OWN, TILT = 0.5, 6.0                # share of a series' own error that is believed, and the power of what it tilts
-WORST = 10.0                        # times the usual error that one counts at most
-LEAST = 0.02                        # a smaller share in all series is none
-NAMED = 0.2                         # a share from which on a forecaster is named as the source
+POWER = 12.0                        # a weight is 1 / error to this power where there are many windows,
+FEW = 2.0                           # and to the power FEW + their number where that is less
+OWN = 0.5                           # how far a series' own errors are believed: 0 not at all, 1 wholly
+TILT = 6.0                          # the power of what they change in its weights
+WORST = 10.0                        # an error counts as at most so many times the usual one
+LEAST = 0.02                        # a pooled weight below this is 0
+NAMED = 0.2                         # a forecaster of this weight or more is named as a source
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class Blend:
             return cls.alone(names[0])
         count = np.bincount(which[known], minlength=len(series))        # (S,)
         sums = np.stack([np.bincount(which[known], e[known], minlength=len(series)) for e in errors])
-        seen = count > 0
-        own = sums[:, seen] / count[seen]                               # (M, S)
+        measured = count > 0                                            # (S,) series with a known error
+        own = sums[:, measured] / count[measured]                       # (M, S)
         mean = own.mean(axis=1)                                         # (M,)
         expected = mean[:, None] * own.mean(axis=0) / max(mean.mean(), np.finfo(float).tiny)
         least = np.finfo(float).tiny
@@ -59,7 +61,7 @@ class Blend:
         believed = np.log(np.maximum(OWN * own + (1 - OWN) * expected, least) / np.maximum(expected, least))
         weights = _shares(np.log(pooled[kept])[:, None] - TILT * believed[kept])
         return cls(tuple(names[int(k)] for k in kept), tuple((pooled[kept] / pooled[kept].sum()).tolist()),
-                   tuple(mean[kept].tolist()), dict(zip(series[seen].tolist(), weights.T.tolist(), strict=True)))
+                   tuple(mean[kept].tolist()), dict(zip(series[measured].tolist(), weights.T.tolist(), strict=True)))
 
     def weights(self, ids: NDArray[np.object_]) -> Floats:
         """(M, S)."""
@@ -68,17 +70,17 @@ class Blend:
     def of_parts(self, parts: Mapping[str, Floats], ids: NDArray[np.object_]) -> Floats:
         """The weighed mean of quantiles (S, H, Q) over the parts that are finite; NaN where none is. What all parts
         agree on, it says to the bit."""
-        said = [parts[name] for name in self.names]
-        able = np.stack([np.isfinite(p).all(axis=(1, 2)) for p in said])                    # (M, S)
+        values = [parts[name] for name in self.names]
+        able = np.stack([np.isfinite(v).all(axis=(1, 2)) for v in values])                  # (M, S)
         weights = self.weights(ids) * able
         weights = weights / np.maximum(weights.sum(axis=0), np.finfo(float).tiny)
-        first = said[0].copy()                                          # of those that are there
-        for other, there in zip(said[1:], able[1:], strict=True):
+        first = values[0].copy()                                        # of those that are there
+        for other, there in zip(values[1:], able[1:], strict=True):
             late = there & ~np.isfinite(first).all(axis=(1, 2))
             first[late] = other[late]
         mixed = first.copy()
-        for p, w, there in zip(said, weights, able, strict=True):
-            mixed[there] += w[there, None, None] * (p[there] - first[there])
+        for v, w, there in zip(values, weights, able, strict=True):
+            mixed[there] += w[there, None, None] * (v[there] - first[there])
         return mixed
 
     def sources(self, ids: NDArray[np.object_], titles: Mapping[str, str]) -> list[str]:

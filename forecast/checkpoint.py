@@ -1,7 +1,7 @@
 """Checkpoints: what an interrupted training needs to go on, to the bit, where it stopped.
 
-Arrays by name, without pickle; what they mean is loop.py's business. A checkpoint belongs to one training of one set of
-data with one set of settings: its folder is named by their fingerprint."""
+Arrays by name, without pickle; what they mean is learning.py's business. A checkpoint belongs to one training of one
+set of data with one set of settings: its folder is named by their fingerprint."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Checkpoints:
     def at(self, name: str) -> Place:
         return Place(self.folder / (name + SUFFIX))
 
-    def found(self) -> int:
+    def count(self) -> int:
         """How many networks have something to go on from."""
         return len(list(self.folder.glob("*" + SUFFIX))) if self.folder.is_dir() else 0
 
@@ -66,11 +66,11 @@ class Place:
     """Where one network's training leaves what it has come to."""
 
     file: Path | None = None                                            # None: nowhere
-    told: float = field(default_factory=time.monotonic)
+    saved_at: float = field(default_factory=time.monotonic)             # or made, where nothing was saved yet
 
     @property
     def is_due(self) -> bool:
-        return self.file is not None and time.monotonic() - self.told >= EVERY
+        return self.file is not None and time.monotonic() - self.saved_at >= EVERY
 
     def save(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Whole or not at all. Raises DiskError."""
@@ -78,7 +78,7 @@ class Place:
             with disk_errors(self.file):
                 self.file.parent.mkdir(parents=True, exist_ok=True)
             write_bytes(self.file, safetensors.numpy.save({k: np.asarray(v, order="C") for k, v in arrays.items()}))
-            self.told = time.monotonic()
+            self.saved_at = time.monotonic()
 
     def load(self) -> Arrays | None:
         """What was left here; None where there is nothing, or nothing that can be read: then training starts anew."""

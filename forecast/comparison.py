@@ -152,18 +152,18 @@ def _difference(better: Contender, worse: Contender, metric: str, error: float) 
     return Difference(better.cell, worse.cell, float(gaps.mean()), float(chance))
 
 
-def verdict(ranking: Sequence[Contender], found: Sequence[Difference]) -> str:
+def verdict(ranking: Sequence[Contender], pairs: Sequence[Difference]) -> str:
     """What the ranking is worth, in a sentence."""
     if len(ranking[0].trials) < 2:
         return "one seed: no ranking can be trusted"
-    apart = [d for d in found if d.is_beyond_chance]
+    apart = [d for d in pairs if d.is_beyond_chance]
     if not apart:
         return "no two of these cells: the seeds alone make such differences"
     first = ranking[0].cell
     behind = {cell: [d.worse for d in apart if d.better == cell] for cell in dict.fromkeys(d.better for d in apart)}
     near = [c.cell for c in ranking[1:] if c.cell not in behind.get(first, [])]
-    told = "; ".join(f"{cell} is better than {joined(worse)}" for cell, worse in behind.items())
-    return told + (f"; {joined(near)} cannot be told from {first}" if near else "")
+    better = "; ".join(f"{cell} is better than {joined(worse)}" for cell, worse in behind.items())
+    return better + (f"; {joined(near)} cannot be told from {first}" if near else "")
 
 
 def in_budget_text(seconds: float) -> str:

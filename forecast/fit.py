@@ -37,9 +37,9 @@ from forecast.together import together
 from forecast.weighing import LEAST_WEIGHED, MOST_WEIGHED, naive_errors, said_at, weighed
 from forecast.windows import AllWindows, evenly, targets, windows_of
 
-WORSE = 1.5                         # times the validated members' error: a final fit that errs so much is not taken,
-STRAY = 0.02                        # nor one that leads beyond the history in so many of the series where they did not
-LONG = 100                          # steps of the cell from which on its memories are set by the context's length
+WORSE = 1.5                         # a final fit is not taken if it errs more than so many times as before,
+STRAY = 0.02                        # or newly leads beyond the history in more than this share of the series
+LONG = 100                          # a cell of so many steps begins with memories up to the context's length
 T = TypeVar("T")
 
 
@@ -68,11 +68,11 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     """Choose, train and validate on a panel, which is never changed; what comes back has not learned from its newest
     steps, by which it was validated. `refit` is the caller's to call.
 
-    `rounds` trainings of all members are to fit into train.time_limit. What `checkpoints` hold of an interrupted fit on
-    the same panel is gone on from, to the bit. Deterministic for a seed, on one kind of machine
-    with as many threads. Without a series that reaches into the newest steps there is nothing to choose by: the
-    seasonal naive forecast serves. Raises RequestError where the device or the precision asked for is not
-    there, DataError for a logarithm of values that are not positive."""
+    `rounds` trainings of all members are to fit into train.time_limit. A fit on the same panel that was interrupted is
+    gone on from what `checkpoints` hold of it, to the bit. The same seed gives the same bits on one kind of machine
+    with as many threads. Without a series that reaches into the newest steps there is nothing to choose by, and the
+    seasonal naive forecast serves. Raises RequestError where the device or the precision asked for is not there, DataError for a
+    logarithm of values that are not positive."""
     plan, config = predictor.plan, predictor.config
     device = hardware.set_up(config.train.device, config.train.threads)
     panel, _ = levelled(panel, plan.season)
@@ -96,10 +96,11 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
 
 def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, start: Start | None = None
           ) -> Generator[Epoch, None, Predictor]:
-    """The choices a fit has made (penalties, steps, weights, widths) applied anew to everything in a panel.
+    """The predictor with its members trained anew on everything in a panel; what the fit chose stays: penalties, steps,
+    weights and widths.
 
-    Where a member's training diverges here, or ends in a member that has left what was validated, all stay as they
-    were validated, and `kept_back` says why."""
+    Where a member comes to no number, or to one far from what was validated, all members stay as they were, and
+    `kept_back` says why."""
     device = hardware.set_up(predictor.config.train.device, predictor.config.train.threads)
     panel, _ = levelled(panel, predictor.plan.season)
     windows = _windows_of(predictor.plan, panel)
@@ -178,28 +179,28 @@ def _course(predictor: Predictor, k: int, device: torch.device, steps: int, roun
 
 
 def _has_left(predictor: Predictor, refitted: Sequence[Member], panel: Panel) -> str:
-    """Why a final fit cannot be taken, "" where it can: on the newest windows, which it has learned from, one of its
-    members errs far more than it did before it knew them; or it leads beyond the history where it did not."""
+    """Why a final fit is not taken, "" where it is: on the newest windows a member errs far more than before it had
+    learned from them, or its forecasts lead beyond the history where they did not."""
     held_out = _windows_of(predictor.plan, panel, newest=predictor.plan.validation)
     chosen = held_out.take(evenly(len(held_out), LEAST_WEIGHED))
     ends = panel.take(evenly(len(panel), MOST_WEIGHED)).with_values()[0]
     history, middle = History.of(ends), predictor.quantiles.index(0.5)
     after = replace(predictor, members=tuple(refitted))
     for k, member in enumerate(predictor.members):
-        names = [part(NETWORK, k)] if member.steps else [part(LINEAR, k)]
-        if not set(names) & set(predictor.blend.names):
+        name = part(NETWORK if member.steps else LINEAR, k)
+        if name not in predictor.blend.names:
             continue
-        sizes, left = [], []
-        for who in (predictor, after):
-            parts, truth, windows = said_at(who, panel, chosen, names)
+        errors, strays = [], []
+        for forecaster in (predictor, after):
+            parts, truth, windows = said_at(forecaster, panel, chosen, [name])
             unit = naive_errors(panel, predictor.plan.season)[windows.series]
-            error = np.abs(parts[names[0]][:, :, middle] - truth) / unit[:, None]
-            sizes.append(float(np.nanmean(error)) if np.any(~np.isnan(error)) else math.nan)
-            ahead = who.parts(ends, names)[0][names[0]][:, :, middle]
-            left.append(silenced(ahead[None], np.empty((0, *ahead.shape)), history, np.full(len(ends), np.inf))[0])
-        if sizes[1] > WORSE * sizes[0]:
+            error = np.abs(parts[name][:, :, middle] - truth) / unit[:, None]
+            errors.append(float(np.nanmean(error)) if np.any(~np.isnan(error)) else math.nan)
+            ahead = forecaster.parts(ends, [name])[0][name][:, :, middle]
+            strays.append(silenced(ahead[None], np.empty((0, *ahead.shape)), history, np.full(len(ends), np.inf))[0])
+        if errors[1] > WORSE * errors[0]:
             return "the final fit errs more on the newest windows than the networks that had not seen them"
-        if np.count_nonzero(left[1] & ~left[0]) > STRAY * len(ends):
+        if np.count_nonzero(strays[1] & ~strays[0]) > STRAY * len(ends):
             return "the final fit leads beyond all that was seen, where the validated networks did not"
     return ""
 

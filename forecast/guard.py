@@ -20,13 +20,13 @@ from forecast.series import Floats, Panel
 from forecast.windows import contexts, ends_of
 
 Bools = NDArray[np.bool_]
-MEDIAN_REACH, BAND_REACH = 2.0, 3.0     # ranges of its history beyond which no median, and no end of a band, may lead
+MEDIAN_REACH, BAND_REACH = 2.0, 3.0     # ranges of its history beyond which no median, no end of a band, may lead
 FAR = 6.0                               # usual errors, and usual distances, from the others that are too far
 DUST = 1e-12                            # of the largest value: what is left of a sum that should have been 0
-CYCLES, MOST_CYCLES = 5, 60             # seasons that show a phase to stand still; so many are looked at
-NOTHING = 0.01                          # of the history's range: a band so narrow is looked at,
-THIN = 0.05                             # and made to reach by so much of a usual step to both sides,
-NEWEST = 200                            # as the newest values show it
+CYCLES, MOST_CYCLES = 5, 60             # the fewest seasons that show a phase to stand still, the most looked at
+NOTHING = 0.01                          # of the history's range: a narrower band counts as of no width
+THIN = 0.05                             # of a usual step: what such a band gets to either side
+NEWEST = 200                            # values that a usual step is taken from
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that was found on one series. Where the network is not used, `layers` is empty and so is what rests on it."""
+    """A look at one series. Where the network is not used, `layers` is empty and so is what rests on it."""
 
     series: str
     plan: Plan                          # with the sizes of the leading member
@@ -211,14 +211,14 @@ def layers_of(network: Network, z: Floats, before: int = 0) -> dict[str, Layer]:
             seen = np.arange(shape.steps) >= before
             seen[-1 if direction else before] = False
             summarised = layer == shape.layers - 1 and not direction
-            found = Layer({name: gate[0, order] for name, gate in gates.items()}, hidden[0, order], seen, np.empty(0),
+            one = Layer({name: gate[0, order] for name, gate in gates.items()}, hidden[0, order], seen, np.empty(0),
                           None)
             gain = by_unit = None
-            if found.keep is None or summarised:
+            if one.keep is None or summarised:
                 gain, by_unit = disturbance(shape.cell, steps[0, order], weights, int(seen.sum()))
-            half_lives = half_lives_of(found.keep[seen]) if found.keep is not None else np.array(
+            half_lives = half_lives_of(one.keep[seen]) if one.keep is not None else np.array(
                 [fading(unit) if seen.any() else math.nan for unit in by_unit.T])           # type: ignore[union-attr]
-            result[f"l{layer}{direction}"] = replace(found, half_lives=half_lives * shape.segment, disturbance=gain)
+            result[f"l{layer}{direction}"] = replace(one, half_lives=half_lives * shape.segment, disturbance=gain)
             outputs.append(hidden[:, order])
         steps = np.concatenate(outputs, axis=-1)
     return result
@@ -315,11 +315,11 @@ def properties_of(z: Floats, plan: Plan) -> dict[tuple[str, int], Floats]:
     last, before = segments[:, -1], segments[:, max(-2, -segments.shape[1])]
     level = _mean(last)
     change = level - _mean(before)
-    found = {"level": level, "spread": np.sqrt(_mean((last - level[:, None]) ** 2)), "change": change,
+    properties = {"level": level, "spread": np.sqrt(_mean((last - level[:, None]) ** 2)), "change": change,
              "size of the change": np.abs(change), "share of missing values": np.isnan(last).mean(axis=1)}
     if longest := max((m for m in plan.seasons if m > 1 and m + plan.segment <= plan.context), default=0):
-        found["distance from a season ago"] = _mean(np.abs(last - z[:, -plan.segment - longest:-longest]))
-    named = {(name, 0): values[:, None] for name, values in found.items()}
+        properties["distance from a season ago"] = _mean(np.abs(last - z[:, -plan.segment - longest:-longest]))
+    named = {(name, 0): values[:, None] for name, values in properties.items()}
     angles = {m: 2 * np.pi * np.arange(len(z)) * plan.segment / m for m in plan.seasons if m > 2 * plan.segment}
     return named | {("phase", m): np.stack([np.cos(angle), np.sin(angle)], axis=1) for m, angle in angles.items()}
 
@@ -335,7 +335,7 @@ def drivers_of(gate: Floats, properties: dict[tuple[str, int], Floats]) -> list[
 
     Steps in a row resemble each other: their number is cut to that of independent ones, by the autocorrelations of
     both (Bartlett 1935). The limit is that of all properties together (Bonferroni), by Fisher's z."""
-    found = []
+    drivers = []
     for (name, period), values in properties.items():
         known = ~np.isnan(values).any(axis=1)
         y, x = gate[known], values[known]
@@ -346,9 +346,9 @@ def drivers_of(gate: Floats, properties: dict[tuple[str, int], Floats]) -> list[
         r = min(1.0, float(np.sqrt(np.mean((x @ weights) ** 2))))
         alike = float(np.mean(y[1:] * y[:-1]) * np.mean(x[1:] * x[:-1]))
         count = len(y) * min(1.0, (1 - alike) / (1 + alike))
-        found.append(Driver(name, period, r if period else math.copysign(r, float(weights[0])),
+        drivers.append(Driver(name, period, r if period else math.copysign(r, float(weights[0])),
                             _limit(count, len(properties), degrees=x.shape[1])))
-    return sorted(found, key=lambda driver: -abs(driver.r))
+    return sorted(drivers, key=lambda driver: -abs(driver.r))
 
 
 def _limit(count: float, tests: int, degrees: int) -> float:
@@ -370,12 +370,12 @@ def exposure_of(network: Network, pool: _Pool, classes: Ints) -> Exposure:
                          for name in ("head.weight", "head.bias", "attention.value"))
     assert head is not None
     assert bias is not None
-    told = head.reshape(shape.horizon, -1, shape.encoded)[:, middle] * pool.ends[:, None]   # (W, H, E)
+    moves = head.reshape(shape.horizon, -1, shape.encoded)[:, middle] * pool.ends[:, None]   # (W, H, E)
     if pool.read is not None and value is not None:
-        told = told + value[..., middle] * pool.read
-    size = np.abs(told).mean(axis=0)                                    # (H, E)
+        moves = moves + value[..., middle] * pool.read
+    size = np.abs(moves).mean(axis=0)                                    # (H, E)
     size = size / np.maximum(size.sum(axis=1, keepdims=True), 1e-300)
-    learned = np.abs(told.sum(axis=2) + bias.reshape(shape.horizon, -1)[:, middle]).mean(axis=0)
+    learned = np.abs(moves.sum(axis=2) + bias.reshape(shape.horizon, -1)[:, middle]).mean(axis=0)
     linear = np.abs(pool.linear).mean(axis=0)
     return Exposure(np.stack([size[:, classes == c].sum(axis=1) for c in range(CLASSES)], axis=1),
                     learned / np.maximum(learned + linear, 1e-300),

@@ -39,8 +39,8 @@ class Changes:
     after: Floats
 
     @property
-    def found(self) -> Ints:
-        """The series with a change."""
+    def series(self) -> Ints:
+        """Those with a change."""
         return np.flatnonzero(self.steps)
 
 
@@ -48,7 +48,7 @@ def levelled(panel: Panel, season: int) -> tuple[Panel, Changes]:
     """The panel with every series on its newest level, and what was changed for it. Other series keep their values."""
     changes = find_changes(panel, season)
     others = {}
-    for s in changes.found.tolist():
+    for s in changes.series.tolist():
         others[s] = values = panel.values(s).copy()
         old = values[:len(values) - changes.steps[s]]
         old *= changes.factor[s]
@@ -63,20 +63,20 @@ def find_changes(panel: Panel, season: int) -> Changes:
     A trend keeps z away for good, a spike for a moment, a random walk has no usual z to stand out from."""
     lag = season * -(-LEAST_LAG // season)
     none = np.zeros(len(panel), dtype=np.int64)
-    found = Changes(none, np.ones(len(panel)), np.zeros(len(panel)), np.full(len(panel), np.nan),
+    changes = Changes(none, np.ones(len(panel)), np.zeros(len(panel)), np.full(len(panel), np.nan),
                     np.full(len(panel), np.nan))
     length = int(min(panel.lengths.max(initial=0), max(MOST, 8 * lag)))
     if length < 3 * lag + FEWEST:
-        return found
+        return changes
     size = max(1, BLOCK // length)
     for begin in range(0, len(panel), size):
         rows = np.arange(begin, min(begin + size, len(panel)))
-        _look(panel, rows, length, lag, found)
-    return found
+        _look(panel, rows, length, lag, changes)
+    return changes
 
 
-def _look(panel: Panel, rows: Ints, length: int, lag: int, found: Changes) -> None:
-    """Enter into `found` what these series show."""
+def _look(panel: Panel, rows: Ints, length: int, lag: int, changes: Changes) -> None:
+    """Enter into `changes` what these series show."""
     at = panel.stop[rows, None] - length + np.arange(length)
     inside = at >= panel.first[rows, None]
     values = np.where(inside, panel.y[np.where(inside, at, 0)], np.nan)                     # (S, T)
@@ -92,10 +92,10 @@ def _look(panel: Panel, rows: Ints, length: int, lag: int, found: Changes) -> No
     with np.errstate(invalid="ignore"):
         loud = np.count_nonzero(np.abs(z) > CLEAR * spread[:, None], axis=1) >= least
     for row in np.flatnonzero(loud).tolist():
-        _enter(found, int(rows[row]), values[row], z[row], float(spread[row]), lag, least)
+        _enter(changes, int(rows[row]), values[row], z[row], float(spread[row]), lag, least)
 
 
-def _enter(found: Changes, s: int, values: Floats, z: Floats, spread: float, lag: int, least: int) -> None:
+def _enter(changes: Changes, s: int, values: Floats, z: Floats, spread: float, lag: int, least: int) -> None:
     """The change of one series, if it has one: values (T,), z (T - lag,) around its median."""
     edge = _step(z, spread, lag, least)
     if edge is None:
@@ -113,8 +113,8 @@ def _enter(found: Changes, s: int, values: Floats, z: Floats, spread: float, lag
         scaled = abs(gain - np.log(ratio)) < abs(gain)                  # its steps grew with it
         if scaled or np.nanmin(values[:begin]) + shift <= 0:
             shift, factor = 0.0, ratio
-    found.steps[s], found.factor[s], found.shift[s] = len(values) - begin, factor, shift
-    found.before[s], found.after[s] = old, new
+    changes.steps[s], changes.factor[s], changes.shift[s] = len(values) - begin, factor, shift
+    changes.before[s], changes.after[s] = old, new
 
 
 def _liveliness(values: Floats) -> float:
@@ -124,8 +124,8 @@ def _liveliness(values: Floats) -> float:
 
 
 def _step(z: Floats, spread: float, lag: int, least: int) -> int | None:
-    """Where a step begins in z (N,), or None. What it is told by: it is as high from its first value to its last, far
-    beyond chance; it is over a lag later; and nothing else in the series is half as high."""
+    """Where a step begins in z (N,), or None. A step is as high from its first value to its last, far beyond chance; it
+    is over a lag later; and nothing else in the series is half as high."""
     count = len(z)
     padded = np.concatenate([z, np.full(lag - 1, np.nan)])
     windows = sliding_window_view(padded, lag)                          # (N, lag) from each place on

@@ -213,7 +213,7 @@ class Loop:
 
 def one_cycle(progress: float) -> float:
     """Share of the highest learning rate: up in the first tenth of the way, then down along a cosine (Smith & Topin
-    2018), so that training ends at rest wherever it is told to end."""
+    2018), so that training ends at rest wherever its end is set."""
     if progress < WARM_UP:
         return 0.04 + 0.96 * progress / WARM_UP
     return max(1e-4, 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP)))

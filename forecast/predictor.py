@@ -66,7 +66,7 @@ class Predictor:
 
     @property
     def name(self) -> str:
-        """What serves, the largest share first: `lstm`, `theta+linear`; told from a baseline of the same name."""
+        """What serves, the largest share first: `lstm`, `theta+linear`; `blend:` before what is a baseline's name."""
         said, = self.blend.sources(np.array([None], dtype=object), self.titles)
         return f"blend:{said}" if said in BASELINES else said
 
@@ -138,13 +138,13 @@ class Predictor:
         forecast as history; the spreads of the parts add in quadrature.
 
         A series whose level changed for good is read as if it had always stood where it stands now, and its bands
-        leave room for a return. Whoever of the blend leaves what the series ever showed has no say in it. Both are
-        told in `remarks`. A series that is too short, or not positive where every member needs it, is served by the
-        seasonal naive forecast and says so in `source`; so is one that moved once but stood still for the whole
-        context, which then says nothing of its unit. `values` are finite always, and what guard.kept lets through."""
+        leave room for a return. A forecaster of the blend that leaves what the series ever showed has no say in it.
+        `remarks` name both. A series that is too short, or not positive where every member needs it, is served by the
+        seasonal naive forecast, and its `source` says so; the same goes for one that moved once but stood still for
+        the whole context, which then says nothing of its unit. `values` are always finite, within guard.kept."""
         level, changes = levelled(panel, self.plan.season)
         history = guard.History.of(panel)
-        values, able, silent = self._quantiles(level, guard.History.of(level) if changes.found.size else history)
+        values, reasons, silent = self._quantiles(level, guard.History.of(level) if changes.series.size else history)
         parts, longer = [values], level
         while sum(p.shape[1] for p in parts) < horizon:
             longer = longer.extended(parts[-1][:, :, self.quantiles.index(0.5)])
@@ -152,13 +152,13 @@ class Predictor:
             parts.append(_spread_from(parts[-1][:, -1:, :], further, self.quantiles))
         values = np.concatenate(parts, axis=1)[:, :horizon]
         source = np.array(self.blend.sources(panel.ids, self.titles), dtype=object)
-        source = np.where(able == "", source, able)
+        source = np.where(reasons == "", source, reasons)
         finite = np.isfinite(values).all(axis=(1, 2))
-        source[(able == "") & ~finite] = "fallback:not_finite"
-        if (poor := np.flatnonzero((able != "") | ~finite)).size:
+        source[(reasons == "") & ~finite] = "fallback:not_finite"
+        if (poor := np.flatnonzero((reasons != "") | ~finite)).size:
             values[poor] = self._plain(level.take(poor), horizon)
         values, mean = self._signed(values, level, history, changes)
-        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, able), mean)
+        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, reasons), mean)
 
     def _plain(self, panel: Panel, horizon: int) -> Floats:
         """The seasonal naive forecast, as wide as other series of the run were where one of a single value says nothing
@@ -172,9 +172,9 @@ class Predictor:
 
     def _signed(self, values: Floats, level: Panel, history: guard.History, changes: Changes) -> tuple[Floats, Floats]:
         """Quantiles (S, H, Q) and means (S, H) as they may be issued, of a panel that was read as `level`."""
-        if (found := changes.found).size:
-            old = (values[found] - changes.shift[found, None, None]) / changes.factor[found, None, None]
-            values[found] = with_return(values[found], changes.steps[found], old, self.quantiles)
+        if (moved := changes.series).size:
+            old = (values[moved] - changes.shift[moved, None, None]) / changes.factor[moved, None, None]
+            values[moved] = with_return(values[moved], changes.steps[moved], old, self.quantiles)
         phases = guard.Phases.of(level, self.plan.season, values.shape[1])
         still, negative = None if phases is None else phases.still, self.config.model.allow_negative
         bounded = guard.kept(values, history, negative=negative, whole=False)
@@ -188,17 +188,17 @@ class Predictor:
         """What is known of a panel before any forecast: changes of level."""
         return self._remarks(panel, levelled(panel, self.plan.season)[1], {}, np.full(len(panel), "", dtype=object))
 
-    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints], able: NDArray[np.object_]
+    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints], reasons: NDArray[np.object_]
                  ) -> tuple[Remark, ...]:
         """What a reader of the forecast has to know: changes of level, and who had no say."""
         when = [str(panel.calendar.times(panel.end[[s]] - changes.steps[s])[0]).removesuffix(".000000")
-                .removesuffix("T00:00:00").replace("T", " ") for s in changes.found]
+                .removesuffix("T00:00:00").replace("T", " ") for s in changes.series]
         moved = [Remark(str(panel.ids[s]), "level", f"its level changed from about {changes.before[s]:.4g} to "
                         f"{changes.after[s]:.4g} on {at}; what came before is read at the new level")
-                 for s, at in zip(changes.found.tolist(), when, strict=True)]
+                 for s, at in zip(changes.series.tolist(), when, strict=True)]
         names: dict[int, list[str]] = {}
         for name, which in silent.items():
-            for s in which[able[which] != "fallback:short"].tolist():
+            for s in which[reasons[which] != "fallback:short"].tolist():
                 names.setdefault(s, []).append(self.titles.get(name, name))
         return (*moved, *(Remark(str(panel.ids[s]), "silenced", f"not asked, being far from all that is known of it: "
                                  f"{', '.join(dict.fromkeys(who))}") for s, who in sorted(names.items())))
@@ -207,12 +207,12 @@ class Predictor:
                    ) -> tuple[Floats, NDArray[np.object_], dict[str, Ints]]:
         """(S, H, Q) forecasts of the trained horizon; (S,) why a series can't be served ("" where it can); and who has
         no say in which series."""
-        parts, able = self.parts(panel, self.blend.names)
+        parts, reasons = self.parts(panel, self.blend.names)
         spoke = np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
         silent = self._silenced(panel, parts, history)
         mute = ~np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
-        able[spoke & mute & (able == "")] = "fallback:guard"            # all that spoke were far from what is known
-        return self.widened(self.blended(parts, panel)), able, silent
+        reasons[spoke & mute & (reasons == "")] = "fallback:guard"      # all that spoke were far from what is known
+        return self.widened(self.blended(parts, panel)), reasons, silent
 
     def blended(self, parts: Mapping[str, Floats], panel: Panel) -> Floats:
         """What all say together, (S, H, Q); its spread by the phase of the season, where that decides on it."""
@@ -221,51 +221,53 @@ class Predictor:
         return values if phases is None else phases.weighed(values, self.quantiles.index(0.5))
 
     def _silenced(self, panel: Panel, parts: dict[str, Floats], history: guard.History) -> dict[str, Ints]:
-        """Take their say from those who have none, and tell the series by the name of each."""
+        """Put NaN into the parts of forecasters that may not speak for a series; those series, by forecaster."""
         middle = self.quantiles.index(0.5)
         witnesses = [BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).point
                      for name in SIMPLE]
         unit = seasonal_scale(panel.truth, panel.first, panel.stop, self.plan.season)
         medians = np.stack([parts[name][:, :, middle] for name in self.blend.names])
-        silent = guard.silenced(medians, np.stack(witnesses), history, unit)
-        found = {}
-        for name, which in zip(self.blend.names, silent, strict=True):
-            if which.any() and name not in SIMPLE:
-                found[name] = np.flatnonzero(which)
-                parts[name][which] = np.nan
-        return found
+        silent = {}
+        for name, mute in zip(self.blend.names, guard.silenced(medians, np.stack(witnesses), history, unit),
+                              strict=True):
+            if mute.any() and name not in SIMPLE:
+                silent[name] = np.flatnonzero(mute)
+                parts[name][mute] = np.nan
+        return silent
 
     def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
         """What each of these forecasters says, (S, H, Q) in original units, NaN where it has nothing to say; and (S,)
         why a series can't be served."""
-        able = np.full(len(panel), "", dtype=object)
+        reasons = np.full(len(panel), "", dtype=object)
         said = {name: np.full((len(panel), self.plan.horizon, len(self.quantiles)), np.nan) for name in names}
         own = {name: owned for name in names if (owned := self._owned(name))}
         for begin in range(0, len(panel), ROWS):
             rows = np.arange(begin, min(begin + ROWS, len(panel)))
             block = _Block(panel.take(rows))
-            able[rows] = self._able(block)
+            reasons[rows] = self._reasons(block)
             for name, (kind, k) in own.items():
                 said[name][rows] = self._said(kind, k, block)
         if len(own) < len(said):
             self._ask_experts(panel, said)
-        return said, able
+        return said, reasons
 
     def _owned(self, name: str) -> tuple[str, int] | None:
         kind, _, k = name.partition(".")
         return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
 
-    def _able(self, block: _Block) -> NDArray[np.object_]:
+    def _reasons(self, block: _Block) -> NDArray[np.object_]:
         """(S,) why a series can't be served, "" where it can."""
-        panel, context, able = block.panel, block.context(self.context), np.full(len(block.panel), "", dtype=object)
-        able[panel.lengths < self.plan.min_context] = "fallback:short"
+        panel, context = block.panel, block.context(self.context)
+        reasons = np.full(len(panel), "", dtype=object)
+        reasons[panel.lengths < self.plan.min_context] = "fallback:short"
         if all(member.units.transform == "log" for member in self.members):
-            able[np.any(context <= 0, axis=1)] = "fallback:not_positive"
-        able[np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)] = "fallback:no_data"
+            reasons[np.any(context <= 0, axis=1)] = "fallback:not_positive"
+        reasons[np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)] = "fallback:no_data"
         low, high = _extremes(context)
-        still = np.flatnonzero((low == high)[:, 0] & (able == "") & (self.config.model.scaling == "window"))
-        able[[s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]] = "seasonal_naive"
-        return able
+        still = np.flatnonzero((low == high)[:, 0] & (reasons == "") & (self.config.model.scaling == "window"))
+        moved = [s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]
+        reasons[moved] = "seasonal_naive"
+        return reasons
 
     def _said(self, kind: str, k: int, block: _Block) -> Floats:
         """One member's word on a block of series (S, H, Q)."""

@@ -29,18 +29,18 @@ from forecast.series import Floats, Panel
 if TYPE_CHECKING:
     import pandas as pd
 
-MARGIN = 1.05                           # a forecaster is worse than another from so many times its error on,
-CHANCE = 0.2                            # unless chance explains the difference at this level (Student's t, over pairs);
-RARE = 1 / 3                            # of the values 0: a series where something happens now and then
-ALONE = 1.5                             # one pair has no spread: then from so many times on
+MARGIN = 1.05                           # a forecaster is worse than another if its error is so many times the other's
+CHANCE = 0.2                            # and chance does not explain that at this level (Student's t, over pairs)
+ALONE = 1.5                             # in place of both where there is one pair, which has no spread
+RARE = 1 / 3                            # share of values that are 0: a series where something happens now and then
 
 
 def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cutoffs: Sequence[int],
            plan: Plan) -> Verdict:
     """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back).
 
-    A live run that has seen all there is speaks with its networks of before their final fit, on the windows that those
-    have not seen."""
+    A live run that has learned from all there is is compared as it was before its final fit, on the windows that it had
+    not learned from then."""
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
     older, unseen, how = live.predictor, live.predictor.unseen_steps(panel), "neither has seen"

@@ -18,14 +18,13 @@ Kind = tuple[str, bool, int]        # of a member: its transformation, whether i
 
 @dataclass(frozen=True)
 class Start:
-    """Another run's networks, from which a training goes on, in a quarter of the steps: those it validated for what is
-    to be validated, its final ones for the final fit. By what each is upon: transformation, with a skip or without it,
-    and how many alike come before. What they have learned from, what goes on from them has, too."""
+    """The trained networks of another run by the kind of their members. A fit goes on from the validated ones, a final
+    fit from the final ones, in a quarter of the steps. What these have learned from, the new ones have, too."""
 
     validated: Mapping[Kind, Network]
     final: Mapping[Kind, Network]
-    validated_knowledge: Knowledge  # what each of them has learned from
-    knowledge: Knowledge
+    validated_knowledge: Knowledge  # what the validated ones have learned from
+    knowledge: Knowledge            # what the final ones have
 
     @classmethod
     def of(cls, older: Predictor, predictor: Predictor, panel: Panel) -> Start:

@@ -21,9 +21,9 @@ from forecast.scaling import TRANSFORMS
 from forecast.series import Floats, Panel, Windows
 from forecast.windows import evenly, targets
 
-LEAST_WEIGHED = 200                 # windows by which forecasters are weighed: two a series where those are many,
-MOST_WEIGHED = 1_000                # and at most so many, by which bands are widened, too
-MOST_ASKED = 5_000                  # series from which on the experts, who take 2 ms for each, are not asked
+LEAST_WEIGHED = 200                 # windows that forecasters are weighed by: two a series, but not fewer than this
+MOST_WEIGHED = 1_000                # and not more than this; the widths of bands come from as many
+MOST_ASKED = 5_000                  # of more series the experts, who take 2 ms for each, are not asked
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 
 
@@ -89,8 +89,8 @@ def said_at(predictor: Predictor, panel: Panel, windows: Windows, names: Sequenc
     rows, _ = panel.at(windows).with_values()
     if len(rows) < len(windows):
         windows = windows.take(np.flatnonzero(np.isin(windows.cut, rows.stop)))
-    parts, able = predictor.parts(rows, names)
-    served = np.flatnonzero((able == "") & np.all([np.isfinite(parts[n]).all(axis=(1, 2)) for n in names], axis=0))
+    parts, reasons = predictor.parts(rows, names)
+    served = np.flatnonzero((reasons == "") & np.all([np.isfinite(parts[n]).all(axis=(1, 2)) for n in names], axis=0))
     truth = targets(panel.truth, windows.take(served), predictor.plan.horizon)
     return {n: parts[n][served] for n in names}, truth, windows.take(served)
 

@@ -136,7 +136,7 @@ def kills(folder: Path, count: int, seed: int) -> dict[str, Any]:
             else:                                                       # it was done before
                 length = max(0.9 * length, 0.05)
             result.unlink(missing_ok=True)
-        found[Checkpoints.of(parent, "x").found()] += 1
+        found[Checkpoints.of(parent, "x").count()] += 1
         torn += len(list(parent.glob("*/.*.tmp")))
         pid, out = child(training(parent, result), folder / "words.txt")
         told(out)

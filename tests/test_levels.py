@@ -64,7 +64,7 @@ HONEST: dict[str, Callable[[int], Floats]] = {
 def test_what_is_no_change_of_level_is_left_alone_to_the_bit(kind: str) -> None:
     panel = panel_of(*(HONEST[kind](seed) for seed in range(25)))
     level, changes = levelled(panel, 7)
-    assert len(changes.found) <= (1 if kind == "heavy tails" else 0)
+    assert len(changes.series) <= (1 if kind == "heavy tails" else 0)
     assert kind == "heavy tails" or level is panel
 
 

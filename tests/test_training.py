@@ -374,7 +374,7 @@ def test_a_fit_broken_off_and_resumed_is_the_fit_that_was_not_to_the_bit(count: 
                                                                          tmp_path: Path) -> None:
     config = quick(model_blend=True, train_threads=2, model_members=3)
     first_epochs(config, panel, checkpoints := Checkpoints.of(tmp_path, "same"), count)
-    assert checkpoints.found()
+    assert checkpoints.count()
     first_epochs(config, panel, checkpoints, 2)                         # and once more
     resumed = finished(whole(config, panel, checkpoints))
     for one, two in zip(unbroken.members, resumed.members, strict=True):
@@ -392,7 +392,7 @@ def test_a_checkpoint_of_other_settings_or_that_cannot_be_read_is_none(panel: Pa
         file.write_bytes(b"not one")
     assert losses(quick(), panel) == losses(quick(), panel)
     one.clear()
-    assert not one.found()
+    assert not one.count()
 
 
 def test_a_training_that_breaks_ends_the_others_and_is_told(monkeypatch: pytest.MonkeyPatch, panel: Panel) -> None:

@@ -308,7 +308,7 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
     checkpoints = Checkpoints.of(workspace.store.folder / RESUME, *identity)
     if not request.resume:
         checkpoints.clear()
-    elif found := checkpoints.found():
+    elif found := checkpoints.count():
         teller.say("resume", f"{counted(found, 'network')} as left by a training that was broken off")
     else:
         teller.say("resume", "nothing was left by a training of these data with these settings: it starts anew")
