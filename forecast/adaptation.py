@@ -13,10 +13,11 @@ from itertools import dropwhile, groupby
 
 import numpy as np
 
+from forecast.arrays import Floats
 from forecast.calibration import tracked
 from forecast.forecasts import Forecast, band_quantiles
 from forecast.ledger import Issue, Ledger, by_weight
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 
 FEWEST = 5                                                              # issues before a factor is set
 MOST = 100                                                              # only the newest issues count

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from forecast import metrics
+from forecast.arrays import Floats, Ints, finite_sums
 from forecast.errors import DataError
 from forecast.forecasts import Forecast, Forecaster, band_quantiles
 from forecast.formulas import REFERENCE, SIMPLE
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Panel
 
 
 def backtest(panel: Panel, makers: Mapping[str, Callable[[Panel], Forecaster]], *, horizon: int,
@@ -46,7 +47,7 @@ def _issued(panel: Panel, name: str, forecaster: Forecaster, horizon: int, cutof
             levels: Sequence[float]) -> pd.DataFrame:
     rolled = panel.rolled(cutoffs)
     series = np.tile(np.arange(len(panel)), len(cutoffs))
-    has_past = metrics.finite_sums(panel.y, rolled.first, rolled.stop)[1] > 0
+    has_past = finite_sums(panel.y, rolled.first, rolled.stop)[1] > 0
     rows = np.flatnonzero(has_past & (rolled.stop < panel.stop[series]) & ~rolled.ends_in_a_hole)
     return frame_of(forecaster.predict(rolled.take(rows), horizon), name, series[rows], panel, levels)
 

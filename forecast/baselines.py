@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast import smoothing
+from forecast.arrays import Floats, Ints, finite_sums
 from forecast.errors import DataError, Problem
 from forecast.forecasts import Forecast, quantile_grid
-from forecast.metrics import finite_sums
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Panel
 
 GRID = quantile_grid((80.0, 95.0))
 BLOCK = 4_000_000                   # values gathered at a time: 32 MB

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.series import Floats, Ints
+from forecast.arrays import Floats, Ints
 
 POWER = 12.0                        # a weight is 1 / error to this power where there are many windows,
 FEW = 2.0                           # and to the power FEW + their number where that is less

@@ -35,9 +35,8 @@ from forecast.errors import ForecastError, Problem
 from forecast.reader import Reading, Repair
 from forecast.reading.remarks import AHEAD
 from forecast.reading.zones import USUAL
-from forecast.registry import CACHE
 from forecast.series import Panel
-from forecast.storage import make_folders, remove_file, replacing
+from forecast.storage import CACHE, make_folders, remove_file, replacing
 
 LEAST = 4_000_000                   # bytes of a file: a smaller one is parsed in a tenth of a second
 KEPT = 8                            # entries, the newest

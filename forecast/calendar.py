@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from forecast.arrays import Bools, Ints
 from forecast.errors import DataError
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

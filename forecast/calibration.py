@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forecast.series import Floats
+from forecast.arrays import Floats
 
 ENOUGH = 200                                                            # windows for a factor of a step's own
 NARROWEST, WIDEST = 0.3, 5.0                                            # factors; with few windows none below 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.arrays import Floats
 from forecast.batch import Batch
 from forecast.errors import DataError
 from forecast.loop import Material
@@ -19,7 +20,7 @@ from forecast.member import Member, shape_of
 from forecast.network import Network
 from forecast.predictor import Predictor
 from forecast.scaling import Units
-from forecast.series import Floats, Panel, Windows
+from forecast.series import Panel, Windows
 from forecast.skip import PENALTIES, design, linear, ridge, seasonal_weights
 from forecast.weighing import naive_errors
 from forecast.windows import AllWindows, evenly, targets

@@ -17,9 +17,10 @@ from statistics import median
 import numpy as np
 from scipy.special import stdtrit
 
+from forecast.arrays import Floats
 from forecast.config import SETTINGS
 from forecast.errors import RequestError
-from forecast.network import Floats, Shape
+from forecast.network import Shape
 
 ERROR = 0.05                            # share of comparisons of equals in which some pair is called different
 MOST_UNITS = int(SETTINGS["model.hidden"].high or 0)

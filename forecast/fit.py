@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from forecast import hardware
+from forecast.arrays import finite_sums
 from forecast.checkpoint import Checkpoints, Place
 from forecast.closed_forms import MOST_VALIDATION, blanks, on_forms, units_of
 from forecast.guard import History, silenced
@@ -27,7 +28,6 @@ from forecast.learning import Learned, learn, relearn
 from forecast.levels import levelled
 from forecast.loop import Course, Epoch, Material
 from forecast.member import LINEAR, NETWORK, Member, part
-from forecast.metrics import finite_sums
 from forecast.model import is_rough
 from forecast.plan import Plan
 from forecast.predictor import Predictor
@@ -71,8 +71,8 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     `rounds` trainings of all members are to fit into train.time_limit. A fit on the same panel that was interrupted is
     gone on from what `checkpoints` hold of it, to the bit. The same seed gives the same bits on one kind of machine
     with as many threads. Without a series that reaches into the newest steps there is nothing to choose by, and the
-    seasonal naive forecast serves. Raises RequestError where the device or the precision asked for is not there, DataError for a
-    logarithm of values that are not positive."""
+    seasonal naive forecast serves. Raises RequestError where the device or the precision asked for is not there,
+    DataError for a logarithm of values that are not positive."""
     plan, config = predictor.plan, predictor.config
     device = hardware.set_up(config.train.device, config.train.threads)
     panel, _ = levelled(panel, plan.season)

@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.series import Floats, Ints, Panel
+from forecast.arrays import Floats, Ints
+from forecast.series import Panel
 
 ROWS = 240_000                      # of forecasts made at a time: memory is bounded however many series there are
 FEWEST = 64                         # series of a part, however far ahead

@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.metrics import finite_sums
-from forecast.series import Floats, Panel
+from forecast.arrays import Bools, Floats, finite_sums
+from forecast.series import Panel
 from forecast.windows import contexts, ends_of
 
-Bools = NDArray[np.bool_]
 MEDIAN_REACH, BAND_REACH = 2.0, 3.0     # ranges of its history beyond which no median, no end of a band, may lead
 FAR = 6.0                               # usual errors, and usual distances, from the others that are too far
 DUST = 1e-12                            # of the largest value: what is left of a sum that should have been 0

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from forecast.arrays import Floats, Ints
 from forecast.batch import Batch
 from forecast.plan import Plan
 from forecast.predictor import Predictor
-from forecast.series import Floats, Ints, Panel, Windows
+from forecast.series import Panel, Windows
 from forecast.skip import moved
 
 MOST_WINDOWS = 64                   # of the newest part of a series that are looked at

@@ -14,6 +14,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.arrays import Floats, Ints
 from forecast.batch import Batch
 from forecast.cells import CELLS, Gates, Weights, scan
 from forecast.errors import DataError
@@ -21,7 +22,7 @@ from forecast.influence import MOST_WINDOWS, Influence, cuts, influence_of, wind
 from forecast.network import Network, channels, summary
 from forecast.plan import Plan
 from forecast.predictor import Predictor
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Panel
 from forecast.windows import contexts, ends_of
 
 CLASSES = 3                         # of memory: short, seasonal, long

@@ -16,14 +16,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast import backtesting
+from forecast.arrays import Ints, finite_sums
 from forecast.baselines import SeasonalNaive
 from forecast.contract import Contract
 from forecast.display import from_csv_cell, listed
 from forecast.errors import DataError
 from forecast.forecasts import band_quantiles, quantile_grid
 from forecast.ledger import Block
-from forecast.metrics import finite_sums, seasonal_scale
-from forecast.series import Ints, Panel
+from forecast.metrics import seasonal_scale
+from forecast.series import Panel
 
 LOWER = "yhat_lo_"
 MOST_SPREAD = 2.0                   # times the promised error, of chance

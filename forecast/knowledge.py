@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forecast.series import Ints, Panel
+from forecast.arrays import Ints
+from forecast.series import Panel
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 
+from forecast.arrays import Floats, Ints
 from forecast.contract import Contract
 from forecast.display import csv_cell
 from forecast.errors import RequestError
 from forecast.forecasts import Forecast, quantile_grid
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Panel
 from forecast.storage import replacing, to_json
 
 if TYPE_CHECKING:

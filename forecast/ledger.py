@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.arrays import Floats, Ints
 from forecast.contract import Contract, mark_of
 from forecast.datasource import DataSource, storable
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
@@ -32,7 +33,7 @@ from forecast.forecasts import Forecast, quantile_grid
 from forecast.knowledge import Knowledge
 from forecast.layout import rounded
 from forecast.options import Options
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Panel
 
 FILE = "ledger.db"
 APPLICATION = 0x46434C47                                                # "FCLG", in the header of the file

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from forecast.series import Floats, Ints, Panel
+from forecast.arrays import Floats, Ints
+from forecast.series import Panel
 
 LEAST_LAG = 5                       # steps across which values are compared, whole seasons of them
 MOST = 600                          # newest steps looked at

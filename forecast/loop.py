@@ -17,13 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from forecast.arrays import Ints
 from forecast.batch import Batch
 from forecast.checkpoint import Arrays, Place
 from forecast.config import TrainConfig
 from forecast.member import Member
 from forecast.model import RecurrentForecaster, pinball
 from forecast.network import Network
-from forecast.series import Ints, Panel, Windows
+from forecast.series import Panel, Windows
 from forecast.windows import AllWindows
 
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises

@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from forecast.arrays import Floats, Ints, finite_sums
 
 
 def mae(y: Floats, yhat: Floats, *, series: Ints, n: int) -> Floats:
@@ -95,28 +93,12 @@ def seasonal_scale(y: Floats, first: Ints, stop: Ints, m: int) -> Floats:
     return _ratio(np.where(total > 0, total, np.nan), count)
 
 
-def finite_sums(a: Floats, first: Ints, stop: Ints) -> tuple[Floats, Floats]:
-    """Sum and number of the finite values in each slice a[first[s]:stop[s]] (S,), (S,); an empty slice gives 0, 0.
-
-    Slices may overlap. Each is summed on its own, so that no series' size can blur another's sum, as the difference
-    of two cumulative sums would."""
-    finite = np.isfinite(a)
-    return _slice_sums(np.where(finite, a, 0.0), first, stop), _slice_sums(finite.astype(np.float64), first, stop)
-
-
 def mean_over_series(values: Floats) -> tuple[float, int, int]:
     """Mean of the scores that are defined, how many they are, and how many series were left out.
 
     values (S,); the mean is NaN where none is defined."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan"), len(defined), len(values) - len(defined)
-
-
-def _slice_sums(a: Floats, first: Ints, stop: Ints) -> Floats:
-    """Sum of each slice; reduceat wants bounds inside the array and reads an empty slice as one value."""
-    bounds = np.stack([np.clip(first, 0, len(a)), np.clip(stop, 0, len(a))], axis=1)
-    sums: Floats = np.add.reduceat(np.append(a, 0.0), bounds.ravel())[::2]
-    return np.where(bounds[:, 0] < bounds[:, 1], sums, 0.0)
 
 
 def _pinball(y: Floats, q_hat: Floats, q: float) -> Floats:

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from forecast import hardware
+from forecast.arrays import Floats
 from forecast.batch import Batch
 from forecast.errors import RequestError
 from forecast.layers import CELLS, open_gates
-from forecast.network import CHANNELS, Floats, Network, Shape
+from forecast.network import CHANNELS, Network, Shape
 from forecast.skip import design, linear
 
 

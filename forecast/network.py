@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.arrays import Floats
 from forecast.batch import Batch
 from forecast.cells import CELLS, Gates, Weights, scan
 from forecast.skip import design, linear
 
-Floats = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[np.float32]]
 CHANNELS = 2                                                            # value, and whether it is there
 BLOCK = 64          # rows computed together, always: in a fixed shape, a row's bits do not depend on its neighbours

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.arrays import Floats
 from forecast.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
 from forecast.display import safe, shorten
 from forecast.errors import RequestError
 from forecast.influence import by_cycle
 from forecast.inspection import CLASSES, Driver, Inspection, Layer, bounds_of, classes_of, names_of
 from forecast.report import FAN, INK
-from forecast.series import Floats
 from forecast.storage import replacing
 
 if TYPE_CHECKING:

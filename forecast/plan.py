@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forecast.arrays import Floats, Ints
 from forecast.config import Config
 from forecast.errors import DataError, RequestError
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Panel
 
 MOST_SERIES = 1_000                 # looked at for seasons
 MAX_LAG = 400                       # longest season looked for

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast import guard
+from forecast.arrays import Floats, Ints, finite_sums
 from forecast.baselines import BASELINES, SeasonalNaive
 from forecast.batch import Batch
 from forecast.blending import Blend
@@ -26,11 +27,11 @@ from forecast.formulas import SIMPLE
 from forecast.knowledge import Knowledge
 from forecast.levels import Changes, levelled, with_return
 from forecast.member import LINEAR, NETWORK, Member, part, shape_of
-from forecast.metrics import finite_sums, seasonal_scale
+from forecast.metrics import seasonal_scale
 from forecast.network import BLOCK, Network
 from forecast.plan import Plan, make_plan
 from forecast.scaling import TRANSFORMS, Units, without_absurd
-from forecast.series import Floats, Ints, Panel
+from forecast.series import Panel
 from forecast.windows import contexts, ends_of
 
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecast.arrays import Floats, finite_sums
 from forecast.artifact import Run
 from forecast.backtesting import backtest
 from forecast.contract import Contract
@@ -20,11 +21,11 @@ from forecast.display import counted
 from forecast.errors import DataError
 from forecast.forecasts import band_quantiles
 from forecast.formulas import SIMPLE
-from forecast.metrics import finite_sums, seasonal_scale
+from forecast.metrics import seasonal_scale
 from forecast.plan import Plan
 from forecast.predictor import Predictor
 from forecast.record import Verdict
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from forecast.arrays import Ints
 from forecast.calendar import DAY, Calendar
 from forecast.config import DataConfig
 from forecast.contract import Contract, mark_of
@@ -35,8 +36,6 @@ from forecast.reading.stamps import joined, read_stamps, time_header
 from forecast.reading.table import ASIDE, Table, as_texts
 from forecast.reading.zones import check_zone
 from forecast.series import Panel
-
-Ints = NDArray[np.int64]
 
 __all__ = ["Reading", "Repair", "read_panel"]
 

@@ -18,10 +18,10 @@ from typing import Any
 from forecast.clock import now, stamp
 from forecast.errors import ModelError
 from forecast.record import RunRecord
-from forecast.storage import PARTIAL, disk_errors, exclusive, remove_file, remove_folder, temporaries, write_text
+from forecast.storage import CACHE, PARTIAL, disk_errors, exclusive, remove_file, remove_folder, temporaries, write_text
 
 RUN_FILE = "run.json"
-LIVE, HISTORY, LOCK, CACHE = "live", "promotions.jsonl", "lock", "cache"
+LIVE, HISTORY, LOCK = "live", "promotions.jsonl", "lock"
 RUN_ID = re.compile(r"\d{8}T\d{6}Z-[a-z_]+-[0-9a-f]{4}")
 READING_BEGUN = re.compile(r"\.[0-9a-f]{16}\.reading\.[0-9a-f]{8}\.tmp")
 MOST_NAME = 1_000                                                       # a longer text is no path

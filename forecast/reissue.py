@@ -16,7 +16,7 @@ from forecast.ledger import Block
 from forecast.series import Panel
 
 if TYPE_CHECKING:
-    from forecast.series import Floats
+    from forecast.arrays import Floats
 
 
 @dataclass(frozen=True)

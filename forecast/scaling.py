@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from forecast.arrays import Floats, Ints
 from forecast.batch import Batch
-from forecast.series import Floats, Ints, Panel, Windows
+from forecast.series import Panel, Windows
 from forecast.windows import contexts, targets
 
 BLOCK = 4_000_000                                                       # values in one (T, S) matrix

@@ -17,11 +17,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.arrays import Floats, Ints, finite_sums
 from forecast.calendar import Calendar
-from forecast.metrics import finite_sums
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

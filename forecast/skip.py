@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecast.arrays import Floats
 from forecast.batch import Array, Batch
 
-Floats = NDArray[np.float64]
 PENALTIES = (*(10.0 ** np.arange(-4.0, 3.01, 1.0)).tolist(), float("inf"))
 
 

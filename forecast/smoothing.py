@@ -21,9 +21,8 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.series import Floats, Ints
+from forecast.arrays import Bools, Floats, Ints
 
 LONGEST = 400                       # points of a series that are read, or four seasons: older ones made scores worse
 SHORTEST = 6                        # values that a fit needs, and two seasons
@@ -33,7 +32,6 @@ STEPS = 64                          # time steps whose products are summed at a 
 RIDGE = 1e-6                        # holds a first state that no value speaks of
 NOISE = 1e-30                       # mean square of the rounding errors, in units of the largest value
 
-Bools = NDArray[np.bool_]
 Gains = tuple[Floats, Floats, Floats, Floats]                           # alpha, beta, gamma, phi, each (G, B)
 
 

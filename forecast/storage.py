@@ -30,6 +30,7 @@ REMEDIES = {errno.ENOSPC: "Free some space and run it again", errno.EDQUOT: "Fre
             errno.EROFS: "The disk is read-only: choose another place", errno.EACCES: "Check who may write there",
             errno.EPERM: "Check who may write there", errno.ENOENT: "The folder does not exist: create it first"}
 PARTIAL = ".partial"                                                    # behind the name of a folder being filled
+CACHE = "cache"                                                         # the folder of a store that holds readings
 ABANDONED = 86_400.0                                                    # seconds without a byte
 GRACE = 0.2                                                             # seconds for one who only looks at a lock
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)                              # network file systems that sync no folder

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from forecast.arrays import Floats
 from forecast.blending import Blend
 from forecast.calibration import mean_factor, widths
 from forecast.formulas import SIMPLE
@@ -18,7 +19,7 @@ from forecast.member import LINEAR, NETWORK, part
 from forecast.metrics import seasonal_scale
 from forecast.predictor import EXPERTS, Predictor
 from forecast.scaling import TRANSFORMS
-from forecast.series import Floats, Panel, Windows
+from forecast.series import Panel, Windows
 from forecast.windows import evenly, targets
 
 LEAST_WEIGHED = 200                 # windows that forecasters are weighed by: two a series, but not fewer than this

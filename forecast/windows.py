@@ -10,7 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from forecast.series import Floats, Ints, Panel, Windows
+from forecast.arrays import Floats, Ints
+from forecast.series import Panel, Windows
 
 
 @dataclass(frozen=True)

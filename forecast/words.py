@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from forecast.arrays import Floats
 from forecast.artifact import Run
 from forecast.display import counted
 from forecast.influence import Influence, by_cycle
 from forecast.inspection import Inspection, Layer, bounds_of, classes_of, fading, names_of
 from forecast.picture import spoken
-from forecast.series import Floats
 
 Length = Callable[..., dict[str, Any]]                                  # points (, digits) -> {"points": , "words": }
 NAMED = 3                                                               # properties, and cycles, told in a line

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from forecast.series import Floats
+from forecast.arrays import Floats
 
 
 def honest(seed: int) -> Iterator[tuple[str, Floats]]:

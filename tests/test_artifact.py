@@ -17,6 +17,7 @@ import safetensors.numpy
 
 import forecast
 from forecast import artifact, storage
+from forecast.arrays import Floats
 from forecast.artifact import FILES, FORMAT, MANIFEST, WEIGHTS, load, save
 from forecast.blending import Blend
 from forecast.calendar import Calendar
@@ -29,7 +30,7 @@ from forecast.network import Network
 from forecast.predictor import Predictor
 from forecast.record import DataRecord, RunRecord, Verdict
 from forecast.scaling import Units
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 from forecast.windows import ends_of
 from tests.conftest import altered, shaken
 

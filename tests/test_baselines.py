@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast.arrays import Floats
 from forecast.baselines import (
     BASELINES,
     Baseline,
@@ -28,7 +29,7 @@ from forecast.baselines import (
 from forecast.calendar import Calendar
 from forecast.errors import DataError
 from forecast.forecasts import Forecast, Forecaster, quantile_grid
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 
 quick = settings(max_examples=25, deadline=None)
 STEPS = Calendar.of("step")

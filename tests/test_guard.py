@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from forecast.arrays import Floats
 from forecast.calendar import Calendar
 from forecast.guard import History, Phases, kept, silenced, thickened
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 
 GRID = (0.025, 0.1, 0.5, 0.9, 0.975)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from forecast.arrays import Floats
 from forecast.batch import Batch
 from forecast.calendar import Calendar
 from forecast.cells import Weights, scan
@@ -23,7 +24,7 @@ from forecast.inspection import (
 )
 from forecast.network import Network
 from forecast.predictor import Predictor
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 from tests.conftest import altered, in_units, quick, trained
 
 KEEPS = {"lstm": 1, "peephole": 1, "coupled": 0, "gru": 1}              # block of rows of the gate that keeps

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from forecast.arrays import Floats
 from forecast.calendar import Calendar
 from forecast.contract import Contract
 from forecast.display import from_csv_cell
@@ -41,7 +42,7 @@ from forecast.layout import (
     writing,
 )
 from forecast.reading.dates import TimeFormat
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 
 quick = settings(max_examples=300, deadline=None)
 MONTHS = Calendar.of("MS")

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast import metrics
+from forecast.arrays import Floats, Ints
 from forecast.formulas import METRICS
-from forecast.metrics import Floats, Ints, mean_over_series, seasonal_scale
+from forecast.metrics import mean_over_series, seasonal_scale
 
 S = 4
 QUANTILES = (0.1, 0.5, 0.9)

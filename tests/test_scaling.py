@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn import preprocessing
 
 from forecast import scaling
+from forecast.arrays import Floats
 from forecast.calendar import Calendar
 from forecast.scaling import (
     TRANSFORMS,
@@ -20,7 +21,7 @@ from forecast.scaling import (
     window_loc_scale,
     without_absurd,
 )
-from forecast.series import Floats, Panel
+from forecast.series import Panel
 from forecast.windows import ends_of
 
 quick = settings(max_examples=50, deadline=None)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
+from forecast.arrays import Floats
 from forecast.batch import Batch
-from forecast.series import Floats
 from forecast.skip import PENALTIES, design, linear, moved, ridge, seasonal_weights
 
 quick = settings(max_examples=50, deadline=None)

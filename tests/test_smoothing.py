@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast import smoothing
+from forecast.arrays import Bools, Floats
 from forecast.baselines import Baseline, HoltWinters, Naive, SeasonalNaive, Theta
 from forecast.calendar import Calendar
-from forecast.series import Floats, Panel
-from forecast.smoothing import Block, Bools, Fit, Gains, Kind, State
+from forecast.series import Panel
+from forecast.smoothing import Block, Fit, Gains, Kind, State
 
 Method = Callable[..., tuple[Floats, Floats, Bools]]
 

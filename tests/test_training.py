@@ -11,6 +11,7 @@ import torch
 
 from forecast import fit as fitting
 from forecast import learning, loop
+from forecast.arrays import Ints
 from forecast.calendar import Calendar
 from forecast.checkpoint import Checkpoints
 from forecast.config import Config
@@ -23,7 +24,7 @@ from forecast.loop import Epoch, one_cycle
 from forecast.model import pinball
 from forecast.network import Network
 from forecast.predictor import Predictor
-from forecast.series import Ints, Panel
+from forecast.series import Panel
 from forecast.start import Start, kinds
 from forecast.windows import windows_of
 from tests.conftest import quick, shaken, trained, waves

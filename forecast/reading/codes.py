@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forecast.arrays import Bools, Floats, Ints
 from forecast.display import safe, shorten
 from forecast.errors import Problem
-from forecast.reading.rows import Bools, Floats, Ints, Rows, pieces
+from forecast.reading.rows import Rows, pieces
 
 REAL = "none"                       # --missing none: numbers that look like codes are real
 LOOKED_AT = 2_000                   # series looked at closely

@@ -21,12 +21,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast import clock
+from forecast.arrays import Bools, Ints
 from forecast.display import quoted
 from forecast.errors import DataError
 from forecast.reading.numbers import Fault, Faults
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND

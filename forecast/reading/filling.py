@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from forecast.arrays import Bools, Floats, Ints
 from forecast.calendar import Calendar
 from forecast.config import DataConfig
 from forecast.display import counted, listed, quoted
 from forecast.errors import DataError, Problem
 from forecast.reading.codes import REAL, is_classic
-from forecast.reading.rows import Bools, Floats, Ints, Repair, Rows
+from forecast.reading.rows import Repair, Rows
 from forecast.reading.spikes import find_spikes
 
 LISTED = 20_000                     # problems of a kind told one by one

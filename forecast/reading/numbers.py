@@ -16,15 +16,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from forecast.arrays import Bools, Floats, Ints
 from forecast.display import quoted
 from forecast.reading.affixes import affixes_of, find_affixes, without_affixes
 from forecast.reading.kinds import MISSING
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 Result = TypeVar("Result")
 
 _GROUPS = {"": "", ",": ",", ".": r"\.", "'": "['’]", " ": "[ \u00a0\u202f]"}

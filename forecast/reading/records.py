@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from forecast.arrays import Ints
+
 Bytes = NDArray[np.uint8]
 
 LF, CR = 10, 13

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecast.arrays import Bools, Ints
 from forecast.calendar import DAY, HOUR, MINUTE, SECOND, Calendar
 from forecast.config import DataConfig
 from forecast.display import counted, quoted
@@ -20,10 +20,6 @@ from forecast.reading.codes import code_problems
 from forecast.reading.filling import Regular, laid_out
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.zones import changes_clock
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 MAX_GROWTH = 50                     # grid points per row, at most, when nothing else bounds the gaps
 MAX_TOLD = 10_000_000               # more of them, where --max-gap allows the gaps

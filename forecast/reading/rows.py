@@ -11,13 +11,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.arrays import Bools, Floats, Ints
 from forecast.calendar import DAY
 from forecast.display import quoted, shorten
 from forecast.errors import Problem
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 PIECE = 1 << 18                     # values of a lot of series
 

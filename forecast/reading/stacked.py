@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecast.arrays import Ints
 from forecast.display import listed, safe
 from forecast.errors import DataError
 from forecast.reading.dates import encoded
@@ -17,8 +17,6 @@ from forecast.reading.kinds import kind
 from forecast.reading.roles import CALENDAR_NAMES, ENTITIES, NO_ID, Roles
 from forecast.reading.rows import Rows
 from forecast.reading.table import Table
-
-Ints = NDArray[np.int64]
 
 _NOTHING = ("yes", "no", "true", "false", "y", "n", "t", "f", "am", "pm", "day", "night", "weekend", "weekday",
             "workday")

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from forecast import clock
+from forecast.arrays import Ints
 from forecast.calendar import DAY, Calendar
 from forecast.config import DataConfig
 from forecast.contract import Contract
@@ -28,7 +28,6 @@ from forecast.reading.roles import Roles
 from forecast.reading.table import Table
 from forecast.reading.zones import from_utc, to_utc
 
-Ints = NDArray[np.int64]
 _SPREAD = ("%Y", "%m", "%d", "%H", "%M")
 _DATED = re.compile(r"date|datum|fecha|day|month|week|year|quarter")      # above them plain numbers are no times
 

@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from forecast.arrays import Ints
 from forecast.display import counted, quoted
 from forecast.errors import DataError, Problem
 from forecast.reading.dialect import LOOK, Dialect
 from forecast.reading.records import Records, find_records
 from forecast.reading.source import Text
 
-Ints = NDArray[np.int64]
 Cells = Any                         # pyarrow.ChunkedArray of strings
 
 MAX_LINE = 16 << 20

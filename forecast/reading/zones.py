@@ -14,13 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from forecast.arrays import Bools, Ints
 from forecast.display import quoted
 from forecast.errors import DataError
-
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 # zones whose changes cover the habits of most of the world
 USUAL = ("America/New_York", "Europe/Berlin", "Europe/London", "Australia/Sydney", "America/Sao_Paulo",

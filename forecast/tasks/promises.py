@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from forecast.arrays import Ints
 from forecast.artifact import Run
 from forecast.backtesting import Scores
 from forecast.backtesting import evaluate as score
@@ -20,7 +21,7 @@ from forecast.issued import Drift, Issued, drift_of
 from forecast.knowledge import Knowledge
 from forecast.ledger import Issue, subject_of
 from forecast.report import number, percent
-from forecast.series import Ints, Panel
+from forecast.series import Panel
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 

@@ -1,0 +1,26 @@
+"""Arrays: their types, and sums over slices of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+def finite_sums(a: Floats, first: Ints, stop: Ints) -> tuple[Floats, Floats]:
+    """Sum and number of the finite values in each slice a[first[s]:stop[s]] (S,), (S,); an empty slice gives 0, 0.
+
+    Slices may overlap. Each is summed on its own, so that no series' size can blur another's sum, as the difference
+    of two cumulative sums would."""
+    finite = np.isfinite(a)
+    return _slice_sums(np.where(finite, a, 0.0), first, stop), _slice_sums(finite.astype(np.float64), first, stop)
+
+
+def _slice_sums(a: Floats, first: Ints, stop: Ints) -> Floats:
+    """Sum of each slice; reduceat wants bounds inside the array and reads an empty slice as one value."""
+    bounds = np.stack([np.clip(first, 0, len(a)), np.clip(stop, 0, len(a))], axis=1)
+    sums: Floats = np.add.reduceat(np.append(a, 0.0), bounds.ravel())[::2]
+    return np.where(bounds[:, 0] < bounds[:, 1], sums, 0.0)
