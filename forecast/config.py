@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from forecast.durations import seconds_of
 from forecast.errors import RequestError
+from forecast.system.durations import seconds_of
 
 FILE = "forecast.toml"
 ENVIRONMENT = "FORECAST_"

@@ -14,13 +14,13 @@ import pytest
 import torch
 from hypothesis import settings
 
-from forecast.calendar import Calendar
 from forecast.config import Config
-from forecast.fit import finished, fit, refit
-from forecast.network import Network
-from forecast.predictor import Predictor
-from forecast.scaling import Units
-from forecast.series import Panel
+from forecast.model.network import Network
+from forecast.model.predictor import Predictor
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.series.units import Units
+from forecast.training.fit import finished, fit, refit
 
 settings.register_profile("steady", derandomize=True, deadline=None)    # the same examples in every run
 settings.load_profile("steady")

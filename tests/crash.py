@@ -23,17 +23,17 @@ from typing import Any
 
 import numpy as np
 
-from forecast.artifact import Run, load, save
-from forecast.calendar import Calendar
-from forecast.contract import Contract
-from forecast.datasource import DataSource
 from forecast.errors import BusyError, DiskError, ModelError
-from forecast.forecasts import Forecast, quantile_grid
-from forecast.ledger import FILE, Draft, Ledger, issue_of
-from forecast.options import Options
-from forecast.registry import Store
-from forecast.series import Panel
-from forecast.storage import replacing
+from forecast.ledger.ledger import FILE, Draft, Ledger, issue_of
+from forecast.ledger.options import Options
+from forecast.reading.contract import Contract
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast, quantile_grid
+from forecast.series.panel import Panel
+from forecast.store.run import Run, load, save
+from forecast.store.store import Store
+from forecast.system.datasource import DataSource
+from forecast.system.files import replacing
 from forecast.tasks.issuing import keep as keep_issue
 from forecast.tasks.teller import Silent
 from forecast.tasks.workspace import Workspace

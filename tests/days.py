@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from forecast.cli import main
-from forecast.layout import Page, table_of, write_table
-from forecast.ledger import Issue
-from forecast.options import Options
+from forecast.ledger.ledger import Issue
+from forecast.ledger.options import Options
 from forecast.tasks.issuing import begin, keep
 from forecast.tasks.teller import SILENT
 from forecast.tasks.workspace import Workspace
+from forecast.writing.layouts import Page, table_of, write_table
 
 DAYS = pd.date_range("2026-01-01", periods=130).strftime("%Y-%m-%d")
 FAST = ("--horizon", "3", "--hidden", "4", "--set", "train.steps=5", "--set", "model.blend=false", "--set",

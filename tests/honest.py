@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from forecast.arrays import Floats
+from forecast.series.arrays import Floats
 
 
 def honest(seed: int) -> Iterator[tuple[str, Floats]]:

@@ -23,21 +23,22 @@ from typing import Any
 
 import numpy as np
 
-from forecast import checkpoint, storage
-from forecast.artifact import load
-from forecast.calendar import Calendar
-from forecast.checkpoint import Checkpoints
 from forecast.cli import main
-from forecast.fit import finished, fit, refit
-from forecast.predictor import Predictor
-from forecast.registry import Store
+from forecast.model.predictor import Predictor
+from forecast.series.calendar import Calendar
+from forecast.store.run import load
+from forecast.store.store import Store
+from forecast.system import files
+from forecast.training import checkpoints
+from forecast.training.checkpoints import Checkpoints
+from forecast.training.fit import finished, fit, refit
 from tests.conftest import quick, waves
 from tests.days import rows
 
 # The phases of `forecast train`, and the function that each of them begins with.
-PHASES = {"reading": ("forecast.reader", "read_panel"), "training": ("forecast.fit", "fit"),
-          "backtest": ("forecast.tasks.fitting", "scored"), "final fit": ("forecast.fit", "refit"),
-          "saving": ("forecast.artifact", "save")}
+PHASES = {"reading": ("forecast.reading.reader", "read_panel"), "training": ("forecast.training.fit", "fit"),
+          "backtest": ("forecast.tasks.fitting", "scored"), "final fit": ("forecast.training.fit", "refit"),
+          "saving": ("forecast.store.run", "save")}
 SIGNALS = {signal.SIGTERM: 143, signal.SIGINT: 130}
 TRAIN = ("data.csv", "--horizon", "3", "--hidden", "8", "--promote", "always", "--set", "train.steps=60", "--set",
          "train.epoch_steps=5", "--set", "model.members=2", "--set", "train.threads=2")
@@ -102,7 +103,7 @@ def digest(predictor: Predictor) -> str:
 def kills(folder: Path, count: int, seed: int) -> dict[str, Any]:
     """So many trainings killed at random times, once to three times each, and gone on with to their end."""
     config, panel = quick(model_blend=True, train_threads=2, model_members=3), waves(length=100, calendar=DAILY)
-    checkpoint.EVERY = 0.0                                              # every epoch leaves a checkpoint
+    checkpoints.EVERY = 0.0                                              # every epoch leaves a checkpoint
     dice = random.Random(seed)
 
     def training(parent: Path, result: Path) -> Callable[[int], int]:
@@ -179,14 +180,14 @@ def telling(function: Callable[..., Any], tell: int, byte: bytes) -> Callable[..
 
 
 def weights(store: Store, run: str) -> str:
-    return storage.sha256(store.runs / run / "weights.safetensors")
+    return files.sha256(store.runs / run / "weights.safetensors")
 
 
 def debris(folder: Path) -> list[str]:
     """What a broken off train must not leave: half runs, temporary files, a lock that is held."""
     store = Store(folder / ".forecast")
     left = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.name.endswith((".tmp", ".partial"))]
-    return left + ([f"lock of {held}"] if (held := storage.holder(store.folder / "lock")) else [])
+    return left + ([f"lock of {held}"] if (held := files.holder(store.folder / "lock")) else [])
 
 
 def trained(folder: Path, words: Path, *more: str) -> tuple[str, list[tuple[bytes, float]]]:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from forecast.config import DataConfig
-from forecast.contract import Contract
 from forecast.errors import DataError
-from forecast.reader import Reading, read_panel
+from forecast.reading.contract import Contract
+from forecast.reading.reader import Reading, read_panel
 
 DAYS = [date(2020, 1, 1) + timedelta(k) for k in range(40)]
 

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from forecast.adaptation import FEWEST, OPEN, adapted, factors_of, tracks
-from forecast.calendar import Calendar
-from forecast.calibration import RATE
-from forecast.datasource import DataSource
-from forecast.forecasts import Forecast, quantile_grid
-from forecast.ledger import FILE, Block, Draft, Issue, Ledger, issue_of
-from forecast.options import Options
-from forecast.series import Panel
+from forecast.ledger.adaptation import FEWEST, OPEN, adapted, factors_of, tracks
+from forecast.ledger.ledger import FILE, Block, Draft, Issue, Ledger, issue_of
+from forecast.ledger.options import Options
+from forecast.model.calibration import RATE
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast, quantile_grid
+from forecast.series.panel import Panel
+from forecast.system.datasource import DataSource
 from tests import days
 from tests.test_cli import Run, run
 from tests.test_ledger import CONTRACT
@@ -97,7 +97,7 @@ def test_values_that_were_filled_in_are_no_truth(tmp_path: Path) -> None:
 
 def test_the_factor_of_the_oldest_issue_that_counts_stands_for_those_before_it(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.adaptation.MOST", 10)
+    monkeypatch.setattr("forecast.ledger.adaptation.MOST", 10)
     for cutoff in range(10, 30):                                        # of the newest 10, 4 without a factor lead
         issued(tmp_path, cutoff, factor=1.7 if cutoff >= 24 else None, off=9.0)
     (track,) = tracks(Ledger(tmp_path / FILE), issued(tmp_path, 50, record=False), TRUTH.before(51))

@@ -16,22 +16,23 @@ import pytest
 import safetensors.numpy
 
 import forecast
-from forecast import artifact, storage
-from forecast.arrays import Floats
-from forecast.artifact import FILES, FORMAT, MANIFEST, WEIGHTS, load, save
-from forecast.blending import Blend
-from forecast.calendar import Calendar
 from forecast.config import Config
-from forecast.contract import Contract
 from forecast.errors import DiskError, ModelError
-from forecast.knowledge import Knowledge
-from forecast.member import Member
-from forecast.network import Network
-from forecast.predictor import Predictor
-from forecast.record import DataRecord, RunRecord, Verdict
-from forecast.scaling import Units
-from forecast.series import Panel
-from forecast.windows import ends_of
+from forecast.model.blending import Blend
+from forecast.model.knowledge import Knowledge
+from forecast.model.member import Member
+from forecast.model.network import Network
+from forecast.model.predictor import Predictor
+from forecast.reading.contract import Contract
+from forecast.series.arrays import Floats
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.series.units import Units
+from forecast.series.windows import ends_of
+from forecast.store import run
+from forecast.store.record import DataRecord, RunRecord, Verdict
+from forecast.store.run import FILES, FORMAT, MANIFEST, WEIGHTS, load, save
+from forecast.system import files
 from tests.conftest import altered, shaken
 
 MONTHS = Calendar.of("MS")
@@ -174,7 +175,7 @@ def test_a_disk_that_fails_at_any_moment_leaves_nothing_or_a_model(tmp_path: Pat
             raise OSError(28, "No space left on device")
         fsync(descriptor)
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     try:
         saved(tmp_path / "run")
     except DiskError:
@@ -226,13 +227,13 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytes
     def denied(path: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(artifact, "sha256", denied)
+    monkeypatch.setattr(run, "sha256", denied)
     assert f"{folder / FILES[0]}: cannot be read" in refusal(folder)
 
 
 def test_a_json_file_far_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = saved(tmp_path / "run")
-    monkeypatch.setattr(artifact, "MOST_TEXT", 10)
+    monkeypatch.setattr(run, "MOST_TEXT", 10)
     assert f"{folder / MANIFEST}: is far too large" in refusal(folder)
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.backtesting import backtest, evaluate
-from forecast.baselines import Naive, SeasonalNaive
-from forecast.calendar import Calendar
-from forecast.forecasts import Forecast, quantile_grid
-from forecast.predictor import Predictor
-from forecast.series import Panel
+from forecast.methods.baselines import Naive, SeasonalNaive
+from forecast.model.predictor import Predictor
+from forecast.scoring.backtest import backtest, evaluate
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast, quantile_grid
+from forecast.series.panel import Panel
 from tests.conftest import quick, trained, waves
 
 LEVELS = (80.0, 95.0)

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.arrays import Floats
-from forecast.baselines import (
+from forecast.errors import DataError
+from forecast.methods.baselines import (
     BASELINES,
     Baseline,
     Drift,
@@ -26,10 +26,10 @@ from forecast.baselines import (
     Theta,
     WindowAverage,
 )
-from forecast.calendar import Calendar
-from forecast.errors import DataError
-from forecast.forecasts import Forecast, Forecaster, quantile_grid
-from forecast.series import Panel
+from forecast.series.arrays import Floats
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast, Forecaster, quantile_grid
+from forecast.series.panel import Panel
 
 quick = settings(max_examples=25, deadline=None)
 STEPS = Calendar.of("step")
@@ -367,7 +367,7 @@ def test_a_panel_of_no_series_gives_a_forecast_of_none(baseline: Baseline) -> No
 def test_the_forecast_is_the_same_however_many_series_are_gathered_at_a_time(
         baseline: Baseline, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = baseline.predict(ragged(3), 6)
-    monkeypatch.setattr("forecast.baselines.BLOCK", 13)                 # two or three rows
+    monkeypatch.setattr("forecast.methods.baselines.BLOCK", 13)                 # two or three rows
     assert np.array_equal(baseline.predict(ragged(3), 6).values, at_once.values)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from forecast.batch import Batch
-from forecast.calendar import Calendar
-from forecast.scaling import Units
-from forecast.series import Panel
-from forecast.windows import windows_of
+from forecast.series.batch import Batch
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.series.units import Units
+from forecast.series.windows import windows_of
 from tests.conftest import waves
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from forecast.arrays import Floats
-from forecast.blending import Blend
+from forecast.model.blending import Blend
+from forecast.series.arrays import Floats
 
 NAMES = ("network", "linear", "theta")
 

@@ -23,13 +23,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as some
 
-from forecast import cache, reader
-from forecast.cache import KEPT, read_cached, readings
 from forecast.config import DataConfig
-from forecast.contract import Contract
 from forecast.errors import DataError, DiskError
-from forecast.reader import Reading, read_panel
-from forecast.registry import Store
+from forecast.reading import cache, reader
+from forecast.reading.cache import KEPT, read_cached, readings
+from forecast.reading.contract import Contract
+from forecast.reading.reader import Reading, read_panel
+from forecast.store.store import Store
 from tests.tables import DAYS, changed, column, days
 from tests.test_cli import AIR, SHOPS, Run, run
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.calendar import Calendar
 from forecast.errors import DataError
+from forecast.series.calendar import Calendar
 
 NAMES = ("step", "7", "h", "2h", "30min", "s", "D", "2D", "B", "W-SUN", "W-WED", "2W-MON", "MS", "ME", "BME", "BMS",
          "M-15", "M-30", "2MS", "QS", "QE", "QS-FEB", "BQE", "YS", "YE", "YS-APR", "YE-JUN", "6ME")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.arrays import Floats
-from forecast.calibration import ENOUGH, NARROWEST, WIDEST, tracked, widened, widths
-from forecast.forecasts import quantile_grid
+from forecast.model.calibration import ENOUGH, NARROWEST, WIDEST, tracked, widened, widths
+from forecast.series.arrays import Floats
+from forecast.series.forecast import quantile_grid
 
 quick = settings(max_examples=30, deadline=None)
 GRID = quantile_grid((80.0, 95.0))

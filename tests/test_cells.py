@@ -1,4 +1,4 @@
-"""The cells as equations (cells.py), and their fast torch twins (layers.py): equal to each other, to torch.nn, to plain
+"""The cells as equations (cells.py), and their fast twins (torch_cells.py): equal to each other, to torch.nn, to plain
 numbers."""
 
 # B batch  T steps  IN inputs  D hidden
@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from forecast import cells, layers
-from forecast.cells import Gates, State, Weights, scan
-from forecast.layers import open_gates
-from forecast.network import Shape
+from forecast.model import cells
+from forecast.model.cells import Gates, State, Weights, scan
+from forecast.model.network import Shape
+from forecast.training import torch_cells
+from forecast.training.torch_cells import open_gates
 
 B, T, IN, D = 3, 7, 4, 5
 EVERY = sorted(cells.CELLS)
@@ -29,7 +30,7 @@ DTYPES = {torch.float32: 1e-5, torch.float64: 1e-12}                    # how ne
 def module_of(name: str, *, num_layers: int = 1, bidirectional: bool = False,
               dtype: torch.dtype = torch.float64) -> nn.Module:
     torch.manual_seed(0)
-    return layers.CELLS[name](IN, D, num_layers, batch_first=True, bidirectional=bidirectional).to(dtype)
+    return torch_cells.CELLS[name](IN, D, num_layers, batch_first=True, bidirectional=bidirectional).to(dtype)
 
 
 def weights_of(module: nn.Module, end: str = "l0") -> Weights:
@@ -119,7 +120,7 @@ def test_numpy_and_torch_say_the_same(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "torchs"), [("lstm", nn.LSTM), ("gru", nn.GRU), ("rnn", nn.RNN)])
 def test_where_torch_has_the_cell_the_fast_twin_is_torchs(name: str, torchs: Callable[..., nn.Module]) -> None:
-    assert layers.CELLS[name] is torchs
+    assert torch_cells.CELLS[name] is torchs
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -135,7 +136,7 @@ def test_weights_are_named_and_shaped_as_the_network_file_says(
 
 
 def test_both_tables_hold_the_same_cells() -> None:
-    assert layers.CELLS.keys() == cells.CELLS.keys()
+    assert torch_cells.CELLS.keys() == cells.CELLS.keys()
 
 
 @pytest.mark.gpu
@@ -164,7 +165,7 @@ def test_a_peephole_step_in_plain_numbers(way: str) -> None:
         h = math.tanh(c) / (1 + math.exp(-a_o - p_o * c))
         expected.append(h)
     steps = torch.tensor([[[1.5], [-0.7]]], dtype=torch.float64)
-    module = layers.PeepholeLSTM(1, 1).double()
+    module = torch_cells.PeepholeLSTM(1, 1).double()
     values = {"weight_ih_l0": w, "weight_hh_l0": u, "bias_ih_l0": b, "bias_hh_l0": b_u, "peephole_l0": (p_i, p_f, p_o)}
     for name, weight in module.named_parameters():
         weight.detach()[:] = torch.tensor(values[name], dtype=torch.float64).view(weight.shape)
@@ -259,7 +260,7 @@ def test_gradients_of_the_peephole_cell_are_the_slopes_of_its_values() -> None:
     torch.manual_seed(0)
     sizes = {"a": (4, 2, 12), "h": (2, 3), "c": (2, 3), "u": (12, 3), "p": (3, 3)}
     given = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes.values()]
-    assert torch.autograd.gradcheck(layers.Peephole.apply, given)
+    assert torch.autograd.gradcheck(torch_cells.Peephole.apply, given)
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -287,7 +288,7 @@ def test_a_second_derivative_of_the_peephole_cell_is_refused_not_wrong() -> None
 @pytest.mark.parametrize("name", OURS)
 def test_new_weights_are_drawn_as_torch_draws_them(name: str) -> None:
     torch.manual_seed(0)
-    for weight in layers.CELLS[name](IN, 100, 1, batch_first=True).parameters():
+    for weight in torch_cells.CELLS[name](IN, 100, 1, batch_first=True).parameters():
         assert 0.09 < float(weight.detach().abs().max()) <= 0.1         # uniform within 1 / sqrt(D)
         assert abs(float(weight.detach().mean())) < 0.02
 
@@ -295,13 +296,13 @@ def test_new_weights_are_drawn_as_torch_draws_them(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_a_batch_that_does_not_come_first_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="batch_first"):
-        layers.CELLS[name](IN, D, 1, batch_first=False)
+        torch_cells.CELLS[name](IN, D, 1, batch_first=False)
 
 
 def biases(name: str, memory: float | None, *, seed: int = 0, size: int = D) -> list[tuple[Tensor, Tensor]]:
     """Those beside W and those beside U, (G, D), of two layers in both directions after open_gates."""
     torch.manual_seed(seed)
-    module = layers.CELLS[name](IN, size, 2, batch_first=True, bidirectional=True)
+    module = torch_cells.CELLS[name](IN, size, 2, batch_first=True, bidirectional=True)
     open_gates(name, module, size, memory)
     found = [bias.detach().view(-1, size) for key, bias in module.named_parameters() if key.startswith("bias")]
     return list(zip(found[::2], found[1::2], strict=True))
@@ -353,7 +354,7 @@ def test_biases_of_other_gates_stay_as_torch_has_them(name: str, memory: float |
 @pytest.mark.parametrize(("name", "memory"), [("rnn", None), ("rnn", 20.0), ("gru", None)])
 def test_where_no_gate_is_opened_the_biases_stay_as_torch_has_them(name: str, memory: float | None) -> None:
     torch.manual_seed(0)
-    untouched = layers.CELLS[name](IN, D, 2, batch_first=True, bidirectional=True)
+    untouched = torch_cells.CELLS[name](IN, D, 2, batch_first=True, bidirectional=True)
     expected = [bias.detach() for key, bias in untouched.named_parameters() if key.startswith("bias")]
     torch.testing.assert_close([b.flatten() for pair in biases(name, memory) for b in pair], expected, atol=0, rtol=0)
 

@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from forecast.cli import main
-from forecast.reader import read_panel
+from forecast.reading.reader import read_panel
 from tests.tables import DAYS, column, days, read
 
 

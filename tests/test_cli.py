@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from forecast.cells import CELLS
 from forecast.cli import main
-from forecast.options import Options
-from forecast.registry import Store
+from forecast.ledger.options import Options
+from forecast.model.cells import CELLS
+from forecast.store.store import Store
 from forecast.tasks import predict
 from forecast.tasks.workspace import Workspace
 
@@ -554,7 +554,7 @@ def test_a_bug_is_one_line_and_exit_1(run: Run, monkeypatch: pytest.MonkeyPatch)
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr("forecast.reader.read_panel", broken)
+    monkeypatch.setattr("forecast.reading.reader.read_panel", broken)
     ended = run("train", AIR)
     assert ended.code == 1
     assert ended.err == ("forecast: ZeroDivisionError: oh. This is a bug in forecast; --debug shows where\n")

@@ -13,9 +13,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forecast import loop
 from forecast.cli import main
-from forecast.comparison import (
+from forecast.config import SETTINGS
+from forecast.errors import RequestError
+from forecast.model.network import Shape
+from forecast.model.predictor import Predictor
+from forecast.series.panel import Panel
+from forecast.system.durations import seconds_of
+from forecast.training import loop
+from forecast.training.comparison import (
     Contender,
     Trial,
     differences,
@@ -25,14 +31,8 @@ from forecast.comparison import (
     share,
     verdict,
 )
-from forecast.config import SETTINGS
-from forecast.durations import seconds_of
-from forecast.errors import RequestError
-from forecast.fit import fit
-from forecast.loop import Epoch
-from forecast.network import Shape
-from forecast.predictor import Predictor
-from forecast.series import Panel
+from forecast.training.fit import fit
+from forecast.training.loop import Epoch
 from tests.conftest import quick
 
 CELLS = SETTINGS["model.cell"].choices

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.cells import CELLS
 from forecast.config import SETTINGS, Config, Setting, find_file, resolve
 from forecast.errors import RequestError
+from forecast.model.cells import CELLS
 
 quick = settings(max_examples=50, deadline=None)
 each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=list(SETTINGS))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from forecast.contract import TAIL, Contract
+from forecast.reading.contract import TAIL, Contract
 from tests.tables import column, read
 
 COUNT = 3 * TAIL

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.reissue import Told, taken_apart, total_of
+from forecast.ledger.reissue import Told, taken_apart, total_of
 from tests import days
 from tests.test_cli import Run, run
 

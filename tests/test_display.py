@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.display import counted, csv_cell, from_csv_cell, listed, quoted, safe, shorten, sparkline
+from forecast.text import counted, csv_cell, from_csv_cell, listed, quoted, safe, shorten, sparkline
 
 
 @given(st.text(st.characters()))

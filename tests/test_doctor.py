@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from forecast.record import DataRecord, RunRecord
-from forecast.registry import Store
+from forecast.store.record import DataRecord, RunRecord
+from forecast.store.store import Store
 from forecast.tasks.doctor import data_of
 from tests.test_cli import Run, run
 from tests.test_models import MONDAY, OTHER, TUESDAY, made, store
@@ -75,7 +75,7 @@ def test_a_store_that_cannot_be_written_exits_9(run: Run, tmp_path: Path, store:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("forecast.storage.os.fsync", full)
+    monkeypatch.setattr("forecast.system.files.os.fsync", full)
     code, found = findings(run)
     assert (code, found["store"][0]) == (9, "bad")
     assert "No space left" in found["store"][1]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forecast.calendar import Calendar
 from forecast.cli import main
-from forecast.picture import spoken
+from forecast.series.calendar import Calendar
+from forecast.showing.inside import spoken
 from tests.test_cli import AIR, SHOPS, Run, run
 
 __all__ = ["run"]

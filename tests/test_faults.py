@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from forecast.config import DataConfig
-from forecast.reader import read_panel
+from forecast.reading.reader import read_panel
 from tests.test_cli import LEAN, Run, run
 
 __all__ = ["run"]

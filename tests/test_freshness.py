@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecast.calendar import Calendar
-from forecast.clock import now, told, told_apart
 from forecast.config import DataConfig
-from forecast.contract import mark_of
-from forecast.datasource import DataSource
 from forecast.errors import RequestError, StaleError
-from forecast.freshness import age_of, as_of, changes, check_age, check_new
-from forecast.ledger import Seen, issue_of
-from forecast.options import Options
-from forecast.reader import Reading, read_panel
-from forecast.series import Panel
+from forecast.ledger.freshness import age_of, as_of, changes, check_age, check_new
+from forecast.ledger.ledger import Seen, issue_of
+from forecast.ledger.options import Options
+from forecast.reading.contract import mark_of
+from forecast.reading.reader import Reading, read_panel
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.system.clock import now, told, told_apart
+from forecast.system.datasource import DataSource
 from tests.conftest import waves
 from tests.tables import column, read
 from tests.test_ledger import CONTRACT

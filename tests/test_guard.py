@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forecast.arrays import Floats
-from forecast.calendar import Calendar
-from forecast.guard import History, Phases, kept, silenced, thickened
-from forecast.series import Panel
+from forecast.model.guard import History, Phases, kept, silenced, thickened
+from forecast.series.arrays import Floats
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 
 GRID = (0.025, 0.1, 0.5, 0.9, 0.975)
 

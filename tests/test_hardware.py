@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from forecast import hardware, model
-from forecast.hardware import is_fast_in_bfloat16, works_in_bfloat16
-from forecast.layers import CELLS
-from forecast.model import is_rough
-from forecast.network import Shape
+from forecast.model.network import Shape
+from forecast.system import machine
+from forecast.system.machine import is_fast_in_bfloat16, works_in_bfloat16
+from forecast.training import torch_network
+from forecast.training.torch_cells import CELLS
+from forecast.training.torch_network import is_rough
 from tests.test_cli import AIR, LEAN, Run, run
 
 __all__ = ["run"]
@@ -81,8 +82,8 @@ def test_the_default_takes_bfloat16_only_where_a_trial_worked(monkeypatch: pytes
 def test_bfloat16_that_the_machine_cannot_do_is_refused_before_the_data_are_looked_at(
         run: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]) -> None:
     rough, plain = ("--set", "train.precision=bfloat16"), ("--set", "train.precision=auto")
-    monkeypatch.setattr(model, "CELLS", CELLS | {"lstm": Missing})
-    monkeypatch.setattr(hardware, "works_in_bfloat16", lambda cell, _: cell is not Missing)
+    monkeypatch.setattr(torch_network, "CELLS", CELLS | {"lstm": Missing})
+    monkeypatch.setattr(machine, "works_in_bfloat16", lambda cell, _: cell is not Missing)
     ended = run(*command, *rough, "--json")
     error = json.loads(ended.err)["error"]
     assert (ended.code, error["code"], "train.precision=auto" in error["hint"]) == (2, "no_bfloat16", True)
@@ -93,9 +94,9 @@ def test_a_run_that_was_trained_in_bfloat16_is_scored_where_it_cannot_be_trained
         run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lines, rough = AIR.read_text().splitlines(keepends=True), ("--set", "train.precision=bfloat16")
     (tmp_path / "early.csv").write_text("".join(lines[:121]))
-    monkeypatch.setattr(model, "CELLS", CELLS | {"lstm": Exact})
+    monkeypatch.setattr(torch_network, "CELLS", CELLS | {"lstm": Exact})
     assert run("train", "early.csv", *LEAN, *rough).code == 0
-    monkeypatch.setattr(hardware, "works_in_bfloat16", lambda *_: False)
+    monkeypatch.setattr(machine, "works_in_bfloat16", lambda *_: False)
     assert "as it is" in run("evaluate", AIR).err
     (tmp_path / "forecast.toml").write_text('[train]\nprecision = "bfloat16"\n')
     assert run("evaluate", AIR).code == 0

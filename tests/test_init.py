@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from forecast.calendar import Calendar
 from forecast.config import SETTINGS
-from forecast.datasource import DataSource
-from forecast.reader import read_panel
+from forecast.reading.reader import read_panel
+from forecast.series.calendar import Calendar
+from forecast.system.datasource import DataSource
 from forecast.tasks.init import SCHEDULES, crontab, max_age_of, rhythm_of, settled, systemd
 from tests.test_cli import AIR, SHOPS, Run, run
 

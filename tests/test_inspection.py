@@ -6,13 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.arrays import Floats
-from forecast.batch import Batch
-from forecast.calendar import Calendar
-from forecast.cells import Weights, scan
 from forecast.errors import DataError
-from forecast.influence import Influence, by_cycle, influence_of, windows_at
-from forecast.inspection import (
+from forecast.explaining.influence import Influence, by_cycle, influence_of, windows_at
+from forecast.explaining.inspection import (
     disturbance,
     drivers_of,
     fading,
@@ -22,9 +18,13 @@ from forecast.inspection import (
     properties_of,
     resets_of,
 )
-from forecast.network import Network
-from forecast.predictor import Predictor
-from forecast.series import Panel
+from forecast.model.cells import Weights, scan
+from forecast.model.network import Network
+from forecast.model.predictor import Predictor
+from forecast.series.arrays import Floats
+from forecast.series.batch import Batch
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 from tests.conftest import altered, in_units, quick, trained
 
 KEEPS = {"lstm": 1, "peephole": 1, "coupled": 0, "gru": 1}              # block of rows of the gate that keeps
@@ -341,7 +341,7 @@ def test_blocks_of_points_hold_the_influence_of_their_points() -> None:
 
 
 def test_a_long_context_is_occluded_in_blocks_that_hold_the_lag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.influence.BUDGET", 12 * 30 * 2 * 10)  # ten rows for each of twelve windows
+    monkeypatch.setattr("forecast.explaining.influence.BUDGET", 12 * 30 * 2 * 10)  # ten rows for each of twelve windows
     predictor, panel = handmade(noise(150))
     skip = np.zeros((31, 1))
     skip[30 - 8] = 1.0

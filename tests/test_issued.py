@@ -12,17 +12,17 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student
 
-from forecast.artifact import load
-from forecast.backtesting import evaluate
-from forecast.baselines import SeasonalNaive
-from forecast.calendar import Calendar
 from forecast.errors import GateError, RequestError
-from forecast.forecasts import quantile_grid
-from forecast.issued import Drift, beside_naive, came_true, drift_of, known_before
-from forecast.ledger import FILE, Block, Ledger, by_weight
-from forecast.options import Options
-from forecast.report import score_table
-from forecast.series import Panel
+from forecast.ledger.issued import Drift, beside_naive, came_true, drift_of, known_before
+from forecast.ledger.ledger import FILE, Block, Ledger, by_weight
+from forecast.ledger.options import Options
+from forecast.methods.baselines import SeasonalNaive
+from forecast.scoring.backtest import evaluate
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import quantile_grid
+from forecast.series.panel import Panel
+from forecast.showing.tables import score_table
+from forecast.store.run import load
 from forecast.tasks.evaluate import judge_drift
 from forecast.tasks.promises import Promises, since
 from forecast.tasks.teller import Silent
@@ -317,7 +317,7 @@ def test_what_is_scored_of_the_kept_time_is_the_same_once_the_ledger_is_pruned(r
     ways = ("evaluate", "--issued", "--json", "--last", "8d")
     before = json.loads(run(*ways).out)
     assert json.loads(run("models", "prune", "--ledger", "5d", "--json").out)["issues"]["removed"] == 0
-    monkeypatch.setattr("forecast.adaptation.MOST", 1)
+    monkeypatch.setattr("forecast.ledger.adaptation.MOST", 1)
     ended = run("models", "prune", "--ledger", "5d")                    # from the 107th on, and two that reach there
     assert "4 issues made before 2026-04-18T04:16:12Z removed from the ledger, 8 left; 0.1 MB -> " in ended.err
     assert "2 older issues: forecast times since then, or" in ended.err

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.ledger import FILE, Ledger
-from forecast.options import Options
+from forecast.ledger.ledger import FILE, Ledger
+from forecast.ledger.options import Options
 from tests.days import DAYS, grow, trained
 from tests.test_cli import Run, run
 

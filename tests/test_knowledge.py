@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from forecast.calendar import Calendar
-from forecast.knowledge import Knowledge
-from forecast.series import Panel
+from forecast.model.knowledge import Knowledge
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 
 
 def two(calendar: str, *, ids: tuple[str, str] = ("a", "b")) -> Panel:

@@ -19,13 +19,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from forecast.arrays import Floats
-from forecast.calendar import Calendar
-from forecast.contract import Contract
-from forecast.display import from_csv_cell
 from forecast.errors import DiskError, RequestError
-from forecast.forecasts import Forecast, band_quantiles, quantile_grid
-from forecast.layout import (
+from forecast.reading.contract import Contract
+from forecast.reading.parsing.dates import TimeFormat
+from forecast.series.arrays import Floats
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast, band_quantiles, quantile_grid
+from forecast.series.panel import Panel
+from forecast.text import from_csv_cell
+from forecast.writing.layouts import (
     DIGITS,
     ENDINGS,
     LAYOUTS,
@@ -41,8 +43,6 @@ from forecast.layout import (
     write_table,
     writing,
 )
-from forecast.reading.dates import TimeFormat
-from forecast.series import Panel
 
 quick = settings(max_examples=300, deadline=None)
 MONTHS = Calendar.of("MS")

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecast import ledger as module
-from forecast.baselines import SeasonalNaive
-from forecast.calendar import Calendar
-from forecast.contract import Contract
-from forecast.datasource import DataSource
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
-from forecast.layout import rounded
-from forecast.ledger import Draft, Issue, Ledger, by_weight, issue_of, pack, unpack
-from forecast.options import Options
-from forecast.series import Panel
+from forecast.ledger import ledger as module
+from forecast.ledger.ledger import Draft, Issue, Ledger, by_weight, issue_of, pack, unpack
+from forecast.ledger.options import Options
+from forecast.methods.baselines import SeasonalNaive
+from forecast.reading.contract import Contract
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.system.datasource import DataSource
+from forecast.writing.layouts import rounded
 from tests.conftest import waves
 
 CONTRACT = Contract(id="id", time="t", targets=("y",), layout="long", decimals=2, calendar=Calendar.of("step"))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.arrays import Floats
-from forecast.calendar import Calendar
-from forecast.levels import find_changes, levelled, with_return
-from forecast.series import Panel
+from forecast.series.arrays import Floats
+from forecast.series.calendar import Calendar
+from forecast.series.levels import find_changes, levelled, with_return
+from forecast.series.panel import Panel
 
 T = np.arange(210)
 WEEK = np.array([0.0, 3.0, 8.0, 4.0, -2.0, -6.0, -7.0])[T % 7]

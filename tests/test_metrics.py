@@ -11,10 +11,10 @@ import sklearn.metrics as sk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast import metrics
-from forecast.arrays import Floats, Ints
-from forecast.formulas import METRICS
-from forecast.metrics import mean_over_series, seasonal_scale
+from forecast.scoring import metrics
+from forecast.scoring.formulas import METRICS
+from forecast.scoring.metrics import mean_over_series, seasonal_scale
+from forecast.series.arrays import Floats, Ints
 
 S = 4
 QUANTILES = (0.1, 0.5, 0.9)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from forecast.batch import Batch
-from forecast.cells import CELLS
-from forecast.model import RecurrentForecaster, channels, pinball
-from forecast.network import Shape
+from forecast.model.cells import CELLS
+from forecast.model.network import Shape
+from forecast.series.batch import Batch
+from forecast.training.torch_network import RecurrentForecaster, channels, pinball
 
 QUANTILES = (0.1, 0.5, 0.9)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from forecast import artifact
 from forecast.cli import main
 from forecast.errors import ModelError
-from forecast.record import Verdict
-from forecast.registry import Store
-from forecast.storage import to_json, write_text
+from forecast.store import run as module
+from forecast.store.record import Verdict
+from forecast.store.store import Store
+from forecast.system.files import to_json, write_text
 from forecast.tasks.train import Request, as_asked
 from tests.test_artifact import CONTRACT, RECORD, save, tiny
 from tests.test_cli import AIR, Ended, Run, run
@@ -133,18 +133,18 @@ def test_who_changes_the_store_is_told_who_holds_it_and_who_only_looks_is_not_st
 
 def test_a_run_pruned_while_it_is_loaded_is_a_missing_model_and_no_bug(store: Store,
                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, verify = store.find(OTHER), artifact.verify
+    folder, verify = store.find(OTHER), module.verify
 
     def verified_then_pruned(path: Path) -> None:
         verify(path)
         store.remove(OTHER)
 
-    monkeypatch.setattr(artifact, "verify", verified_then_pruned)
+    monkeypatch.setattr(module, "verify", verified_then_pruned)
     with pytest.raises(ModelError, match=OTHER):
-        artifact.load(folder)
+        module.load(folder)
     monkeypatch.undo()
     with pytest.raises(ModelError, match="is not a model folder"):
-        artifact.load(folder)
+        module.load(folder)
 
 
 # What train asks before a run goes live

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from forecast.batch import Batch
-from forecast.cells import CELLS
-from forecast.model import RecurrentForecaster, forward_on
-from forecast.network import BLOCK, Network, Shape
+from forecast.model.cells import CELLS
+from forecast.model.network import BLOCK, Network, Shape
+from forecast.series.batch import Batch
+from forecast.training.torch_network import RecurrentForecaster, forward_on
 from tests.conftest import shaken
 
 SIZES: dict[str, Any] = {"context": 12, "segment": 3, "hidden": 5, "horizon": 4, "quantiles": (0.1, 0.5, 0.9)}

@@ -22,10 +22,10 @@ import pytest
 from forecast.cli import main
 from forecast.config import Config
 from forecast.errors import ForecastError, about
-from forecast.fit import finished, fit, refit
-from forecast.predictor import Predictor
-from forecast.reader import read_panel
+from forecast.model.predictor import Predictor
+from forecast.reading.reader import read_panel
 from forecast.tasks.fitting import planned
+from forecast.training.fit import finished, fit, refit
 from tests.odd_series import BASES, CODES, STEPS, UNITS, Case, Floats, odd_case
 
 NOT_YET = frozenset({                                                   # what does not hold of all everyday cases yet,

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from forecast.arrays import Floats
-from forecast.calendar import Calendar
 from forecast.config import Config
 from forecast.errors import DataError, ForecastError, RequestError
-from forecast.plan import Plan, backtest_cutoffs, find_seasons, make_plan
-from forecast.series import Panel
+from forecast.model.plan import Plan, backtest_cutoffs, find_seasons, make_plan
+from forecast.series.arrays import Floats
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 
 quick = settings(max_examples=100, deadline=None)
 STEPS = Calendar.of("step")

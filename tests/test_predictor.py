@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from forecast.calendar import Calendar
-from forecast.predictor import EXPERTS, Predictor
-from forecast.series import Panel
+from forecast.model.predictor import EXPERTS, Predictor
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 from tests.conftest import altered, in_units, quick, shaken, trained, waves
 
 

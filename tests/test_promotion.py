@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.artifact import Run
-from forecast.backtesting import backtest
-from forecast.baselines import BASELINES
-from forecast.contract import Contract
-from forecast.knowledge import Knowledge
-from forecast.network import Network
-from forecast.predictor import Predictor
-from forecast.promotion import is_worse, judged, outdone
-from forecast.series import Panel
+from forecast.methods.baselines import BASELINES
+from forecast.model.knowledge import Knowledge
+from forecast.model.network import Network
+from forecast.model.predictor import Predictor
+from forecast.reading.contract import Contract
+from forecast.scoring.backtest import backtest
+from forecast.series.panel import Panel
+from forecast.store.promotion import is_worse, judged, outdone
+from forecast.store.run import Run
 from tests.conftest import altered, quick, trained, waves
 
 LENGTH, NEW = 90, 12                                                    # points of the longest series; of them new

@@ -17,7 +17,7 @@ import pytest
 
 from forecast.config import DataConfig
 from forecast.errors import DataError
-from forecast.reader import read_panel
+from forecast.reading.reader import read_panel
 from tests.tables import DAYS, changed, column, days, read, refused, repairs, written
 
 VALUES = np.arange(40) + 0.5

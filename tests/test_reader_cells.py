@@ -15,10 +15,11 @@ import pytest
 
 from forecast.config import DataConfig
 from forecast.errors import DataError
-from forecast.reader import Reading, read_panel
-from forecast.reading import source, table
-from forecast.reading.kinds import kind
-from forecast.reading.numbers import read_numbers
+from forecast.reading.parsing import table
+from forecast.reading.parsing.kinds import kind
+from forecast.reading.parsing.numbers import read_numbers
+from forecast.reading.reader import Reading, read_panel
+from forecast.reading.sources import files
 from tests.tables import DAYS, changed, column, days, read, refused, repairs, written
 
 VALUES = np.arange(40) + 0.5
@@ -52,7 +53,7 @@ def test_parquet_stamps_keep_their_time_of_day(unit: str, first: str, step: str,
 
 def test_a_small_parquet_file_that_grows_without_bound_is_refused(tmp_path: Path,
                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "FREE_GROWTH", 1 << 20)
+    monkeypatch.setattr(files, "FREE_GROWTH", 1 << 20)
     text = "x" * 100_000
     path = parquet(tmp_path, ds=[str(d) for d in DAYS] * 100, y=np.arange(4000.0),
                    store=pa.array([text] * 4000))
@@ -62,8 +63,8 @@ def test_a_small_parquet_file_that_grows_without_bound_is_refused(tmp_path: Path
 
 
 def test_parquet_columns_without_a_role_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "FREE_GROWTH", 1 << 20)
-    monkeypatch.setattr(source, "MAX_RATIO", 1)
+    monkeypatch.setattr(files, "FREE_GROWTH", 1 << 20)
+    monkeypatch.setattr(files, "MAX_RATIO", 1)
     stamps = [date(2010, 1, 1) + timedelta(k) for k in range(2000)]
     notes = ["n"] * 1900 + ["n" * 40_000] * 100
     path = parquet(tmp_path, ds=pa.array(stamps), y=np.arange(2000.0), note=pa.array(notes))
@@ -231,14 +232,14 @@ def test_devices_are_refused_by_name() -> None:
 
 
 def test_a_pipe_without_a_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "FIFO_WAIT", 0.2)
+    monkeypatch.setattr(files, "FIFO_WAIT", 0.2)
     path = tmp_path / "pipe"
     os.mkfifo(path)
     assert refused_path(path).problem.code == "no_writer"
 
 
 def test_a_slow_writer_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "FIFO_WAIT", 0.2)
+    monkeypatch.setattr(files, "FIFO_WAIT", 0.2)
     path = tmp_path / "pipe"
     os.mkfifo(path)
 
@@ -263,7 +264,7 @@ def test_a_pipe_of_the_shell_is_read() -> None:
 
 
 def test_a_stream_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "MAX_STREAM", 1 << 20)
+    monkeypatch.setattr(files, "MAX_STREAM", 1 << 20)
     out, into = os.pipe()
 
     def write() -> None:

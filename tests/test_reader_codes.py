@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forecast.arrays import Floats
 from forecast.config import Config
 from forecast.reading.codes import codes_in, is_classic
+from forecast.series.arrays import Floats
 from tests.honest import honest, new_levels
 from tests.tables import DAYS, changed, column, days, read, refused, repairs
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.contract import Contract
 from forecast.errors import DataError, ModelError
-from forecast.reading.dates import TimeFormat
+from forecast.reading.contract import Contract
+from forecast.reading.parsing.dates import TimeFormat
 from tests.tables import DAYS, changed, column, days, read, refused, repairs, written
 
 MONTHS = [date(2017 + k // 12, k % 12 + 1, 1) for k in range(36)]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.reading.numbers import LARGEST, NumberStyle, read_numbers
+from forecast.reading.parsing.numbers import LARGEST, NumberStyle, read_numbers
 from tests.tables import DAYS, changed, column, days, read, refused, repairs
 
 COUNT = range(40)

@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.config import DataConfig
-from forecast.display import safe
 from forecast.errors import DataError, ForecastError
-from forecast.reader import Reading, read_panel
 from forecast.reading import regular
-from forecast.reading.dialect import Dialect
-from forecast.reading.records import find_records
-from forecast.reading.source import Text, open_source
-from forecast.reading.table import Lines
+from forecast.reading.parsing.dialect import Dialect
+from forecast.reading.parsing.records import find_records
+from forecast.reading.parsing.table import Lines
+from forecast.reading.reader import Reading, read_panel
+from forecast.reading.sources.files import Text, open_source
+from forecast.text import safe
 from tests.benchmarks.fuzz import SEEDS, mutated, some_options
 from tests.benchmarks.pollution import Base, ours, outcome, pollutions, with_seconds
 from tests.tables import DAYS, column, read
@@ -90,16 +90,16 @@ def test_a_large_file_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytest
         return found
 
     small = results()
-    monkeypatch.setattr("forecast.reading.table.BLOCK", 300)
-    monkeypatch.setattr("forecast.reading.source.LARGE", 0)
-    monkeypatch.setattr("forecast.reading.source.CHUNK", 256)
-    monkeypatch.setattr("forecast.calendar.PIECE", 7)
+    monkeypatch.setattr("forecast.reading.parsing.table.BLOCK", 300)
+    monkeypatch.setattr("forecast.reading.sources.files.LARGE", 0)
+    monkeypatch.setattr("forecast.reading.sources.files.CHUNK", 256)
+    monkeypatch.setattr("forecast.series.calendar.PIECE", 7)
     assert results() == small
     assert len(small) > 40
 
 
 def test_a_file_that_changes_between_two_looks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.reading.source.LARGE", 0)
+    monkeypatch.setattr("forecast.reading.sources.files.LARGE", 0)
     path = tmp_path / "f.csv"
     path.write_bytes(b"ds,y\n1,2\n2,3\n")
     source = open_source(path)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.arrays import Floats
-from forecast.contract import Contract
 from forecast.errors import DataError
-from forecast.reader import Reading
+from forecast.reading.contract import Contract
+from forecast.reading.reader import Reading
 from forecast.reading.scales import Change, find_changes
+from forecast.series.arrays import Floats
 from tests.honest import honest
 from tests.tables import read
 

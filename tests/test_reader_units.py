@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import ForecastError
-from forecast.reading.affixes import affixes_of
+from forecast.reading.parsing.affixes import affixes_of
 from tests.tables import DAYS, changed, column, read, refused
 
 UNITS = ["EUR", "kWh", "deg", "TEUR", "°C", "MW", "mg/l", "e", "E", "%", "pcs", "m3", "m³", "Mio. EUR", "kg CO2",

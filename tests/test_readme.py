@@ -17,10 +17,10 @@ from forecast.cli import COMMANDS
 from forecast.cli.help import flags_of
 from forecast.cli.program import program
 from forecast.config import SETTINGS
-from forecast.formulas import METRICS
-from forecast.layout import LAYOUTS
-from forecast.status import HELP as MONITORED
+from forecast.scoring.formulas import METRICS
+from forecast.system.monitor import HELP as MONITORED
 from forecast.tasks.help import TOPICS, page_of
+from forecast.writing.layouts import LAYOUTS
 from tests.test_cli import Run, run, succeed
 
 __all__ = ["run"]

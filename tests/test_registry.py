@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from forecast import registry
 from forecast.errors import DiskError, ModelError
-from forecast.registry import Store
-from forecast.storage import to_json, write_text
+from forecast.store import store as module
+from forecast.store.store import Store
+from forecast.system.files import to_json, write_text
 
 MONDAY, TUESDAY, OTHER = "20260914T041512Z-lstm-7f3a", "20260915T041512Z-lstm-1c9e", "20260915T050000Z-gru-0000"
 
@@ -158,7 +158,7 @@ def test_a_promotion_that_was_cut_off_before_the_flip_never_served(store: Store,
             raise KeyboardInterrupt
         write_text(path, content)
 
-    monkeypatch.setattr(registry, "write_text", cut)
+    monkeypatch.setattr(module, "write_text", cut)
     with pytest.raises(KeyboardInterrupt):
         store.promote(TUESDAY)
     monkeypatch.undo()

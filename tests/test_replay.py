@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecast.calendar import Calendar
-from forecast.reissue import Told, cut_at, deviations
-from forecast.series import Panel
+from forecast.ledger.reissue import Told, cut_at, deviations
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 from tests import days
 from tests.test_cli import Run, run
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import preprocessing
 
-from forecast import scaling
-from forecast.arrays import Floats
-from forecast.calendar import Calendar
-from forecast.scaling import (
+from forecast.series import units
+from forecast.series.arrays import Floats
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.series.units import (
     TRANSFORMS,
     Units,
     normalised,
@@ -21,8 +22,7 @@ from forecast.scaling import (
     window_loc_scale,
     without_absurd,
 )
-from forecast.series import Panel
-from forecast.windows import ends_of
+from forecast.series.windows import ends_of
 
 quick = settings(max_examples=50, deadline=None)
 STEPS = Calendar.of("step")
@@ -142,7 +142,7 @@ def test_series_of_any_size_come_back(kind: str, size: float) -> None:
 def test_blocks_of_series_are_scaled_as_all_at_once(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     panel = Panel.of(RAGGED, STEPS)
     whole = series_loc_scale(panel, kind)
-    monkeypatch.setattr(scaling, "BLOCK", 12)
+    monkeypatch.setattr(units, "BLOCK", 12)
     np.testing.assert_array_equal(series_loc_scale(panel, kind), whole)
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.calendar import Calendar
-from forecast.series import Panel, Windows
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel, Windows
 
 quick = settings(max_examples=100, deadline=None)
 STEPS = Calendar.of("step")

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from forecast.arrays import Floats
-from forecast.batch import Batch
-from forecast.skip import PENALTIES, design, linear, moved, ridge, seasonal_weights
+from forecast.model.skip import PENALTIES, design, linear, moved, ridge, seasonal_weights
+from forecast.series.arrays import Floats
+from forecast.series.batch import Batch
 
 quick = settings(max_examples=50, deadline=None)
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast import smoothing
-from forecast.arrays import Bools, Floats
-from forecast.baselines import Baseline, HoltWinters, Naive, SeasonalNaive, Theta
-from forecast.calendar import Calendar
-from forecast.series import Panel
-from forecast.smoothing import Block, Fit, Gains, Kind, State
+from forecast.methods import smoothing
+from forecast.methods.baselines import Baseline, HoltWinters, Naive, SeasonalNaive, Theta
+from forecast.methods.smoothing import Block, Fit, Gains, Kind, State
+from forecast.series.arrays import Bools, Floats
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 
 Method = Callable[..., tuple[Floats, Floats, Bools]]
 

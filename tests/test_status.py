@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from forecast.errors import BusyError, DataError, DiskError, RequestError
-from forecast.status import HELP, SUCCESS, check_status_path, reported
+from forecast.system.monitor import HELP, SUCCESS, check_status_path, reported
 
 SAMPLE = re.compile(r'[a-z_]+\{task="(?:[^"\\\n]|\\["\\n])*",command="[a-z]+"\} [0-9.]+')
 

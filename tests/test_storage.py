@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast import storage
 from forecast.errors import BusyError, DiskError
-from forecast.storage import (
+from forecast.system import files
+from forecast.system.files import (
     exclusive,
     holder,
     make_folders,
@@ -41,7 +41,7 @@ STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 HOLDER = """
 import sys
 from pathlib import Path
-from forecast.storage import exclusive
+from forecast.system.files import exclusive
 with exclusive(Path(sys.argv[1]), by="forecast train"):
     print("held", flush=True)
     sys.stdin.read()
@@ -96,7 +96,7 @@ def test_a_disk_that_refuses_leaves_the_old_file_and_ends_with_9(tmp_path: Path,
                                                                  call: str, code: int) -> None:
     path = tmp_path / "a"
     write_text(path, "old")
-    monkeypatch.setattr(storage.os, call, failing(code))
+    monkeypatch.setattr(files.os, call, failing(code))
     with pytest.raises(DiskError) as caught:
         write_text(path, "new")
     monkeypatch.undo()
@@ -113,7 +113,7 @@ def test_a_disk_that_fills_while_writing_leaves_the_old_file(tmp_path: Path) -> 
     script = """
 import resource, signal, sys
 from pathlib import Path
-from forecast.storage import write_bytes
+from forecast.system.files import write_bytes
 from forecast.errors import DiskError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
@@ -154,8 +154,8 @@ def test_the_temporary_file_stands_in_the_same_folder_and_is_synced_before_the_r
         assert Path(source).read_bytes() == b"whole"
         rename(source, target)
 
-    monkeypatch.setattr(storage.os, "fsync", watched_fsync)
-    monkeypatch.setattr(storage.os, "replace", watched_replace)
+    monkeypatch.setattr(files.os, "fsync", watched_fsync)
+    monkeypatch.setattr(files.os, "replace", watched_replace)
     write_bytes(tmp_path / "a", b"whole")
     assert seen == [("fsync", 5), ("replace", True), ("fsync", "folder")]
 
@@ -164,7 +164,7 @@ def test_a_file_planted_under_the_temporary_name_is_not_written_to(tmp_path: Pat
                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "other").write_text("untouched")
     (tmp_path / ".a.guess.tmp").symlink_to(tmp_path / "other")
-    monkeypatch.setattr(storage.secrets, "token_hex", lambda size: "guess")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda size: "guess")
     with pytest.raises(DiskError):
         write_text(tmp_path / "a", "x")
     assert names(tmp_path) == [".a.guess.tmp", "other"]
@@ -185,14 +185,14 @@ def test_the_umask_decides_who_may_read(tmp_path: Path, mask: int, mode: int) ->
 def test_where_the_rename_cannot_be_synced_what_stood_before_stands_again(tmp_path: Path, links: bool,
                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a"
-    monkeypatch.setattr(storage.os, "fsync", failing(errno.EIO, after=1))
+    monkeypatch.setattr(files.os, "fsync", failing(errno.EIO, after=1))
     with pytest.raises(DiskError):
         write_text(path, "new")
     assert names(tmp_path) == []
     path.write_text("old")
-    monkeypatch.setattr(storage.os, "fsync", failing(errno.EIO, after=1))
+    monkeypatch.setattr(files.os, "fsync", failing(errno.EIO, after=1))
     if not links:
-        monkeypatch.setattr(storage.os, "link", failing(errno.EPERM))
+        monkeypatch.setattr(files.os, "link", failing(errno.EPERM))
     with pytest.raises(DiskError):
         write_text(path, "new")
     assert path.read_text() == ("old" if links else "new")              # without links it can only be whole
@@ -200,7 +200,7 @@ def test_where_the_rename_cannot_be_synced_what_stood_before_stands_again(tmp_pa
 
 
 def test_a_file_system_that_syncs_no_folder_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.os, "fsync", failing(errno.EINVAL, after=1))
+    monkeypatch.setattr(files.os, "fsync", failing(errno.EINVAL, after=1))
     write_text(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "new"
 
@@ -261,7 +261,7 @@ def test_a_folder_whose_block_fails_leaves_no_trace(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("call", "after"), [("fsync", 0), ("fsync", 2), ("rename", 0), ("fsync", 4)])
 def test_a_folder_on_a_full_disk_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str,
                                                  after: int) -> None:
-    monkeypatch.setattr(storage.os, call, failing(errno.ENOSPC, after=after))
+    monkeypatch.setattr(files.os, call, failing(errno.ENOSPC, after=after))
 
     def fill() -> None:
         with new_folder(tmp_path / "a") as partial:
@@ -303,7 +303,7 @@ def test_a_folder_is_removed_and_a_half_removed_one_has_the_name_of_a_part(tmp_p
             write_text(partial / "x", "1")
     remove_folder(tmp_path / "a")
     assert names(tmp_path) == ["b"]
-    monkeypatch.setattr(storage.shutil, "rmtree", failing(errno.EIO))
+    monkeypatch.setattr(files.shutil, "rmtree", failing(errno.EIO))
     with pytest.raises(DiskError, match="cannot remove"):
         remove_folder(tmp_path / "b")
     assert names(tmp_path) == ["b.partial"]
@@ -375,14 +375,14 @@ def test_waiting_ends_when_its_time_is_over(tmp_path: Path) -> None:
 def test_a_lock_taken_away_with_its_folder_protects_nothing_and_is_asked_for_anew(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lock").write_text("")
-    flock, calls = storage.fcntl.flock, iter([True])
+    flock, calls = files.fcntl.flock, iter([True])
 
     def taken_away(descriptor: int, how: int) -> None:
         flock(descriptor, how)
         if next(calls, False):
             (tmp_path / "lock").unlink()
 
-    monkeypatch.setattr(storage.fcntl, "flock", taken_away)
+    monkeypatch.setattr(files.fcntl, "flock", taken_away)
     with exclusive(tmp_path / "lock", by="me"):
         assert "(me)" in (tmp_path / "lock").read_text()
 
@@ -409,7 +409,7 @@ def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_file_system_without_locks_is_a_disk_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.fcntl, "flock", failing(errno.ENOLCK))
+    monkeypatch.setattr(files.fcntl, "flock", failing(errno.ENOLCK))
     with pytest.raises(DiskError), exclusive(tmp_path / "lock"):
         pass
 

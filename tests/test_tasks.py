@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from forecast.config import Config
-from forecast.datasource import DataSource, guard
 from forecast.errors import GateError, RequestError
-from forecast.options import ALWAYS, Options
-from forecast.record import DataRecord, RunRecord, Verdict
-from forecast.registry import Store
+from forecast.ledger.options import ALWAYS, Options
+from forecast.store.record import DataRecord, RunRecord, Verdict
+from forecast.store.store import Store
+from forecast.system.datasource import DataSource, guard
 from forecast.tasks import evaluate, predict, replay, train
 from forecast.tasks.workspace import Workspace
 from tests import days

@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from forecast import fit as fitting
-from forecast import learning, loop
-from forecast.arrays import Ints
-from forecast.calendar import Calendar
-from forecast.checkpoint import Checkpoints
 from forecast.config import Config
 from forecast.errors import DataError, ModelError, RequestError
-from forecast.fit import Training, finished, fit, refit
-from forecast.hardware import works_in_bfloat16
-from forecast.knowledge import Knowledge
-from forecast.layers import CELLS
-from forecast.loop import Epoch, one_cycle
-from forecast.model import pinball
-from forecast.network import Network
-from forecast.predictor import Predictor
-from forecast.series import Panel
-from forecast.start import Start, kinds
-from forecast.windows import windows_of
+from forecast.model.knowledge import Knowledge
+from forecast.model.network import Network
+from forecast.model.predictor import Predictor
+from forecast.series.arrays import Ints
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.series.windows import windows_of
+from forecast.system.machine import works_in_bfloat16
+from forecast.training import fit as fitting
+from forecast.training import learning, loop
+from forecast.training.checkpoints import Checkpoints
+from forecast.training.fit import Training, finished, fit, refit
+from forecast.training.loop import Epoch, one_cycle
+from forecast.training.start import Start, kinds
+from forecast.training.torch_cells import CELLS
+from forecast.training.torch_network import pinball
 from tests.conftest import quick, shaken, trained, waves
 
 

@@ -12,7 +12,7 @@ from forecast.cli.options import READING, Session, command
 if TYPE_CHECKING:
     from forecast.cli.console import Console
     from forecast.errors import ForecastError, Problem
-    from forecast.reader import Reading
+    from forecast.reading.reader import Reading
 
 SHOWN = 3                                                               # lines of one kind of problem
 UNUSABLE = 3
@@ -46,7 +46,7 @@ def check(
 
 def _show_refusal(console: Console, file: str, error: ForecastError) -> None:
     """Problems by kind: how many, the flag beside them, the first lines of each."""
-    from forecast.display import counted
+    from forecast.text import counted
 
     kinds: dict[str, list[Problem]] = {}
     for problem in error.problems:
@@ -60,7 +60,7 @@ def _show_refusal(console: Console, file: str, error: ForecastError) -> None:
 
 
 def _show_reading(console: Console, reading: Reading, outcome: str) -> None:
-    from forecast.display import counted, listed
+    from forecast.text import counted, listed
 
     panel, contract = reading.panel, reading.contract
     first, last = contract.time_text(contract.calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))

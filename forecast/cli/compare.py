@@ -43,8 +43,8 @@ def compare(
 
     start = time.monotonic()
     from forecast.cli.console import Console
-    from forecast.report import comparison_table
-    from forecast.storage import to_json, write_text
+    from forecast.showing.tables import comparison_table
+    from forecast.system.files import to_json, write_text
     from forecast.tasks import compare as task
 
     console, workspace = Console(session), session.workspace

@@ -17,15 +17,15 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from forecast.cli.session import Session
-from forecast.display import counted, duration, safe
 from forecast.errors import DiskError
-from forecast.storage import REMEDIES, to_json
+from forecast.system.files import REMEDIES, to_json
+from forecast.text import counted, duration, safe
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from forecast.backtesting import Scores
-    from forecast.loop import Epoch
+    from forecast.scoring.backtest import Scores
+    from forecast.training.loop import Epoch
 
 WIDE = 400                                                              # columns where there is no terminal to fit
 NARROW = 30                                                             # with fewer, or none, the terminal folds lines
@@ -84,7 +84,7 @@ class Console:
 
     def scores(self, scores: Scores, ids: Sequence[str]) -> None:
         """The table, and under it what it leaves out."""
-        from forecast.report import in_words, score_table, step_line, worst_series
+        from forecast.showing.tables import in_words, score_table, step_line, worst_series
 
         self.table(score_table(scores, self.width))
         if (words := in_words(scores)) is not None:

@@ -10,7 +10,7 @@ from forecast.cli.options import Session, command
 
 if TYPE_CHECKING:
     from forecast.cli.console import Console
-    from forecast.reissue import Step
+    from forecast.ledger.reissue import Step
 
 SHOWN = 10                                                              # series printed one by one
 WORDS = {"revised": "revised history", "new_data": "new data", "new_model": "new model", "since": "revised since"}
@@ -30,8 +30,8 @@ def diff(
     The old model is run again on today's file, cut where the old issue was cut (what changes is revised history), then
     where the new one was (new data); then the new model (new model). The parts add up to the whole change."""
     from forecast.cli.console import Console
-    from forecast.display import counted
     from forecast.tasks import diff as task
+    from forecast.text import counted
 
     console = Console(session)
     found = task.diff(session.workspace, new, old, data, console)
@@ -43,8 +43,8 @@ def diff(
 
 def _show(console: Console, steps: list[Step], total: Step) -> None:
     """A sentence, and the series that changed most."""
-    from forecast.display import counted, safe, shorten
-    from forecast.report import number, plain_table
+    from forecast.showing.tables import number, plain_table
+    from forecast.text import counted, safe, shorten
 
     change = total.now - total.before
     share = f" ({change / abs(total.before):+.1%})" if total.before else ""
@@ -59,6 +59,6 @@ def _show(console: Console, steps: list[Step], total: Step) -> None:
 
 
 def _signed(value: float) -> str:
-    from forecast.report import number
+    from forecast.showing.tables import number
 
     return "0" if value == 0 else ("+" if value > 0 else "-") + number(abs(value))

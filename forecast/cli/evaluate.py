@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forecast.cli.options import MODEL, READING, Session, command
-from forecast.formulas import METRICS, REFERENCE
+from forecast.scoring.formulas import METRICS, REFERENCE
 
 if TYPE_CHECKING:
     from forecast.cli.console import Console

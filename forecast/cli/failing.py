@@ -6,9 +6,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from forecast.display import safe
 from forecast.errors import ForecastError, Problem
-from forecast.storage import to_json
+from forecast.system.files import to_json
+from forecast.text import safe
 
 SHOWN = 10                                                              # problems of one kind printed one by one
 

@@ -63,8 +63,8 @@ def models(
 
 
 def _list(console: Console, found: Models) -> None:
-    from forecast.display import safe
-    from forecast.report import plain_table
+    from forecast.showing.tables import plain_table
+    from forecast.text import safe
 
     rows = [[run.id, "live" if run.id == found.live else "before" if run.id == found.before else "",
              safe(run.name or ""), *run.scores, safe(run.serves or ""), safe(run.last or "")]

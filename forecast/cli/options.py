@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
-from forecast import hardware
 from forecast.cli.session import Session, global_options, lightened, session_of
 from forecast.config import SETTINGS, Setting
 from forecast.errors import RequestError
+from forecast.system import machine
 
 __all__ = ["MODEL", "READING", "Session", "command"]
 
@@ -79,7 +79,7 @@ def command(*, settings: Sequence[str] = (), after: str = "") -> Callable[[Calla
             outer = ctx.parent.params if ctx.parent else {}
             chosen = {k: values.pop(k) or outer.get(k) for k in shared}
             session = session_of(chosen, outer, _settings(values, options))
-            hardware.prepare(threads=1)
+            machine.prepare(threads=1)
             raise typer.Exit(story(session, **values) or 0)
 
         parameters = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context), *own]

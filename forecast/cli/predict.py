@@ -57,12 +57,12 @@ def predict(
     Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
     known, the run and what served the series; keeps it in the ledger. Exit 5: written, but some series fell back to a
     simpler forecast or have no value to forecast from, or the ledger failed. Exit 7: stale, nothing written."""
-    from forecast import hardware
+    from forecast.system import machine
 
-    hardware.spare_pandas()
+    machine.spare_pandas()
     from forecast.cli.console import Console, write_bytes_out
-    from forecast.options import Options
-    from forecast.status import check_status_path, reported
+    from forecast.ledger.options import Options
+    from forecast.system.monitor import check_status_path, reported
     from forecast.tasks import predict as task
 
     asked = {key: value for key, value in session.workspace.flags.items() if value is not None}
@@ -87,8 +87,8 @@ def _spark(console: Console, predicted: Predicted, most: int = 3) -> None:
     """The first series as bars: their past | their forecast, and the sum of the forecast."""
     if console.session.json or not console.terminal:
         return
-    from forecast.display import shorten, sparkline
-    from forecast.report import number
+    from forecast.showing.tables import number
+    from forecast.text import shorten, sparkline
 
     forecast, page = predicted.first, predicted.page
     for s in range(min(most, len(forecast.panel))):

@@ -24,8 +24,8 @@ def replay(
     By the same run, from the data as they stood then, with the same options. Exit 6 where a number is not identical, or
     where the file is no longer what was written."""
     from forecast.cli.console import Console
-    from forecast.display import counted
     from forecast.tasks import replay as task
+    from forecast.text import counted
 
     console = Console(session)
     replayed = task.replay(session.workspace, what, data, console)

@@ -40,12 +40,12 @@ def train(
     With no flag at all it works on any sensible file and says what it assumed. Its backtest scores the networks before
     their final fit. Broken off (130, 143), it leaves checkpoints for --resume. Exit 5: live, but no network could be
     trained, and simpler forecasters serve."""
-    from forecast import hardware
+    from forecast.system import machine
 
-    hardware.spare_pandas()
+    machine.spare_pandas()
     from forecast.cli.console import Console
-    from forecast.datasource import guard
-    from forecast.status import check_status_path, reported
+    from forecast.system.datasource import guard
+    from forecast.system.monitor import check_status_path, reported
     from forecast.tasks import train as task
 
     request = task.Request(data, name=name, promote=promote, min_skill=min_skill, origin=origin, dry_run=dry_run,

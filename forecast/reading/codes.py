@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forecast.arrays import Bools, Floats, Ints
-from forecast.display import safe, shorten
 from forecast.errors import Problem
 from forecast.reading.rows import Rows, pieces
+from forecast.series.arrays import Bools, Floats, Ints
+from forecast.text import safe, shorten
 
 REAL = "none"                       # --missing none: numbers that look like codes are real
 LOOKED_AT = 2_000                   # series looked at closely

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.display import quoted, shorten
 from forecast.errors import DataError, Problem
-from forecast.reading.kinds import kind
-from forecast.reading.numbers import Fault, Faults
-from forecast.reading.table import Table
+from forecast.reading.parsing.kinds import kind
+from forecast.reading.parsing.numbers import Fault, Faults
+from forecast.reading.parsing.table import Table
+from forecast.text import quoted, shorten
 
 LISTED = 20_000                     # problems told one by one
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecast.arrays import Bools, Floats, Ints
-from forecast.calendar import Calendar
 from forecast.config import DataConfig
-from forecast.display import counted, listed, quoted
 from forecast.errors import DataError, Problem
 from forecast.reading.codes import REAL, is_classic
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.spikes import find_spikes
+from forecast.series.arrays import Bools, Floats, Ints
+from forecast.series.calendar import Calendar
+from forecast.text import counted, listed, quoted
 
 LISTED = 20_000                     # problems of a kind told one by one
 SHOWN = 3                           # spikes named in the message itself

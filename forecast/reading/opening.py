@@ -9,13 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forecast.config import DataConfig
-from forecast.contract import Contract
 from forecast.errors import DataError
-from forecast.reading.dialect import Dialect, find_dialect, split
-from forecast.reading.records import find_records
+from forecast.reading.contract import Contract
+from forecast.reading.parsing.dialect import Dialect, find_dialect, split
+from forecast.reading.parsing.records import find_records
+from forecast.reading.parsing.table import (
+    Table,
+    aligned,
+    check_lines,
+    escapes_quotes,
+    from_columns,
+    read_table,
+    without_spaces,
+)
 from forecast.reading.roles import KNOWN, Roles, find_roles
-from forecast.reading.source import Source, Text
-from forecast.reading.table import Table, aligned, check_lines, escapes_quotes, from_columns, read_table, without_spaces
+from forecast.reading.sources.files import Source, Text
 
 SAMPLE_ROWS = 1000
 SAMPLE_BYTES = 1 << 17

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.arrays import Bools, Ints
-from forecast.calendar import DAY, HOUR, MINUTE, SECOND, Calendar
 from forecast.config import DataConfig
-from forecast.display import counted, quoted
 from forecast.errors import DataError, Problem
 from forecast.reading.codes import code_problems
 from forecast.reading.filling import Regular, laid_out
+from forecast.reading.parsing.zones import changes_clock
 from forecast.reading.rows import Repair, Rows
-from forecast.reading.zones import changes_clock
+from forecast.series.arrays import Bools, Ints
+from forecast.series.calendar import DAY, HOUR, MINUTE, SECOND, Calendar
+from forecast.text import counted, quoted
 
 MAX_GROWTH = 50                     # grid points per row, at most, when nothing else bounds the gaps
 MAX_TOLD = 10_000_000               # more of them, where --max-gap allows the gaps

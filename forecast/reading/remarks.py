@@ -9,20 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast import clock
-from forecast.calendar import DAY
-from forecast.contract import Contract
-from forecast.display import counted, listed, quoted
 from forecast.errors import Problem
-from forecast.reading.dates import FIRST_YEAR, Times
-from forecast.reading.dialect import Dialect
+from forecast.reading.contract import Contract
 from forecast.reading.filling import Regular, describe_constant
-from forecast.reading.numbers import Numbers
+from forecast.reading.parsing.dates import FIRST_YEAR, Times
+from forecast.reading.parsing.dialect import Dialect
+from forecast.reading.parsing.numbers import Numbers
+from forecast.reading.parsing.table import Table
 from forecast.reading.roles import Roles
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.scales import Change, find_changes
-from forecast.reading.source import Source
-from forecast.reading.table import Table
+from forecast.reading.sources.files import Source
+from forecast.series.calendar import DAY
+from forecast.system import clock
+from forecast.text import counted, listed, quoted
 
 LISTED = 1_000                      # series told one by one
 SHORT = 3                           # rows below which a series is named

@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from forecast.config import DataConfig
-from forecast.contract import Contract
-from forecast.display import listed, quoted, safe, shorten
 from forecast.errors import DataError
-from forecast.reading.affixes import share_one_unit
-from forecast.reading.kinds import kind
+from forecast.reading.contract import Contract
+from forecast.reading.parsing.affixes import share_one_unit
+from forecast.reading.parsing.kinds import kind
+from forecast.text import listed, quoted, safe, shorten
 
 ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "store", "sku")
 TIME_NAMES = ("ds", "timestamp", "date", "datetime", "time")

@@ -11,10 +11,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.arrays import Bools, Floats, Ints
-from forecast.calendar import DAY
-from forecast.display import quoted, shorten
 from forecast.errors import Problem
+from forecast.series.arrays import Bools, Floats, Ints
+from forecast.series.calendar import DAY
+from forecast.text import quoted, shorten
 
 PIECE = 1 << 18                     # values of a lot of series
 

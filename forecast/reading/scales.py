@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.arrays import Bools, Floats, Ints
+from forecast.series.arrays import Bools, Floats, Ints
 
 FACTOR = 20.0                       # between two units, at least; half of it between the few values on both sides
 APART, WIDE = 3.0, 10.0             # between new stretches and past ones: with many of these, with few

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from forecast.arrays import Bools, Floats, Ints
 from forecast.reading.rows import pieces
+from forecast.series.arrays import Bools, Floats, Ints
 
 FAR = 1_000.0                       # median deviations: no spike of a sane series
 GAP = 10.0                          # times as far as the others of its neighbourhood

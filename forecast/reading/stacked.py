@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from forecast.arrays import Ints
-from forecast.display import listed, safe
 from forecast.errors import DataError
-from forecast.reading.dates import encoded
-from forecast.reading.kinds import kind
+from forecast.reading.parsing.dates import encoded
+from forecast.reading.parsing.kinds import kind
+from forecast.reading.parsing.table import Table
 from forecast.reading.roles import CALENDAR_NAMES, ENTITIES, NO_ID, Roles
 from forecast.reading.rows import Rows
-from forecast.reading.table import Table
+from forecast.series.arrays import Ints
+from forecast.text import listed, safe
 
 _NOTHING = ("yes", "no", "true", "false", "y", "n", "t", "f", "am", "pm", "day", "night", "weekend", "weekday",
             "workday")

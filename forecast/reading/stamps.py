@@ -14,19 +14,19 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
-from forecast import clock
-from forecast.arrays import Ints
-from forecast.calendar import DAY, Calendar
 from forecast.config import DataConfig
-from forecast.contract import Contract
-from forecast.display import quoted, safe, shorten
 from forecast.errors import DataError
+from forecast.reading.contract import Contract
 from forecast.reading.damage import Damage
-from forecast.reading.dates import FIRST_YEAR, LAST_YEAR, TimeFormat, Times, check_pattern, read_times
-from forecast.reading.numbers import Fault, Faults
+from forecast.reading.parsing.dates import FIRST_YEAR, LAST_YEAR, TimeFormat, Times, check_pattern, read_times
+from forecast.reading.parsing.numbers import Fault, Faults
+from forecast.reading.parsing.table import Table
+from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.reading.roles import Roles
-from forecast.reading.table import Table
-from forecast.reading.zones import from_utc, to_utc
+from forecast.series.arrays import Ints
+from forecast.series.calendar import DAY, Calendar
+from forecast.system import clock
+from forecast.text import quoted, safe, shorten
 
 _SPREAD = ("%Y", "%m", "%d", "%H", "%M")
 _DATED = re.compile(r"date|datum|fecha|day|month|week|year|quarter")      # above them plain numbers are no times

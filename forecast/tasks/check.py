@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from forecast.datasource import guard
-from forecast.display import quoted
 from forecast.errors import DataError, Problem, RequestError
-from forecast.layout import check_ending, is_typed, stamps, write_table
-from forecast.reader import Reading, read_panel
-from forecast.storage import disk_errors
+from forecast.reading.reader import Reading, read_panel
+from forecast.system.datasource import guard
+from forecast.system.files import disk_errors
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
+from forecast.text import quoted
+from forecast.writing.layouts import check_ending, is_typed, stamps, write_table
 
 ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".zst", ".zip", ".bz2", ".xz", ".parquet", ".pq", ".json")
 

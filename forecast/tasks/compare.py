@@ -9,7 +9,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from forecast.comparison import (
+from forecast.config import SETTINGS, Config
+from forecast.errors import RequestError, about
+from forecast.model.member import shape_of
+from forecast.model.network import Shape
+from forecast.model.plan import Plan
+from forecast.model.predictor import Predictor
+from forecast.scoring.formulas import REFERENCE
+from forecast.series.panel import Panel
+from forecast.showing.tables import score_text
+from forecast.store.record import DataRecord
+from forecast.system.datasource import guard
+from forecast.system.durations import seconds_of
+from forecast.tasks.fitting import backtest_plan, baseline_makers, record_of, scored, tracked
+from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
+from forecast.tasks.workspace import Workspace
+from forecast.text import counted, duration
+from forecast.training.comparison import (
     Contender,
     Difference,
     Trial,
@@ -22,23 +38,7 @@ from forecast.comparison import (
     share,
     verdict,
 )
-from forecast.config import SETTINGS, Config
-from forecast.datasource import guard
-from forecast.display import counted, duration
-from forecast.durations import seconds_of
-from forecast.errors import RequestError, about
-from forecast.fit import finished, fit
-from forecast.formulas import REFERENCE
-from forecast.member import shape_of
-from forecast.network import Shape
-from forecast.plan import Plan
-from forecast.predictor import Predictor
-from forecast.record import DataRecord
-from forecast.report import score_text
-from forecast.series import Panel
-from forecast.tasks.fitting import backtest_plan, baseline_makers, record_of, scored, tracked
-from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
-from forecast.tasks.workspace import Workspace
+from forecast.training.fit import finished, fit
 
 CELLS = SETTINGS["model.cell"].choices
 LINEAR = "linear"

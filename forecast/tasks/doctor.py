@@ -14,16 +14,16 @@ from importlib import metadata
 from pathlib import Path
 
 from forecast import __version__
-from forecast.artifact import load
-from forecast.cache import readings
-from forecast.clock import stamp
-from forecast.display import counted
 from forecast.errors import DiskError, ForecastError, ModelError, RequestError
-from forecast.hardware import usable_cpus
-from forecast.record import RunRecord
-from forecast.registry import LOCK, Store
-from forecast.storage import holder, remove_file, write_bytes
+from forecast.reading.cache import readings
+from forecast.store.record import RunRecord
+from forecast.store.run import load
+from forecast.store.store import LOCK, Store
+from forecast.system.clock import stamp
+from forecast.system.files import holder, remove_file, write_bytes
+from forecast.system.machine import usable_cpus
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted
 
 INSTALLATION, MODEL, DISK = 1, 4, 9                                     # exit codes
 LITTLE = 100 * 2**20                                                    # bytes free

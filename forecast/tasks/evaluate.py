@@ -7,26 +7,26 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast.artifact import Run
-from forecast.baselines import BASELINES
 from forecast.config import Config
-from forecast.datasource import DataSource, guard
-from forecast.display import counted, listed
 from forecast.errors import GateError, RequestError, about
-from forecast.formulas import METRICS, REFERENCE
-from forecast.layout import check_ending
-from forecast.plan import backtest_cutoffs, seasons_of
-from forecast.predictor import Predictor
-from forecast.reader import Reading
-from forecast.series import Panel
+from forecast.methods.baselines import BASELINES
+from forecast.model.plan import backtest_cutoffs, seasons_of
+from forecast.model.predictor import Predictor
+from forecast.reading.reader import Reading
+from forecast.scoring.formulas import METRICS, REFERENCE
+from forecast.series.panel import Panel
+from forecast.store.run import Run
+from forecast.system.datasource import DataSource, guard
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted, listed
+from forecast.writing.layouts import check_ending
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecast.backtesting import Scores
-    from forecast.issued import Drift, Issued
+    from forecast.ledger.issued import Drift, Issued
+    from forecast.scoring.backtest import Scores
     from forecast.tasks.promises import Promises
 
 GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one number a forecaster, the less the better
@@ -163,9 +163,9 @@ def write(workspace: Workspace, evaluated: Evaluated, teller: Teller = SILENT) -
     for. Raises DiskError."""
     import pyarrow as pa
 
-    from forecast.layout import backtest_table, is_typed, write_table
-    from forecast.storage import to_json, write_text
+    from forecast.system.files import to_json, write_text
     from forecast.tasks.fitting import is_wanted
+    from forecast.writing.layouts import backtest_table, is_typed, write_table
 
     request, scores, frame = evaluated.request, evaluated.scores, evaluated.frame
     if scores is None or frame is None:
@@ -272,8 +272,8 @@ def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
 def _given(path: Path, panel: Panel, reading: Reading, config: Config, run: Run | None
            ) -> tuple[pd.DataFrame, Scores, str]:
     """Score a file of forecasts: its rows are joined to the data by id and time, never by position."""
-    from forecast.backtesting import evaluate as score
-    from forecast.issued import read_issued
+    from forecast.ledger.issued import read_issued
+    from forecast.scoring.backtest import evaluate as score
 
     issued = read_issued(path, panel, reading.contract)
     known = panel.before(issued.first)
@@ -285,9 +285,9 @@ def _issued(workspace: Workspace, request: Request, teller: Teller, source: Data
             config: Config, run: Run | None) -> Evaluated:
     """Score what the ledger holds about this file: of each cutoff the issue of the usual request, beside seasonal
     naive of the same cutoffs, and beside what the backtests of the runs promised."""
-    from forecast.backtesting import evaluate as score
-    from forecast.issued import beside_naive, came_true, known_before, side_by_side
-    from forecast.ledger import by_weight
+    from forecast.ledger.issued import beside_naive, came_true, known_before, side_by_side
+    from forecast.ledger.ledger import by_weight
+    from forecast.scoring.backtest import evaluate as score
     from forecast.tasks import promises
     from forecast.tasks.issuing import tell_empty
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from forecast import words
-from forecast.artifact import Run
-from forecast.datasource import DataSource, guard
-from forecast.display import listed
 from forecast.errors import RequestError
-from forecast.inspection import Inspection, inspect
-from forecast.picture import draw
-from forecast.series import Panel
+from forecast.explaining.inspection import Inspection, inspect
+from forecast.series.panel import Panel
+from forecast.showing import words
+from forecast.showing.inside import draw
+from forecast.store.run import Run
+from forecast.system.datasource import DataSource, guard
 from forecast.tasks.teller import SILENT, Teller, tell_model, tell_remarks
 from forecast.tasks.workspace import Workspace
+from forecast.text import listed
 
 
 @dataclass(frozen=True)

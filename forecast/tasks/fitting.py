@@ -7,25 +7,25 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forecast.baselines import BASELINES
 from forecast.config import Config
-from forecast.datasource import DataSource
-from forecast.display import counted, duration, safe
 from forecast.errors import DataError
-from forecast.fit import Training, fit, pace, refit
-from forecast.forecasts import Forecaster, quantile_grid
-from forecast.formulas import METRICS
-from forecast.loop import Epoch
-from forecast.plan import Plan, backtest_cutoffs, make_plan
-from forecast.predictor import Predictor
-from forecast.reader import Reading
-from forecast.record import DataRecord
-from forecast.series import Panel
+from forecast.methods.baselines import BASELINES
+from forecast.model.plan import Plan, backtest_cutoffs, make_plan
+from forecast.model.predictor import Predictor
+from forecast.reading.reader import Reading
+from forecast.scoring.formulas import METRICS
+from forecast.series.forecast import Forecaster, quantile_grid
+from forecast.series.panel import Panel
+from forecast.store.record import DataRecord
+from forecast.system.datasource import DataSource
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted, duration, safe
+from forecast.training.fit import Training, fit, pace, refit
+from forecast.training.loop import Epoch
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
-    from forecast.backtesting import Scores
+    from forecast.scoring.backtest import Scores
 
 
 def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]) -> None:
@@ -113,7 +113,7 @@ def baseline_makers(names: Sequence[str], season: int, levels: Sequence[float]
 def scored(panel: Panel, makers: dict[str, Callable[[Panel], Forecaster]], *, plan: Plan, cutoffs: Sequence[int],
            levels: Sequence[float], refit: str = "never", season: int | None = None) -> tuple[Any, Scores]:
     """(backtest frame, scores)."""
-    from forecast.backtesting import backtest, evaluate
+    from forecast.scoring.backtest import backtest, evaluate
 
     frame = backtest(panel, makers, horizon=plan.horizon, cutoffs=cutoffs, levels=levels, refit=refit)
     scores = evaluate(frame, panel.drop_last(cutoffs[0]), season=season or plan.season, levels=levels)

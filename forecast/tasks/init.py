@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecast.calendar import DAY, HOUR, Calendar
 from forecast.config import FILE, SETTINGS, Config
-from forecast.datasource import DataSource
-from forecast.display import counted, safe
 from forecast.errors import ForecastError, RequestError
-from forecast.reader import Reading, read_panel
-from forecast.storage import write_text
+from forecast.reading.reader import Reading, read_panel
+from forecast.series.calendar import DAY, HOUR, Calendar
+from forecast.system.datasource import DataSource
+from forecast.system.files import write_text
 from forecast.tasks.teller import SILENT, Teller, tell_reading
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted, safe
 
 SHOWN = {                                   # settings worth a line, in this order; what is not set stands as a comment
     "data": ("id", "time", "target", "freq", "fill", "duplicates", "bad_rows", "max_gap", "date_format", "decimal",

@@ -11,23 +11,25 @@ from pathlib import Path
 
 import numpy as np
 
-from forecast import __version__, clock, freshness
-from forecast.adaptation import FEWEST, Track, adapted, factors_of, tracks
-from forecast.artifact import Run
-from forecast.contract import Contract
-from forecast.datasource import DataSource
-from forecast.display import counted
-from forecast.durations import seconds_of
+from forecast import __version__
 from forecast.errors import DataError, ForecastError
-from forecast.forecasts import Forecast
-from forecast.guard import History, kept
-from forecast.ledger import Draft, Issue, Ledger, issue_of
-from forecast.options import Options
-from forecast.predictor import Predictor
-from forecast.reader import Reading
-from forecast.storage import disk_errors, sha256
+from forecast.ledger import freshness
+from forecast.ledger.adaptation import FEWEST, Track, adapted, factors_of, tracks
+from forecast.ledger.ledger import Draft, Issue, Ledger, issue_of
+from forecast.ledger.options import Options
+from forecast.model.guard import History, kept
+from forecast.model.predictor import Predictor
+from forecast.reading.contract import Contract
+from forecast.reading.reader import Reading
+from forecast.series.forecast import Forecast
+from forecast.store.run import Run
+from forecast.system import clock
+from forecast.system.datasource import DataSource
+from forecast.system.durations import seconds_of
+from forecast.system.files import disk_errors, sha256
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted
 
 
 def begin(workspace: Workspace, run: Run, source: DataSource, reading: Reading, *, horizon: int,

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from forecast import clock
-from forecast.display import counted, duration
-from forecast.durations import seconds_of
 from forecast.errors import DiskError, ModelError
-from forecast.formulas import SIMPLE
-from forecast.registry import Promotion, Store
+from forecast.scoring.formulas import SIMPLE
+from forecast.store.store import Promotion, Store
+from forecast.system import clock
+from forecast.system.durations import seconds_of
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted, duration
 
 if TYPE_CHECKING:
-    from forecast.artifact import Run
+    from forecast.store.run import Run
 
 NEWEST = 3                                                              # promotions shown with a run
 
@@ -40,7 +40,7 @@ class Listed:
     @property
     def scores(self) -> tuple[str, str]:
         """MASE and skill as text."""
-        from forecast.report import number
+        from forecast.showing.tables import number
 
         mase, skill = self.mase, self.skill
         return (number(float(mase)) if isinstance(mase, (int, float)) else "-",
@@ -163,7 +163,7 @@ def promote(workspace: Workspace, name: str, teller: Teller = SILENT, *, wait: s
 def rollback(workspace: Workspace, teller: Teller = SILENT, *, wait: str | None = None
              ) -> tuple[str | None, str | None]:
     """Bring back what served before the live run: (live, before). Raises ModelError, BusyError, DiskError."""
-    from forecast.artifact import load
+    from forecast.store.run import load
 
     store = workspace.store
     _check_begun(store)
@@ -207,7 +207,7 @@ def _check_begun(store: Store) -> None:
 
 def _prune_ledger(workspace: Workspace, teller: Teller, before: str) -> dict[str, int]:
     """How many issues went and are left, and how large the file was and is."""
-    from forecast.adaptation import MOST
+    from forecast.ledger.adaptation import MOST
 
     ledger = workspace.ledger
     issues = ledger.issues()

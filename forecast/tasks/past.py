@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from forecast.artifact import Run
-from forecast.datasource import STDIN, DataSource
 from forecast.errors import RequestError
-from forecast.ledger import Issue
-from forecast.reader import Reading
-from forecast.reissue import Told, cut_at
-from forecast.series import Panel
-from forecast.storage import sha256
+from forecast.ledger.ledger import Issue
+from forecast.ledger.reissue import Told, cut_at
+from forecast.reading.reader import Reading
+from forecast.series.panel import Panel
+from forecast.store.run import Run
+from forecast.system.datasource import STDIN, DataSource
+from forecast.system.files import sha256
 from forecast.tasks.issuing import as_optioned, forecaster_of
 from forecast.tasks.workspace import Workspace
 

@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from forecast import hardware
-from forecast.datasource import DataSource, guard
-from forecast.display import counted, listed
 from forecast.errors import DataError, ForecastError, RequestError
-from forecast.forecasts import Forecast, Remark, in_parts, quantile_grid
-from forecast.layout import Page, check_ending, check_layout, levels_of, table_of, writing
-from forecast.options import Options
+from forecast.ledger.options import Options
+from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
+from forecast.system import machine
+from forecast.system.datasource import DataSource, guard
 from forecast.tasks import issuing
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model, tell_remarks
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted, listed
+from forecast.writing.layouts import Page, check_ending, check_layout, levels_of, table_of, writing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from forecast.adaptation import Track
-    from forecast.artifact import Run
-    from forecast.ledger import Draft, Issue
-    from forecast.reader import Reading
-    from forecast.series import Panel
+    from forecast.ledger.adaptation import Track
+    from forecast.ledger.ledger import Draft, Issue
+    from forecast.reading.reader import Reading
+    from forecast.series.panel import Panel
+    from forecast.store.run import Run
 
 STDOUT = "-"
 
@@ -184,9 +184,9 @@ def _run(workspace: Workspace, request: Request) -> Run:
     """The model, on the device that was asked for."""
     run = workspace.run(request.model)
     if request.device is not None:
-        from forecast.model import forward_on  # torch: only who names a device pays for it
+        from forecast.training.torch_network import forward_on  # torch: only who names a device pays for it
 
-        place = hardware.set_up(request.device)
+        place = machine.set_up(request.device)
         forwards = {k: forward_on(m.network, place) for k, m in enumerate(run.predictor.members)}
         return replace(run, predictor=replace(run.predictor, forwards=forwards))
     return run
@@ -256,7 +256,7 @@ def part_of(panel: Panel, shard: str | None) -> Panel:
 
 
 def _draw(path: Path, forecast: Forecast, page: Page) -> None:
-    from forecast.report import plot  # matplotlib
+    from forecast.showing.tables import plot  # matplotlib
 
     contract = page.contract
     names = [str(i) for i in forecast.panel.ids] if contract.id else [""]

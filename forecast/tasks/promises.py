@@ -8,22 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from forecast.arrays import Ints
-from forecast.artifact import Run
-from forecast.backtesting import Scores
-from forecast.backtesting import evaluate as score
-from forecast.contract import Contract
-from forecast.datasource import DataSource
-from forecast.display import counted
-from forecast.durations import seconds_of
 from forecast.errors import ModelError, RequestError
-from forecast.issued import Drift, Issued, drift_of
-from forecast.knowledge import Knowledge
-from forecast.ledger import Issue, subject_of
-from forecast.report import number, percent
-from forecast.series import Panel
+from forecast.ledger.issued import Drift, Issued, drift_of
+from forecast.ledger.ledger import Issue, subject_of
+from forecast.model.knowledge import Knowledge
+from forecast.reading.contract import Contract
+from forecast.scoring.backtest import Scores
+from forecast.scoring.backtest import evaluate as score
+from forecast.series.arrays import Ints
+from forecast.series.panel import Panel
+from forecast.showing.tables import number, percent
+from forecast.store.run import Run
+from forecast.system.datasource import DataSource
+from forecast.system.durations import seconds_of
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted
 
 ALARM = 1.1                                                             # times the promised MASE, and beyond chance
 NEWEST = 5                                                              # runs shown one by one

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from forecast import __version__
-from forecast.contract import Contract
-from forecast.display import counted
 from forecast.errors import GateError
-from forecast.ledger import Issue
-from forecast.reissue import Deviation, Told, cut_at, deviations
+from forecast.ledger.ledger import Issue
+from forecast.ledger.reissue import Deviation, Told, cut_at, deviations
+from forecast.reading.contract import Contract
 from forecast.tasks.past import data_of, issue_named, told_again
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted
 
 MOST = 100                                                              # deviations in the JSON
 

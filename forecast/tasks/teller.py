@@ -7,17 +7,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from forecast.clock import now
 from forecast.config import SETTINGS
-from forecast.datasource import DataSource
-from forecast.display import counted
+from forecast.system.clock import now
+from forecast.system.datasource import DataSource
+from forecast.text import counted
 
 if TYPE_CHECKING:
-    from forecast.artifact import Run
-    from forecast.backtesting import Scores
-    from forecast.forecasts import Remark
-    from forecast.loop import Epoch
-    from forecast.reader import Reading
+    from forecast.reading.reader import Reading
+    from forecast.scoring.backtest import Scores
+    from forecast.series.forecast import Remark
+    from forecast.store.run import Run
+    from forecast.training.loop import Epoch
 
 
 class Teller(Protocol):

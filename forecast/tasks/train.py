@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forecast import __version__
-from forecast.cache import is_large
-from forecast.clock import now, stamp
-from forecast.datasource import DataSource
-from forecast.display import counted
 from forecast.errors import GateError, ModelError, RequestError, about
-from forecast.formulas import SIMPLE
-from forecast.record import DataRecord, RunRecord, Verdict
-from forecast.status import Status
+from forecast.reading.cache import is_large
+from forecast.scoring.formulas import SIMPLE
+from forecast.store.record import DataRecord, RunRecord, Verdict
+from forecast.system.clock import now, stamp
+from forecast.system.datasource import DataSource
+from forecast.system.monitor import Status
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
+from forecast.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-    from forecast.checkpoint import Checkpoints
-    from forecast.plan import Plan
-    from forecast.predictor import Predictor
-    from forecast.reader import Reading
-    from forecast.series import Panel
-    from forecast.start import Start
+    from forecast.model.plan import Plan
+    from forecast.model.predictor import Predictor
+    from forecast.reading.reader import Reading
+    from forecast.series.panel import Panel
+    from forecast.training.checkpoints import Checkpoints
+    from forecast.training.start import Start
 
 RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
@@ -124,7 +124,7 @@ def train(workspace: Workspace, request: Request, teller: Teller = SILENT, *, st
 @contextmanager
 def _broken_off(workspace: Workspace, teller: Teller) -> Iterator[None]:
     """Where a training is interrupted, tell how to go on with it."""
-    from forecast.checkpoint import Checkpoints
+    from forecast.training.checkpoints import Checkpoints
 
     try:
         yield
@@ -140,9 +140,9 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     began, source = time.monotonic(), workspace.source(request.data)
     reading = _read(workspace, source)
 
-    from forecast.fit import fit, refit
-    from forecast.predictor import Predictor
+    from forecast.model.predictor import Predictor
     from forecast.tasks import fitting
+    from forecast.training.fit import fit, refit
 
     config, status.rows = workspace.config, reading.rows
     tell_settings(teller, workspace.given)
@@ -194,7 +194,7 @@ def _read(workspace: Workspace, source: DataSource) -> Reading:
 
 def _kept(workspace: Workspace, made: Trained, predictor: Predictor, reading: Reading, history: str) -> Trained:
     """Save the run, and make it live where it may be."""
-    from forecast.artifact import save
+    from forecast.store.run import save
 
     store = workspace.store
     run, before = store.new_id(predictor.config.model.cell), store.live()
@@ -242,8 +242,8 @@ def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: P
              ) -> tuple[Predictor, dict[str, Any]]:
     """What is to serve: the predictor, or one that says what a simple forecast says where it is clearly worse than that
     in its own backtest. And what the metrics keep of it. It is told."""
-    from forecast.blending import Blend
-    from forecast.promotion import outdone
+    from forecast.model.blending import Blend
+    from forecast.store.promotion import outdone
 
     simple, name = outdone(frame, predictor.name, known, predictor.plan.season), predictor.name
     if simple is None:
@@ -273,9 +273,9 @@ def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, k
     """The networks to go on from, and the run's id; where they will not do, that is told.
 
     Raises ModelError for a run that is not there."""
-    from forecast.artifact import load
-    from forecast.predictor import Predictor
-    from forecast.start import Start
+    from forecast.model.predictor import Predictor
+    from forecast.store.run import load
+    from forecast.training.start import Start
 
     if request.origin is None:
         return None, None
@@ -301,7 +301,7 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
     import numpy
     import torch
 
-    from forecast.checkpoint import Checkpoints
+    from forecast.training.checkpoints import Checkpoints
 
     identity = (__version__, torch.__version__, numpy.__version__, torch.get_num_threads(), workspace.config.to_dict(),
                 reading.sha256, origin)
@@ -317,7 +317,7 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
 
 def _against_live(workspace: Workspace, predictor: Predictor, reading: Reading, cutoffs: list[int]) -> Verdict:
     """Whether the validated run may follow the live one; what cannot be compared may."""
-    from forecast.promotion import judged
+    from forecast.store.promotion import judged
 
     if workspace.store.live() is None:
         return Verdict(True, "the first model of this store")

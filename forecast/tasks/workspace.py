@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.config import Config, DataConfig, find_file, layers, resolve
-from forecast.datasource import DataSource
-from forecast.durations import seconds_of
 from forecast.errors import RequestError
-from forecast.registry import Store
+from forecast.store.store import Store
+from forecast.system.datasource import DataSource
+from forecast.system.durations import seconds_of
 from forecast.tasks.teller import Teller
 
 if TYPE_CHECKING:
-    from forecast.artifact import Run
-    from forecast.contract import Contract
-    from forecast.ledger import Ledger
-    from forecast.reader import Reading
+    from forecast.ledger.ledger import Ledger
+    from forecast.reading.contract import Contract
+    from forecast.reading.reader import Reading
+    from forecast.store.run import Run
 
 # What needs numpy or pyarrow is imported by the methods that need it: a list of models is there before they are.
 
@@ -64,8 +64,8 @@ class Workspace:
     def check_precision(config: Config, *cells: str) -> None:
         """Before any work: these cells can be trained here as train.precision asks. Raises RequestError."""
         if config.train.precision == "bfloat16":                        # only who asks for it waits for torch
-            from forecast.hardware import set_up
-            from forecast.model import check_bfloat16
+            from forecast.system.machine import set_up
+            from forecast.training.torch_network import check_bfloat16
 
             device = set_up(config.train.device, config.train.threads)
             for cell in cells:
@@ -78,7 +78,7 @@ class Workspace:
 
     @property
     def ledger(self) -> Ledger:
-        from forecast.ledger import FILE, Ledger
+        from forecast.ledger.ledger import FILE, Ledger
 
         return Ledger(self.store.folder / FILE)
 
@@ -100,7 +100,7 @@ class Workspace:
     def read(self, source: DataSource, options: DataConfig | None = None, contract: Contract | None = None) -> Reading:
         """Read data, or take them from the cache. `options`: by default those of the settings. Raises DataError, and
         ModelError where they are not as the contract says."""
-        from forecast.cache import read_cached
+        from forecast.reading.cache import read_cached
 
         options = self.config.data if options is None else options
         return read_cached(source.name, options, contract=contract, store=self.store.folder)
@@ -113,7 +113,7 @@ class Workspace:
     def run(self, name: str = "live", *, validated: bool = False) -> Run:
         """A run: `live`, an id, its beginning, a --name, or a path; with its networks of before the final fit, if asked
         for. Raises ModelError."""
-        from forecast.artifact import load
+        from forecast.store.run import load
 
         return load(self.store.find(name), validated=validated)
 

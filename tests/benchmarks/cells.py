@@ -22,7 +22,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from forecast.layers import CELLS
+from forecast.training.torch_cells import CELLS
 
 SHAPES = ({"B": 256, "T": 14, "I": 48, "D": 64}, {"B": 64, "T": 200, "I": 2, "D": 64})
 WARM_UP = 3

@@ -20,9 +20,9 @@ from pathlib import Path
 from types import FrameType
 
 from forecast.config import DataConfig
-from forecast.display import safe
 from forecast.errors import ForecastError
-from forecast.reader import read_panel
+from forecast.reading.reader import read_panel
+from forecast.text import safe
 
 SLOW = 5.0                                                          # seconds
 MEMORY = 1 << 30                                                    # bytes beyond what the imports took

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from forecast.backtesting import evaluate
-from forecast.calendar import Calendar
-from forecast.contract import Contract
-from forecast.datasource import DataSource
-from forecast.forecasts import Forecast, quantile_grid
-from forecast.issued import beside_naive, came_true, known_before
-from forecast.layout import rounded
-from forecast.ledger import Draft, Ledger, issue_of
-from forecast.options import Options
-from forecast.series import Panel
+from forecast.ledger.issued import beside_naive, came_true, known_before
+from forecast.ledger.ledger import Draft, Ledger, issue_of
+from forecast.ledger.options import Options
+from forecast.reading.contract import Contract
+from forecast.scoring.backtest import evaluate
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast, quantile_grid
+from forecast.series.panel import Panel
+from forecast.system.datasource import DataSource
+from forecast.writing.layouts import rounded
 
 HORIZON, LEVELS, HISTORY = 14, (80.0, 95.0), 400
 GRID = quantile_grid(LEVELS)

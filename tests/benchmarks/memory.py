@@ -32,7 +32,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from forecast.layers import CELLS, open_gates
+from forecast.training.torch_cells import CELLS, open_gates
 
 RATE, CLIP = 0.01, 1.0                                                  # Adam's, and of the gradient's norm
 EVERY = 100                                                             # steps between two looks at fresh sequences

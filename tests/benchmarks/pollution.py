@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import ForecastError
-from forecast.reader import read_panel
+from forecast.reading.reader import read_panel
 
 Row = list[str]
 Truth = dict[str, dict[str, float]]                                 # id -> stamp -> value

@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 SECTIONS: dict[str, Callable[[Bench], None]] = {}
 PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1])"
 PANDAS_DATES = "import pandas, sys; t = pandas.read_csv(sys.argv[1]); t['date'] = pandas.to_datetime(t['date'])"
-READ = "import sys; from forecast.reader import read_panel; read_panel(sys.argv[1])"
+READ = "import sys; from forecast.reading.reader import read_panel; read_panel(sys.argv[1])"
 READ_BESIDE_TORCH = READ.replace("sys;", "sys, torch;")
 FIRST_STEP = """
 import os, sys
@@ -43,7 +43,7 @@ from forecast.cli import main
 from forecast.cli.console import Console
 track = Console.track
 def tracked(console, epochs, title, **more):
-    from forecast.loop import Loop
+    from forecast.training.loop import Loop
     descend = Loop._descend
     def first(loop, rate):
         descend(loop, rate)
@@ -55,7 +55,7 @@ main(["--store", sys.argv[2], "train", sys.argv[1]])
 """
 TIMED = """
 import sys, time
-from forecast import reader
+from forecast.reading import reader
 read = reader.read_panel
 def timed(*given, **named):
     found = read(*given, **named)
@@ -82,11 +82,11 @@ table.to_csv(sys.argv[2], index=False)
 WRITE = """
 import numpy, sys
 from pathlib import Path
-from forecast.calendar import Calendar
-from forecast.contract import Contract
-from forecast.forecasts import Forecast, quantile_grid
-from forecast.layout import Page, writing
-from forecast.series import Panel
+from forecast.series.calendar import Calendar
+from forecast.reading.contract import Contract
+from forecast.series.forecast import Forecast, quantile_grid
+from forecast.writing.layouts import Page, writing
+from forecast.series.panel import Panel
 calendar, series = Calendar.of("D"), int(sys.argv[1]) // 24
 page = Page(Contract("id", "date", ("y",), "long", 2, calendar), (80.0, 95.0), "run")
 grid = quantile_grid((80.0, 95.0))

@@ -42,16 +42,16 @@ class Size(NamedTuple):
 
 def ours(size: Size, precision: str) -> Iterator[None]:
     """The loop of `forecast train`, a round of steps at each `next`."""
-    from forecast import hardware
-    from forecast.calendar import Calendar
     from forecast.config import Config
-    from forecast.learning import relearn
-    from forecast.loop import Course, Material
-    from forecast.predictor import Predictor
-    from forecast.series import Panel
-    from forecast.windows import windows_of
+    from forecast.model.predictor import Predictor
+    from forecast.series.calendar import Calendar
+    from forecast.series.panel import Panel
+    from forecast.series.windows import windows_of
+    from forecast.system import machine
+    from forecast.training.learning import relearn
+    from forecast.training.loop import Course, Material
 
-    device = hardware.set_up("cpu", size.threads)
+    device = machine.set_up("cpu", size.threads)
     rng, wave = np.random.default_rng(0), 10 + np.sin(np.arange(POINTS) * 2 * np.pi / 24)
     panel = Panel.of([wave + 0.1 * rng.normal(size=POINTS) for _ in range(SERIES)], Calendar.of("h"))
     settings = {"model.context": size.context, "model.segment": size.segment, "model.hidden": size.hidden,

@@ -25,11 +25,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from forecast.artifact import load
 from forecast.cli import main
-from forecast.ledger import FILE, Ledger
-from forecast.registry import Store
-from forecast.storage import sha256
+from forecast.ledger.ledger import FILE, Ledger
+from forecast.store.run import load
+from forecast.store.store import Store
+from forecast.system.files import sha256
 
 DAY, YEAR, SEASON = 24, 365, 48                                         # half-hours, days, half-hours
 TRAIN = ("train", "data.csv", "--quick", "--horizon", str(DAY), "--hidden", "8", "--max-gap", "200", "--set",

@@ -1,0 +1,233 @@
+"""Issued: forecasts read back, from a file or as the ledger kept them, and joined, by id and time, to what came
+true."""
+
+# S series  H horizon  Q quantiles
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from forecast.errors import DataError
+from forecast.ledger.ledger import Block
+from forecast.methods.baselines import SeasonalNaive
+from forecast.reading.contract import Contract
+from forecast.scoring import backtest
+from forecast.scoring.metrics import seasonal_scale
+from forecast.series.arrays import Ints, finite_sums
+from forecast.series.forecast import band_quantiles, quantile_grid
+from forecast.series.panel import Panel
+from forecast.text import from_csv_cell, listed
+
+LOWER = "yhat_lo_"
+MOST_SPREAD = 2.0                   # times the promised error, of chance
+
+
+@dataclass(frozen=True)
+class Issued:
+    """`frame` as backtesting scores it; `first` the earliest ordinal forecast; `matched` of `rows` have come true."""
+
+    frame: pd.DataFrame
+    first: int
+    rows: int
+    matched: int
+    levels: tuple[float, ...]
+    passed: Mapping[int, int] = field(default_factory=dict)     # issue -> its rows that another issue stood in for
+
+
+def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
+    """Read a file that predict wrote in its default layout. Raises DataError naming file, row and column."""
+    table = _texts(path, contract)
+    keys = [*([contract.id] if contract.id else []), contract.time]
+    if missing := [name for name in (*keys, "yhat") if name not in table]:
+        raise DataError(f"has no column {listed(missing)}", file=str(path), code="missing_column",
+                        hint="Score a file in the default layout of forecast predict")
+    if twice := np.flatnonzero(table.duplicated(keys)).tolist():
+        raise DataError("a second forecast for one series and time", file=str(path), row=twice[0] + 2, code="duplicate")
+    values = [c for c in map(str, table) if c == "yhat" or c.startswith((LOWER, "yhat_hi_"))]
+    numbers = pd.DataFrame({name: _numbers(table[name], path) for name in values})
+    truth = _truth(panel, contract)
+    told = table[keys].assign(row=np.arange(len(table)))
+    joined = told.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
+    if joined.empty:
+        raise DataError("none of its rows has come true in the data", file=str(path), code="nothing_matched",
+                        hint=f"Its times run {table[contract.time].iloc[0]} .. {table[contract.time].iloc[-1]}"
+                        if len(table) else "It has no rows")
+    frame = pd.concat([_places(joined), numbers.iloc[joined["row"]].reset_index(drop=True)], axis=1)
+    return Issued(frame, int(joined["ordinal"].min()), len(table), len(joined),
+                  tuple(float(c.removeprefix(LOWER)) for c in values if c.startswith(LOWER)))
+
+
+def _texts(path: Path, contract: Contract) -> pd.DataFrame:
+    """The file's cells as predict writes them in CSV."""
+    try:
+        if path.suffix == ".parquet":
+            typed = pd.read_parquet(path)
+            times = contract.time_text(typed[contract.time].to_numpy()) if contract.time in typed else []
+            texts = {str(c): typed[c].map(repr if typed[c].dtype == float else str) for c in typed}
+            return pd.DataFrame(texts | ({contract.time: times} if len(times) else {}), dtype=object)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        return table.map(from_csv_cell)
+    except (OSError, UnicodeDecodeError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
+        raise DataError(f"cannot be read: {reason}", file=str(path), code="unreadable") from error
+
+
+def _numbers(texts: pd.Series, path: Path) -> list[float]:
+    numbers = []
+    for row, text in enumerate(texts, start=2):
+        try:
+            numbers.append(float(text))
+        except ValueError as error:
+            raise DataError(f'"{text}" is not a number', file=str(path), row=row, column=str(texts.name), value=text,
+                            code="not_a_number") from error
+    return numbers
+
+
+def _truth(panel: Panel, contract: Contract) -> pd.DataFrame:
+    """id, time (as written), series, ordinal and y of every value that is known."""
+    series, at = panel.points()
+    ordinal = panel.start[series] + at - panel.first[series]
+    table = pd.DataFrame({"series": series, "ordinal": ordinal, "y": panel.truth[at]})
+    if contract.id:
+        table[contract.id] = panel.ids[series]
+    table[contract.time] = contract.time_text(contract.calendar.times(ordinal))
+    return table[table["y"].notna()]
+
+
+def _places(joined: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a backtest frame that do not come from the forecaster; steps count from each series' first row."""
+    step = joined["ordinal"] - joined.groupby("series")["ordinal"].transform("min") + 1
+    return pd.DataFrame({"model": "forecast", "series": joined["series"].to_numpy(),
+                         "cutoff": (joined["ordinal"] - step).to_numpy(), "step": step.to_numpy(),
+                         "y": joined["y"].to_numpy(), "source": "file"})
+
+
+def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
+              since: Ints | None = None) -> Issued:
+    """What the ledger kept, beside the truth of the panel, as `read_issued` does for a file.
+
+    blocks: of several about one series and cutoff the first counts, and the others are passed over. levels: the bands
+    wanted; those of every block that came true are in the result. since (S,): rows about earlier ordinals are left
+    out. `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
+    place = {name: s for s, name in enumerate(panel.ids)}
+    done: dict[int, NDArray[np.bool_]] = {}                             # cutoff -> (S,) told already
+    vocabulary: dict[str, int] = {}
+    parts: list[dict[str, Any]] = []
+    rows, passed = 0, dict[int, int]()
+    for block in blocks:
+        series = np.array([place.get(i, -1) for i in block.ids], dtype=np.int64)
+        before = _told(done, series, block.ends, len(panel))
+        ordinals = block.ends[:, None] + np.arange(block.values.shape[1])           # (S, H)
+        all_wanted = ordinals >= (np.iinfo(np.int64).min if since is None else since[series, None])
+        if over := int(all_wanted[(series >= 0) & before].sum()):
+            passed[block.issue] = passed.get(block.issue, 0) + over
+        which = np.flatnonzero((series >= 0) & ~before)
+        ordinal, wanted = ordinals[which], all_wanted[which]
+        rows += int(wanted.sum())
+        truth = np.where(wanted, panel.truth_at(series[which], ordinal), np.nan)
+        row, step = np.nonzero(~np.isnan(truth))
+        if not len(row):
+            continue
+        levels = [x for x in levels if x in block.levels]
+        part = {"model": _codes([block.run], vocabulary)[np.zeros(len(row), dtype=np.int64)],
+                "series": series[which][row], "cutoff": block.ends[which][row] - 1, "step": step + 1,
+                "y": truth[row, step], "yhat": block.at(0.5)[which[row], step]}
+        for level in levels:
+            for side, quantile in zip(("lo", "hi"), band_quantiles(level), strict=True):
+                part[f"yhat_{side}_{level:g}"] = block.at(quantile)[which[row], step]
+        parts.append(part | {"source": _codes(block.sources, vocabulary)[which[row]]})
+    return replace(_issued_of(parts, list(vocabulary), rows, tuple(levels)), passed=passed)
+
+
+def _told(done: dict[int, NDArray[np.bool_]], series: Ints, ends: Ints, count: int) -> NDArray[np.bool_]:
+    """Which of these (series, end) were told before; all of them have been now. Series -1 is nobody."""
+    before = np.zeros(len(series), dtype=bool)
+    for end in np.unique(ends).tolist():
+        told = done.setdefault(end, np.zeros(count + 1, dtype=bool))    # one more place, for -1
+        here = ends == end
+        before[here] = told[series[here]]
+        told[series[here]] = True
+    return before
+
+
+def _codes(texts: Iterable[str], vocabulary: dict[str, int]) -> Ints:
+    return np.array([vocabulary.setdefault(str(t), len(vocabulary)) for t in texts], dtype=np.int64)
+
+
+def _issued_of(parts: list[dict[str, Any]], words: list[str], rows: int, levels: tuple[float, ...]) -> Issued:
+    """One frame of all parts, with the columns that all have: a band may be missing in some."""
+    shared = [name for name in (parts[0] if parts else ()) if all(name in p for p in parts)]
+    columns: dict[str, Any] = {name: np.concatenate([p[name] for p in parts]) for name in shared}
+    for name in ("model", "source") if parts else ():
+        columns[name] = pd.Categorical.from_codes(columns[name], pd.Index(words)).remove_unused_categories()
+    frame = pd.DataFrame(columns)
+    return Issued(frame, int((frame["cutoff"] + frame["step"]).min()) if len(frame) else 0, rows, len(frame), levels)
+
+
+def known_before(issued: Issued, panel: Panel) -> Panel:
+    """What was known of each series before the first of its forecasts: the sample behind MASE's scale."""
+    first = np.asarray(panel.end, dtype=np.int64).copy()
+    np.minimum.at(first, issued.frame["series"].to_numpy(), issued.frame["cutoff"].to_numpy() + 1)
+    return panel.before(first)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Live MASE against the promised one: `ratio`, and the least it is with 95 % confidence (None with fewer than
+    three forecasts that do not overlap)."""
+
+    live: float
+    promised: float
+    ratio: float
+    least: float | None
+
+
+def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, promised: float, windows: int,
+             horizon: int) -> Drift:
+    """How far the live error has moved from the error that a backtest of so many windows promised.
+
+    The test is Student's t, one-sided. Its spread is that of the mean scaled errors of the cutoffs. The spread counts
+    up to twice the promised error: a drift makes the errors uneven, and must not hide behind that. Forecasts that
+    overlap are not independent, so only as many count as horizons fit into the span of the cutoffs."""
+    from scipy.stats import t
+
+    scale = seasonal_scale(known.truth, known.first, known.stop, season)
+    scaled = ((frame["y"] - frame["yhat"]).abs() / scale[frame["series"].to_numpy()]).groupby(frame["cutoff"]).mean()
+    scaled = scaled.dropna()
+    apart = min(len(scaled), 1 + int(np.ptp(scaled.index.to_numpy())) // horizon) if len(scaled) else 0
+    ratio = live / promised
+    if apart < 3:
+        return Drift(live, promised, ratio, None)
+    error = min(float(scaled.std(ddof=1)), MOST_SPREAD * promised) * np.sqrt(1 / apart + 1 / max(windows, 1))
+    return Drift(live, promised, ratio, float((live - t.ppf(0.95, apart - 1) * error) / promised))
+
+
+def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
+    """Seasonal naive for the same series, cutoffs and steps, from what the panel holds before each cutoff and was not
+    filled in; rows for which there is nothing to forecast from are missing."""
+    pairs = issued.frame[["series", "cutoff"]].drop_duplicates()
+    series = pairs["series"].to_numpy()
+    known = panel.as_truth().take(series).before(pairs["cutoff"].to_numpy() + 1)
+    has_past = finite_sums(known.y, known.first, known.stop)[1] > 0
+    rows = np.flatnonzero(has_past & (known.end == pairs["cutoff"].to_numpy() + 1))     # nothing of it cut off since
+    known, series = known.take(rows), series[rows]
+    horizon = int(issued.frame["step"].max())
+    naive = SeasonalNaive(season, quantile_grid(issued.levels)).predict(known, horizon)
+    told = backtest.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
+    keys = ["series", "cutoff", "step"]
+    return told.merge(issued.frame[keys], on=keys, how="inner")
+
+
+def side_by_side(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Frames under each other, each under its own name as `model`, whatever spoke in it."""
+    names = pd.Index(list(frames))
+    return pd.concat([frame.assign(model=pd.Categorical.from_codes(np.full(len(frame), k), names), source=None)
+                      for k, frame in enumerate(frames.values())], ignore_index=True)

@@ -1,0 +1,352 @@
+"""Predictor: plan, scaling and weights in one: a panel in, a Forecast in original units out.
+
+Training fills it, store/run.py writes it; it never learns from what it predicts on."""
+
+# S series  B block  L context  H horizon  Q quantiles
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.config import Config
+from forecast.methods.baselines import BASELINES, SeasonalNaive
+from forecast.model import guard
+from forecast.model.blending import Blend
+from forecast.model.calibration import mean_above_median, widened
+from forecast.model.knowledge import Knowledge
+from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
+from forecast.model.network import BLOCK, Network
+from forecast.model.plan import Plan, make_plan
+from forecast.scoring.formulas import SIMPLE
+from forecast.scoring.metrics import seasonal_scale
+from forecast.series.arrays import Floats, Ints, finite_sums
+from forecast.series.batch import Batch
+from forecast.series.forecast import Forecast, Remark, quantile_grid
+from forecast.series.levels import Changes, levelled, with_return
+from forecast.series.panel import Panel
+from forecast.series.units import TRANSFORMS, Units, without_absurd
+from forecast.series.windows import contexts, ends_of
+
+EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
+REACH = 3.0                                 # ranges of the context
+ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What a run is made of."""
+
+    config: Config
+    plan: Plan
+    members: tuple[Member, ...]
+    widths: Floats                          # (H, Q) calibration factors
+    knowledge: Knowledge                    # what the members have learned from
+    validated_networks: tuple[Network, ...] = ()    # of the members before the final fit; () where they were not read
+    validated_knowledge: Knowledge = field(default_factory=Knowledge)           # what those had
+    blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what each forecaster weighs
+    kept_back: str = ""                     # why the final fit was not taken; "" where it was
+    mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
+    usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
+    forwards: Mapping[int, Callable[[Batch], Floats]] = field(default_factory=dict)     # by member, on another device
+
+    @classmethod
+    def new(cls, config: Config, panel: Panel, plan: Plan | None = None) -> Predictor:
+        """Untrained, with the sizes settled for this panel, unless they are given. Raises what make_plan raises."""
+        plan = plan or make_plan(config, panel)
+        shape = shape_of(config, plan)
+        member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
+        return cls(config=config, plan=plan, members=(member,),
+                   widths=np.ones((plan.horizon, len(shape.quantiles))), knowledge=Knowledge())
+
+    @property
+    def name(self) -> str:
+        """What serves, the largest share first: `lstm`, `theta+linear`; `blend:` before what is a baseline's name."""
+        said, = self.blend.sources(np.array([None], dtype=object), self.titles)
+        return f"blend:{said}" if said in BASELINES else said
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What the parts of the members are called in public."""
+        cell = self.config.model.cell
+        linear = "linear" if self.config.model.skip else "mean"
+        return {part(kind, k): cell if kind == NETWORK and member.steps else linear
+                for k, member in enumerate(self.members) for kind in (NETWORK, LINEAR)}
+
+    def shares(self, series: str) -> dict[str, float]:
+        """What each forecaster weighs in the forecast of a series, by their public names."""
+        return self._named(self.blend.weights(np.array([series], dtype=object))[:, 0].tolist())
+
+    def _named(self, weights: Sequence[float]) -> dict[str, float]:
+        shares: dict[str, float] = {}
+        for name, weight in zip(self.blend.names, weights, strict=True):
+            title = self.titles.get(name, name)
+            shares[title] = shares.get(title, 0.0) + weight
+        return shares
+
+    @property
+    def leader(self) -> Member:
+        """The member whose network weighs most; look at `is_used` before looking into it."""
+        return self.members[int(np.argmax(self._weights_of_networks()))]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a trained network carries some of the forecast."""
+        return self.leader.steps > 0 and max(self._weights_of_networks()) > 0
+
+    @property
+    def transform(self) -> str:
+        """In which the bands are widened."""
+        return self.leader.units.transform
+
+    def _weights_of_networks(self) -> list[float]:
+        weights = dict(zip(self.blend.names, self.blend.pooled, strict=True))
+        return [weights.get(part(NETWORK, k), 0.0) for k in range(len(self.members))]
+
+    @cached_property
+    def quantiles(self) -> tuple[float, ...]:
+        """Those of every member."""
+        return quantile_grid(self.config.model.levels)
+
+    @property
+    def context(self) -> int:
+        """The longest of the members'."""
+        return max(member.shape.context for member in self.members)
+
+    def plan_of(self, member: Member) -> Plan:
+        """The plan with the sizes that one member has."""
+        shape = member.shape
+        return replace(self.plan, context=shape.context, segment=shape.segment, hidden=shape.hidden)
+
+    def unseen_steps(self, panel: Panel) -> int:
+        """Steps of the panel, back from its newest, of which this model has seen nothing."""
+        return self.knowledge.over(self.validated_knowledge).unseen_steps(panel)
+
+    def as_validated(self) -> Predictor:
+        """As it was before its final fit. What it has seen ends where its validation ended."""
+        members = tuple(replace(m, network=n) for m, n in zip(self.members, self.validated_networks, strict=True))
+        return replace(self, members=members, knowledge=self.validated_knowledge.later(self.plan.validation),
+                       validated_knowledge=Knowledge())
+
+    def predict(self, panel: Panel, horizon: int) -> Forecast:
+        """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
+        forecast as history; the spreads of the parts add in quadrature.
+
+        A series whose level changed for good is read as if it had always stood where it stands now, and its bands
+        leave room for a return. A forecaster of the blend that leaves what the series ever showed has no say in it.
+        `remarks` name both. A series that is too short, or not positive where every member needs it, is served by the
+        seasonal naive forecast, and its `source` says so; the same goes for one that moved once but stood still for
+        the whole context, which then says nothing of its unit. `values` are always finite, within guard.kept."""
+        level, changes = levelled(panel, self.plan.season)
+        history = guard.History.of(panel)
+        values, reasons, silent = self._quantiles(level, guard.History.of(level) if changes.series.size else history)
+        parts, longer = [values], level
+        while sum(p.shape[1] for p in parts) < horizon:
+            longer = longer.extended(parts[-1][:, :, self.quantiles.index(0.5)])
+            further, _, _ = self._quantiles(longer, guard.History.of(longer))
+            parts.append(_spread_from(parts[-1][:, -1:, :], further, self.quantiles))
+        values = np.concatenate(parts, axis=1)[:, :horizon]
+        source = np.array(self.blend.sources(panel.ids, self.titles), dtype=object)
+        source = np.where(reasons == "", source, reasons)
+        finite = np.isfinite(values).all(axis=(1, 2))
+        source[(reasons == "") & ~finite] = "fallback:not_finite"
+        if (poor := np.flatnonzero((reasons != "") | ~finite)).size:
+            values[poor] = self._plain(level.take(poor), horizon)
+        values, mean = self._signed(values, level, history, changes)
+        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, reasons), mean)
+
+    def _plain(self, panel: Panel, horizon: int) -> Floats:
+        """The seasonal naive forecast, as wide as other series of the run were where one of a single value says nothing
+        of its spread."""
+        values = SeasonalNaive(self.plan.season, self.quantiles).predict(panel, horizon).values
+        _, known = finite_sums(panel.y, panel.first, panel.stop)
+        if (single := np.flatnonzero(known == 1)).size and self.usual_step > 0:
+            spread = self.usual_step * np.abs(values[single, :, :1]) * np.sqrt(np.arange(1, horizon + 1))[:, None]
+            values[single] += spread * np.array([NormalDist().inv_cdf(q) for q in self.quantiles])
+        return values
+
+    def _signed(self, values: Floats, level: Panel, history: guard.History, changes: Changes) -> tuple[Floats, Floats]:
+        """Quantiles (S, H, Q) and means (S, H) as they may be issued, of a panel that was read as `level`."""
+        if (moved := changes.series).size:
+            old = (values[moved] - changes.shift[moved, None, None]) / changes.factor[moved, None, None]
+            values[moved] = with_return(values[moved], changes.steps[moved], old, self.quantiles)
+        phases = guard.Phases.of(level, self.plan.season, values.shape[1])
+        still, negative = None if phases is None else phases.still, self.config.model.allow_negative
+        bounded = guard.kept(values, history, negative=negative, whole=False)
+        values = guard.thickened(bounded, level, history, self.quantiles)
+        median = values[:, :, self.quantiles.index(0.5)]
+        mean = median + self.mean_factor * mean_above_median(values, self.quantiles)
+        means = guard.kept(mean[:, :, None], history, still=still, negative=negative, whole=False)
+        return guard.kept(values, history, still=still, negative=negative), means[:, :, 0]
+
+    def remarks_on(self, panel: Panel) -> tuple[Remark, ...]:
+        """What is known of a panel before any forecast: changes of level."""
+        return self._remarks(panel, levelled(panel, self.plan.season)[1], {}, np.full(len(panel), "", dtype=object))
+
+    def _remarks(self, panel: Panel, changes: Changes, silent: Mapping[str, Ints], reasons: NDArray[np.object_]
+                 ) -> tuple[Remark, ...]:
+        """What a reader of the forecast has to know: changes of level, and who had no say."""
+        when = [str(panel.calendar.times(panel.end[[s]] - changes.steps[s])[0]).removesuffix(".000000")
+                .removesuffix("T00:00:00").replace("T", " ") for s in changes.series]
+        moved = [Remark(str(panel.ids[s]), "level", f"its level changed from about {changes.before[s]:.4g} to "
+                        f"{changes.after[s]:.4g} on {at}; what came before is read at the new level")
+                 for s, at in zip(changes.series.tolist(), when, strict=True)]
+        names: dict[int, list[str]] = {}
+        for name, which in silent.items():
+            for s in which[reasons[which] != "fallback:short"].tolist():
+                names.setdefault(s, []).append(self.titles.get(name, name))
+        return (*moved, *(Remark(str(panel.ids[s]), "silenced", f"not asked, being far from all that is known of it: "
+                                 f"{', '.join(dict.fromkeys(who))}") for s, who in sorted(names.items())))
+
+    def _quantiles(self, panel: Panel, history: guard.History
+                   ) -> tuple[Floats, NDArray[np.object_], dict[str, Ints]]:
+        """(S, H, Q) forecasts of the trained horizon; (S,) why a series can't be served ("" where it can); and who has
+        no say in which series."""
+        parts, reasons = self.parts(panel, self.blend.names)
+        spoke = np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
+        silent = self._silenced(panel, parts, history)
+        mute = ~np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
+        reasons[spoke & mute & (reasons == "")] = "fallback:guard"      # all that spoke were far from what is known
+        return self.widened(self.blended(parts, panel)), reasons, silent
+
+    def blended(self, parts: Mapping[str, Floats], panel: Panel) -> Floats:
+        """What all say together, (S, H, Q); its spread by the phase of the season, where that decides on it."""
+        values = self.blend.of_parts(parts, panel.ids)
+        phases = guard.Phases.of(panel, self.plan.season, self.plan.horizon)
+        return values if phases is None else phases.weighed(values, self.quantiles.index(0.5))
+
+    def _silenced(self, panel: Panel, parts: dict[str, Floats], history: guard.History) -> dict[str, Ints]:
+        """Put NaN into the parts of forecasters that may not speak for a series; those series, by forecaster."""
+        middle = self.quantiles.index(0.5)
+        witnesses = [BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).point
+                     for name in SIMPLE]
+        unit = seasonal_scale(panel.truth, panel.first, panel.stop, self.plan.season)
+        medians = np.stack([parts[name][:, :, middle] for name in self.blend.names])
+        silent = {}
+        for name, mute in zip(self.blend.names, guard.silenced(medians, np.stack(witnesses), history, unit),
+                              strict=True):
+            if mute.any() and name not in SIMPLE:
+                silent[name] = np.flatnonzero(mute)
+                parts[name][mute] = np.nan
+        return silent
+
+    def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
+        """What each of these forecasters says, (S, H, Q) in original units, NaN where it has nothing to say; and (S,)
+        why a series can't be served."""
+        reasons = np.full(len(panel), "", dtype=object)
+        said = {name: np.full((len(panel), self.plan.horizon, len(self.quantiles)), np.nan) for name in names}
+        own = {name: owned for name in names if (owned := self._owned(name))}
+        for begin in range(0, len(panel), ROWS):
+            rows = np.arange(begin, min(begin + ROWS, len(panel)))
+            block = _Block(panel.take(rows))
+            reasons[rows] = self._reasons(block)
+            for name, (kind, k) in own.items():
+                said[name][rows] = self._said(kind, k, block)
+        if len(own) < len(said):
+            self._ask_experts(panel, said)
+        return said, reasons
+
+    def _owned(self, name: str) -> tuple[str, int] | None:
+        kind, _, k = name.partition(".")
+        return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
+
+    def _reasons(self, block: _Block) -> NDArray[np.object_]:
+        """(S,) why a series can't be served, "" where it can."""
+        panel, context = block.panel, block.context(self.context)
+        reasons = np.full(len(panel), "", dtype=object)
+        reasons[panel.lengths < self.plan.min_context] = "fallback:short"
+        if all(member.units.transform == "log" for member in self.members):
+            reasons[np.any(context <= 0, axis=1)] = "fallback:not_positive"
+        reasons[np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)] = "fallback:no_data"
+        low, high = _extremes(context)
+        still = np.flatnonzero((low == high)[:, 0] & (reasons == "") & (self.config.model.scaling == "window"))
+        moved = [s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]
+        reasons[moved] = "seasonal_naive"
+        return reasons
+
+    def _said(self, kind: str, k: int, block: _Block) -> Floats:
+        """One member's word on a block of series (S, H, Q)."""
+        member = self.members[k]
+        batch = block.batch(member)
+        forward = self.forwards.get(k, member.network.forward) if kind == NETWORK else member.network.linear
+        values = member.units.restored(forward(batch), batch)
+        if self.config.model.scaling != "window":
+            return values
+        low, high = block.bounds(member.shape.context)
+        return np.where(np.isfinite(values), np.clip(values, low, high), values)
+
+    def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
+        """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
+        anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
+        it does where there is an absurd value in the context itself."""
+        block = _Block(panel)
+        absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
+        low, high = block.bounds(self.context)
+        for name in [name for name in said if self._owned(name) is None]:
+            values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
+            if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
+                values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost)))
+            said[name] = values
+
+    def widened(self, values: Floats) -> Floats:
+        """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""
+        forward, backward = TRANSFORMS[self.transform]
+        fits = np.all(values > 0, axis=(1, 2), keepdims=True) if self.transform == "log" else np.array(True)
+        with np.errstate(all="ignore"):
+            thought = widened(np.where(fits, forward(np.where(fits, values, 1.0)), values), self.widths, self.quantiles)
+            return np.where(fits, backward(thought), thought)
+
+
+class _Block:
+    """Some series at their ends: what is looked at there, gathered once for all who look as far back."""
+
+    def __init__(self, panel: Panel) -> None:
+        self.panel, self.windows = panel, ends_of(panel)
+        self._contexts, self._sane = dict[int, Floats](), dict[int, Floats]()
+        self._batches: dict[tuple[str, int], Batch] = {}
+
+    def context(self, length: int) -> Floats:
+        """(S, L) in original units."""
+        if length not in self._contexts:
+            self._contexts[length] = contexts(self.panel.y, self.windows, length)
+        return self._contexts[length]
+
+    def sane(self, length: int) -> Floats:
+        """The same without absurd values."""
+        if length not in self._sane:
+            self._sane[length] = without_absurd(self.context(length))
+        return self._sane[length]
+
+    def bounds(self, length: int) -> tuple[Floats, Floats]:
+        """(S, 1, 1) each: three ranges below and above it. Beyond that nobody may lead: the exponential of a spread
+        that was learned across a change of level leads anywhere."""
+        low, high = _extremes(self.sane(length))
+        return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
+
+    def batch(self, member: Member) -> Batch:
+        """What a member sees; members of the same units and context see the same."""
+        key = member.units.transform, member.shape.context
+        if key not in self._batches:
+            self._batches[key] = member.batch(self.panel, self.windows)
+        return self._batches[key]
+
+
+def _extremes(context: Floats) -> tuple[Floats, Floats]:
+    """(S, 1) each: the least and the greatest value of a context."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)                 # a context without a value bounds nothing
+        return np.nanmin(context, axis=1, keepdims=True), np.nanmax(context, axis=1, keepdims=True)
+
+
+def _spread_from(last: Floats, further: Floats, quantiles: tuple[float, ...]) -> Floats:
+    """`further` (S, H, Q) with the spread of the step it starts from, `last` (S, 1, Q), added in quadrature."""
+    middle = quantiles.index(0.5)
+    median = further[:, :, middle, None]
+    reach = np.hypot(further - median, last - last[:, :, middle, None])
+    return np.asarray(median + np.sign(np.arange(len(quantiles)) - middle) * reach)

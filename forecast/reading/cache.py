@@ -1,0 +1,253 @@
+"""Cache: readings of large files kept in the store, so that a file that has not changed is not parsed again.
+
+Never believed over the file. An entry counts for the very bytes that lie there now (their SHA-256 is taken each time),
+read by the same settings, contract, program, libraries and time zones; where it is not what was written, or cannot be
+read, the file is parsed. What cannot be kept is not kept, and nothing is said of it."""
+
+# P points  S series
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import stat
+import sys
+import zoneinfo
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from forecast import __version__
+from forecast.config import DataConfig
+from forecast.errors import ForecastError, Problem
+from forecast.reading import reader
+from forecast.reading.contract import Contract
+from forecast.reading.parsing.zones import USUAL
+from forecast.reading.reader import Reading, Repair
+from forecast.reading.remarks import AHEAD
+from forecast.series.panel import Panel
+from forecast.system import clock
+from forecast.system.files import CACHE, make_folders, remove_file, replacing
+
+LEAST = 4_000_000                   # bytes of a file: a smaller one is parsed in a tenth of a second
+KEPT = 8                            # entries, the newest
+MOST = 2 << 30                      # bytes of all of them
+SPARE = 8                           # times its size must be free, so that no output lacks room for it
+ENDING = ".reading"
+DIGEST = 32
+_DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError,
+           ForecastError)           # what a store or an entry may lead to that is not as it should be
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where the reading of a file by these settings and contract is kept; a later one takes its place."""
+
+    place: Path
+    file: str
+    key: bytes                      # everything that a reading depends on but the file
+
+
+def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Contract | None = None, *,
+                store: Path) -> Reading:
+    """What `read_panel` returns or raises, to the bit; from the store where it has been read before."""
+    file = os.fspath(path)
+    entry = _entry(file, options, contract, store) if is_large(file) else None
+    if entry is not None:
+        found = _found(entry) or (contract and _as_first_read(file, options, contract, store))
+        if found:
+            return found
+    reading = reader.read_panel(path, options, contract)            # by its module: there it can be timed
+    if entry is not None and not _is_of_its_hour(reading):
+        with contextlib.suppress(*_DAMAGE):
+            _keep(entry, reading)
+    return reading
+
+
+def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Path) -> Reading | None:
+    """The reading of a file by the contract that was found in itself, from its first reading, which had none.
+
+    The two are the same but for what is said (a test holds all kinds of files to it)."""
+    entry = _entry(file, options, None, store)
+    first = _found(entry) if entry is not None else None
+    if first is None or first.contract != contract:
+        return None
+    return dataclasses.replace(first, contract=dataclasses.replace(contract, marks=()), choices=(), rescaled=(),
+                               notes=tuple(note for note in first.notes if note not in first.choices))
+
+
+def is_large(file: str | os.PathLike[str]) -> bool:
+    """Whether this is a file of some size: a pipe cannot be read twice, and - is one, whatever file has that name."""
+    if os.fspath(file) == "-":
+        return False
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):                                   # read_panel says what is wrong with it
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size >= LEAST
+
+
+def _is_of_its_hour(reading: Reading) -> bool:
+    """Another day might find fewer rows in the future, or take a year of two digits for another."""
+    return any(AHEAD in note for note in reading.notes) or "%y" in reading.contract.time_format.pattern
+
+
+def _entry(file: str, options: DataConfig, contract: Contract | None, store: Path) -> _Entry | None:
+    """None where it cannot be told what the reading depends on."""
+    asked = _plain([Path(file).suffix.lower(), options, contract])
+    name = hashlib.sha256(os.fsencode(os.path.realpath(file)) + b"\0" + asked).hexdigest()[:16]
+    zones = (*USUAL, options.tz or (contract and contract.tz) or "")
+    try:
+        beside = _program() + _rules(zones) + b"%d" % clock.now().year    # which two-digit years are plausible
+    except (OSError, ForecastError):
+        return None
+    return _Entry(store / CACHE / f"{name}{ENDING}", file, hashlib.sha256(asked + beside).digest())
+
+
+@functools.cache
+def _program() -> bytes:
+    """Every line of this program, and the versions of what it reads with."""
+    files = sorted(Path(__file__).parent.parent.rglob("*.py"))
+    lines = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+    return _plain([__version__, lines, sys.version, sys.byteorder, np.__version__, pa.__version__])
+
+
+def _rules(zones: tuple[str, ...]) -> bytes:
+    """What the time zone database says of them, on this machine, today; where it has none, Python's package tzdata."""
+    package = importlib.util.find_spec("tzdata")
+    inside = (package.submodule_search_locations or []) if package else []
+    folders = [*zoneinfo.TZPATH, *(f"{folder}/zoneinfo" for folder in inside)]
+    rules = (Path(folder, zone) for zone in zones for folder in folders)
+    return b"\0".join(file.read_bytes() for file in rules if file.is_file())
+
+
+def _found(entry: _Entry) -> Reading | None:
+    """The reading kept, if it is of this file as it lies there now."""
+    try:
+        with open(entry.place, "rb", opener=_plain_file) as stream:
+            size = int(np.fromfile(stream, np.int64, 1)[0])
+            if size != os.stat(entry.file).st_size or os.fstat(stream.fileno()).st_size > MOST:
+                return None                                         # no need to take the hash of the file
+            whole = np.fromfile(stream, np.uint8)
+        sha256 = _sha256(entry.file)
+        body = whole[DIGEST:]
+        if sha256 is None or whole[:DIGEST].tobytes() != _digest(entry, sha256, body):
+            return None
+        reading, made = _reading(body, entry.file, sha256)
+        return reading if made <= clock.now().timestamp() else None
+    except _DAMAGE:
+        return None
+
+
+def _plain_file(name: str, flags: int) -> int:
+    """A descriptor of a file; a link may lead anywhere, and a pipe may keep us waiting."""
+    descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("no file")
+    return descriptor
+
+
+def _sha256(file: str) -> str | None:
+    """Of its bytes; None where they change meanwhile."""
+    with open(file, "rb") as stream:
+        before = os.fstat(stream.fileno())
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        after = os.fstat(stream.fileno())
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    return digest if same else None
+
+
+def _digest(entry: _Entry, sha256: str, *parts: NDArray[Any]) -> bytes:
+    digest = hashlib.sha256(entry.key + sha256.encode())
+    for part in parts:
+        digest.update(part.data)
+    return digest.digest()
+
+
+def _reading(body: Bytes, file: str, sha256: str) -> tuple[Reading, float]:
+    """An entry's body as it was written, and the time it was: P, S, whether filled, arrays, words."""
+    points, series, filled = map(int, body[:24].view(np.int64))
+    ends = np.cumsum([24, 8 * points, 8 * series, 8 * series, 8 * series, points * filled])
+    y, first, stop, start, invented = (body[a:b] for a, b in pairwise(ends))
+    told = json.loads(body[ends[-1]:].tobytes())
+    contract = Contract.from_dict(told["contract"])
+    panel = Panel(y.view(np.float64), first.view(np.int64), stop.view(np.int64), start.view(np.int64),
+                  np.array(told["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
+    repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in told["repairs"])
+    return Reading(panel, contract, told["rows"], sha256, tuple(told["notes"]), repairs, file,
+                   _problems(told["rejects"], file), tuple(told["choices"]),
+                   _problems(told["rescaled"], file)), float(told["made"])
+
+
+def _problems(told: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
+    return tuple(Problem(**fields | {"file": file}) for fields in told)
+
+
+def _keep(entry: _Entry, reading: Reading) -> None:
+    """Raises OSError or DiskError where the store does not take it, TypeError or ValueError for what JSON does not."""
+    panel = reading.panel
+    arrays = [panel.y, panel.first, panel.stop, panel.start, *([] if panel.filled is None else [panel.filled])]
+    problems = *reading.rejects, *reading.rescaled, *(p for repair in reading.repairs for p in repair.examples)
+    if panel.calendar != reading.contract.calendar or {p.file for p in problems} - {reading.file}:
+        return                                                      # each is kept once
+    words = _plain({"made": clock.now().timestamp(), "contract": reading.contract, "ids": panel.ids.tolist(),
+                    "rows": reading.rows, "notes": reading.notes, "choices": reading.choices,
+                    "rejects": reading.rejects, "repairs": reading.repairs, "rescaled": reading.rescaled})
+    sizes = np.array([panel.y.size, len(panel), panel.filled is not None], dtype=np.int64)
+    parts = [sizes, *map(np.ascontiguousarray, arrays), np.frombuffer(words, np.uint8)]
+    size = sum(part.nbytes for part in parts)
+    folder = entry.place.parent
+    if size > MOST // 2 or shutil.disk_usage(folder.parent).free < SPARE * size:
+        return
+    if make_folders(folder):
+        folder.chmod(0o700)                                         # the file may not be for everybody's eyes
+    if entry.place.is_symlink():
+        remove_file(entry.place)                                    # it would be written where it leads
+    with replacing(entry.place) as stream:
+        stream.write(os.stat(entry.file).st_size.to_bytes(8, sys.byteorder))
+        stream.write(_digest(entry, reading.sha256, *parts))
+        for part in parts:
+            stream.write(part.data)
+    _tidy(folder)
+
+
+def readings(store: Path) -> list[int]:
+    """The sizes in bytes of the readings kept in a store, the newest first."""
+    with contextlib.suppress(OSError):
+        return [found.st_size for found, _ in _newest(store / CACHE)]
+    return []
+
+
+def _newest(folder: Path) -> list[tuple[os.stat_result, Path]]:
+    return sorted(((f.lstat(), f) for f in folder.glob("*" + ENDING)), key=lambda entry: -entry[0].st_mtime_ns)
+
+
+def _tidy(folder: Path) -> None:
+    """The newest entries stay. Whoever reads one that goes has it open, and reads on."""
+    left = MOST
+    for k, (found, file) in enumerate(_newest(folder)):
+        left -= found.st_size
+        if k >= KEPT or left < 0:
+            remove_file(file)
+
+
+def _plain(content: Any) -> bytes:
+    """Strict JSON, dataclasses by their fields. Raises TypeError or ValueError for what it cannot write."""
+    return json.dumps(content, allow_nan=False, default=_fields).encode("ascii")
+
+
+def _fields(whole: Any) -> dict[str, Any]:
+    return {field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)}

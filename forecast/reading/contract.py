@@ -1,0 +1,120 @@
+"""Contract: what the next file must look like. Saved with the model, and held against every later file.
+
+It keeps what was found in the training file: columns, layout, writing of stamps and numbers, calendar, ids, ranges."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.reading.parsing.dates import TimeFormat
+from forecast.reading.parsing.numbers import NumberStyle
+from forecast.reading.parsing.zones import from_utc, to_utc
+from forecast.series.calendar import Calendar
+
+TAIL = 100                          # last points by which a series that begins later is compared
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Headers are as the file writes them. `time` is the header for outputs; `time_columns` those it is read from."""
+
+    id: str | None                  # None: one series; a wide file writes "series"
+    time: str
+    targets: tuple[str, ...]
+    layout: str                     # "single", "long" or "wide"
+    decimals: int                   # behind the decimal mark of the target, the most seen
+    calendar: Calendar
+    id_column: str | None = None    # the header it is read from; "1" where there are no headers
+    time_columns: tuple[str, ...] = ()
+    time_format: TimeFormat = field(default_factory=TimeFormat)
+    numbers: NumberStyle = field(default_factory=NumberStyle)
+    utc: bool = False               # stamps on the calendar are UTC, not wall clock
+    tz: str | None = None           # the zone in which the file writes them
+    encoding: str = "utf-8"
+    ids: tuple[str, ...] = ()
+    low: float | None = None        # smallest and largest value, and the usual size
+    high: float | None = None
+    size: float | None = None
+    last: int | None = None         # the last ordinal of all series
+    marks: tuple[str, ...] = ()     # of each series: where it began, how long it was, hashes of its values
+    has_header: bool = True
+
+    def was_revised(self, name: str, start: int, values: NDArray[np.float64]) -> bool:
+        """Whether a series of the training file reads otherwise now, as far as both tell of the same times.
+
+        start: ordinal of the first of its values (N,) now. Where it begins later than it did, its last points then are
+        compared; where these are not there either, or it is new, there is nothing to compare."""
+        if name not in self._marked:
+            return False
+        began, length, whole, tail = self._marked[name].split(":")
+        stop = int(began) + int(length) - start
+        first, told = (int(began) - start, whole) if int(began) >= start else (max(0, stop - TAIL), tail)
+        if first > stop or stop > len(values) or (told is tail and stop < min(TAIL, int(length))):
+            return False
+        return _hash(values[first:stop]) != told
+
+    def known_until(self, name: str) -> int | None:
+        """Ordinal just behind the last point that the training file held of a series; None where it held none."""
+        if not self.marks and self.last is not None:                # a contract of an older kind: when all ended
+            return self.last + 1
+        if name not in self._marked:
+            return None
+        began, length, *_ = self._marked[name].split(":")
+        return int(began) + int(length)
+
+    @cached_property
+    def _marked(self) -> dict[str, str]:
+        return dict(zip(self.ids, self.marks, strict=False))            # none in a contract made by hand
+
+    def time_text(self, times: NDArray[Any]) -> list[str]:
+        """Stamps of the calendar, written as the file writes them."""
+        if not self.calendar.is_time:
+            return [str(number) for number in np.asarray(times).tolist()]
+        stamps = np.asarray(times).astype("datetime64[us]")
+        if self.tz is None:
+            return self.time_format.text(stamps)
+        numbers = stamps.view(np.int64)
+        if "%z" in self.time_format.pattern:
+            utc = numbers if self.utc else to_utc(numbers, np.arange(numbers.size), self.tz)[0]
+            return self._with_offsets(utc, from_utc(utc, self.tz))
+        local = from_utc(numbers, self.tz) if self.utc and not self.time_format.has_offset else numbers
+        return self.time_format.text(local.view("datetime64[us]"))
+
+    def _with_offsets(self, utc: NDArray[np.int64], local: NDArray[np.int64]) -> list[str]:
+        """Each stamp with the offset its zone has at that moment."""
+        minutes = (local - utc) // 60_000_000
+        texts = np.empty(utc.size, dtype=object)
+        for offset in np.unique(minutes):
+            style = dataclasses.replace(self.time_format, offset=f"{'-' if offset < 0 else '+'}"
+                                        f"{abs(offset) // 60:02}:{abs(offset) % 60:02}")
+            texts[minutes == offset] = style.text(utc[minutes == offset].view("datetime64[us]"))
+        return list(texts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Contract:
+        whole: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        whole["calendar"] = Calendar.from_dict(fields["calendar"])
+        whole["time_format"] = TimeFormat.from_dict(fields["time_format"])
+        whole["numbers"] = NumberStyle.from_dict(fields["numbers"])
+        return cls(**whole)
+
+
+def mark_of(start: int, values: NDArray[np.float64]) -> str:
+    """What tells a series from a revised one: `ordinal:length:hash:hash of the last points`."""
+    return f"{start}:{len(values)}:{_hash(values)}:{_hash(values[-TAIL:])}"
+
+
+def _hash(values: NDArray[np.float64]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=8).hexdigest()

@@ -1,0 +1,1 @@
+"""Cells: what they say."""

@@ -1,0 +1,590 @@
+"""Dates: cells to stamps by one format for the whole column, and stamps back to the very same writing.
+
+A format is a pattern in the letters of strftime (`%d.%m.%Y %H:%M`), or a word for numbers that stand for times
+(`integer`, `epoch_s`, `excel`). Which of two formats is meant when both fit, the step decides: see reader.py."""
+
+# N cells; stamps are int64 microseconds since 1970-01-01, or plain integers
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecast.errors import DataError
+from forecast.reading.parsing.numbers import Fault, Faults
+from forecast.series.arrays import Bools, Ints
+from forecast.system import clock
+from forecast.text import quoted
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+ASIDE = "--bad-rows quarantine sets such rows aside"
+FIRST_YEAR, LAST_YEAR = 1500, 2200
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_LONG = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+         "december")
+_GROUPS = {"Y": "[0-9]{4}", "y": "[0-9]{2}", "m": "[0-9]{1,2}", "d": "[0-9]{1,2}", "H": "[0-9]{1,2}",
+           "I": "[0-9]{1,2}", "M": "[0-9]{2}", "S": "[0-9]{2}", "f": "[0-9]{1,9}", "p": "[AaPp]\\.?[Mm]\\.?",
+           "b": "[A-Za-z]{3,9}\\.?", "q": "[1-4]", "G": "[0-9]{4}", "V": "[0-9]{1,2}", "u": "[1-7]", "j": "[0-9]{3}",
+           "z": "Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2}| ?UTC| ?GMT"}
+_FIXED = {"m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "V": "[0-9]{2}"}
+_DIGITS = {                         # digits only: the dates that so many of them may be
+    5: ("excel", "%y%j"), 6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y", "%G%V"), 7: ("%Y%j", "%d%m%Y", "%m%d%Y"),
+    8: ("%Y%m%d", "%d%m%Y", "%m%d%Y")}
+_SHORT = ("%d%m%Y", "%m%d%Y")       # 7 digits where a spreadsheet has dropped the leading zero
+NUMERIC = ("integer", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
+_EPOCHS = {"epoch_s": SECOND, "epoch_ms": 1000, "epoch_us": 1, "epoch_ns": 0.001}
+_EXCEL_ZERO = -25_569               # days from 1970-01-01 back to 1899-12-30
+
+_DAYS = tuple(f"{a}{s}{b}{s}{c}" for a, b, c, seps in (
+    ("%Y", "%m", "%d", "-/. "), ("%d", "%m", "%Y", "/.- "), ("%m", "%d", "%Y", "/-. "), ("%d", "%m", "%y", "/.-"),
+    ("%m", "%d", "%y", "/.-"), ("%y", "%m", "%d", "/-."), ("%d", "%b", "%Y", ("-", " ", "/", "", ". ")),
+    ("%d", "%b", "%y", "- /"), ("%Y", "%b", "%d", "- /")) for s in seps)
+_DATES = (*_DAYS, "%b %d, %Y", "%b %d %Y", "%Y%m%d", "%Y-%j",
+          "%Y-%m", "%Y/%m", "%m/%Y", "%m-%Y", "%m.%Y", "%b-%Y", "%b %Y", "%b/%Y", "%b. %Y", "%b-%y", "%b %y", "%Y-%b",
+          "%Y %b", "%YM%m", "%Y%m", "%Y", "%YQ%q", "%Y-Q%q", "%Y Q%q", "%Y/Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "Q%q%Y",
+          "%Yq%q", "%Y-q%q", "%G-W%V", "%GW%V", "%G W%V", "%G-W%V-%u")
+_CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p", "%I %p", "%H",
+           "%Hh", "%H.%M")
+_QUICK: dict[str, Any] = {           # what numpy writes as well, and faster
+    "%Y-%m": "M", "%Y-%m-%d": "D", "%Y-%m-%d %H:%M": "m", "%Y-%m-%d %H:%M:%S": "s", "%Y-%m-%dT%H:%M:%S": "s"}
+
+
+@dataclass(frozen=True)
+class TimeFormat:
+    """How a column writes its stamps."""
+
+    pattern: str = "%Y-%m-%d"
+    padded: bool = True             # 01, not 1
+    offset: str = ""                # the one UTC offset all cells carry, as written
+    late_midnight: bool = False     # midnight is 24:00 of the day before
+    upper: bool = False             # JAN, not Jan
+    long: bool = False              # January, not Jan
+    digits: int = 6                 # of the fraction of a second
+    sign: str = "AM"                # as in AM, am, a.m.
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> TimeFormat:
+        return cls(**fields)
+
+    @property
+    def is_integer(self) -> bool:
+        """Plain steps, no dates."""
+        return self.pattern == "integer"
+
+    @property
+    def has_offset(self) -> bool:
+        return "%z" in self.pattern or self.pattern.startswith("epoch")
+
+    def text(self, stamps: NDArray[Any]) -> list[str]:
+        """Stamps (N,) as the file would write them; equal ones are written once."""
+        numbers = stamps.astype("datetime64[us]").view(np.int64) if stamps.dtype.kind == "M" else stamps
+        if self.pattern in _QUICK and not self.late_midnight and self.padded:
+            texts = np.datetime_as_string(numbers.view("datetime64[us]"), unit=_QUICK[self.pattern])
+            quick: list[str] = (np.char.replace(texts, "T", " ") if " " in self.pattern else texts).tolist()
+            return quick
+        unique, where = np.unique(numbers, return_inverse=True)
+        written = np.array([self._one(int(n)) for n in unique], dtype=object)
+        return list(written[where])
+
+    def _one(self, number: int) -> str:
+        if self.pattern in NUMERIC:
+            return _number_text(self.pattern, number)
+        shift = _offset_minutes(self.offset) if self.offset else 0
+        moment = datetime(1970, 1, 1) + timedelta(microseconds=number, minutes=shift)
+        if self.late_midnight and (moment.hour, moment.minute, moment.second) == (0, 0, 0):
+            before = moment - timedelta(days=1)
+            return "".join("24" if part == "%H" else self._part(part, before) for part in _parts(self.pattern))
+        if self.pattern in _SHORT and not self.padded:
+            return replace(self, padded=True)._one(number).removeprefix("0")
+        return "".join(self._part(part, moment) for part in _parts(self.pattern))
+
+    def _part(self, part: str, t: datetime) -> str:
+        if part[0] != "%":
+            return part
+        return _write(part[1], t, self)
+
+
+def _write(letter: str, t: datetime, style: TimeFormat) -> str:
+    width = "02" if style.padded else ""
+    plain = {"Y": f"{t.year:04}", "y": f"{t.year % 100:02}", "M": f"{t.minute:02}", "S": f"{t.second:02}",
+             "q": f"{(t.month + 2) // 3}", "u": f"{t.isoweekday()}", "z": style.offset or "+00:00"}
+    if letter in plain:
+        return plain[letter]
+    if letter in "mdHI":
+        value = {"m": t.month, "d": t.day, "H": t.hour, "I": (t.hour + 11) % 12 + 1}[letter]
+        return f"{value:{width}}"
+    if letter == "f":
+        return f"{t.microsecond:06}"[:style.digits].ljust(style.digits, "0")
+    if letter == "p":
+        sign = style.sign if t.hour < 12 else style.sign.replace("A", "P").replace("a", "p")
+        return sign
+    if letter == "b":
+        name = (_LONG if style.long else _MONTHS)[t.month - 1].capitalize()
+        return name.upper() if style.upper else name
+    if letter == "j":
+        return f"{t.timetuple().tm_yday:03}"
+    return f"{t.isocalendar()[0]:04}" if letter == "G" else f"{t.isocalendar()[1]:{width}}"
+
+
+def _number_text(pattern: str, number: int) -> str:
+    if pattern == "integer":
+        return str(number)
+    if pattern == "epoch_ns":
+        return str(number * 1000)
+    if pattern == "excel":
+        days = number / DAY - _EXCEL_ZERO
+        return str(int(days)) if days == int(days) else f"{days:.10f}".rstrip("0")
+    return str(number // int(_EPOCHS[pattern]))
+
+
+@dataclass(frozen=True)
+class Times:
+    """One reading of a column. stamps (N,), 0 where at fault · utc: the stamps are UTC, not wall clock."""
+
+    stamps: Ints
+    format: TimeFormat
+    faults: Faults = field(default_factory=Faults)
+    utc: bool = False
+    midnights: int = 0              # written as 24:00
+
+    @property
+    def values(self) -> NDArray[Any]:
+        return self.stamps if self.format.is_integer else self.stamps.view("datetime64[us]")
+
+
+def check_pattern(given: str) -> str:
+    """A caller's format in our letters: %-d is %d, %B is %b. Raises DataError for a letter we do not know."""
+    if given in NUMERIC:
+        return given
+    pattern = re.sub("%[-_#]", "%", given)
+    for short, letters in (("%F", "%Y-%m-%d"), ("%T", "%H:%M:%S"), ("%R", "%H:%M"), ("%B", "%b"), ("%e", "%d")):
+        pattern = pattern.replace(short, letters)
+    used = re.findall("%(.)", pattern)
+    if not used or any(x not in _GROUPS for x in used) or len(set(used)) < len(used) \
+            or not {"Y", "y", "G"} & set(used):
+        raise DataError(f"--date-format {quoted(given)} is no format of a date", code="bad_date_format",
+                        hint=f"As in %d.%m.%Y %H:%M, or one of {', '.join(NUMERIC)}")
+    return pattern
+
+
+def encoded(cells: Any) -> Any:
+    """Cells as a dictionary of distinct texts in the order of the file, and indices into it."""
+    kept = cells if pa.types.is_dictionary(cells.type) else pc.dictionary_encode(cells)
+    return kept.unify_dictionaries().combine_chunks() if isinstance(kept, pa.ChunkedArray) else kept
+
+
+def read_iso(cells: Any) -> Times | None:
+    """The short way for 2020-01-31, 2020-01-31 12:00 and 2020-01-31T12:00:00, all of one length; else None."""
+    if not len(cells):
+        return None
+    first, where = cells[0].as_py(), None
+    pattern = {10: "%Y-%m-%d", 16: "%Y-%m-%d{}%H:%M", 19: "%Y-%m-%d{}%H:%M:%S"}.get(len(first))
+    if pattern is None or first[4] != "-":
+        return None
+    mark = first[10:11]
+    some = {cells[k].as_py()[10:11] for k in range(0, len(cells), max(1, len(cells) // 500))}
+    if some != {mark}:                                              # a rare T beside spaces is the same stamp
+        return None
+    if pa.types.is_dictionary(cells.type):
+        kept = encoded(cells)
+        cells, where = kept.dictionary, kept.indices.to_numpy()
+    lengths = pc.min_max(pc.binary_length(cells)).as_py()
+    if lengths["min"] != lengths["max"]:
+        return None
+    try:
+        stamps = pc.cast(cells, pa.timestamp("us")).cast(pa.int64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    stamps = stamps if where is None else stamps[where]
+    return Times(stamps, TimeFormat(pattern.format(mark)))
+
+
+def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None = None,
+               date_like: bool = True, plain: bool = True) -> list[Times]:
+    """Every reading of the column (N,) that as many cells fit as any other, the plainest first.
+
+    `pattern` leaves one. `date_like`: the header speaks of dates, so that 43831 may be an Excel day. `plain`: five to
+    eight digits that are no date may be plain numbers."""
+    if pattern is None or pattern.startswith("%Y-%m-%d"):
+        quick = read_iso(cells)
+        if quick is not None and pattern in (None, quick.format.pattern):
+            return [quick]
+    kept = encoded(cells)
+    texts = pc.utf8_trim_whitespace(kept.dictionary)
+    where = kept.indices.to_numpy()
+    patterns = [pattern] if pattern else _candidates(texts, dayfirst, date_like, plain)
+    readings = [_parse(texts, p) for p in patterns]
+    if not readings:
+        return [_none_fits(texts, where)]
+    counts = np.bincount(where, minlength=len(texts))
+    fits = [int(counts[good].sum()) for _, good, *_ in readings]
+    best = max(fits)
+    chosen: list[tuple[str, Reading]] = []
+    for p, r, n in zip(patterns, readings, fits, strict=True):
+        if n == best and not any((r[0] == other[0]).all() and (r[1] == other[1]).all() for _, other in chosen):
+            chosen.append((p, r))                                   # two ways to the same stamps are one reading
+    return [_times(texts, where, p, r) for p, r in chosen]
+
+
+Reading = tuple[Ints, Bools, dict[str, Any]]
+
+
+def _times(texts: Any, where: Ints, pattern: str, reading: Reading) -> Times:
+    stamps, good, parts = reading
+    faults = Faults(np.flatnonzero(~good[where]),
+                    lambda row: _fault(row, str(texts[int(where[row])].as_py()), pattern))
+    style = _style(texts.filter(pa.array(good)), pattern, parts)
+    counts = np.bincount(where, minlength=len(texts))
+    midnights = int(counts[parts["late"]].sum()) if "late" in parts else 0
+    return Times(stamps[where], style, faults, utc=style.has_offset, midnights=midnights)
+
+
+def _none_fits(texts: Any, where: Ints) -> Times:
+    faults = Faults(np.arange(where.size), lambda row: _fault(row, str(texts[int(where[row])].as_py()), ""))
+    return Times(np.zeros(len(where), dtype=np.int64), TimeFormat(""), faults)
+
+
+def _fault(row: int, text: str, pattern: str) -> Fault:
+    shown = quoted(text)
+    if not text:
+        return Fault(row, text, "no_time", "has no time stamp", ASIDE)
+    if pattern in NUMERIC:
+        return Fault(row, text, "not_a_date", f"{shown} is not a time like the others ({pattern})", None)
+    others = _candidates(pa.array([text]), None, False)
+    other = next((p for p in others if p not in NUMERIC and _parse(pa.array([text]), p)[1][0]), None)
+    if pattern and other and other != pattern and not _impossible(text, pattern):
+        return Fault(row, text, "mixed_dates", f"{shown} is written as {other}, the others as {pattern}",
+                     "Write all dates one way")
+    if pattern and _impossible(text, pattern):
+        hint = ASIDE if _day_order(pattern) is None else "--dayfirst or --date-format if the order is another"
+        return Fault(row, text, "no_such_date", f"{shown} is no day of the calendar ({pattern})", hint)
+    suffix = f" (others: {pattern})" if pattern else ""
+    return Fault(row, text, "not_a_date", f"{shown} is not a date{suffix}",
+                 ASIDE if pattern else "--date-format says how dates are written")
+
+
+def _impossible(text: str, pattern: str) -> bool:
+    """Whether the text has the pattern's shape, and yet is no date."""
+    return bool(re.fullmatch(_regex(pattern).strip("^$"), text))
+
+
+def _candidates(texts: Any, dayfirst: bool | None, date_like: bool, plain: bool = True) -> list[str]:
+    """Patterns worth parsing: those whose shape most of a sample of the distinct cells has."""
+    sample = [t for t in texts[:: max(1, len(texts) // 200)].to_pylist() if t][:250]
+    if not sample:
+        return []
+    numbers = [t for t in sample if re.fullmatch(r"[+-]?\d+(\.\d+)?", t)]
+    if len(numbers) > 0.5 * len(sample):                            # the others are headers and footers
+        found = _numeric_candidates(numbers, date_like, plain)
+    else:
+        shares = {p: sum(bool(_shape(p).fullmatch(t)) for t in sample) for p in _shapes_of(sample)}
+        most = max(shares.values(), default=0)
+        found = [p for p, n in shares.items() if n and n >= 0.9 * most]
+    if dayfirst is not None:
+        return [p for p in found if _day_order(p) in (None, dayfirst)] or found
+    return found
+
+
+def _day_order(pattern: str) -> bool | None:
+    """True for day before month, False for month before day, None where it cannot be mistaken."""
+    day, month = pattern.find("%d"), pattern.find("%m")
+    return None if day < 0 or month < 0 or pattern.startswith("%Y") else day < month
+
+
+def _shapes_of(sample: Sequence[str]) -> list[str]:
+    """Patterns of the usual cells: a date pattern, what parts it from the clock, a clock pattern, an offset."""
+    found: dict[str, None] = {}
+    for text in dict.fromkeys((sample[0], sample[len(sample) // 2], sample[-1])):
+        for date in _DATES:
+            begin = _shape(date).match(text)
+            if begin:
+                found.update((p, None) for p in _with_clock(date, text[begin.end():]))
+    return list(found)
+
+
+def _with_clock(date: str, rest: str) -> list[str]:
+    if not rest:
+        return [date]
+    if not re.search("%[dju]", date):
+        return []
+    parted = re.match(r"(?:T|t|[ ,_]{1,3}| - |:|-(?=\d\d:))(?=\d)", rest)
+    if not parted:
+        zone = re.fullmatch(_GROUPS["z"], rest)
+        return [f"{date}%z"] if zone else []
+    clock_text = rest[parted.end():]
+    found = []
+    for face in _CLOCKS[1:]:
+        begin = _shape(face).match(clock_text)
+        tail = clock_text[begin.end():] if begin else "?"
+        if not tail:
+            found.append(f"{date}{parted.group()}{face}")
+        elif re.fullmatch(rf" ?(?:{_GROUPS['z']})", tail):
+            gap = " " if tail[0] == " " and tail.strip() not in ("UTC", "GMT") else ""
+            found.append(f"{date}{parted.group()}{face}{gap}%z")
+    return found
+
+
+def _numeric_candidates(sample: Sequence[str], date_like: bool, plain: bool) -> list[str]:
+    """What whole numbers in a time column may stand for, by their size and number of digits."""
+    if any("." in t for t in sample):
+        return _fraction_candidates(sample, date_like)
+    widths = {len(t) for t in sample}
+    found = ["integer"]
+    if widths == {4} and all(FIRST_YEAR <= int(t) <= LAST_YEAR for t in sample) and date_like:
+        return ["%Y"]
+    if widths == {10}:
+        found = ["epoch_s", "%Y%m%d%H"]
+    if widths <= {9, 10} and found == ["integer"]:
+        found = ["epoch_s"]
+    long = {12: ["%Y%m%d%H%M", "epoch_ms"], 13: ["epoch_ms"], 14: ["%Y%m%d%H%M%S"], 16: ["epoch_us"], 19: ["epoch_ns"]}
+    if len(widths) == 1 and max(widths) in long:
+        found = long[max(widths)]
+    usual, count = Counter(len(t) for t in sample).most_common(1)[0]
+    if {usual} <= widths <= {7, 8}:
+        usual, count = max(widths), len(sample)
+    if usual in _DIGITS and count > 0.8 * len(sample):
+        return _digit_candidates(sample, usual, date_like, plain)
+    possible = [p for p in found if p == "integer" or all(_plausible(t, p) for t in sample[:50])]
+    return possible or ["integer"]
+
+
+def _fraction_candidates(sample: Sequence[str], date_like: bool) -> list[str]:
+    """What numbers with a point may stand for: days and hours of a spreadsheet, 2020.01, whole numbers with .0."""
+    if all(re.fullmatch(r"\d+\.0", t) for t in sample):
+        whole = _numeric_candidates([t[:-2] for t in sample], date_like, True)
+        dates = [p if p.startswith("epoch") else f"{p}.0" for p in whole if p not in ("integer", "excel")]
+        if dates:
+            return dates
+    if all(re.fullmatch(r"\d{5}(\.\d+)?", t) for t in sample) and date_like:
+        return ["excel"]
+    months = all(re.fullmatch(r"(1[5-9]|2[01])\d\d\.(0[1-9]|1[0-2])", t) for t in sample)
+    return ["%Y.%m"] if months else ["integer"]
+
+
+def _digit_candidates(sample: Sequence[str], width: int, date_like: bool, plain: bool) -> list[str]:
+    """Of five to eight digits: the dates they may be in any order of day, month and year, and whether plain numbers."""
+    if width == 5 and not date_like:
+        return ["integer"]
+    shares = {p: sum(_plausible(t, p) for t in sample) / len(sample) for p in _DIGITS[width]}
+    if width == 5 and not all(20_000 <= int(t) <= 80_000 for t in sample):
+        del shares["excel"]
+    dates = [p for p, share in shares.items() if share >= 0.9]
+    dates = dates or [p for p, share in shares.items() if share >= 0.5 and share == max(shares.values())]
+    if not dates:
+        return ["integer"] if plain else []
+    return dates if date_like or width == 8 else [*dates, "integer"]
+
+
+def _plausible(text: str, pattern: str) -> bool:
+    stamps, good, _ = _parse(pa.array([text]), pattern)
+    low = 20 if pattern.startswith("epoch") else FIRST_YEAR - 1970     # integers before 1990 are counts, not seconds
+    high = clock.now().year - 1969 if "%y" in pattern else LAST_YEAR - 1970
+    return bool(good[0]) and low <= int(stamps[0]) / (365.2425 * DAY) <= high
+
+
+def _parts(pattern: str) -> list[str]:
+    return re.findall(r"%.|[^%]+", pattern)
+
+
+@lru_cache(maxsize=1024)
+def _regex(pattern: str) -> str:
+    if pattern in NUMERIC:
+        floats = r"(?:\.0)?" if pattern.startswith("epoch") else ""
+        whole = rf"^(?P<n>[+-]?[0-9]{{1,19}}){floats}$"
+        return r"^(?P<n>[+-]?[0-9]+(?:\.[0-9]+)?)$" if pattern == "excel" else whole
+    tight = re.fullmatch(r"(%[^b]|[A-Za-z])+(\.0)?", pattern) and re.search("%.%", pattern)
+    pieces = []
+    for part in _parts(pattern):
+        if part[0] != "%":
+            pieces.append(re.escape(part))
+            continue
+        leading = pattern in _SHORT and not pieces
+        group = _FIXED.get(part[1]) if tight and not leading else None
+        pieces.append(f"(?P<{part[1]}>{group or _GROUPS.get(part[1], '(?:$^)')})")
+    text = "".join(pieces)
+    return "^" + text.replace(r":(?P<S>[0-9]{2})\.(?P<f>[0-9]{1,9})",
+                              r":(?P<S>[0-9]{2})(?:[.,](?P<f>[0-9]{1,9}))?") + "$"
+
+
+@lru_cache(maxsize=1024)
+def _shape(pattern: str) -> re.Pattern[str]:
+    return re.compile(_regex(pattern)[1:-1])
+
+
+def _parse(texts: Any, pattern: str) -> Reading:
+    """Stamps of distinct texts, which are good, and the parts seen. A day that does not exist is not good."""
+    try:
+        matched = pc.extract_regex(texts, _regex(pattern))
+    except pa.ArrowInvalid:
+        return np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=bool), {}
+    good = np.asarray(pc.is_valid(matched).to_numpy(zero_copy_only=False), dtype=bool)
+    names = [f.name for f in matched.type]
+    parts = {name: pc.fill_null(pc.struct_field(matched, name), "") for name in names}
+    if pattern in NUMERIC:
+        return _parse_numeric(parts["n"], good, pattern)
+    return _compose(parts, good)
+
+
+def _parse_numeric(cells: Any, good: Bools, pattern: str) -> Reading:
+    cells = pc.if_else(pa.array(good), pc.replace_substring_regex(cells, "^\\+", ""), "0")
+    if pattern == "excel":
+        days = pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False) + _EXCEL_ZERO
+        return np.round(days * 86_400).astype(np.int64) * SECOND, good, {}
+    try:
+        numbers = pc.cast(cells, pa.int64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return np.zeros(len(cells), dtype=np.int64), np.zeros(len(cells), dtype=bool), {}
+    if pattern == "integer":
+        return numbers, good & (np.abs(numbers) < 2**53), {}
+    if pattern == "epoch_ns":
+        return numbers // 1000, good & (numbers % 1000 == 0), {}
+    unit = int(_EPOCHS[pattern])
+    good = good & (np.abs(numbers) < 2**53 // unit)
+    return np.where(good, numbers, 0) * unit, good, {}
+
+
+def _compose(parts: Mapping[str, Any], good: Bools) -> Reading:
+    seen: dict[str, Any] = {}
+    number = {name: _integers(parts[name], good) for name in parts if name not in "bpzf"}
+    if "V" in number:
+        days, fine = _week_days(number["G"], number["V"], number.get("u"))
+    else:
+        days, fine = _calendar_days(number, parts, good, seen)
+    clock, clock_fine = _clock(number, parts, seen)
+    if "z" in parts:
+        seen["z"] = parts["z"]
+        clock = clock - _offsets(parts["z"])
+    good = good & fine & clock_fine
+    if "late" in seen:
+        seen["late"] &= good
+    return np.where(good, days * DAY + clock, 0), good, seen
+
+
+def _integers(cells: Any, good: Bools) -> Ints:
+    padded = pc.if_else(pc.equal(cells, ""), "0", cells)
+    result: Ints = pc.cast(padded, pa.int64()).to_numpy(zero_copy_only=False)
+    return np.where(good, result, 1)
+
+
+def _calendar_days(number: Mapping[str, Ints], parts: Mapping[str, Any], good: Bools,
+                   seen: dict[str, Any]) -> tuple[Ints, Bools]:
+    year = number["Y"] if "Y" in number else _full_year(number["y"])
+    if "j" in number:
+        first = _first_day(year, np.ones_like(year))
+        days = first + number["j"] - 1
+        return days, (number["j"] >= 1) & (days < _first_day(year + 1, np.ones_like(year)))
+    if "b" in parts:
+        month = _month_numbers(parts["b"])
+        seen["b"] = parts["b"]
+    else:
+        month = number["m"] if "m" in number else (number["q"] - 1) * 3 + 1 if "q" in number else np.ones_like(year)
+    day = number.get("d", np.ones_like(year))
+    fine = (month >= 1) & (month <= 12) & (day >= 1)
+    month = np.clip(month, 1, 12)
+    first = _first_day(year, month)
+    return first + day - 1, fine & (day <= _first_day(year, month + 1) - first)
+
+
+def _first_day(year: Ints, month: Ints) -> Ints:
+    months = (year - 1970) * 12 + month - 1
+    days: Ints = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return days
+
+
+def _full_year(short: Ints) -> Ints:
+    return np.where(short < 69, 2000 + short, 1900 + short)         # as POSIX has it
+
+
+def _month_numbers(names: Any) -> Ints:
+    table = {name: k + 1 for words in (_MONTHS, _LONG, ("", "", "", "", "", "", "", "", "sept", "", "", ""))
+             for k, name in enumerate(words) if name}
+    return np.array([table.get(str(n).lower().rstrip("."), 0) for n in names.to_pylist()], dtype=np.int64)
+
+
+def _week_days(year: Ints, week: Ints, weekday: Ints | None) -> tuple[Ints, Bools]:
+    """ISO 8601: week 1 holds 4 January; a week stands for its Monday."""
+    fourth = _first_day(year, np.ones_like(year)) + 3
+    monday = fourth - (fourth + 3) % 7
+    next_fourth = _first_day(year + 1, np.ones_like(year)) + 3
+    weeks = (next_fourth - (next_fourth + 3) % 7 - monday) // 7
+    return monday + (week - 1) * 7 + (0 if weekday is None else weekday - 1), (week >= 1) & (week <= weeks)
+
+
+def _clock(number: Mapping[str, Ints], parts: Mapping[str, Any], seen: dict[str, Any]) -> tuple[Ints, Bools]:
+    zero = np.zeros_like(next(iter(number.values())))
+    hour, minute, second = (number.get(k, zero) for k in "HMS")
+    fine = (hour <= 24) & (minute < 60) & (second < 60)
+    if "I" in number:
+        afternoon = np.array([str(p)[:1] in "pP" for p in parts["p"].to_pylist()], dtype=bool)
+        fine &= (number["I"] >= 1) & (number["I"] <= 12)
+        hour = number["I"] % 12 + 12 * afternoon
+        seen["p"] = parts["p"]
+    fraction = zero
+    if "f" in parts:
+        seen["f"] = parts["f"]
+        six = pc.utf8_slice_codeunits(pc.utf8_rpad(parts["f"], 6, "0"), 0, 6)
+        fraction = pc.cast(six, pa.int64()).to_numpy(zero_copy_only=False)
+        fine &= ~pc.match_substring_regex(parts["f"], "^.{6}.*[1-9]").to_numpy(zero_copy_only=False).astype(bool)
+    late = hour == 24
+    if late.any():
+        fine &= ~late | ((minute == 0) & (second == 0) & (fraction == 0))
+        seen["late"] = late
+    return ((hour * 60 + minute) * 60 + second) * SECOND + fraction, fine
+
+
+def _offsets(cells: Any) -> Ints:
+    """UTC offsets in microseconds."""
+    unique = pc.dictionary_encode(cells)
+    sizes = np.array([_offset_minutes(str(t)) for t in unique.dictionary.to_pylist()], dtype=np.int64)
+    index = unique.indices.to_numpy(zero_copy_only=False)
+    result: Ints = sizes[index] * 60 * SECOND
+    return result
+
+
+def _offset_minutes(text: str) -> int:
+    match = re.fullmatch(r"([+-])(\d{2}):?(\d{2})?", text.strip())
+    if not match:
+        return 0
+    size = int(match.group(2)) * 60 + int(match.group(3) or 0)
+    return -size if match.group(1) == "-" else size
+
+
+def _style(texts: Any, pattern: str, parts: Mapping[str, Any]) -> TimeFormat:
+    """The small print of the writing: padding, capitals, digits, the offset."""
+    if pattern in NUMERIC or not len(texts):
+        return TimeFormat(pattern)
+    style = TimeFormat(pattern)
+    if pattern in _SHORT:
+        style = replace(style, padded=bool(pc.all(pc.greater(pc.utf8_length(texts), 7)).as_py()))
+    elif re.search(r"%[mdHI]|%V$", pattern):
+        single = pc.any(pc.match_substring_regex(texts, r"(^|[^0-9.])[0-9]([^0-9]|$)")).as_py()
+        style = replace(style, padded=not single)
+    if "b" in parts:
+        names = [n for n in parts["b"].to_pylist() if n]
+        style = replace(style, upper=all(n.isupper() for n in names),
+                        long=any(len(n.rstrip(".")) > 4 for n in names))
+    if "f" in parts:
+        style = replace(style, digits=min(6, max((len(f) for f in parts["f"].to_pylist() if f), default=0)))
+    if "p" in parts:
+        style = replace(style, sign=re.sub("[Pp](?=[.Mm])", lambda m: "A" if m.group() == "P" else "a",
+                                           next((str(p) for p in parts["p"].to_pylist() if p), "AM")))
+    if "z" in parts:
+        offsets = set(parts["z"].filter(pc.not_equal(parts["z"], "")).to_pylist())
+        style = replace(style, offset=offsets.pop() if len(offsets) == 1 else "")
+    late = parts.get("late")
+    return replace(style, late_midnight=late is not None and bool(late.any()))
+

@@ -1,0 +1,260 @@
+"""Reader: a file becomes a checked Panel and a contract, or a refusal that names the line.
+
+The story only. Where bytes come from is told in source.py, how they are parted and which column is which in opening.py,
+what cells mean in stamps.py and numbers.py, how series become gapless in regular.py, what is said in remarks.py."""
+
+# N rows  S series
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecast.config import DataConfig
+from forecast.errors import DataError, ModelError, Problem
+from forecast.reading.contract import Contract, mark_of
+from forecast.reading.damage import Damage
+from forecast.reading.filling import Regular
+from forecast.reading.opening import Opened, open_table
+from forecast.reading.parsing.dates import Times, encoded
+from forecast.reading.parsing.numbers import Fault, Faults, Numbers, read_numbers
+from forecast.reading.parsing.table import ASIDE, Table, as_texts
+from forecast.reading.parsing.zones import check_zone
+from forecast.reading.regular import make_regular
+from forecast.reading.remarks import Found, notes_of, repairs_of, rescaled_in, usual_size, words_of
+from forecast.reading.rows import Repair, Rows
+from forecast.reading.sources.files import open_source
+from forecast.reading.stacked import check_stacked, separators
+from forecast.reading.stamps import joined, read_stamps, time_header
+from forecast.series.arrays import Ints
+from forecast.series.calendar import DAY, Calendar
+from forecast.series.panel import Panel
+from forecast.text import from_csv_cell, shorten
+
+__all__ = ["Reading", "Repair", "read_panel"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a file holds, what was assumed and what was mended. `rejects`: rows set aside · `choices`: those of the
+    notes that a contract makes needless · `rescaled`: series whose newest values seem to be in another unit."""
+
+    panel: Panel
+    contract: Contract
+    rows: int
+    sha256: str
+    notes: tuple[str, ...]
+    repairs: tuple[Repair, ...]
+    file: str
+    rejects: tuple[Problem, ...] = ()
+    choices: tuple[str, ...] = ()
+    rescaled: tuple[Problem, ...] = ()
+
+    def check_scale(self) -> None:
+        """Raises DataError where newest values seem to be in another unit than their past: no forecast or score of both
+        makes sense."""
+        if self.rescaled:
+            raise DataError(self.rescaled[0], more=self.rescaled[1:])
+
+    @property
+    def span(self) -> tuple[str, str]:
+        """First and last time of the series that have a value, as the file writes them."""
+        panel, calendar = self.panel.with_values()[0], self.contract.calendar
+        first, last = self.contract.time_text(calendar.times(np.array([panel.start.min(), panel.end.max() - 1])))
+        return first, last
+
+
+def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
+               contract: Contract | None = None) -> Reading:
+    """Read a file. `contract`: read it as the model's own file was read.
+
+    Raises DataError naming the lines, or ModelError for a file of another kind than the contract's."""
+    source = open_source(path, options.encoding)
+    options = _as_agreed(options, contract)
+    opened, table = open_table(source, options, contract)
+    damage = Damage(table.without(table.columns), source.file)
+    codes, ids = _series_codes(opened, table, damage)
+    times = read_stamps(table, opened.roles, codes, options, contract, damage)
+    numbers = _values(opened, table, options, contract, damage)
+    if not damage.found:                                            # only the stamps are asked for again
+        table = table.without({*table.columns} - {*opened.roles.time})
+    rows = _long(opened, table, codes, ids, times, numbers, damage)
+    aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
+    regular = _regular(rows, opened, times, options, contract)
+    found = Found(source, opened.dialect, opened.roles, table, ids, times, numbers, aside, rejects)
+    agreed = _contract(found, rows.ids.tolist(), regular, options, marked=contract is None)
+    if contract is not None:
+        agreed = _held_against(contract, agreed)
+    panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
+                  regular.filled)
+    rescaled = rescaled_in(regular, rows, contract)
+    units = words_of(rescaled)
+    return Reading(panel, agreed, table.rows, source.sha256, (*notes_of(found, regular, rows, contract), *units),
+                   repairs_of(found, regular), source.file, rejects, (*opened.roles.choices, *units), rescaled)
+
+
+def _as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:
+    """With a contract, the zone of the first file holds unless a flag names another. Raises DataError."""
+    if options.tz is not None:
+        check_zone(options.tz)
+    return options if contract is None else dataclasses.replace(options, tz=options.tz or contract.tz)
+
+
+def _series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, list[str]]:
+    """The series of each row, counted in the order of the file, and their ids, byte for byte."""
+    roles, dialect = opened.roles, opened.dialect
+    if roles.id is None:
+        named = opened.has_header or len(roles.targets) > 1
+        return np.zeros(table.rows, dtype=np.int64), [table.names[k] for k in roles.targets] if named else ["value"]
+    cells = encoded(table.columns[roles.id])
+    ids = cells.dictionary.to_pylist()
+    codes: Ints = cells.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    nameless = [k for k, text in enumerate(ids) if not text.strip()]
+    if nameless:
+        damage.add(Faults(np.flatnonzero(np.isin(codes, nameless)),
+                          lambda row: Fault(row, "", "no_id", "has no id", ASIDE)), table.names[roles.id])
+    if dialect is not None and dialect.skip_space and roles.id > 0:
+        ids = [text.removeprefix(" ") for text in ids]
+    unmarked = [from_csv_cell(text) for text in ids]
+    return codes, unmarked if len(set(unmarked)) == len(ids) else ids
+
+
+def _values(opened: Opened, table: Table, options: DataConfig, contract: Contract | None,
+            damage: Damage) -> list[Numbers]:
+    """Each target column as numbers."""
+    style = None if contract is None else contract.numbers
+    commas = opened.dialect is None or opened.dialect.delimiter == ","
+    found = []
+    for k in opened.roles.targets:
+        numbers = read_numbers(table.columns[k], decimal=options.decimal, style=style, comma_parted=commas,
+                               missing=options.missing or ())
+        if numbers.undecided:
+            row = next((r for r in range(min(table.rows, 100_000)) if not str(table.columns[k][r]).isdigit()), 0)
+            raise DataError(numbers.undecided, file=table.file, row=table.lines.of(row),
+                            column=shorten(table.names[k], 60),
+                            code="ambiguous_number", hint="Try --decimal . or --decimal ','")
+        damage.add(numbers.faults, table.names[k])
+        found.append(numbers)
+    return found
+
+
+def _long(opened: Opened, table: Table, codes: Ints, ids: Sequence[str], times: Times, numbers: Sequence[Numbers],
+          damage: Damage) -> Rows:
+    """One row per series and stamp, the columns of a wide file one below the other; damaged rows left out."""
+    roles, width, where = opened.roles, len(numbers), np.arange(table.rows)
+    if damage.found:
+        damage.forgive(_blank(table, opened))
+    good = ~(damage.bad | damage.blank)
+    values, stamps = numbers[0].values, times.stamps
+    if width > 1:
+        values, stamps = np.concatenate([n.values for n in numbers]), np.tile(stamps, width)
+        codes = np.repeat(np.arange(width), table.rows)
+        where, good = np.tile(where, width), np.tile(good, width)
+    cells, headers = joined(table, roles), (time_header(table, roles), table.names[roles.targets[0]])
+    rows = Rows(codes, stamps, values, np.array(list(ids), dtype=object), not times.format.is_integer, times.utc,
+                lambda row: table.lines.of(int(where[row])), lambda row: str(cells[int(where[row])].as_py()),
+                table.file, shorten(headers[0], 60), shorten(headers[1], 60), roles.layout == "wide")
+    return rows if good.all() else _with_rows(rows.take(good))
+
+
+def _blank(table: Table, opened: Opened) -> NDArray[np.bool_]:
+    """Rows whose used cells are all empty."""
+    blank = np.ones(table.rows, dtype=bool)
+    for k in opened.used():
+        blank &= np.asarray(pc.match_substring_regex(as_texts(table.columns[k]), r"^\s*$"), dtype=bool)
+        if not blank.any():
+            break
+    return blank
+
+
+def _with_rows(rows: Rows) -> Rows:
+    """Without the ids whose rows were all set aside."""
+    present, codes = np.unique(rows.codes, return_inverse=True)
+    return dataclasses.replace(rows, codes=codes, ids=rows.ids[present])
+
+
+_STACKED = ("duplicate_time", "backward_step", "late_midnight")
+_SHORTEST_MONTH = 27 * DAY           # steps from which they may be months
+FEW = 8                             # rows that hardly tell a step
+
+
+def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, contract: Contract | None) -> Regular:
+    """Series on their calendar; with a contract, on the model's."""
+    if contract is not None:
+        _check_step(rows, contract.calendar, told=options.freq is not None)
+    try:
+        regular = make_regular(rows, options, options.tz if times.utc else None,
+                            None if contract is None else contract.calendar)
+    except DataError as error:
+        remedy = separators(rows, opened.roles, opened.spare) if error.problem.code in _STACKED else ""
+        if not remedy:
+            raise
+        first = dataclasses.replace(error.problem, hint=remedy)
+        raise DataError(first, more=error.problems[1:]) from error
+    if contract is None and options.id is None and opened.has_header:
+        check_stacked(rows, opened.roles, opened.names, lambda wanted: opened.read(wanted, set_aside=True))
+    return regular
+
+
+def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
+    """A file of another step than the model's is another kind of file. Raises ModelError.
+
+    Of few rows, or where the step was told, it is enough that they stand on the model's grid."""
+    found = Calendar.steps()
+    if rows.is_time == agreed.is_time:
+        beside = float(np.mean(agreed.off_grid(rows.times)))
+        even = agreed.kind == "step" or (agreed.kind == "fixed" and agreed.every < _SHORTEST_MONTH)
+        if even and beside == 0 and _mostly(rows, agreed.every):
+            return
+        try:
+            found = Calendar.propose(rows.times, rows.codes if len(rows.ids) > 1 else None)
+        except DataError:
+            found = agreed                                          # one row of each series
+        alike = (found.kind, found.every) == (agreed.kind, agreed.every)
+        if beside < 0.5 and (alike or told or (rows.codes.size < FEW and beside == 0) or _week(found, agreed)):
+            return
+    what = found.freq if rows.is_time else "whole numbers in the time column"
+    shifted = " at another time of day" if found.freq == agreed.freq else ""
+    raise ModelError(f"model: {agreed.freq}, file: {what}{shifted}", file=rows.file, code="frequency",
+                     hint="Train a model on data of this step")
+
+
+def _mostly(rows: Rows, step: int) -> bool:
+    """Whether rows in order of time are mostly one step of their grid apart: the step that would be found in them."""
+    steps = np.where(rows.same, np.diff(rows.stamps), 0)
+    return 2 * int((steps == step).sum()) > int((steps > 0).sum()) and not (steps < 0).any()
+
+
+def _week(found: Calendar, agreed: Calendar) -> bool:
+    """A few days without a weekend between them may be business days."""
+    return {found.freq, agreed.freq} == {"B", "D"}
+
+
+def _contract(found: Found, ids: list[str], regular: Regular, options: DataConfig, *, marked: bool) -> Contract:
+    """What the next file must look like, as found in this one; `marked` by its values too, for a model's own file."""
+    roles, table = found.roles, found.table
+    header = found.dialect is None or found.dialect.has_header
+    id_column = None if roles.id is None else table.names[roles.id]
+    ident = {"single": None, "wide": "series"}.get(roles.layout, id_column if header else "id")
+    sizes = {"low": float(np.nanmin(regular.y)), "high": float(np.nanmax(regular.y)), "size": usual_size(regular.y)}
+    return Contract(
+        id=ident, id_column=id_column, time=time_header(table, roles) if header else "time",
+        time_columns=tuple(table.names[k] for k in roles.time), targets=tuple(table.names[k] for k in roles.targets),
+        layout=roles.layout, decimals=max(n.decimals for n in found.numbers), calendar=regular.calendar,
+        time_format=found.times.format, numbers=found.numbers[0].style, utc=found.times.utc,
+        tz=None if found.times.format.is_integer else options.tz, encoding=found.source.encoding, ids=tuple(ids),
+        last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes,
+        marks=tuple(mark_of(start, regular.y[first:stop]) for start, first, stop in zip(
+            regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)) if marked else ())
+
+
+def _held_against(agreed: Contract, found: Contract) -> Contract:
+    """The contract of a later file: as agreed, with what may differ from file to file."""
+    return dataclasses.replace(found, id=agreed.id, time=agreed.time, layout=agreed.layout,
+                               decimals=max(agreed.decimals, found.decimals), time_format=agreed.time_format)

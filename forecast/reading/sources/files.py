@@ -1,0 +1,460 @@
+"""Source: where the bytes come from (a file, standard input, a compressed file) and what text they are.
+
+It hands over UTF-8 without a byte order mark, whatever came in; what the text means is dialect.py's business."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import hashlib
+import io
+import os
+import re
+import stat
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecast.errors import DataError
+from forecast.text import quoted, safe
+
+CHUNK = 1 << 20
+MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
+MAX_STREAM = 4 << 30                # from a pipe, whose end nobody knows
+FIFO_WAIT = 5.0                     # seconds for a program to open the other end of a named pipe
+PIECE_ROWS = 1 << 16                # of a Parquet file
+FREE_GROWTH = 256 << 20             # a compressed file may grow to this size whatever its ratio
+MAX_RATIO = 200                     # beyond that, more than this is no longer plausible for a table
+LARGE = 32 << 20                    # bytes of text that are not kept when its columns are read
+_URL = re.compile(r"(?:.*/)?(?:https?|ftps?|s3a?|gs|az|abfss?|hdfs|sftp|ssh|file|postgres(?:ql)?|mysql)[:]/{1,2}(?!$)")
+_BOMS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
+         (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
+_ENDINGS = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
+_NOT_TABLES = {b"%PDF": "a PDF", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"\xd0\xcf\x11\xe0": "an old "
+               "Excel workbook", b"BZh": "a bzip2 file", b"\xfd7zXZ": "an xz file", b"7z\xbc\xaf": "a 7z archive",
+               b"SQLite f": "a database", b"\x89HDF": "an HDF5 file", b"\x7fELF": "a program"}
+
+
+class Text:
+    """A text as UTF-8 bytes. Where it can be read `again`, a large one may be let go of until it is asked for."""
+
+    def __init__(self, data: bytes, again: Callable[[], bytes] | None = None) -> None:
+        self._data: bytes | None = data
+        self._again = again
+        self.last = data[-1:]
+
+    @property
+    def data(self) -> bytes:
+        if self._data is None:
+            assert self._again is not None
+            self._data = self._again()
+        return self._data
+
+    def let_go(self) -> None:
+        """Memory for what follows."""
+        if self._again is not None and self._data is not None and len(self._data) >= LARGE:
+            self._data = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of one file; for Parquet it is empty and `columns` reads the table."""
+
+    file: str
+    text: Text
+    hashed: Callable[[], str]       # the SHA-256 of the file's bytes, found while its text is read
+    encoding: str
+    notes: tuple[str, ...] = ()
+    columns: Columns | None = None
+
+    @property
+    def data(self) -> bytes:
+        return self.text.data
+
+    @property
+    def sha256(self) -> str:
+        return self.hashed()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A Parquet file, of which only the columns asked for are read, as text is: in pieces, and up to a limit."""
+
+    file: str
+    parquet: Any                    # pyarrow.parquet.ParquetFile
+    limit: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.parquet.schema_arrow.names)
+
+    def read(self, wanted: Sequence[int], rows: int | None = None) -> Any:
+        """The wanted columns, at these positions in a pyarrow.Table, or their first rows. Raises DataError."""
+        names = [self.names[k] for k in wanted]
+        try:
+            table = pa.Table.from_batches(self._pieces(names, rows), self._schema(names))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _unsound(error, self.file) from error
+        at = {self._kept(names)[k]: k for k in range(table.num_columns)}
+        return table.select([at[k] for k in wanted])
+
+    def _kept(self, names: Sequence[str]) -> list[int]:
+        """Positions of all columns of these names; a name may stand twice."""
+        return [k for k, name in enumerate(self.names) if name in names]
+
+    def _schema(self, names: Sequence[str]) -> Any:
+        return pa.schema([self.parquet.schema_arrow.field(k) for k in self._kept(names)])
+
+    def _pieces(self, names: Sequence[str], rows: int | None) -> Iterator[Any]:
+        size, left = 0, rows
+        for piece in self.parquet.iter_batches(batch_size=rows or PIECE_ROWS, columns=names):
+            piece = piece.select([k for k, name in enumerate(piece.schema.names) if name in names])  # "a" brings "a.b"
+            size += sum(_bytes_as_text(column) for column in piece.columns)
+            if size > self.limit:
+                raise _grown(self.file, self.limit)
+            yield piece if left is None else piece[:left]
+            left = None if left is None else left - piece.num_rows
+            if left is not None and left <= 0:
+                return
+
+
+def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> Source:
+    """Read and decode. Raises DataError for what is no readable table of text."""
+    file = os.fspath(path)
+    if _URL.match(file):
+        raise DataError("is an address on a network; files only", file=_without_password(file), code="url",
+                        hint="Download it first")
+    try:
+        if file == "-":
+            raw = _limited(iter(lambda: sys.stdin.buffer.read(CHUNK), b""), "<stdin>", _stream_limit())
+            file = "<stdin>"
+        else:
+            raw = _read(Path(file), file)
+        return _opened(raw, file, encoding, again=file != "<stdin>" and Path(file).is_file())
+    except MemoryError as error:
+        raise DataError("does not fit into memory", file=file, code="too_large",
+                        hint="Keep fewer columns or rows") from error
+
+
+def _opened(raw: bytes, file: str, encoding: str | None, *, again: bool = False) -> Source:
+    hashed = _hashing(raw)
+    raw, packed = _unpacked(raw, file)
+    if raw[:4] == b"PAR1":
+        return Source(file, Text(b""), hashed, "parquet", packed, _parquet(raw, file))
+    data, name, notes = decode(raw, file, encoding)
+    text = Text(data, (lambda: _same(file, encoding, hashed())) if again else None)
+    return Source(file, text, hashed, name, packed + notes)
+
+
+def _hashing(raw: bytes) -> Callable[[], str]:
+    """What gives the hash when it is asked for; of a large file it is found beside the reading."""
+    if len(raw) < CHUNK:
+        digest = hashlib.sha256(raw).hexdigest()
+        return lambda: digest
+    return ThreadPoolExecutor(1).submit(lambda: hashlib.sha256(raw).hexdigest()).result
+
+
+def _same(file: str, encoding: str | None, sha256: str) -> bytes:
+    """The text of a file once more. Raises DataError where it is another by now."""
+    fresh = _opened(_read(Path(file), file), file, encoding)
+    if fresh.sha256 != sha256:
+        raise _changing(file)
+    return fresh.data
+
+
+def _changing(file: str) -> DataError:
+    return DataError("changed while it was read", file=file, code="changing", hint="Run again when it is complete")
+
+
+def _without_password(url: str) -> str:
+    return safe(re.sub(r"(:/{1,2})[^/@]*@", r"\1", url))
+
+
+def _read(path: Path, file: str) -> bytes:
+    """The whole file; refused when it changes meanwhile."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            raise DataError("is a device, not a file", file=file, code="device", hint="Name a file, or - for a pipe")
+        if stat.S_ISFIFO(mode) and not Path(os.path.realpath(path)).name.startswith("pipe:["):
+            return _limited(_fifo(path, file), file, _stream_limit())
+        with path.open("rb") as stream:
+            before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                return _limited(iter(lambda: stream.read(CHUNK), b""), file, _stream_limit())
+            if before.st_size > MAX_BYTES:
+                raise DataError(f"has {before.st_size:,} bytes; {MAX_BYTES:,} at most", file=file, code="too_large")
+            raw = stream.read()
+            after = os.fstat(stream.fileno())
+    except FileNotFoundError as error:
+        raise DataError("no such file", file=file, code="no_file") from error
+    except IsADirectoryError as error:
+        raise DataError("is a folder", file=file, code="is_folder", hint="Name a file in it") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=safe(file),
+                        code="unreadable") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(raw) != before.st_size:
+        raise _changing(file)
+    return raw
+
+
+def _fifo(path: Path, file: str) -> Iterator[bytes]:
+    """What a program writes into a named pipe, refused where none does."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(handle, "rb", buffering=0) as stream:
+        until = time.monotonic() + FIFO_WAIT
+        while not (first := stream.read(CHUNK)):                    # None: a writer is there, and has not written yet
+            if first is None:
+                break
+            if time.monotonic() > until:
+                raise DataError("is a pipe that nothing writes to", file=file, code="no_writer",
+                                hint=f"Start the writer, or pass its output on: cat {quoted(file)} | forecast ... -")
+            time.sleep(0.02)
+        os.set_blocking(handle, True)
+        yield first or b""
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def _stream_limit() -> int:
+    """Bytes of a stream, which may be endless: what is kept twice while it is joined has to fit into memory."""
+    try:
+        free = next(int(line.split()[1]) << 10 for line in Path("/proc/meminfo").read_text().splitlines()
+                    if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return MAX_STREAM
+    return min(MAX_STREAM, free // 4)
+
+
+def _limited(chunks: Iterator[bytes], file: str, limit: int) -> bytes:
+    """All chunks in one piece; refused once they exceed the limit, however much would follow."""
+    whole = bytearray()
+    for chunk in chunks:
+        whole += chunk
+        if len(whole) > limit:
+            raise DataError(f"holds more than {limit:,} bytes of text", file=file, code="too_large",
+                            hint="If that is right, write it to a plain file first")
+    return bytes(whole)
+
+
+def _unpacked(raw: bytes, file: str) -> tuple[bytes, tuple[str, ...]]:
+    kind = next((kind for magic, kind in _MAGIC.items() if raw.startswith(magic)), None)
+    named = _ENDINGS.get(Path(file).suffix.lower())
+    if named and named != kind and raw:
+        raise DataError(f"is called {Path(file).suffix} but is not compressed that way", file=file, code="bad_archive")
+    for magic, what in _NOT_TABLES.items():
+        if raw.startswith(magic):
+            raise DataError(f"is {what}, not a table of text", file=file, code="not_text", hint="Export it as CSV")
+    if kind is None:
+        return raw, ()
+    limit = min(MAX_BYTES, max(FREE_GROWTH, MAX_RATIO * len(raw)))
+    try:
+        whole = _limited(_STREAMS[kind](raw, file), file, limit)
+    except (EOFError, OSError, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise DataError(f"is damaged: {safe(error)[:80]}", file=file, code="bad_archive",
+                        hint="Copy or download it again") from error
+    if any(whole.startswith(magic) for magic in _MAGIC):
+        raise DataError("is compressed twice", file=file, code="bad_archive", hint="Decompress it once")
+    return whole, (f"{kind}: {len(whole):,} bytes",)
+
+
+def _gz(raw: bytes, file: str) -> Iterator[bytes]:
+    with gzip.open(io.BytesIO(raw)) as stream:
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def _zst(raw: bytes, file: str) -> Iterator[bytes]:
+    with pa.CompressedInputStream(pa.BufferReader(raw), "zstd") as stream:
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def _zip(raw: bytes, file: str) -> Iterator[bytes]:
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+        if any(m.filename.startswith("xl/") for m in members):
+            raise DataError("is an Excel workbook", file=file, code="not_text", hint="Export the sheet as CSV")
+        if len(members) != 1:
+            raise DataError(f"holds {len(members)} files; one is needed", file=file, code="bad_archive",
+                            hint="Unzip it and name the table")
+        with archive.open(members[0]) as stream:
+            yield from _pieces(stream)
+
+
+def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
+    return iter(lambda: stream.read(CHUNK), b"")
+
+
+_STREAMS = {"gz": _gz, "zst": _zst, "zip": _zip}
+
+
+def _parquet(raw: bytes, file: str) -> Columns:
+    import pyarrow.parquet as pq  # only Parquet files pay for it
+
+    try:
+        texts = [field.name for field in pq.read_schema(pa.BufferReader(raw)) if _is_text(field.type)]
+        opened = pq.ParquetFile(pa.BufferReader(raw), read_dictionary=texts)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _unsound(error, file) from error
+    limit = min(MAX_BYTES, max(FREE_GROWTH, MAX_RATIO * len(raw)))
+    if sum(opened.metadata.row_group(k).total_byte_size for k in range(opened.num_row_groups)) > limit:
+        raise _grown(file, limit)                                   # a single page may be as large
+    return Columns(file, opened, limit)
+
+
+def _grown(file: str, limit: int) -> DataError:
+    return DataError(f"holds more than {limit:,} bytes in the columns used", file=file, code="too_large",
+                     hint="If that is right, write it as CSV")
+
+
+def _unsound(error: Exception, file: str) -> DataError:
+    return DataError(f"is no sound Parquet file: {safe(error)[:80]}", file=file, code="bad_archive")
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _bytes_as_text(column: Any) -> int:
+    """What a column holds once repeated texts are written out."""
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return int(column.nbytes)
+    return int(pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0) + 4 * len(column)
+
+
+def decode(raw: bytes, file: str, encoding: str | None) -> tuple[bytes, str, tuple[str, ...]]:
+    """UTF-8 bytes, the encoding found, and what to say of it."""
+    name, skip = _marked(raw)
+    if encoding is not None:
+        if name and encoding.lower().replace("_", "-") in ("utf-16", "utf16", "utf-32", "utf32") and \
+                name.startswith(codecs.lookup(encoding).name):
+            encoding = name                                         # the mark tells the order of the bytes
+        return _told(raw[skip:] if name else raw, file, encoding)
+    if name is None:
+        name = _unmarked_wide(raw)
+    if name is not None and name != "utf-8":
+        return _transcoded(raw[skip:], file, name), name, (f"encoding {name}",)
+    body = raw[skip:] if skip else raw
+    if body.endswith(b"\x1a"):                                      # how DOS ends a file
+        body = body[:-1]
+    if body.startswith(codecs.BOM_UTF8):                            # written twice by some exports
+        body = body[3:]
+    if b"\0" in body:
+        at = body.index(b"\0")
+        raise DataError("holds a NUL byte", file=file, row=_line_at(body, at), code="nul_byte",
+                        hint="The file is damaged or is no text")
+    fault = _first_invalid(body)
+    if fault is None:
+        return body, "utf-8-sig" if skip else "utf-8", ()
+    return _western(body, file, fault)
+
+
+def _marked(raw: bytes) -> tuple[str | None, int]:
+    return next(((name, len(bom)) for bom, name in _BOMS if raw.startswith(bom)), (None, 0))
+
+
+def _unmarked_wide(raw: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark: every other byte of the first lines is NUL."""
+    head = raw[:400]
+    if len(head) < 8 or b"\0" not in head:
+        return None
+    zeros = [sum(b == 0 for b in head[k::4]) / len(head[k::4]) for k in range(4)]
+    shapes = {"utf-32-le": (0, 1, 1, 1), "utf-32-be": (1, 1, 1, 0), "utf-16-le": (0, 1, 0, 1),
+              "utf-16-be": (1, 0, 1, 0)}
+    return next((name for name, shape in shapes.items()
+                 if all(z > 0.9 if s else z < 0.1 for z, s in zip(zeros, shape, strict=True))), None)
+
+
+def _told(raw: bytes, file: str, encoding: str) -> tuple[bytes, str, tuple[str, ...]]:
+    try:
+        name = codecs.lookup(encoding).name
+        "".encode(name)
+    except (LookupError, ValueError) as error:
+        raise DataError(f"--encoding {quoted(encoding)} is not known", file=file, code="bad_encoding",
+                        hint="As in utf-8, cp1252, utf-16") from error
+    return _transcoded(raw, file, name), name, ()
+
+
+def _transcoded(raw: bytes, file: str, name: str) -> bytes:
+    try:
+        text = raw.decode(name)
+        body = text.lstrip("\ufeff").encode("utf-8")
+    except UnicodeDecodeError as error:
+        line = 1 + raw[:error.start].decode(name, "replace").count("\n")
+        raise DataError(f"byte {error.start:,} does not fit the encoding {name}", file=file, row=line,
+                        code="bad_encoding", hint="Try --encoding") from error
+    except (UnicodeError, TypeError, AttributeError) as error:
+        raise DataError(f"cannot be read as {name}", file=file, code="bad_encoding", hint="Try --encoding") from error
+    if b"\0" in body:
+        raise DataError("holds a NUL byte", file=file, row=_line_at(body, body.index(b"\0")), code="nul_byte")
+    return body
+
+
+def _first_invalid(data: bytes) -> int | None:
+    """Where the bytes stop being UTF-8; None where they never do."""
+    if data.isascii():
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for at in range(0, len(data), CHUNK):
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(data[at:at + CHUNK], final=at + CHUNK >= len(data))
+        except UnicodeDecodeError as error:
+            return at - pending + error.start
+    return None
+
+
+def _western(data: bytes, file: str, fault: int) -> tuple[bytes, str, tuple[str, ...]]:
+    """cp1252, where every foreign byte is a letter or sign of Western Europe and none looks like damaged UTF-8."""
+    eastern = next((marks for marks, beside in _EASTERN if data.translate(None, _OTHERS[marks]) and
+                    not data.translate(None, _OTHERS[beside])), None)
+    if eastern is not None:                                         # Czech, Polish, Hungarian: the same bytes in cp1250
+        fault = min(at for b in eastern.encode("cp1252") if (at := data.find(b)) >= 0)
+    line = _line_at(data, fault)
+    names = ("cp1252", "cp1250" if eastern else "shift_jis")
+    refusal = DataError(f"byte 0x{data[fault]:02x} at {fault:,} is not UTF-8", file=file, row=line, code="bad_encoding",
+                        hint=_candidates(data, fault, names))
+    if eastern is not None:
+        raise refusal
+    if re.search(rb"[\xc3-\xf4][\x80-\xbf]", data):                 # UTF-8 and something else in one file
+        raise refusal
+    if data.translate(None, bytes(range(128)) + _WESTERN):
+        raise refusal
+    if re.search(rb"[A-Za-z][%b][a-z]" % _SIGNS, data):             # a sign inside a word: letters of another alphabet
+        raise refusal
+    foreign = len(re.findall(rb"[\x80-\xff]", data))
+    alone = len(re.findall(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])", data))
+    if alone < 0.9 * foreign:                                       # runs of them: another alphabet
+        raise refusal
+    return data.decode("cp1252").encode("utf-8"), "cp1252", ("encoding cp1252 (found; --encoding changes it)",)
+
+
+_SIGNS = "²³°µ§½€£¿¡«»·".encode("cp1252")
+_OTHERS = {letters: bytes(set(range(256)) - set(letters.encode("cp1252"))) for letters in ("õÕ", "ãÃ", "òìÒÌ", "àÀ")}
+_EASTERN = (("õÕ", "ãÃ"), ("òìÒÌ", "àÀ"))       # letters of cp1250 too, unless Portuguese or Italian: they use both
+_WESTERN = ("äöüßÄÖÜéèêëàâîïôûùçœæÉÈÊËÀÂÎÏÔÛÙÇáíóúñÁÍÓÚÑ¿¡ãõÃÕåøÅØìòÌÒ"
+            "€£°²³µ§½–—’‘“”…«»·ºª\xa0").encode("cp1252")
+
+
+def _candidates(data: bytes, at: int, names: Sequence[str]) -> str:
+    """Two readings of the neighbourhood, as a hint."""
+    begin = max(at - 6, data.rfind(b"\n", 0, at) + 1)
+    piece = data[begin:at + 8].split(b"\n")[0].rstrip(b"\r")
+    shown = [f"{name} ({quoted(piece.decode(name, 'replace'), 16)})" for name in names]
+    return f"Try --encoding {' or '.join(shown)}"
+
+
+def _line_at(data: bytes, offset: int) -> int:
+    """The physical line of a byte, CR LF, LF and lone CR each ending one."""
+    head = data[:offset]
+    return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")
+
+

@@ -1,0 +1,91 @@
+"""Forecast: what a forecaster says of every series of a panel; and the promise that every forecaster keeps."""
+
+# S series  H horizon  Q quantiles
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.series.arrays import Floats, Ints
+from forecast.series.panel import Panel
+
+ROWS = 240_000                      # of forecasts made at a time: memory is bounded however many series there are
+FEWEST = 64                         # series of a part, however far ahead
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What a reader of the forecast of one series has to know. `code`: "level" (its level changed) or "silenced" (some
+    forecasters had no say in it)."""
+
+    series: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Quantiles of the next H steps of each series, in original units.
+
+    values (S, H, Q) float64, ascending along Q · quantiles (Q,) ascending, 0.5 among them ·
+    source (S,) str: what served each series ("lstm", "seasonal_naive", "fallback:short") · mean (S, H): the expected
+    value beside the median, which is what totals are made of; None from a forecaster that does not tell it."""
+
+    panel: Panel                    # what was known; each forecast begins at panel.end
+    quantiles: tuple[float, ...]
+    values: Floats
+    source: NDArray[np.object_]
+    remarks: tuple[Remark, ...] = ()
+    mean: Floats | None = None
+
+    @property
+    def horizon(self) -> int:
+        return int(self.values.shape[1])
+
+    @property
+    def point(self) -> Floats:
+        """The median (S, H)."""
+        return self.values[:, :, self.quantiles.index(0.5)]
+
+    @property
+    def ordinals(self) -> Ints:
+        """Calendar ordinals forecast (S, H)."""
+        return self.panel.end[:, None] + np.arange(self.horizon)
+
+    def band(self, level: float) -> tuple[Floats, Floats]:
+        """Lower and upper bound (S, H) of a band in percent: 80 runs from the 10 % to the 90 % quantile."""
+        low, high = band_quantiles(level)
+        return self.values[:, :, self.quantiles.index(low)], self.values[:, :, self.quantiles.index(high)]
+
+
+class Forecaster(Protocol):
+    """Anything that can be backtested: a trained predictor or a baseline."""
+
+    @property
+    def name(self) -> str: ...
+
+    def predict(self, panel: Panel, horizon: int) -> Forecast: ...
+
+
+def in_parts(forecaster: Forecaster, panel: Panel, horizon: int, *, size: int | None = None) -> Iterator[Forecast]:
+    """The forecast of a panel, `size` series (by default some thousand) at a time, in their order. An empty panel is
+    one part."""
+    size = size or max(FEWEST, ROWS // horizon)
+    for begin in range(0, max(1, len(panel)), size):
+        yield forecaster.predict(panel.take(np.arange(begin, min(begin + size, len(panel)))), horizon)
+
+
+def band_quantiles(level: float) -> tuple[float, float]:
+    """The two quantiles of a band in percent, as the same floats wherever they are asked for."""
+    low = round((100 - level) / 200, 6)
+    return low, round(1 - low, 6)
+
+
+def quantile_grid(levels: tuple[float, ...]) -> tuple[float, ...]:
+    """The quantiles a forecaster must give for these bands: both ends of each, and the median."""
+    return tuple(sorted({0.5, *(q for level in levels for q in band_quantiles(level))}))

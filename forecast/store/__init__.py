@@ -1,0 +1,1 @@
+"""Runs: kept, read back, promoted."""

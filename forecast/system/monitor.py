@@ -1,0 +1,106 @@
+"""What a monitor reads: how the last run of a command ended, as a textfile for Prometheus' node_exporter.
+
+The file is replaced whole. A run that is killed writes nothing: that its stamps stand still is what to alert on."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from forecast.errors import DiskError, ForecastError, RequestError
+from forecast.system import clock
+from forecast.system.files import write_text
+
+ENDING = ".prom"
+GOOD = (0, 5)                                                           # exit codes of a run that wrote its output
+SUCCESS = "forecast_last_success_timestamp_seconds"
+HELP = {
+    "forecast_last_run_timestamp_seconds": "When the command last ended, however it ended.",
+    SUCCESS: "When it last wrote its output (exit 0 or 5); 0 for never.",
+    "forecast_exit_code": "How it last ended; forecast help exit-codes lists the codes.",
+    "forecast_duration_seconds": "How long that took.",
+    "forecast_rows": "Rows it read (train) or wrote (predict).",
+}
+
+
+@dataclass
+class Status:
+    """Filled while a command runs; the exit code of an exception stands over the one set here."""
+
+    exit_code: int = 0
+    rows: int | None = None
+
+
+def check_status_path(path: Path | None) -> None:
+    """Before any work: node_exporter reads no other ending, and the folder must be there. Raises RequestError."""
+    if path is None:
+        return
+    if path.suffix != ENDING:
+        raise RequestError(f"--status-file {path}: node_exporter reads files that end in {ENDING}", code="bad_ending")
+    if not path.parent.is_dir():
+        raise RequestError(f"--status-file {path}: there is no folder {path.parent}", code="no_folder")
+
+
+@contextmanager
+def reported(path: Path | None, command: str) -> Iterator[Status]:
+    """Run a block and write how it ended; without a path, only run it.
+
+    Raises DiskError where that cannot be written, unless the block has failed: its own error is the news then."""
+    status, start = Status(), time.monotonic()
+    try:
+        yield status
+    except BaseException as error:
+        status.exit_code = exit_code_of(error)
+        with suppress(DiskError):
+            _write(path, command, status, time.monotonic() - start)
+        raise
+    _write(path, command, status, time.monotonic() - start)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """What the program ends with where nobody stops this: 1 for what nobody foresaw."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    code = error.exit_code if isinstance(error, ForecastError) else getattr(error, "exit_code",
+                                                                            getattr(error, "code", 1))
+    return code if isinstance(code, int) else 1
+
+
+def _write(path: Path | None, command: str, status: Status, seconds: float) -> None:
+    if path is None:
+        return
+    now = f"{_now().timestamp():.0f}"
+    succeeded = now if status.exit_code in GOOD else _last_success(path)
+    values = dict(zip(HELP, (now, succeeded, status.exit_code, f"{seconds:.3f}", status.rows), strict=True))
+    labels = f'{{task="{_escaped(path.name.removesuffix(ENDING))}",command="{command}"}}'
+    write_text(path, "".join(f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n{name}{labels} {value}\n"
+                             for name, value in values.items() if value is not None))
+
+
+def _now() -> datetime:
+    """As FORECAST_NOW says; where that is no time, which ends the command, the machine's clock tells when."""
+    try:
+        return clock.now()
+    except RequestError:
+        return datetime.now(UTC)
+
+
+def _last_success(path: Path) -> str:
+    """As the file that stands there tells it; "0" where it does not."""
+    try:
+        before = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "0"
+    found = re.search(rf"^{SUCCESS}{{.*}} (\d+)$", before, flags=re.MULTILINE)
+    return found.group(1) if found else "0"
+
+
+def _escaped(text: str) -> str:
+    """A label's value as the exposition format writes it, in UTF-8."""
+    plain = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return plain.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,215 @@
+"""Fit: a predictor trained, an Epoch at a time, and fitted anew on all the data.
+
+`fit` sets the closed forms (linear skip, spread of its errors) for each transformation; the members' networks learn
+what they leave over, with looks at held-out windows; the same windows say what each member and each expert weighs, and
+how wide the bands are. `refit` trains all networks anew on everything, for as many steps. Both are generators whose
+return value is the new predictor: see Training and finished."""
+
+# W windows  L context  H horizon  Q quantiles
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+
+from forecast.model.guard import History, silenced
+from forecast.model.knowledge import Knowledge
+from forecast.model.member import LINEAR, NETWORK, Member, part
+from forecast.model.plan import Plan
+from forecast.model.predictor import Predictor
+from forecast.series.arrays import finite_sums
+from forecast.series.levels import levelled
+from forecast.series.panel import Panel, Windows
+from forecast.series.windows import AllWindows, evenly, targets, windows_of
+from forecast.system import machine
+from forecast.training.checkpoints import Checkpoints, Place
+from forecast.training.closed_forms import MOST_VALIDATION, blanks, on_forms, units_of
+from forecast.training.learning import Learned, learn, relearn
+from forecast.training.loop import Course, Epoch, Material
+from forecast.training.start import SHORTER, Start, origins
+from forecast.training.together import together
+from forecast.training.torch_network import is_rough
+from forecast.training.weighing import LEAST_WEIGHED, MOST_WEIGHED, naive_errors, said_at, weighed
+
+WORSE = 1.5                         # a final fit is not taken if it errs more than so many times as before,
+STRAY = 0.02                        # or newly leads beyond the history in more than this share of the series
+LONG = 100                          # a cell of so many steps begins with memories up to the context's length
+T = TypeVar("T")
+
+
+class Training(Generic[T]):
+    """The epochs of a training as they are made; behind the last one, `result` is what it came to."""
+
+    result: T
+
+    def __init__(self, epochs: Generator[Epoch, None, T]) -> None:
+        self._epochs = epochs
+
+    def __iter__(self) -> Iterator[Epoch]:
+        self.result = yield from self._epochs
+
+
+def finished(epochs: Generator[Epoch, None, T]) -> T:
+    """What a training comes to, for whoever does not look at its epochs."""
+    training = Training(epochs)
+    for _ in training:
+        pass
+    return training.result
+
+
+def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Checkpoints | None = None,
+        start: Start | None = None) -> Generator[Epoch, None, Predictor]:
+    """Choose, train and validate on a panel, which is never changed; what comes back has not learned from its newest
+    steps, by which it was validated. `refit` is the caller's to call.
+
+    `rounds` trainings of all members are to fit into train.time_limit. A fit on the same panel that was interrupted is
+    gone on from what `checkpoints` hold of it, to the bit. The same seed gives the same bits on one kind of machine
+    with as many threads. Without a series that reaches into the newest steps there is nothing to choose by, and the
+    seasonal naive forecast serves. Raises RequestError where the device or the precision asked for is not there,
+    DataError for a logarithm of values that are not positive."""
+    plan, config = predictor.plan, predictor.config
+    device = machine.set_up(config.train.device, config.train.threads)
+    panel, _ = levelled(panel, plan.season)
+    known = panel.drop_last(plan.validation)
+    training, held_out = _windows_of(plan, known), _held_out(plan, panel)
+    members = blanks(predictor, known, panel, training, held_out)
+    predictor = replace(predictor, members=tuple(members))
+    if len(training) and len(held_out):
+        from_others, fewer = origins(members, start.validated if start else {}), math.ceil(SHORTER * plan.steps)
+        jobs = [partial(learn, Material(m, known, training), Material(m, panel, held_out),
+                        _course(predictor, k, device, fewer if origin else plan.steps, rounds,
+                                _place(checkpoints, "validated", k)), origin)
+                for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
+        learned = yield from together(jobs, *_hands(predictor, device))
+        predictor = replace(predictor, members=tuple(map(_trained, members, learned)))
+    predictor = weighed(predictor, panel, known, held_out)
+    return replace(predictor, usual_step=_usual_step(known), knowledge=Knowledge.of(panel), kept_back="",
+                   validated_knowledge=start.knowledge_with(known) if start else Knowledge.of(known),
+                   validated_networks=tuple(m.network for m in predictor.members))
+
+
+def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, start: Start | None = None
+          ) -> Generator[Epoch, None, Predictor]:
+    """The predictor with its members trained anew on everything in a panel; what the fit chose stays: penalties, steps,
+    weights and widths.
+
+    Where a member comes to no number, or to one far from what was validated, all members stay as they were, and
+    `kept_back` says why."""
+    device = machine.set_up(predictor.config.train.device, predictor.config.train.threads)
+    panel, _ = levelled(panel, predictor.plan.season)
+    windows = _windows_of(predictor.plan, panel)
+    units = {t: units_of(predictor, t, panel) for t in {m.units.transform for m in predictor.members}}
+    members = on_forms([replace(m, units=units[m.units.transform]) for m in predictor.members], predictor.plan.season,
+                       panel, windows)
+    jobs = [partial(relearn, Material(m, panel, windows),
+                    _course(predictor, k, device, m.schedule or predictor.plan.steps,
+                            place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), origin)
+            for k, (m, origin) in enumerate(zip(members, origins(members, start.for_all_of(panel) if start else {}),
+                                                strict=True))]
+    networks = yield from together(jobs, *_hands(predictor, device))
+    refitted = tuple(replace(m, network=n) for m, n in zip(members, networks, strict=True))
+    kept_back = "" if all(n.is_finite for n in networks) else "the loss of the final fit came to no number"
+    kept_back = kept_back or _has_left(predictor, refitted, panel)
+    return replace(predictor, members=predictor.members if kept_back else refitted, kept_back=kept_back,
+                   knowledge=Knowledge.of(panel))
+
+
+def pace(predictor: Predictor, panel: Panel) -> float:
+    """About how many seconds one round of training all members will take, by some steps taken now, as many networks
+    side by side as there will be."""
+    plan, steps = predictor.plan, 4
+    device = machine.set_up(predictor.config.train.device, predictor.config.train.threads)
+    windows = _windows_of(plan, panel)
+    if not len(windows) or not plan.steps:
+        return 0.0
+    member = replace(predictor.members[0], steps=steps)
+    predictor = replace(predictor, members=(member,) * plan.members)
+    workers, threads = _hands(predictor, device)
+    course = _course(predictor, 0, device, steps)
+    course = replace(course, train=replace(course.train, epoch_steps=1))
+    jobs = [partial(relearn, Material(member, panel, windows), course)] * workers
+    ended = np.zeros(steps)
+    for epoch in together(jobs, workers, threads):
+        ended[epoch.number - 1] = max(ended[epoch.number - 1], epoch.seconds)
+    seconds = (ended[-1] - ended[0]) / (steps - 1)                      # the first step warms up
+    return float(seconds * plan.steps * math.ceil(plan.members / workers))
+
+
+def _windows_of(plan: Plan, panel: Panel, newest: int | None = None) -> AllWindows:
+    return windows_of(panel, horizon=plan.horizon, min_context=plan.min_context, newest=newest)
+
+
+def _held_out(plan: Plan, panel: Panel) -> Windows:
+    """The windows to validate by: some of the newest, those with any truth."""
+    newest = _windows_of(plan, panel, newest=plan.validation)
+    some = newest.take(evenly(len(newest), MOST_VALIDATION))
+    return some.take(np.flatnonzero(~np.isnan(targets(panel.truth, some, plan.horizon)).all(axis=1)))
+
+
+def _trained(member: Member, learned: Learned) -> Member:
+    return replace(member, network=learned.network, steps=learned.steps, schedule=learned.schedule,
+                   rate_factor=learned.rate_factor, diverged=learned.diverged)
+
+
+def _hands(predictor: Predictor, device: torch.device) -> tuple[int, int]:
+    """How many networks are trained at a time, on how many threads in all. A GPU is kept busy by one."""
+    threads = predictor.config.train.threads or machine.usable_cpus()
+    return (min(threads, len(predictor.members)) if device.type == "cpu" else 1), threads
+
+
+def _place(checkpoints: Checkpoints | None, stage: str, member: int) -> Place:
+    return checkpoints.at(f"{stage}-{member}") if checkpoints else Place()
+
+
+def _course(predictor: Predictor, k: int, device: torch.device, steps: int, rounds: int | None = None,
+            place: Place | None = None) -> Course:
+    member, train = predictor.members[k], predictor.config.train
+    shape, init, count = member.shape, predictor.config.model.init, len(predictor.members)
+    chrono = init == "chrono" or (init == "auto" and shape.steps >= LONG)
+    workers, _ = _hands(predictor, device)
+    limit = train.time_limit / rounds / math.ceil(count / workers) if train.time_limit and rounds else None
+    return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None, limit, device,
+                  is_rough(train.precision, shape, device), k, count, place or Place())
+
+
+def _has_left(predictor: Predictor, refitted: Sequence[Member], panel: Panel) -> str:
+    """Why a final fit is not taken, "" where it is: on the newest windows a member errs far more than before it had
+    learned from them, or its forecasts lead beyond the history where they did not."""
+    held_out = _windows_of(predictor.plan, panel, newest=predictor.plan.validation)
+    chosen = held_out.take(evenly(len(held_out), LEAST_WEIGHED))
+    ends = panel.take(evenly(len(panel), MOST_WEIGHED)).with_values()[0]
+    history, middle = History.of(ends), predictor.quantiles.index(0.5)
+    after = replace(predictor, members=tuple(refitted))
+    for k, member in enumerate(predictor.members):
+        name = part(NETWORK if member.steps else LINEAR, k)
+        if name not in predictor.blend.names:
+            continue
+        errors, strays = [], []
+        for forecaster in (predictor, after):
+            parts, truth, windows = said_at(forecaster, panel, chosen, [name])
+            unit = naive_errors(panel, predictor.plan.season)[windows.series]
+            error = np.abs(parts[name][:, :, middle] - truth) / unit[:, None]
+            errors.append(float(np.nanmean(error)) if np.any(~np.isnan(error)) else math.nan)
+            ahead = forecaster.parts(ends, [name])[0][name][:, :, middle]
+            strays.append(silenced(ahead[None], np.empty((0, *ahead.shape)), history, np.full(len(ends), np.inf))[0])
+        if errors[1] > WORSE * errors[0]:
+            return "the final fit errs more on the newest windows than the networks that had not seen them"
+        if np.count_nonzero(strays[1] & ~strays[0]) > STRAY * len(ends):
+            return "the final fit leads beyond all that was seen, where the validated networks did not"
+    return ""
+
+
+def _usual_step(panel: Panel) -> float:
+    """The median over the series of the mean step between neighbours, relative to the mean value; 0 if unknown."""
+    steps, count = finite_sums(np.abs(np.diff(panel.truth, append=np.nan)), panel.first, panel.stop - 1)
+    sizes, there = finite_sums(np.abs(panel.truth), panel.first, panel.stop)
+    some = (count > 0) & (sizes > 0)
+    if not some.any():
+        return 0.0
+    return float(np.median(steps[some] / count[some] / (sizes[some] / there[some])))

@@ -1,0 +1,115 @@
+"""Weighing: what each forecaster weighs, and how wide the bands are, by windows that no network has learned from."""
+
+# M forecasters  W windows  H horizon  Q quantiles
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from forecast.model.blending import Blend
+from forecast.model.calibration import mean_factor, widths
+from forecast.model.guard import History, kept
+from forecast.model.member import LINEAR, NETWORK, part
+from forecast.model.predictor import EXPERTS, Predictor
+from forecast.scoring.formulas import SIMPLE
+from forecast.scoring.metrics import seasonal_scale
+from forecast.series.arrays import Floats
+from forecast.series.panel import Panel, Windows
+from forecast.series.units import TRANSFORMS
+from forecast.series.windows import evenly, targets
+
+LEAST_WEIGHED = 200                 # windows that forecasters are weighed by: two a series, but not fewer than this
+MOST_WEIGHED = 1_000                # and not more than this; the widths of bands come from as many
+MOST_ASKED = 5_000                  # of more series the experts, who take 2 ms for each, are not asked
+CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
+
+
+def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> Predictor:
+    """The predictor with weights of the forecasters, widths of the bands of what they say together, and the mean's
+    distance from the median: by windows of the panel that its networks have not been trained on.
+
+    known: the part that they have."""
+    predictor = replace(predictor, blend=_blend(predictor, panel, known, held_out))
+    parts, truth, windows = said_at(predictor, panel, held_out.take(evenly(len(held_out), MOST_WEIGHED)),
+                                    predictor.blend.names)
+    rows = panel.at(windows)
+    values = predictor.blended(parts, rows)
+    factors = _widths(predictor, values, truth) if predictor.config.model.conformal else np.ones_like(predictor.widths)
+    predictor = replace(predictor, widths=factors)
+    unit = naive_errors(known, predictor.plan.season)[windows.series]
+    issued = kept(predictor.widened(values), History.of(rows), negative=predictor.config.model.allow_negative,
+                  whole=False)
+    return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles))
+
+
+def _blend(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> Blend:
+    """Of all networks that learned something, the linear skips and the experts; of the first network alone where no
+    blend was asked for."""
+    model, members, plan = predictor.config.model, predictor.members, predictor.plan
+    names = [part(NETWORK, k) for k, m in enumerate(members) if m.steps] or [part(LINEAR, 0)]
+    if not (model.blend and model.skip):
+        return Blend.alone(names[0])
+    skips = {(m.units.transform, m.shape.context): part(LINEAR, k)
+             for k, m in reversed(list(enumerate(members))) if m.skip}
+    names = list(dict.fromkeys([*names, *skips.values(), *(EXPERTS if len(panel) <= MOST_ASKED else SIMPLE)]))
+    few = held_out.take(evenly(len(held_out), max(LEAST_WEIGHED, min(2 * len(panel), MOST_WEIGHED))))
+    parts, truth, windows = said_at(predictor, panel, few, names)
+    middle, unit = predictor.quantiles.index(0.5), naive_errors(known, plan.season)[windows.series]
+    errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
+    independent = len(np.unique(windows.series)) * plan.validation / plan.horizon
+    return Blend.of(names, errors, panel.ids[windows.series], independent=independent)
+
+
+def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:
+    """Absolute errors in units of seasonal naive's (as MASE) and relative to the values (as sMAPE), each over its mean:
+    a series near zero counts in the second, one that is easy to forecast in the first. Where the truth is 0, whatever
+    else is said is wrong by 200 %, and the first alone counts. (M, W, H), (W, H), (W, 1)."""
+    size = np.abs(forecast - truth)
+    relative = size / np.maximum(np.abs(forecast) + np.abs(truth), np.finfo(float).tiny)
+    relative[:, truth == 0] = np.nan
+    scaled, relative = _over_mean(size / unit), _over_mean(relative)
+    return scaled + np.where(truth == 0, scaled, relative)
+
+
+def _over_mean(errors: Floats) -> Floats:
+    """(M, W, H) over the mean, over windows and steps, of what the forecasters usually err there; over the mean of all
+    where most of them are exact everywhere."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)                 # without any truth there is no error
+        usual = float(np.nanmean(np.nanmedian(errors, axis=0))) or float(np.nanmean(errors)) or 1.0
+        return np.asarray(errors / usual)
+
+
+def said_at(predictor: Predictor, panel: Panel, windows: Windows, names: Sequence[str]
+            ) -> tuple[dict[str, Floats], Floats, Windows]:
+    """What each forecaster says at the windows that all can serve, (W, H, Q) each, what came true (W, H), and where."""
+    rows, _ = panel.at(windows).with_values()
+    if len(rows) < len(windows):
+        windows = windows.take(np.flatnonzero(np.isin(windows.cut, rows.stop)))
+    parts, reasons = predictor.parts(rows, names)
+    served = np.flatnonzero((reasons == "") & np.all([np.isfinite(parts[n]).all(axis=(1, 2)) for n in names], axis=0))
+    truth = targets(panel.truth, windows.take(served), predictor.plan.horizon)
+    return {n: parts[n][served] for n in names}, truth, windows.take(served)
+
+
+def _widths(predictor: Predictor, values: Floats, truth: Floats) -> Floats:
+    """Factors (H, Q) in the units the model thinks in; values (W, H, Q), truth (W, H)."""
+    forward = TRANSFORMS[predictor.transform][0]
+    fits = np.all(values > 0, axis=(1, 2)) if predictor.transform == "log" else np.ones(len(values), dtype=bool)
+    with np.errstate(all="ignore"):
+        return widths(forward(values[fits]), forward(truth[fits]), predictor.quantiles)
+
+
+def naive_errors(known: Panel, season: int) -> Floats:
+    """(S,) each series' seasonal naive error, by which errors of series compare; 1 for all where none has one."""
+    unit, size = np.full(len(known), np.nan), max(1, CACHED // max(1, int(known.lengths.max(initial=0))))
+    for begin in range(0, len(known), size):
+        first, stop = known.first[begin:begin + size], known.stop[begin:begin + size]
+        low, high = first.min(), stop.max()
+        unit[begin:begin + size] = seasonal_scale(known.truth[low:high], first - low, stop - low, season)
+    unit = np.where(np.isfinite(unit) & (unit > 0), unit, np.nan)
+    return unit if np.isfinite(unit).any() else np.ones_like(unit)
