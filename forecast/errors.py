@@ -61,6 +61,26 @@ class ForecastError(Exception):
     def problem(self) -> Problem:
         return self.problems[0]
 
+    @property
+    def code(self) -> str:
+        """What is wrong, in a word that stays: "not_a_number"."""
+        return self.problem.code
+
+    @property
+    def row(self) -> int | None:
+        """Where: the line of a file, 1 the first; of a data frame the position of the row, `frame.iloc[row]`."""
+        return self.problem.row
+
+    @property
+    def column(self) -> str | None:
+        """The header of the column."""
+        return self.problem.column
+
+    @property
+    def hint(self) -> str | None:
+        """The remedy."""
+        return self.problem.hint
+
     def __str__(self) -> str:
         return str(self.problem)
 

@@ -136,7 +136,7 @@ def test_integer_steps_are_as_old_as_their_file(tmp_path: Path) -> None:
     age = age_of(waves(), CONTRACT, NOON, DataSource(str(tmp_path / "data.csv")))
     assert age.age == timedelta(hours=2)
     assert "last change at 2026-09-19T10:00:00Z" in age.newest
-    with pytest.raises(RequestError, match="standard input have no age"):
+    with pytest.raises(RequestError, match="in no file have no age"):
         age_of(waves(), CONTRACT, NOON, DataSource("-"))
 
 

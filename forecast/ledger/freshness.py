@@ -76,7 +76,7 @@ class Age:
 
 def age_of(panel: Panel, contract: Contract, now: datetime, source: DataSource) -> Age:
     """The time since the newest stamp; stamps without a zone count as UTC. Integer steps tell no time: there the
-    file's own date of change counts. Raises RequestError for such data from standard input."""
+    file's own date of change counts. Raises RequestError for such data where there is no file."""
     if contract.calendar.is_time:
         newest = contract.calendar.times([int(panel.end.max()) - 1])
         numbers = newest.astype("datetime64[us]").view(np.int64)
@@ -86,7 +86,7 @@ def age_of(panel: Panel, contract: Contract, now: datetime, source: DataSource) 
         return Age(now - moment, contract.time_text(newest)[0], names_zone=contract.utc or bool(contract.tz))
     changed = source.changed()
     if changed is None:
-        raise RequestError("--max-age: integer steps from standard input have no age", code="no_age",
+        raise RequestError("--max-age: integer steps that stand in no file have no age", code="no_age",
                            hint="Give a file")
     return Age(now - changed, f"the file's last change at {changed:%Y-%m-%dT%H:%M:%SZ}")
 

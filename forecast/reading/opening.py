@@ -68,6 +68,16 @@ class Opened:
         return self.read(self.roles.spare[:SPARE_COLUMNS], set_aside=True)
 
 
+def open_columns(source: Source, options: DataConfig, contract: Contract | None) -> Opened:
+    """Data that are columns already, and which of them is which. Raises DataError."""
+    columns = source.columns
+    assert columns is not None
+    head = from_columns(columns.read(range(len(columns.names)), SAMPLE_ROWS), source.file, columns.names,
+                        range(len(columns.names)))
+    sample = list(zip(*(head.columns[k].to_pylist() for k in range(len(columns.names))), strict=True))
+    return Opened(source, None, find_roles(source.file, columns.names, sample, options, contract))
+
+
 def open_table(source: Source, options: DataConfig, contract: Contract | None) -> tuple[Opened, Table]:
     """The file and its used columns. Raises DataError where rows are broken or there are none."""
     opened = _opened(source, options, contract)
@@ -82,10 +92,7 @@ def open_table(source: Source, options: DataConfig, contract: Contract | None) -
 
 def _opened(source: Source, options: DataConfig, contract: Contract | None) -> Opened:
     if source.columns is not None:
-        names = source.columns.names
-        head = from_columns(source.columns.read(range(len(names)), SAMPLE_ROWS), source.file, names, range(len(names)))
-        sample = list(zip(*(head.columns[k].to_pylist() for k in range(len(names))), strict=True))
-        return Opened(source, None, find_roles(source.file, names, sample, options, contract))
+        return open_columns(source, options, contract)
     known = (*KNOWN, *(n.lower() for n in _named_by(options, contract)))
     data, dialect = _plain_dialect(source, options, known)
     if data is not source.data:

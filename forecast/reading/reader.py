@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -37,7 +38,8 @@ from forecast.series.calendar import DAY, Calendar
 from forecast.series.panel import Panel
 from forecast.text import from_csv_cell, shorten
 
-__all__ = ["Reading", "Repair", "read_panel"]
+__all__ = ["Cells", "Reading", "Repair", "as_agreed", "read_column", "read_panel", "reading_of", "series_codes",
+           "values_of"]
 
 
 @dataclass(frozen=True)
@@ -70,24 +72,48 @@ class Reading:
         return first, last
 
 
+@dataclass(frozen=True)
+class Cells:
+    """What the used cells of a table hold, row by row: the series (N,) and their ids, the stamps, the numbers of each
+    target; `text`: the stamp of a row as it is written there."""
+
+    codes: Ints
+    ids: list[str]
+    times: Times
+    numbers: list[Numbers]
+    text: Callable[[int], str]
+
+
 def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
                contract: Contract | None = None) -> Reading:
     """Read a file. `contract`: read it as the model's own file was read.
 
     Raises DataError naming the lines, or ModelError for a file of another kind than the contract's."""
     source = open_source(path, options.encoding)
-    options = _as_agreed(options, contract)
+    options = as_agreed(options, contract)
     opened, table = open_table(source, options, contract)
     damage = Damage(table.without(table.columns), source.file)
-    codes, ids = _series_codes(opened, table, damage)
+    codes, ids = series_codes(opened, table, damage)
     times = read_stamps(table, opened.roles, codes, options, contract, damage)
-    numbers = _values(opened, table, options, contract, damage)
-    if not damage.found:                                            # only the stamps are asked for again
+    numbers = values_of(opened, table, damage,
+                        lambda k: read_column(opened, table.columns[k], options, contract))
+    if damage.found:
+        damage.forgive(_blank(table, opened))
+    else:                                                           # only the stamps are asked for again
         table = table.without({*table.columns} - {*opened.roles.time})
-    rows = _long(opened, table, codes, ids, times, numbers, damage)
+    stamps = joined(table, opened.roles)
+    cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()))
+    return reading_of(opened, table, cells, damage, options, contract)
+
+
+def reading_of(opened: Opened, table: Table, cells: Cells, damage: Damage, options: DataConfig,
+               contract: Contract | None) -> Reading:
+    """What the cells come to: gapless series on one calendar, or a refusal. Raises what read_panel raises."""
+    source, times, numbers = opened.source, cells.times, cells.numbers
+    rows = _long(opened, table, cells, damage)
     aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
     regular = _regular(rows, opened, times, options, contract)
-    found = Found(source, opened.dialect, opened.roles, table, ids, times, numbers, aside, rejects)
+    found = Found(source, opened.dialect, opened.roles, table, cells.ids, times, numbers, aside, rejects)
     agreed = _contract(found, rows.ids.tolist(), regular, options, marked=contract is None)
     if contract is not None:
         agreed = _held_against(contract, agreed)
@@ -99,14 +125,14 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
                    repairs_of(found, regular), source.file, rejects, (*opened.roles.choices, *units), rescaled)
 
 
-def _as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:
+def as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:
     """With a contract, the zone of the first file holds unless a flag names another. Raises DataError."""
     if options.tz is not None:
         check_zone(options.tz)
     return options if contract is None else dataclasses.replace(options, tz=options.tz or contract.tz)
 
 
-def _series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, list[str]]:
+def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, list[str]]:
     """The series of each row, counted in the order of the file, and their ids, byte for byte."""
     roles, dialect = opened.roles, opened.dialect
     if roles.id is None:
@@ -125,15 +151,19 @@ def _series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, l
     return codes, unmarked if len(set(unmarked)) == len(ids) else ids
 
 
-def _values(opened: Opened, table: Table, options: DataConfig, contract: Contract | None,
-            damage: Damage) -> list[Numbers]:
-    """Each target column as numbers."""
+def read_column(opened: Opened, cells: Any, options: DataConfig, contract: Contract | None) -> Numbers:
+    """A target column of text."""
     style = None if contract is None else contract.numbers
     commas = opened.dialect is None or opened.dialect.delimiter == ","
+    return read_numbers(cells, decimal=options.decimal, style=style, comma_parted=commas,
+                        missing=options.missing or ())
+
+
+def values_of(opened: Opened, table: Table, damage: Damage, read: Callable[[int], Numbers]) -> list[Numbers]:
+    """Each target column as numbers. Raises DataError for one that may be read in two ways."""
     found = []
     for k in opened.roles.targets:
-        numbers = read_numbers(table.columns[k], decimal=options.decimal, style=style, comma_parted=commas,
-                               missing=options.missing or ())
+        numbers = read(k)
         if numbers.undecided:
             row = next((r for r in range(min(table.rows, 100_000)) if not str(table.columns[k][r]).isdigit()), 0)
             raise DataError(numbers.undecided, file=table.file, row=table.lines.of(row),
@@ -144,21 +174,19 @@ def _values(opened: Opened, table: Table, options: DataConfig, contract: Contrac
     return found
 
 
-def _long(opened: Opened, table: Table, codes: Ints, ids: Sequence[str], times: Times, numbers: Sequence[Numbers],
-          damage: Damage) -> Rows:
+def _long(opened: Opened, table: Table, cells: Cells, damage: Damage) -> Rows:
     """One row per series and stamp, the columns of a wide file one below the other; damaged rows left out."""
-    roles, width, where = opened.roles, len(numbers), np.arange(table.rows)
-    if damage.found:
-        damage.forgive(_blank(table, opened))
+    roles, times, codes, numbers = opened.roles, cells.times, cells.codes, cells.numbers
+    width, where = len(numbers), np.arange(table.rows)
     good = ~(damage.bad | damage.blank)
     values, stamps = numbers[0].values, times.stamps
     if width > 1:
         values, stamps = np.concatenate([n.values for n in numbers]), np.tile(stamps, width)
         codes = np.repeat(np.arange(width), table.rows)
         where, good = np.tile(where, width), np.tile(good, width)
-    cells, headers = joined(table, roles), (time_header(table, roles), table.names[roles.targets[0]])
-    rows = Rows(codes, stamps, values, np.array(list(ids), dtype=object), not times.format.is_integer, times.utc,
-                lambda row: table.lines.of(int(where[row])), lambda row: str(cells[int(where[row])].as_py()),
+    headers = time_header(table, roles), table.names[roles.targets[0]]
+    rows = Rows(codes, stamps, values, np.array(cells.ids, dtype=object), not times.format.is_integer, times.utc,
+                lambda row: table.lines.of(int(where[row])), lambda row: cells.text(int(where[row])),
                 table.file, shorten(headers[0], 60), shorten(headers[1], 60), roles.layout == "wide")
     return rows if good.all() else _with_rows(rows.take(good))
 

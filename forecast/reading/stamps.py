@@ -55,8 +55,13 @@ def read_stamps(table: Table, roles: Roles, codes: Ints, options: DataConfig, co
     if _is_spread(table, roles):
         times = dataclasses.replace(times, format=TimeFormat("%Y-%m-%d" if len(roles.time) < 4 else "%Y-%m-%d %H:%M"))
     damage.add(times.faults, header)
+    return placed(times, cells, codes, options.tz, damage, header)
+
+
+def placed(times: Times, cells: Any, codes: Ints, tz: str | None, damage: Damage, header: str) -> Times:
+    """Stamps in years that may be, as wall clock or UTC. `cells` (N,) tell what was written, for who is told of one."""
     damage.add(_impossible_years(times, cells), header)
-    return _zoned(times, cells, codes, options.tz, damage, header)
+    return _zoned(times, cells, codes, tz, damage, header)
 
 
 def _is_spread(table: Table, roles: Roles) -> bool:

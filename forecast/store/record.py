@@ -20,7 +20,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class DataRecord:
-    """What was read: how much of it, what was assumed and mended, and where it lay (no path: standard input)."""
+    """What was read: how much of it, what was assumed and mended, and where it lay (no path: in no file)."""
 
     rows: int = 0
     series: int = 0

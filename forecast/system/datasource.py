@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forecast.errors import RequestError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 STDIN = "-"
+FRAME = "<frame>"                   # what data in memory are called
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """A file, or standard input; an address on a network is named here, and refused by whoever reads it."""
+    """A file, standard input, or a data frame in memory; an address on a network is named here, and refused by whoever
+    reads it."""
 
     name: str                       # a path as the program sees it, "-" for standard input, or an address
+    frame: pd.DataFrame | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def seen_from(cls, folder: Path, name: str | Path) -> DataSource:
-        """What a path in a folder names; a path that is absolute stays what it is."""
+    def seen_from(cls, folder: Path, name: str | Path | pd.DataFrame) -> DataSource:
+        """What a path in a folder names; a path that is absolute stays what it is, and so does a data frame."""
+        if not isinstance(name, (str, Path)):
+            return cls(FRAME, name)
         text = str(name)
         return cls(text if text == STDIN or "://" in text else str(folder / name))
 
@@ -40,16 +49,16 @@ class DataSource:
 
     @property
     def path(self) -> Path | None:
-        """The file, absolute; None for standard input."""
-        return None if self.is_stdin else Path(self.name).resolve()
+        """The file, absolute; None where there is none."""
+        return None if self.is_stdin or self.frame is not None else Path(self.name).resolve()
 
     @property
     def identity(self) -> str:
-        """The file, absolute, or "-": text that can be stored."""
+        """The file, absolute, or "-" where there is none: text that can be stored."""
         return STDIN if self.path is None else storable(self.path)
 
     def place(self, store: Path) -> str | None:
-        """The file as it lies from the store, so that both may move together; None for standard input."""
+        """The file as it lies from the store, so that both may move together; None where there is none."""
         return None if self.path is None else os.path.relpath(self.path, store.resolve())
 
     def places(self, store: Path) -> set[str]:
@@ -57,8 +66,8 @@ class DataSource:
         return {str(self.path), str(self.place(store))} if self.path else {STDIN}
 
     def changed(self) -> datetime | None:
-        """When the file was last changed; None for standard input."""
-        return None if self.is_stdin else datetime.fromtimestamp(Path(self.name).stat().st_mtime, UTC)
+        """When the file was last changed; None where there is none."""
+        return None if self.path is None else datetime.fromtimestamp(Path(self.name).stat().st_mtime, UTC)
 
 
 def storable(path: Path | str) -> str:

@@ -6,7 +6,8 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import RequestError
@@ -14,6 +15,7 @@ from forecast.errors import RequestError
 if TYPE_CHECKING:
     import torch
 
+_FOUND: list[Callable[[], None]] = []                                   # how torch gets back what `set_up` changed
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3                             # of glibc's malloc.h
 
 
@@ -107,6 +109,8 @@ def set_up(name: str = "auto", threads: int | None = None) -> torch.device:
     prepare()
     import torch
 
+    if not _FOUND:
+        _FOUND.append(_settings_of_torch())
     torch.set_flush_denormal(True)
     torch.set_num_threads(threads or usable_cpus())
     torch.set_deterministic_debug_mode("error")                         # its twin, use_..., imports a compiler: 2 s
@@ -119,3 +123,33 @@ def set_up(name: str = "auto", threads: int | None = None) -> torch.device:
         raise RequestError(f"--device {name}: there is none here", code="no_device",
                            hint="Use --device " + " or ".join(d for d, here in there.items() if here))
     return torch.device(name)
+
+
+def _settings_of_torch() -> Callable[[], None]:
+    """What puts all that `set_up` and a training change for the whole process back to what it is now."""
+    import torch
+
+    memory: Any = torch.utils.deterministic
+    mode, fills = torch.get_deterministic_debug_mode(), memory.fill_uninitialized_memory
+    threads, random, flushes = torch.get_num_threads(), torch.get_rng_state(), not sys.float_info.min / 2
+
+    def put_back() -> None:
+        torch.set_flush_denormal(flushes)
+        torch.set_num_threads(threads)
+        torch.set_deterministic_debug_mode(mode)
+        memory.fill_uninitialized_memory = fills
+        torch.set_rng_state(random)
+
+    return put_back
+
+
+@contextmanager
+def lent() -> Iterator[None]:
+    """For a process that has torch for purposes of its own: afterwards its settings are as they were. One at a time."""
+    _FOUND.clear()
+    try:
+        yield
+    finally:
+        for put_back in _FOUND:
+            put_back()
+        _FOUND.clear()

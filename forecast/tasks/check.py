@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,9 @@ from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import quoted
 from forecast.writing.layouts import check_ending, is_typed, stamps, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".zst", ".zip", ".bz2", ".xz", ".parquet", ".pq", ".json")
 
@@ -93,12 +96,15 @@ def check(workspace: Workspace, request: Request, teller: Teller = SILENT) -> It
         teller.wrote(rejects, f"{len(bad):,} problems")
 
 
-def looked_at(workspace: Workspace, file: str) -> Checked:
-    """Read one file, always anew."""
+def looked_at(workspace: Workspace, data: str | pd.DataFrame) -> Checked:
+    """Read one file, always anew, or a data frame."""
+    source, options = workspace.source(data), workspace.config.data
+    name = data if isinstance(data, str) else source.name
     try:
-        return Checked(file, read_panel(workspace.source(file).name, workspace.config.data))
+        return Checked(name, read_panel(source.name, options) if source.frame is None else
+                       workspace.read(source, options))
     except DataError as error:
-        return Checked(file, None, error)
+        return Checked(name, None, error)
 
 
 def _check_places(folder: Path, files: Sequence[str]) -> None:

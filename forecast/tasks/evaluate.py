@@ -38,8 +38,8 @@ GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one nu
 class Request:
     """What is asked for. Raises RequestError for what cannot be asked, before any work."""
 
-    data: str | Path | None = None          # None: the file that the model was trained on
-    model: str | None = None                # None: the live one, or none at all
+    data: str | Path | pd.DataFrame | None = None       # None: the file that the model was trained on
+    model: str | Run | None = None          # None: the live one, or none at all
     baselines: str = f"{REFERENCE},naive"
     metrics: str | None = None              # to write; None: all
     output: str | None = None               # scores as .json, and a .csv of every series beside it

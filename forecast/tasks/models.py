@@ -91,7 +91,7 @@ class Shown:
             yield "name", record.name
         yield "made", (f"{record.created} in {duration(float(record.seconds))}, seed {record.seed}, "
                        + ", ".join(f"{k} {v}" for k, v in record.versions.items()))
-        yield "data", (f"{data.path or 'standard input'}   {counted(data.rows, 'row')}, "
+        yield "data", (f"{data.path or 'standard input or a data frame'}   {counted(data.rows, 'row')}, "
                        f"{counted(len(run.predictor.knowledge), 'series')}, {data.first} .. {data.last}")
         yield "plan", (f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, season "
                        f"{plan.season}, {model.cell.upper()} {model.layers}x{plan.hidden}")

@@ -25,6 +25,7 @@ from forecast.text import counted, listed
 from forecast.writing.layouts import Page, check_ending, check_layout, levels_of, table_of, writing
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from forecast.ledger.adaptation import Track
@@ -42,8 +43,8 @@ class Request:
 
     output: a path, "-" for whoever takes the bytes, or None: the rows are in the result alone."""
 
-    data: str | Path | None = None          # None: the file that the model was trained on
-    model: str = "live"
+    data: str | Path | pd.DataFrame | None = None       # None: the file that the model was trained on
+    model: str | Run = "live"
     horizon: int | None = None              # None: as trained
     output: str | Path | None = None
     options: Options = field(default_factory=Options)
@@ -55,6 +56,8 @@ class Request:
     device: str | None = None               # None: the CPU, without torch
     plot: str | Path | None = None
     size: int | None = None                 # series at a time; None: as many as memory should be spent on
+    typed: bool = False                     # the rows of the result hold time stamps, not text
+    record: bool = True                     # keep the issue in the ledger, and tell what is new since the last one
 
     def __post_init__(self) -> None:
         if self.output is not None:
@@ -64,6 +67,8 @@ class Request:
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
         share_of(self.options.shard)
+        if not self.record and (self.output is not None or self.require_new or self.options.adapt is not None):
+            raise RequestError("what is written, or goes by earlier issues, is recorded", code="bad_setting")
         if self.plot is not None and not str(self.plot).endswith(".png"):
             raise RequestError(f"--plot {self.plot}: a picture is written as .png", code="bad_ending")
 
@@ -97,7 +102,8 @@ class Predicted:
     request: Request
     run: str
     source: DataSource
-    issue: Issue | None                     # None: the ledger failed
+    issue: Issue | None                     # None: the ledger failed, or was not to hold it
+    fingerprint: str                        # of the data
     output: Path | None
     plot: Path | None
     rows: int
@@ -116,7 +122,8 @@ class Predicted:
 
     @property
     def is_partial(self) -> bool:
-        return bool(self.fell_back) or self.issue is None or self.tracks is None or self.is_unread
+        lost = self.request.record and self.issue is None
+        return bool(self.fell_back) or lost or self.tracks is None or self.is_unread
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -143,7 +150,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     reading = workspace.read_for(run, source, request.options.read)
     if not request.accept_scale:
         reading.check_scale()
-    steps = request.horizon or run.predictor.plan.horizon
+    steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
     levels = levels_of(request.levels, run.predictor.config.model.levels)
     page = Page(run.contract, levels, run.id, request.options.mean)
     forecaster = issuing.forecaster_of(run, request.options)
@@ -157,13 +164,14 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
     told = Told()
-    with _opened(output, page, request.options.layout, panel, out) as write:
+    with _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = issuing.as_optioned(part, draft.issue.options)
-            told.add(part, None if output or out else table_of(part, page, request.options.layout))
-            draft.add(part, run.contract.decimals)
+            told.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
+            if request.record:
+                draft.add(part, run.contract.decimals)
             write(part)
-    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if request.options.layout == "long" else 1)
+    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
     if output is not None:
         teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
     first = replace(told.parts[0], panel=panel)
@@ -172,12 +180,12 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         teller.wrote(plot, verb="drew")
     fell = _tell_sources(teller, told, valueless)
     tell_forecast(teller, told.remarks)
-    issue = issuing.keep(workspace, teller, draft, output)
+    issue = issuing.keep(workspace, teller, draft, output) if request.record else None
     if unread and issue:                                                # else keep has told that the ledger failed
         teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
-    return Predicted(request, run.id, source, issue, output, plot if len(panel) else None, rows, len(panel), steps,
-                     dict(told.sources), fell, [r.message for r in reading.repairs], list(reading.notes), told.remarks,
-                     tracks, unread is not None, page, first, told.tables)
+    return Predicted(request, run.id, source, issue, draft.issue.fingerprint, output, plot if len(panel) else None,
+                     rows, len(panel), steps, dict(told.sources), fell, [r.message for r in reading.repairs],
+                     list(reading.notes), told.remarks, tracks, unread is not None, page, first, told.tables)
 
 
 def _run(workspace: Workspace, request: Request) -> Run:
@@ -204,6 +212,8 @@ def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, 
     issuing.tell_moment(teller, run, draft)
     if request.max_age is not None:
         issuing.check_age(draft, reading.contract, source, request.max_age)
+    if not request.record:
+        return draft, [], None
     unread = issuing.since_last(workspace, teller, draft, reading.contract, source, require_new=request.require_new,
                                 output=output)
     if request.options.adapt is None:

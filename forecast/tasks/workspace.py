@@ -18,6 +18,8 @@ from forecast.system.durations import seconds_of
 from forecast.tasks.teller import Teller
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from forecast.ledger.ledger import Ledger
     from forecast.reading.contract import Contract
     from forecast.reading.reader import Reading
@@ -86,23 +88,28 @@ class Workspace:
         """A path as it was given, seen from the folder."""
         return self.folder / name
 
-    def source(self, name: str | Path) -> DataSource:
-        """Data as they were named: a path, - for standard input; an address stays as it is to be refused."""
+    def source(self, name: str | Path | pd.DataFrame) -> DataSource:
+        """Data as they were named: a path, - for standard input, or a data frame; an address stays as it is to be
+        refused."""
         return DataSource.seen_from(self.folder, name)
 
     def source_of(self, run: Run) -> DataSource:
         """The file a run was trained on: as it lies from the store, else as it lay. Raises RequestError for none."""
         if run.record.data.path is None:
-            raise RequestError("the model was trained from standard input, so DATA must be named", code="no_data",
-                               hint="forecast predict DATA")
+            raise RequestError("the model was trained from standard input or a data frame, so DATA must be named",
+                               code="no_data", hint="forecast predict DATA")
         return DataSource.kept(self.store.folder, run.record.data.path, run.record.data.from_store)
 
     def read(self, source: DataSource, options: DataConfig | None = None, contract: Contract | None = None) -> Reading:
         """Read data, or take them from the cache. `options`: by default those of the settings. Raises DataError, and
         ModelError where they are not as the contract says."""
+        options = self.config.data if options is None else options
+        if source.frame is not None:
+            from forecast.reading.frames import read_frame
+
+            return read_frame(source.frame, options, contract)
         from forecast.reading.cache import read_cached
 
-        options = self.config.data if options is None else options
         return read_cached(source.name, options, contract=contract, store=self.store.folder)
 
     def read_for(self, run: Run, source: DataSource, given: Mapping[str, Any] | None = None) -> Reading:
@@ -110,9 +117,11 @@ class Workspace:
         config = run.predictor.config.override(given or {}, source="command line")
         return self.read(source, config.data, run.contract)
 
-    def run(self, name: str = "live", *, validated: bool = False) -> Run:
+    def run(self, name: str | Run = "live", *, validated: bool = False) -> Run:
         """A run: `live`, an id, its beginning, a --name, or a path; with its networks of before the final fit, if asked
-        for. Raises ModelError."""
+        for. One that is loaded is itself. Raises ModelError."""
+        if not isinstance(name, str):
+            return name
         from forecast.store.run import load
 
         return load(self.store.find(name), validated=validated)

@@ -107,7 +107,7 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
                  comma_parted: bool = True, missing: Collection[str] = ()) -> Numbers:
     """Cells (N,) of text as numbers. `style` is what an earlier file of the kind used; `comma_parted`: commas part
     the fields of this file, and so are unlikely decimal marks; `missing`: texts and numbers that stand for none."""
-    codes = [float(text) for text in missing if _CODE.fullmatch(text)]
+    codes = codes_of(missing)
     if decimal in (None, ".") and style in (None, NumberStyle()):
         try:
             array = _floats(cells)
@@ -120,6 +120,11 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
                 doubtful = decimal is None and style is None and plain.decimals == 3
                 return replace(plain, undecided=_doubt(cells, comma_parted)) if doubtful else plain
     return _slow(cells, decimal, style, comma_parted, missing=missing, codes=codes)
+
+
+def codes_of(missing: Collection[str]) -> list[float]:
+    """The numbers among what stands for none."""
+    return [float(text) for text in missing if _CODE.fullmatch(text)]
 
 
 def _plain_but(cells: Any, array: Floats, coded: Bools) -> Numbers:
@@ -168,7 +173,7 @@ def _plain(cells: Any, values: Floats) -> Numbers:
         texts = pc.unique(cells.filter(pa.array(values == 0)))
         odd = texts.filter(pc.match_substring_regex(texts, "^[^eE]*[1-9]"))
         under = int(pc.sum(pc.is_in(cells, value_set=odd)).as_py() or 0) if len(odd) else 0
-    return Numbers(values, _decimals(cells), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
+    return Numbers(values, most_decimals(cells), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
 
 
 def _rounded(cells: Any, values: Floats) -> int:
@@ -179,7 +184,7 @@ def _rounded(cells: Any, values: Floats) -> int:
     return sum(1 for t in digits if t.isdigit() and int(t) != int(float(t)))
 
 
-def _decimals(cells: Any) -> int:
+def most_decimals(cells: Any) -> int:
     """Most digits written behind the decimal point."""
     return max(_of_pieces(_decimals_in, _pieces(cells)), default=0)
 
@@ -230,8 +235,8 @@ def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_part
     values[rows[fits]] = np.where(coded | over, np.nan, numbers)
     bad = np.union1d(rows[~fits], rows[fits][over & ~coded])
     number, kept = usual, good.filter(pa.array(~coded))
-    return Numbers(values, _decimals(kept), usual, dict(words),
-                   Faults(bad, lambda row: _fault(row, str(texts[row].as_py()), number)), undecided=undecided,
+    return Numbers(values, most_decimals(kept), usual, dict(words),
+                   Faults(bad, lambda row: fault_of(row, str(texts[row].as_py()), number)), undecided=undecided,
                    rounded=_rounded(kept, numbers[~coded]), underflows=_underflows(kept, numbers[~coded]))
 
 
@@ -285,7 +290,8 @@ def _doubt(texts: Any, comma_parted: bool) -> str:
     return f"{quoted(marked[0].as_py())} may be a thousand or a fraction, in every row"
 
 
-def _fault(row: int, text: str, style: NumberStyle) -> Fault:
+def fault_of(row: int, text: str, style: NumberStyle) -> Fault:
+    """Why a cell is no number of this style."""
     shown = quoted(text)
     bare, has = without_affixes(pa.array([text]), style.prefix, style.suffix)
     if has[0] and re.match(style.pattern, bare[0].as_py()):

@@ -308,11 +308,11 @@ def _ragged(records: Records, row: int, fields: int, dialect: Dialect, file: str
 
 def from_columns(table: Any, file: str, names: Sequence[str], wanted: Sequence[int]) -> Table:
     """The same from a Parquet file whose columns are called `names`, and of which the table holds those wanted."""
-    columns = {k: _as_text(table.column(at)) for at, k in enumerate(wanted)}
+    columns = {k: as_written(table.column(at)) for at, k in enumerate(wanted)}
     return Table(file, tuple(names), columns, table.num_rows, Lines(Text(b""), None, table.num_rows))
 
 
-def _as_text(column: Any) -> Cells:
+def as_written(column: Any) -> Cells:
     """Any column as the text a CSV file would hold; a missing value is an empty cell."""
     kind = column.type
     if pa.types.is_dictionary(kind):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -75,7 +75,7 @@ class Source:
     hashed: Callable[[], str]       # the SHA-256 of the file's bytes, found while its text is read
     encoding: str
     notes: tuple[str, ...] = ()
-    columns: Columns | None = None
+    columns: Columnar | None = None
 
     @property
     def data(self) -> bytes:
@@ -84,6 +84,19 @@ class Source:
     @property
     def sha256(self) -> str:
         return self.hashed()
+
+
+class Columnar(Protocol):
+    """Data that are columns already."""
+
+    @property
+    def file(self) -> str: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def read(self, wanted: Sequence[int], rows: int | None = None) -> Any:
+        """The columns at these positions as a pyarrow.Table, or their first rows."""
 
 
 @dataclass(frozen=True)

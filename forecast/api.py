@@ -1,0 +1,360 @@
+"""The Python door: data frames in, data frames out, by the rules, settings, store and numbers of the commands.
+
+    import forecast
+
+    model = forecast.train(frame, horizon=12)       # or a path
+    model.predict()                                 # what follows, as a data frame
+    model.evaluate()                                # past forecasts beside simple ones
+    forecast.load("live").predict(newer_frame)      # later, or elsewhere
+
+Nothing is printed and nothing exits. What cannot be done raises a class of errors.py, with `code`, `row`, `column` and
+`hint`; a frame stays as it was. One training runs at a time in a process; forecasts may be made beside it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from forecast.door.answers import frame_of
+from forecast.door.keywords import Asked, Settings, Several, check_known, flags_of
+from forecast.door.words import in_python, said, spoken
+from forecast.errors import GateError, Problem, RequestError
+from forecast.ledger.options import Options
+from forecast.reading.contract import Contract
+from forecast.reading.rows import Repair
+from forecast.reading.sources.frames import as_frame
+from forecast.store.record import RunRecord
+from forecast.system import machine
+from forecast.tasks import check as checking
+from forecast.tasks import predict as predicting
+from forecast.tasks.workspace import Workspace
+from forecast.writing.layouts import backtest_table
+
+if TYPE_CHECKING:
+    from forecast.store.run import Run
+    from forecast.tasks.evaluate import Evaluated
+
+__all__ = ["Check", "Model", "Scores", "check", "load", "read", "train"]
+Data = Any                              # a path, a data frame, a series, or what has a to_pandas
+_TRAINING = threading.Lock()            # torch has one set of settings for the whole process
+
+
+def _workspace(store: str | os.PathLike[str] | None, flags: Mapping[str, Any] | None = None) -> Workspace:
+    return Workspace.at(Path(), store=None if store is None else Path(store), flags=flags)
+
+
+def _named(data: Data) -> str | pd.DataFrame:
+    """A path as text, or a data frame."""
+    return str(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else as_frame(data)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One training at a time; torch's settings are as they were afterwards."""
+    with _TRAINING, machine.lent():
+        yield
+
+
+def _moment(as_of: Any, contract: Contract) -> str | None:
+    """A time as text, as --as-of takes it."""
+    if isinstance(as_of, datetime):
+        stamp = pd.Timestamp(as_of)
+        as_of = stamp if stamp.tz is None else stamp.tz_convert(contract.tz or "UTC").tz_localize(None)
+    return None if as_of is None else str(as_of)
+
+
+def _told(repairs: Sequence[Repair], notes: Sequence[str], *, of_frame: bool) -> dict[str, list[str]]:
+    return {"repairs": [spoken(r.message + (f" ({r.flag})" if r.flag else ""), of_frame=of_frame) for r in repairs],
+            "notes": [spoken(note, of_frame=of_frame) for note in notes]}
+
+
+@in_python()
+def read(path: Data, /, *, settings: Mapping[str, Any] | None = None, **keywords: Unpack[Settings]) -> pd.DataFrame:
+    """The series of a file, or of a frame, as every command reads them: id (where there are several), time, target.
+
+    Rows are in order, gaps filled by `fill` ("mask" leaves NaN), times real time stamps. `.attrs` says what was done:
+    "repairs" and "notes" (lists of str), "frequency".
+
+    settings by name: time="date", target="sales", id="store", decimal=",", tz="Europe/Berlin", ...
+    Raises DataError for what cannot be read, RequestError for a setting that is not known."""
+    data = _named(path)
+    checked = checking.looked_at(_workspace(None, flags_of(keywords, settings)), data)
+    if checked.reading is None:
+        assert checked.refusal is not None
+        raise checked.refusal
+    reading = checked.reading
+    frame = frame_of(checking.as_read(reading, typed=True), reading.contract)
+    frame.attrs |= _told(reading.repairs, reading.notes, of_frame=not isinstance(data, str))
+    frame.attrs["frequency"] = reading.contract.calendar.freq
+    return frame
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found in data. outcome: "exact", "repaired" or "refused"; the last four are None where it is refused."""
+
+    outcome: str
+    problems: tuple[Problem, ...]       # why it is refused, or what was set aside: code, message, row, column, hint
+    repairs: tuple[Repair, ...]         # what was mended: kind, count, message, flag (the setting), examples
+    notes: tuple[str, ...]              # what was assumed
+    columns: dict[str, Any] | None      # id, time, target (a list)
+    frequency: str | None
+    series: int | None
+    rows: int | None
+
+    @property
+    def is_usable(self) -> bool:
+        return self.outcome != "refused"
+
+    def __str__(self) -> str:
+        head = self.outcome if self.columns is None else (
+            f"{self.outcome}: {self.rows} rows, {self.series} series, step {self.frequency}, columns {self.columns}")
+        return "\n".join([head, *(f"problem   {p}" for p in self.problems),
+                          *(f"repaired  {r.message}" for r in self.repairs), *(f"note      {n}" for n in self.notes)])
+
+
+@in_python()
+def check(data: Data, /, *, settings: Mapping[str, Any] | None = None, **keywords: Unpack[Settings]) -> Check:
+    """Everything that is wrong with a file or a frame, and the setting that mends it. Data that are refused raise
+    nothing: the outcome says so.
+
+    Raises RequestError for a setting that is not known, or what is no data at all."""
+    named = _named(data)
+    found = checking.looked_at(_workspace(None, flags_of(keywords, settings)), named)
+    told, reading, is_frame = found.to_dict(), found.reading, not isinstance(named, str)
+    repairs = tuple(replace(r, message=spoken(r.message, of_frame=is_frame), flag=r.flag and spoken(r.flag).strip("="),
+                            examples=tuple(map(said, r.examples))) for r in (reading.repairs if reading else ()))
+    notes = tuple(spoken(note, of_frame=is_frame) for note in (reading.notes if reading else ()))
+    return Check(found.outcome, tuple(map(said, found.problems)), repairs, notes, told["columns"], told["frequency"],
+                 told["series"], told["rows"])
+
+
+@in_python()
+def train(data: Data, /, *, store: str | os.PathLike[str] | None = None, name: str | None = None,
+          promote: str = "auto", min_skill: float | None = None, start: str | None = None, resume: bool = False,
+          wait: str | None = None, settings: Mapping[str, Any] | None = None, **keywords: Unpack[Settings]) -> Model:
+    """Fit a forecaster on a data frame or a file, backtest it, keep it in the store, and make it live.
+
+    With no setting at all it works on any sensible data: a column (or index) of times, one of numbers, and one that
+    names the series where there are several; or one column a series.
+
+    settings by name: horizon=12, season=12, levels=(80, 95), quick=True, seed=1, ...; or by their whole names,
+    settings={"train.lr": 0.003}; a keyword stands above FORECAST_* variables and forecast.toml.
+    store: folder of the models, `.forecast` here by default. name: to call the run by. promote: "auto" makes it live
+    unless the live model is better on data new to both, "always", "never". min_skill: go live only so much better than
+    the better simple forecast. start: go on from the networks of this run ("live"). resume: go on with a training that
+    was broken off. wait: so long for another process that writes to the store ("10m"); else BusyError.
+
+    Raises DataError, RequestError, ModelError, BusyError, DiskError; and GateError where the run is saved but may not
+    go live: `forecast.load` has it."""
+    from forecast.tasks import train as training
+
+    named = _named(data)
+    workspace = _workspace(store, flags_of(keywords, settings))
+    request = training.Request(named, name=name, promote=promote, min_skill=min_skill, origin=start, resume=resume,
+                               wait=wait)
+    with _alone():
+        trained = training.train(workspace, request)
+    if (refusal := trained.refusal) is not None:
+        raise GateError(replace(refusal.problem, hint=f"{trained.before or 'No model'} serves; "
+                                f"forecast.load({trained.run!r}) has this one, and promote='always' overrules"))
+    return Model(workspace.run(trained.run), workspace.store.folder, None if isinstance(named, str) else named)
+
+
+@in_python()
+def load(name: str = "live", *, store: str | os.PathLike[str] | None = None) -> Model:
+    """A model of the store: "live", a run's id or its beginning, the name it was given, or a path to its folder.
+
+    Raises ModelError where it is missing, or not as it was written."""
+    workspace = _workspace(store)
+    return Model(workspace.run(name), workspace.store.folder)
+
+
+def _text_of(levels: float | Sequence[float] | str | None) -> str | None:
+    if levels is None or isinstance(levels, str):
+        return levels
+    return ",".join(f"{x:g}" for x in np.ravel(np.asarray(levels)))
+
+
+def _options(asked: Asked, series: Several | None, *, mean: bool) -> Options:
+    read = flags_of({name: asked.get(name) for name in ("missing", "spikes")})
+    return Options(
+        series=None if series is None else (series,) if isinstance(series, str) else tuple(map(str, series)),
+        nonnegative=asked.get("nonnegative", False), round=asked.get("round", False), mean=mean,
+        allow_negative=asked.get("allow_negative", False),
+        read={key: value if isinstance(value, str) else ",".join(value) for key, value in read.items()} or None)
+
+
+def _answer(predicted: predicting.Predicted, contract: Contract, *, of_frame: bool) -> pd.DataFrame:
+    answer = frame_of(pa.concat_tables(predicted.tables), contract)
+    answer.attrs |= {
+        "model": predicted.run, "fingerprint": predicted.fingerprint, "fell_back": predicted.fell_back,
+        "issue": predicted.issue and predicted.issue.id,
+        "repairs": [spoken(text, of_frame=of_frame) for text in predicted.repairs],
+        "notes": [spoken(text, of_frame=of_frame) for text in predicted.notes],
+        "remarks": [f"{remark.series}: {remark.message}" for remark in predicted.remarks]}
+    return answer
+
+
+class Model:
+    """A trained forecaster. It is in memory: what happens to its folder, or which model is live, changes nothing."""
+
+    def __init__(self, run: Run, store: Path, data: pd.DataFrame | None = None) -> None:
+        """`store`: the folder whose settings and ledger count. `data`: the frame it was trained on."""
+        self._run, self._store, self._data = run, store.absolute(), data
+
+    @property
+    def id(self) -> str:
+        """The run, as `forecast models` lists it."""
+        return self._run.id
+
+    @property
+    def horizon(self) -> int:
+        """Steps it forecasts, unless other ones are asked for."""
+        return self._run.predictor.plan.horizon
+
+    @property
+    def season(self) -> int:
+        """Steps in a season, the main one; 1 for none."""
+        return self._run.predictor.plan.season
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The bands it gives, in percent."""
+        return self._run.predictor.config.model.levels
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The scores of its backtest, as in metrics.json; {} where the data were too short for one."""
+        return self._run.metrics
+
+    @property
+    def record(self) -> RunRecord:
+        """What made it, as in run.json."""
+        return self._run.record
+
+    @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return self._run.folder.absolute()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether `forecast predict` would use it now."""
+        return _workspace(self._store).store.live() == self.id
+
+    def __repr__(self) -> str:
+        run, data = self._run, self._run.record.data
+        serves = str(self.metrics.get("serves", run.predictor.name))
+        own = self.metrics.get("models", {}).get(serves, {})
+        scores = [f"MASE {own['mase']:.3g}"] if own.get("mase") is not None else []
+        scores += [f"skill {own['skill']:+.0%}"] if own.get("skill") is not None else []
+        return (f"<Model {self.id} ({'live' if self.is_live else 'not live'}): {self.horizon} "
+                f"{run.contract.calendar.unit} ahead, season {self.season}, served by {serves}; trained on {data.rows} "
+                f"rows of {data.series} series, {data.first} .. {data.last}"
+                + (f"; backtest {', '.join(scores)}" if scores else "") + ">")
+
+    @in_python()
+    def predict(self, frame: Data | None = None, *, horizon: int | None = None,
+                levels: float | Sequence[float] | str | None = None, series: Several | None = None,
+                mean: bool = False, as_of: str | date | pd.Period | None = None, record: bool = False,
+                **options: Unpack[Asked]) -> pd.DataFrame:
+        """What follows a data frame, or a file; without either, what follows its training data as they are now.
+
+        The columns are those of predictions.csv: id (where there are several series) and time as the data call them,
+        yhat (the median), yhat_lo_80, yhat_hi_80, ..., cutoff, model, source. Times are time stamps, in the zone of the
+        data where they have one. The numbers are those of the command, to the bit.
+        `.attrs`: "model", "fingerprint" of the data, "repairs", "notes", "remarks", "fell_back" (series that a simpler
+        forecast served, or none), "issue".
+
+        horizon: steps, shorter or longer than trained. levels: bands, among those trained. series: only these ids.
+        mean: a column of expected values, for totals. as_of: from what was known then. options: nonnegative,
+        allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
+        record: keep the forecast in the ledger. A forecast that is only looked at is issued to nobody, so by default it
+        is not kept. A frame lies in no place by which the ledger could find it again, so it cannot be.
+
+        Raises DataError, RequestError, ModelError, StaleError."""
+        check_known(options, Asked.__annotations__, "predict()")
+        data, contract = self._of(frame), self._run.contract
+        if record and isinstance(data, pd.DataFrame):
+            raise RequestError("a frame has no place that the ledger could name", code="no_place",
+                               hint="Give the file it was read from, or leave out record=True")
+        steps = flags_of({"horizon": horizon}).get("model.horizon")
+        request = predicting.Request(
+            data, model=self._run, horizon=steps, options=_options(options, series, mean=mean), levels=_text_of(levels),
+            as_of=_moment(as_of, contract), max_age=options.get("max_age"), device=options.get("device"), typed=True,
+            accept_scale=options.get("accept_scale", False), record=record)
+        with _alone() if request.device else nullcontext():
+            predicted = predicting.predict(_workspace(self._store), request)
+        return _answer(predicted, contract, of_frame=isinstance(data, pd.DataFrame))
+
+    @in_python()
+    def evaluate(self, frame: Data | None = None, *, baselines: Several = ("seasonal_naive", "naive"),
+                 accept_scale: bool = False, settings: Mapping[str, Any] | None = None,
+                 **keywords: Unpack[Settings]) -> Scores:
+        """Score it on what came after rolling cutoffs, beside simple baselines; nothing is written.
+
+        It is never scored on data it has seen: on newer data it is taken as it is, else its settings are fitted anew on
+        what stood before the first cutoff. settings by name: windows=4, step=1, test_size=30, refit="each", season=7.
+
+        Raises DataError, RequestError, ModelError."""
+        from forecast.tasks import evaluate as evaluating
+
+        workspace = _workspace(self._store, flags_of(keywords, settings))
+        names = baselines if isinstance(baselines, str) else ",".join(baselines)
+        request = evaluating.Request(self._of(frame), model=self._run, baselines=names, accept_scale=accept_scale)
+        with _alone():
+            return Scores.of(evaluating.evaluate(workspace, request))
+
+    def _of(self, data: Data | None) -> str | pd.DataFrame | None:
+        return self._data if data is None else _named(data)
+
+
+@dataclass(frozen=True, repr=False)
+class Scores:
+    """The scores of past forecasts. `forecast help metrics` says what each means.
+
+    summary: a row for each forecaster, the model first · per_series: one for each forecaster and series · by_step: the
+    mean absolute error at each step ahead · predictions: every forecast beside what came true (id, time, cutoff, step,
+    y, yhat, bands, model, source) · metrics: the same as a dict, as in metrics.json."""
+
+    how: str                            # what was scored, and what it had learned from
+    season: int                         # m of MASE
+    windows: int
+    summary: pd.DataFrame
+    per_series: pd.DataFrame
+    by_step: pd.DataFrame
+    predictions: pd.DataFrame
+    metrics: dict[str, Any]
+
+    @classmethod
+    def of(cls, evaluated: Evaluated) -> Scores:
+        """What a task has found, in frames."""
+        from forecast.tasks.fitting import scores_record
+
+        scores, backtest, reading = evaluated.scores, evaluated.frame, evaluated.reading
+        assert scores is not None
+        assert backtest is not None
+        ids, contract = np.array(evaluated.ids, dtype=object), reading.contract
+        named = scores.per_series.assign(series=ids[scores.per_series["series"].to_numpy()])
+        rows = backtest_table(backtest, reading.panel.with_values()[0], contract, typed=True)
+        return cls(evaluated.how, scores.season, scores.windows, scores.summary, named, scores.by_step,
+                   frame_of(rows, contract), scores_record(scores))
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The scores of the model itself, over all series."""
+        return {str(name): value for name, value in self.summary.iloc[0].items()}
+
+    def __repr__(self) -> str:
+        return f"<Scores: {self.how}>\n{self.summary.to_string(index=False, float_format='{:.4g}'.format)}"

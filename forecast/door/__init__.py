@@ -1,0 +1,1 @@
+"""What the Python door needs: keywords, words, frames as answers."""

@@ -1,0 +1,123 @@
+"""Keywords: every setting by its own name, as Python gives it and as the settings take it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from forecast.config import SETTINGS
+from forecast.errors import RequestError
+
+Several = str | Sequence[str]
+
+
+class Settings(TypedDict, total=False):
+    """Settings by their own names; `forecast help settings` says what each means. One that is None is not given."""
+
+    id: str
+    time: Several
+    target: Several
+    freq: str | int
+    fill: str
+    duplicates: str
+    bad_rows: str
+    max_gap: int
+    missing: Several | float | Sequence[float]
+    spikes: str
+    date_format: str
+    dayfirst: bool
+    decimal: str
+    delimiter: str
+    encoding: str
+    tz: str
+    cell: str
+    bidirectional: bool
+    attention: bool
+    hidden: int
+    layers: int
+    horizon: int
+    context: int
+    season: int | Sequence[int]
+    segment: int
+    transform: str
+    scaling: str
+    blend: bool
+    members: int
+    levels: float | Sequence[float]
+    conformal: bool
+    allow_negative: bool
+    skip: bool
+    init: str
+    dropout: float
+    seed: int
+    device: str
+    threads: int
+    lr: float
+    batch: int
+    steps: int
+    preset: str
+    quick: bool
+    best: bool
+    effort: float
+    epoch_steps: int
+    time_limit: float | str
+    precision: str
+    averaging: float
+    clip: float
+    validation_size: int
+    final_fit: bool
+    windows: int
+    step: int
+    test_size: int
+    refit: str
+
+
+class Asked(TypedDict, total=False):
+    """What else may be asked of a forecast; see `forecast predict --help`."""
+
+    nonnegative: bool
+    allow_negative: bool
+    round: bool
+    accept_scale: bool
+    max_age: str
+    missing: Several | float | Sequence[float]
+    spikes: str
+    device: str
+
+
+_KEYS = {key.split(".")[1]: key for key in SETTINGS}
+_PRESETS = ("quick", "best")
+
+
+def check_known(given: Iterable[str], known: Collection[str], where: str) -> None:
+    """Raises RequestError for a name that is not known, with the nearest one that is."""
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name.split(".")[-1], known, n=1)
+            raise RequestError(f"{where}: there is no '{name}'", code="unknown_setting",
+                               hint=f"Did you mean {close[0]}=?" if close else f"Known: {', '.join(known)}")
+
+
+def flags_of(keywords: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Settings by their whole names, each checked. Raises RequestError for one that is not known, with the nearest."""
+    given = {**(settings or {}), **keywords}
+    presets = [name for name in _PRESETS if given.pop(name, None)]
+    if len(presets) > 1:
+        raise RequestError("quick and best exclude each other", code="bad_setting", hint="Give one of them")
+    flags: dict[str, Any] = {"train.preset": presets[0]} if presets else {}
+    check_known([name for name in given if name not in SETTINGS], [*_KEYS, *_PRESETS], "settings")
+    for name, value in given.items():
+        if value is not None:
+            key = _KEYS.get(name, name)
+            flags[key] = SETTINGS[key].check(_plain(key, value), source=f"{name}={value!r}")
+    return flags
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value as a setting takes it: numpy's scalars and arrays, lists of columns, frequencies of pandas."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if key in ("data.id", "data.time", "data.target", "data.freq"):
+        several = value if isinstance(value, (list, tuple)) else [getattr(value, "freqstr", value)]
+        return ",".join(map(str, several))
+    return [_plain("", part) for part in value] if isinstance(value, (list, tuple)) else value
