@@ -61,6 +61,29 @@ class ForecastError(Exception):
     def problem(self) -> Problem:
         return self.problems[0]
 
+    @property
+    def code(self) -> str:
+        """What went wrong, for scripts: "not_a_number"."""
+        return self.problem.code
+
+    @property
+    def file(self) -> str | None:
+        return self.problem.file
+
+    @property
+    def row(self) -> int | None:
+        """The physical line of a file, or the number of a frame's row; the first is 1."""
+        return self.problem.row
+
+    @property
+    def column(self) -> str | None:
+        return self.problem.column
+
+    @property
+    def hint(self) -> str | None:
+        """What would help."""
+        return self.problem.hint
+
     def __str__(self) -> str:
         return str(self.problem)
 

@@ -1,6 +1,6 @@
 """Reader: a file becomes a checked Panel and a contract, or a refusal that names the line.
 
-The story only. Where bytes come from is told in source.py, how they are parted and which column is which in opening.py,
+The story only. Where bytes come from is told in sources/, how they are parted and which column is which in opening.py,
 what cells mean in stamps.py and numbers.py, how series become gapless in regular.py, what is said in remarks.py."""
 
 # N rows  S series
@@ -29,7 +29,7 @@ from forecast.reading.parsing.zones import check_zone
 from forecast.reading.regular import make_regular
 from forecast.reading.remarks import Found, notes_of, repairs_of, rescaled_in, usual_size, words_of
 from forecast.reading.rows import Repair, Rows
-from forecast.reading.sources.files import open_source
+from forecast.reading.sources.files import Source, open_source
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
 from forecast.series.arrays import Ints
@@ -75,7 +75,11 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     """Read a file. `contract`: read it as the model's own file was read.
 
     Raises DataError naming the lines, or ModelError for a file of another kind than the contract's."""
-    source = open_source(path, options.encoding)
+    return read_source(open_source(path, options.encoding), options, contract)
+
+
+def read_source(source: Source, options: DataConfig = DataConfig(), contract: Contract | None = None) -> Reading:
+    """The same of a source that is open: a file, or a data frame. Raises the same."""
     options = _as_agreed(options, contract)
     opened, table = open_table(source, options, contract)
     damage = Damage(table.without(table.columns), source.file)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from forecast.errors import RequestError
 
 STDIN = "-"
+FRAME = "<frame>"
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,13 @@ class DataSource:
     """A file, or standard input; an address on a network is named here, and refused by whoever reads it."""
 
     name: str                       # a path as the program sees it, "-" for standard input, or an address
+    frame: Any = None               # a data frame of the caller's, in place of a file
 
     @classmethod
-    def seen_from(cls, folder: Path, name: str | Path) -> DataSource:
-        """What a path in a folder names; a path that is absolute stays what it is."""
+    def seen_from(cls, folder: Path, name: Any) -> DataSource:
+        """What a path in a folder names; a path that is absolute stays what it is, and a data frame, too."""
+        if not isinstance(name, (str, os.PathLike)):
+            return cls(FRAME, name)
         text = str(name)
         return cls(text if text == STDIN or "://" in text else str(folder / name))
 
@@ -36,7 +41,8 @@ class DataSource:
 
     @property
     def is_stdin(self) -> bool:
-        return self.name == STDIN
+        """Whether it has no place on disk: standard input, or a data frame."""
+        return self.name == STDIN or self.frame is not None
 
     @property
     def path(self) -> Path | None:

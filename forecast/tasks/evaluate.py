@@ -38,7 +38,7 @@ GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one nu
 class Request:
     """What is asked for. Raises RequestError for what cannot be asked, before any work."""
 
-    data: str | Path | None = None          # None: the file that the model was trained on
+    data: Any = None                        # path or frame; None: the file that the model was trained on
     model: str | None = None                # None: the live one, or none at all
     baselines: str = f"{REFERENCE},naive"
     metrics: str | None = None              # to write; None: all

@@ -49,7 +49,7 @@ UNTRAINED = Verdict(False, "nothing was trained")
 class Request:
     """What is asked for beside settings. Raises RequestError for what contradicts itself."""
 
-    data: str | Path
+    data: Any                               # a path, or a data frame
     name: str | None = None                 # to call the run by
     promote: str = "auto"                   # whether the run goes live: one of PROMOTE
     min_skill: float | None = None          # only with a skill of so much

@@ -86,15 +86,16 @@ class Workspace:
         """A path as it was given, seen from the folder."""
         return self.folder / name
 
-    def source(self, name: str | Path) -> DataSource:
-        """Data as they were named: a path, - for standard input; an address stays as it is to be refused."""
+    def source(self, name: Any) -> DataSource:
+        """Data as they were named: a path, - for standard input, or a data frame; an address stays as it is to be
+        refused."""
         return DataSource.seen_from(self.folder, name)
 
     def source_of(self, run: Run) -> DataSource:
         """The file a run was trained on: as it lies from the store, else as it lay. Raises RequestError for none."""
         if run.record.data.path is None:
-            raise RequestError("the model was trained from standard input, so DATA must be named", code="no_data",
-                               hint="forecast predict DATA")
+            raise RequestError("the model was trained from standard input or a data frame, so DATA must be named",
+                               code="no_data", hint="forecast predict DATA")
         return DataSource.kept(self.store.folder, run.record.data.path, run.record.data.from_store)
 
     def read(self, source: DataSource, options: DataConfig | None = None, contract: Contract | None = None) -> Reading:
@@ -103,6 +104,11 @@ class Workspace:
         from forecast.reading.cache import read_cached
 
         options = self.config.data if options is None else options
+        if source.frame is not None:
+            from forecast.reading.reader import read_source
+            from forecast.reading.sources.frames import source_of
+
+            return read_source(source_of(source.frame), options, contract)
         return read_cached(source.name, options, contract=contract, store=self.store.folder)
 
     def read_for(self, run: Run, source: DataSource, given: Mapping[str, Any] | None = None) -> Reading:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,16 +66,25 @@ class Text:
             self._data = None
 
 
+class Readable(Protocol):
+    """Columns that are apart already, read by position."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def read(self, wanted: Sequence[int], rows: int | None = None) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Source:
-    """The text of one file; for Parquet it is empty and `columns` reads the table."""
+    """The text of one file; for Parquet and for a frame it is empty and `columns` reads the table."""
 
     file: str
     text: Text
     hashed: Callable[[], str]       # the SHA-256 of the file's bytes, found while its text is read
     encoding: str
     notes: tuple[str, ...] = ()
-    columns: Columns | None = None
+    columns: Readable | None = None
 
     @property
     def data(self) -> bytes:
