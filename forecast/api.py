@@ -119,6 +119,7 @@ class Model:
             parts = list(in_parts(forecaster, panel, horizon or self.horizon))
             frame: pd.DataFrame = pa.concat_tables([table_of(part, page, "default", typed=True) for part in parts]
                                                    ).to_pandas()
+            self._zoned(frame, data)
             frame.attrs = {"model": self.id, "repairs": [r.message for r in reading.repairs],
                            "notes": list(reading.notes), "remarks": [r.message for p in parts for r in p.remarks]}
             return frame
@@ -138,6 +139,17 @@ class Model:
             scores = task.evaluate(workspace, task.Request(given, model=self.id), SILENT).scores
             assert scores is not None                                   # those of issued forecasts alone may be none
             return scores
+
+    def _zoned(self, frame: pd.DataFrame, data: Any) -> None:
+        """Give times that are UTC their zone: that of the data given, else the one it was trained with, else UTC."""
+        contract, given = self.run.contract, self.data if data is None else data
+        if not (contract.utc and contract.calendar.is_time):
+            return
+        is_column = contract.time in getattr(given, "columns", ())
+        times = given[contract.time] if is_column else getattr(given, "index", None)
+        zone = getattr(getattr(times, "dtype", None), "tz", None) or contract.tz or "UTC"
+        for name in (contract.time, "cutoff"):
+            frame[name] = frame[name].dt.tz_localize("UTC").dt.tz_convert(zone)
 
     def _read(self, data: Any) -> Reading:
         given = self.data if data is None else data
@@ -160,6 +172,8 @@ def train(data: Any, *, store: str | Path | None = None, name: str | None = None
     from forecast.tasks import train as task
 
     with _pythonic():
+        if data is None:
+            raise RequestError("there is nothing to train on", code="no_data", hint="Pass a DataFrame, or a path")
         machine.prepare()
         workspace = Workspace.at(Path(), store=store, flags=_flags({**(settings or {}), **named}))
         trained = task.train(workspace, task.Request(data, name=name, promote=promote), SILENT)
@@ -233,8 +247,15 @@ def _pythonic() -> Iterator[None]:
 
 def _translated(error: Any) -> Any:
     """The same error for a Python caller."""
+    def keyword(flag: re.Match[str]) -> str:
+        name, value = flag.group(1).replace("-", "_"), flag.group(2)
+        choices = next((SETTINGS[f"{part}.{name}"].choices for part in FIRST if f"{part}.{name}" in SETTINGS), ())
+        if value and (value in choices or value[0] in "'%" or value.lstrip("-")[:1].isdigit()):
+            return f"{name}={value if value[0] == chr(39) else repr(value)}"
+        return f"{name}=" + (f" {value}" if value else "")
+
     def said(text: str | None) -> str | None:
-        return None if text is None else re.sub(r"--([a-z][a-z-]*)", lambda m: m.group(1).replace("-", "_") + "=", text)
+        return None if text is None else re.sub(r"--([a-z][a-z-]*)(?: ('[^']*'|[^\s,;]+))?", keyword, text)
 
     problems = [replace(p, message=said(p.message) or "", hint=said(p.hint)) for p in error.problems]
     first: Problem = problems[0]

@@ -126,6 +126,11 @@ BAD: dict[str, tuple[Any, type[ForecastError], dict[str, Any]]] = {
     "empty": (pd.DataFrame({"ds": [], "y": []}), DataError, {}),
     "no frame": ([1, 2, 3], DataError, {"code": "no_frame"}),
     "flags": (pd.DataFrame({"ds": DAYS, "y": values(1) > 50}), DataError, {}),
+    "complex": (pd.DataFrame({"ds": DAYS, "y": values(1) + 1j}), DataError, {"code": "wrong_type", "column": "y"}),
+    "lengths of time": (pd.DataFrame({"ds": DAYS - DAYS[0], "y": values(1)}), DataError, {"code": "wrong_type"}),
+    "nothing": (None, RequestError, {"code": "no_data"}),
+    "a column twice": (pd.DataFrame(np.c_[values(1), values(2)], columns=["y", "y"], index=DAYS), DataError, {}),
+    "no time": (pd.DataFrame({"ds": [pd.NaT, *DAYS[1:]], "y": values(1)}), DataError, {"row": 1, "column": "ds"}),
     "several kinds": (pd.DataFrame({"ds": DAYS, "y": [*values(1, 79), {"a": 1}]}), DataError, {}),
 }
 
@@ -148,6 +153,23 @@ def test_a_wrong_request_names_the_near_word() -> None:
         forecast.train(long(), horizon="soon")
     with pytest.raises(ModelError):
         forecast.load("nobody")
+
+
+@pytest.mark.parametrize("place", ["column", "index"])
+def test_times_of_a_zone_come_back_in_that_zone(place: str) -> None:
+    hours = pd.date_range("2024-03-29", periods=80, freq="h", tz="Europe/Berlin")       # summer time begins on the 31st
+    frame = pd.DataFrame({"y": values(1)}, index=hours.rename("ds"))
+    model = forecast.train(frame.reset_index() if place == "column" else frame, horizon=3, settings=TINY)
+    made = model.predict()
+    assert made["ds"].tolist() == list(pd.date_range(hours[-1], periods=4, freq="h")[1:])
+    assert str(made["ds"].dt.tz) == str(made["cutoff"].dt.tz) == "Europe/Berlin"
+    assert str(forecast.load().predict(frame)["ds"].dt.tz) == "Europe/Berlin"
+
+
+def test_hints_speak_python() -> None:
+    with pytest.raises(DataError) as raised:
+        forecast.train(pd.DataFrame({"ds": [pd.NaT, *DAYS[1:]], "y": values(1)}), horizon=7, settings=TINY)
+    assert "bad_rows='quarantine'" in str(raised.value.hint)
 
 
 def test_two_threads_use_two_models() -> None:

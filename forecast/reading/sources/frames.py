@@ -80,6 +80,9 @@ def _array(name: str, values: Any) -> Any:
         values = values.dt.to_timestamp()
     elif pd.api.types.is_bool_dtype(kind):
         values = values.astype("string").str.lower()                    # a word in each cell, as in a file
+    elif pd.api.types.is_complex_dtype(kind) or pd.api.types.is_timedelta64_dtype(kind):
+        raise DataError(f"column {quoted(name, 40)} holds {kind}, neither numbers nor time stamps", file=NAME,
+                        column=name, code="wrong_type", hint="Give numbers, time stamps or texts")
     elif pd.api.types.is_numeric_dtype(kind):
         _refuse_infinite(name, values)
     elif pd.api.types.is_object_dtype(kind) and pd.api.types.infer_dtype(values, skipna=True) in NUMBERS:
