@@ -1,6 +1,6 @@
 """`python -m forecast` is `forecast`."""
 
-from forecast.cli import main
+from forecast.cli import run
 
 if __name__ == "__main__":
-    main()
+    run()

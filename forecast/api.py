@@ -155,8 +155,8 @@ def train(data: Data, /, *, store: str | os.PathLike[str] | None = None, name: s
     the better simple forecast. start: go on from the networks of this run ("live"). resume: go on with a training that
     was broken off. wait: so long for another process that writes to the store ("10m"); else BusyError.
 
-    Raises DataError, RequestError, ModelError, BusyError, DiskError; and GateError where the run is saved but may not
-    go live: `forecast.load` has it."""
+    Raises DataError, RequestError, ModelError, BusyError, DiskError; and GateError where a run does not reach
+    min_skill: it is saved, and `forecast.load` has it. One that the live model outdoes is no error: see is_live."""
     from forecast.tasks import train as training
 
     named = _named(data)
@@ -165,7 +165,7 @@ def train(data: Data, /, *, store: str | os.PathLike[str] | None = None, name: s
                                wait=wait)
     with _alone():
         trained = training.train(workspace, request)
-    if (refusal := trained.refusal) is not None:
+    if (refusal := trained.refusal) is not None and min_skill is not None:
         raise GateError(replace(refusal.problem, hint=f"{trained.before or 'No model'} serves; "
                                 f"forecast.load({trained.run!r}) has this one, and promote='always' overrules"))
     return Model(workspace.run(trained.run), workspace.store.folder, None if isinstance(named, str) else named)

@@ -63,22 +63,25 @@ class ForecastError(Exception):
 
     @property
     def code(self) -> str:
-        """What is wrong, in a word that stays: "not_a_number"."""
+        """What went wrong, for scripts: "not_a_number"."""
         return self.problem.code
 
     @property
+    def file(self) -> str | None:
+        return self.problem.file
+
+    @property
     def row(self) -> int | None:
-        """Where: the line of a file, 1 the first; of a data frame the position of the row, `frame.iloc[row]`."""
+        """The line of a file, 1 the first; or the position of a row in a frame, as in `frame.iloc[row]`."""
         return self.problem.row
 
     @property
     def column(self) -> str | None:
-        """The header of the column."""
         return self.problem.column
 
     @property
     def hint(self) -> str | None:
-        """The remedy."""
+        """What would help."""
         return self.problem.hint
 
     def __str__(self) -> str:

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import BusyError, DiskError, ModelError
-from forecast.ledger.ledger import FILE, Draft, Ledger, issue_of
+from forecast.ledger.issue import Draft, issue_of
+from forecast.ledger.ledger import FILE, Ledger
 from forecast.ledger.options import Options
 from forecast.reading.contract import Contract
 from forecast.series.calendar import Calendar

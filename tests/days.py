@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from forecast.cli import main
-from forecast.ledger.ledger import Issue
+from forecast.ledger.issue import Issue
 from forecast.ledger.options import Options
 from forecast.tasks.issuing import begin, keep
 from forecast.tasks.teller import SILENT

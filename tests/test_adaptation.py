@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from forecast.ledger.adaptation import FEWEST, OPEN, adapted, factors_of, tracks
-from forecast.ledger.ledger import FILE, Block, Draft, Issue, Ledger, issue_of
+from forecast.ledger.issue import Block, Draft, Issue, issue_of
+from forecast.ledger.ledger import FILE, Ledger
 from forecast.ledger.options import Options
 from forecast.model.calibration import RATE
 from forecast.series.calendar import Calendar

@@ -703,7 +703,7 @@ def test_partial_forecasts_are_named_even_when_quiet(run: Run, tmp_path: Path) -
 def test_a_model_trained_from_standard_input_needs_data_to_predict(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(AIR.read_bytes())))
     assert run("train", "-", *LEAN).code == 0
-    assert "trained from standard input" in run("predict").err
+    assert "trained from standard input or a data frame" in run("predict").err
     assert run("predict", AIR).code == 0
 
 

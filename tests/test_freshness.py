@@ -13,7 +13,7 @@ import pytest
 from forecast.config import DataConfig
 from forecast.errors import RequestError, StaleError
 from forecast.ledger.freshness import age_of, as_of, changes, check_age, check_new
-from forecast.ledger.ledger import Seen, issue_of
+from forecast.ledger.issue import Seen, issue_of
 from forecast.ledger.options import Options
 from forecast.reading.contract import mark_of
 from forecast.reading.reader import Reading, read_panel

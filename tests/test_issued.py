@@ -13,8 +13,9 @@ import pytest
 from scipy.stats import t as student
 
 from forecast.errors import GateError, RequestError
+from forecast.ledger.issue import Block, by_weight
 from forecast.ledger.issued import Drift, beside_naive, came_true, drift_of, known_before
-from forecast.ledger.ledger import FILE, Block, Ledger, by_weight
+from forecast.ledger.ledger import FILE, Ledger
 from forecast.ledger.options import Options
 from forecast.methods.baselines import SeasonalNaive
 from forecast.scoring.backtest import evaluate

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from forecast.errors import DiskError, RequestError
 from forecast.reading.contract import Contract
-from forecast.reading.parsing.dates import TimeFormat
+from forecast.reading.parsing.timeformat import TimeFormat
 from forecast.series.arrays import Floats
 from forecast.series.calendar import Calendar
 from forecast.series.forecast import Forecast, band_quantiles, quantile_grid

@@ -17,8 +17,10 @@ import pytest
 
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.ledger import ledger as module
-from forecast.ledger.ledger import Draft, Issue, Ledger, by_weight, issue_of, pack, unpack
+from forecast.ledger.issue import Draft, Issue, by_weight, issue_of
+from forecast.ledger.ledger import Ledger
 from forecast.ledger.options import Options
+from forecast.ledger.packing import pack, unpack
 from forecast.methods.baselines import SeasonalNaive
 from forecast.reading.contract import Contract
 from forecast.series.calendar import Calendar

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from forecast.errors import DataError, ModelError
 from forecast.reading.contract import Contract
-from forecast.reading.parsing.dates import TimeFormat
+from forecast.reading.parsing.timeformat import TimeFormat
 from tests.tables import DAYS, changed, column, days, read, refused, repairs, written
 
 MONTHS = [date(2017 + k // 12, k % 12 + 1, 1) for k in range(36)]

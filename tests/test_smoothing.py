@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.methods import smoothing
+from forecast.methods import fitting, smoothing
 from forecast.methods.baselines import Baseline, HoltWinters, Naive, SeasonalNaive, Theta
-from forecast.methods.smoothing import Block, Fit, Gains, Kind, State
+from forecast.methods.fitting import Block, Fit, Gains, Kind, State
 from forecast.series.arrays import Bools, Floats
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
@@ -35,7 +35,7 @@ def panel_of(*series: list[float] | Floats) -> Panel:
 
 def block_of(*series: Floats, m: int = 4) -> Block:
     stop = np.cumsum([len(y) for y in series])
-    return next(smoothing.blocks(np.concatenate(series), stop - [len(y) for y in series], stop, m))
+    return next(fitting.blocks(np.concatenate(series), stop - [len(y) for y in series], stop, m))
 
 
 def above_anchor(block: Block) -> Floats:
@@ -79,7 +79,7 @@ def test_errors_without_trend_and_season_are_those_of_simple_exponential_smoothi
         expected.append(value - level)
         level = 0.3 * value + 0.7 * level
     state = State.of(np.array([[[3.0]]]), gains(0.3, 0, 0, 1), Kind(False, 0))
-    found = [e.item() for _, e in smoothing.errors(block, above_anchor(block), gains(0.3, 0, 0, 1), state)]
+    found = [e.item() for _, e in fitting.errors(block, above_anchor(block), gains(0.3, 0, 0, 1), state)]
     assert found == pytest.approx(expected)
     assert state.level.item() == pytest.approx(level)
 
@@ -93,7 +93,7 @@ def test_errors_with_a_trend_are_those_of_damped_holt() -> None:
         trend = 0.25 * (level - old) + 0.75 * 0.9 * trend                   # beta* = beta / alpha
     weights = gains(0.4, 0.1, 0, 0.9)
     state = State.of(np.array([[[3.0]], [[0.5]]]), weights, Kind(True, 0))
-    found = [e.item() for _, e in smoothing.errors(block, above_anchor(block), weights, state)]
+    found = [e.item() for _, e in fitting.errors(block, above_anchor(block), weights, state)]
     assert found == pytest.approx(expected)
     assert state.trend is not None
     assert state.trend.item() == pytest.approx(trend)
@@ -120,7 +120,7 @@ def test_errors_with_a_season_are_those_of_holt_winters(missing: tuple[int, ...]
     y[list(missing)] = NONE
     block = block_of(y)
     state = State.of(np.array(states)[:, None, None], gains(*weights), KINDS[3])
-    found = [e.item() for _, e in smoothing.errors(block, above_anchor(block), gains(*weights), state)]
+    found = [e.item() for _, e in fitting.errors(block, above_anchor(block), gains(*weights), state)]
     z = np.where(np.isnan(y), NONE, above_anchor(block)[-22:, 0])
     assert found == pytest.approx(plain(list(z), states, *weights)[0])
 
@@ -129,7 +129,7 @@ def test_candidates_and_series_of_different_lengths_are_each_on_their_own() -> N
     block = block_of(wavy(3, 70), wavy(4, 22), wavy(5, 40))
     some = smoothing.gains_of(np.random.default_rng(0).normal(size=(4, 5, 3)), KINDS[3])
     states = np.random.default_rng(1).normal(size=(7, 3))
-    found = smoothing.squares(block, above_anchor(block), some, states, KINDS[3])
+    found = fitting.squares(block, above_anchor(block), some, states, KINDS[3])
     for g in range(5):
         for b in range(3):
             z = above_anchor(block)[block.begin[b]:, b]
@@ -143,12 +143,12 @@ def test_no_other_first_states_have_smaller_errors(kind: Kind) -> None:
     weights = gains(0.3, 0.05, 0.1, 0.9)
     z = above_anchor(block)
     states = smoothing.first_states(block, z, weights, kind)
-    least = smoothing.squares(block, z, weights, states, kind)
+    least = fitting.squares(block, z, weights, states, kind)
     for k in range(kind.states):
         for step in (-0.1, 0.1):
             moved = states.copy()
             moved[k] += step
-            assert (smoothing.squares(block, z, weights, moved, kind) > least - 1e-6).all()
+            assert (fitting.squares(block, z, weights, moved, kind) > least - 1e-6).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -171,7 +171,7 @@ def test_gains_found_are_no_worse_than_any_on_the_grid_by_hand() -> None:
 
     def least(*weights: float) -> float:
         given = gains(*weights)
-        return smoothing.squares(block, z, given, smoothing.first_states(block, z, given, kind), kind).item()
+        return fitting.squares(block, z, given, smoothing.first_states(block, z, given, kind), kind).item()
 
     tried = [least(a, a * b, (1 - a) * c, phi) for a in (0.02, 0.3, 0.9) for b in (0.05, 0.5) for c in (0.05, 0.5)
              for phi in (0.7, 0.95)]
@@ -246,7 +246,7 @@ def test_each_season_of_theta_is_weighed_in_the_units_of_the_series() -> None:
     y = wavy(15, 35, 5)
     block = block_of(y, m=5)
     none, added, times = smoothing._theta(block, 5, 5)
-    shift, factor = (smoothing.seasonal_indices(block, 5, multiplicative=m)[:, 0] for m in (False, True))
+    shift, factor = (fitting.seasonal_indices(block, 5, multiplicative=m)[:, 0] for m in (False, True))
     scaled = y / block.unit
     for fit, adjusted, parameters, s, f in ((none, scaled, 3, 0, 1), (added, scaled - np.tile(shift, 7), 7, shift, 1),
                                             (times, scaled / np.tile(factor, 7), 7, 0, factor)):
@@ -290,7 +290,7 @@ def plain_decomposition(y: Floats, m: int, *, multiplicative: bool) -> list[floa
 def test_seasonal_indices_are_those_of_classical_decomposition(m: int, multiplicative: bool) -> None:
     long, short = wavy(11, 71, m), wavy(12, 31, m)
     block = block_of(long, short, m=m)
-    found = smoothing.seasonal_indices(block, m, multiplicative=multiplicative)
+    found = fitting.seasonal_indices(block, m, multiplicative=multiplicative)
     for b, y in enumerate((long, short)):
         expected = plain_decomposition(y, m, multiplicative=multiplicative)
         assert found[:, b] == pytest.approx(np.array(expected) / (1 if multiplicative else block.unit[b]))
@@ -330,20 +330,20 @@ def test_a_season_is_seen_in_two_of_them(method: Method) -> None:
 def test_the_mean_weighs_variants_by_how_well_they_fit_and_widens_where_they_differ() -> None:
     low, high = (Fit(np.array([[value]]), np.array([[1.0]]), np.array([misfit]))
                  for value, misfit in ((0.0, 7.0), (4.0, 7.0 + 2 * np.log(3))))
-    point, variance = smoothing.mean_of([low, high])
+    point, variance = fitting.mean_of([low, high])
     assert point.item() == pytest.approx(1.0)                           # weights 3/4 and 1/4
     assert variance.item() == pytest.approx(1 + 0.75 * 1 + 0.25 * 9)
 
 
 def test_a_variant_that_does_not_apply_has_no_weight() -> None:
     good, bad = (Fit(np.array([[v]]), np.array([[v]]), np.array([m])) for v, m in ((2.0, 5.0), (9.0, np.inf)))
-    assert [a.item() for a in smoothing.mean_of([good, bad])] == [2.0, 2.0]
+    assert [a.item() for a in fitting.mean_of([good, bad])] == [2.0, 2.0]
 
 
 def test_a_parameter_must_explain_more_than_it_costs_and_there_are_fewer_than_values() -> None:
-    few, more, all_of_them = (smoothing.akaike(np.array([2.0]), np.array([10]), k).item() for k in (2, 5, 10))
+    few, more, all_of_them = (fitting.akaike(np.array([2.0]), np.array([10]), k).item() for k in (2, 5, 10))
     assert (more - few, all_of_them) == (pytest.approx(6), np.inf)
-    assert smoothing.akaike(np.array([0.5]), np.array([10]), 5).item() == pytest.approx(more - 10 * np.log(4))
+    assert fitting.akaike(np.array([0.5]), np.array([10]), 5).item() == pytest.approx(more - 10 * np.log(4))
 
 
 # Missing values, short and long series
@@ -367,7 +367,7 @@ def test_missing_values_leave_a_perfect_season_as_it_was(method: Method) -> None
 
 @each
 def test_what_is_older_than_is_read_does_not_matter(method: Method) -> None:
-    y = wavy(14, smoothing.LONGEST + 50)
+    y = wavy(14, fitting.LONGEST + 50)
     other = y.copy()
     other[:50] = 1e6
     assert np.array_equal(served(method, y, 5, 4)[0], served(method, other, 5, 4)[0])
@@ -389,7 +389,7 @@ def test_less_than_two_seasons_are_left_to_the_seasonal_naive_forecast(
 
 @pytest.mark.parametrize("baseline", [Theta(1), HoltWinters(1)], ids=lambda b: b.name)
 @pytest.mark.parametrize(("series", "own"), [(SHORT[:5], False), (SHORT[:6], True), ([*SHORT[:5], NONE, NONE], False),
-                                             ([*SHORT, *[NONE] * (smoothing.LONGEST + 1)], False)])
+                                             ([*SHORT, *[NONE] * (fitting.LONGEST + 1)], False)])
 def test_without_a_season_six_values_are_needed_and_an_end_in_sight(
         baseline: Baseline, series: list[float], own: bool) -> None:
     assert baseline.predict(panel_of(series), 3).source.tolist() == [baseline.name if own else "naive"]
@@ -427,8 +427,8 @@ def test_the_forecast_is_the_same_however_many_are_moved_at_a_time(
     stop = np.cumsum([len(y) for y in series])
     given = np.concatenate(series), stop - [len(y) for y in series], stop
     at_once = method(*given, horizon=5, season=4)[0]
-    monkeypatch.setattr(smoothing, "BLOCK", 2)
-    monkeypatch.setattr(smoothing, "CELLS", 20)
+    monkeypatch.setattr(fitting, "BLOCK", 2)
+    monkeypatch.setattr(fitting, "CELLS", 20)
     assert np.array_equal(method(*given, horizon=5, season=4)[0], at_once)
 
 

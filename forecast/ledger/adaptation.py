@@ -13,7 +13,8 @@ from itertools import dropwhile, groupby
 
 import numpy as np
 
-from forecast.ledger.ledger import Issue, Ledger, by_weight
+from forecast.ledger.issue import Issue, by_weight
+from forecast.ledger.ledger import Ledger
 from forecast.model.calibration import tracked
 from forecast.series.arrays import Floats
 from forecast.series.forecast import Forecast, band_quantiles

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from forecast.errors import RequestError, StaleError
-from forecast.ledger.ledger import Issue, Seen
+from forecast.ledger.issue import Issue, Seen
 from forecast.reading.contract import Contract
 from forecast.reading.parsing.zones import to_utc
 from forecast.series.panel import Panel

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
-from forecast.ledger.ledger import Block
+from forecast.ledger.issue import Block
 from forecast.methods.baselines import SeasonalNaive
 from forecast.reading.contract import Contract
 from forecast.scoring import backtest

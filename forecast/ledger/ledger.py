@@ -16,33 +16,24 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
-from forecast.ledger.options import Options
-from forecast.model.knowledge import Knowledge
-from forecast.reading.contract import Contract, mark_of
-from forecast.series.arrays import Floats, Ints
-from forecast.series.forecast import Forecast, quantile_grid
+from forecast.ledger.columns import FIELDS, PROVED, block_of, digest_of, issue_in, proof_of, put, row_of
+from forecast.ledger.issue import Block, Draft, Issue, Seen, prunable
+from forecast.ledger.packing import packed_texts, texts_of, unzipped
+from forecast.reading.contract import mark_of
 from forecast.series.panel import Panel
-from forecast.system.datasource import DataSource, storable
-from forecast.writing.layouts import rounded
+from forecast.system.datasource import storable
 
 FILE = "ledger.db"
 APPLICATION = 0x46434C47                                                # "FCLG", in the header of the file
 VERSION = 2                         # 1: without the proofs
 PATIENCE = 10.0                                                         # seconds to wait for another writer
-MOST_PLACES = 15                                                        # behind the decimal mark, as whole numbers
-MOST_TEXT = 256 * 2**20                                                 # bytes of a list of ids, far above any real one
 ASIDE = "Move it away: the next forecast begins a new one"
-
 TABLES = (
     "CREATE TABLE issues (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, run TEXT NOT NULL, data TEXT NOT NULL, "
     "from_store TEXT, subject TEXT NOT NULL, fingerprint TEXT NOT NULL, file_sha256 TEXT NOT NULL, "
@@ -58,193 +49,10 @@ TABLES = (
     "proof BLOB, PRIMARY KEY (place, subject))",
 )
 OLD_TABLES = tuple(sql.replace(", proof BLOB", "") for sql in TABLES)
-PROVED = {"outputs": ("issue", "path", "sha256"), "seen": ("place", "subject", "issue", "marks")}
-
-
-@dataclass(frozen=True)
-class Issue:
-    """One issue: everything that is needed to make it again, but for the data themselves."""
-
-    run: str
-    data: str                       # the file, absolute; "-" for standard input
-    from_store: str | None          # the same, seen from the store, which may move with it
-    subject: str                    # what is forecast: layout, target, calendar; two of one subject can be joined
-    fingerprint: str                # SHA-256 of the series that were known, as read and cut
-    file_sha256: str                # of the bytes of the file
-    cutoff: int                     # ordinal of the last time known
-    cutoff_text: str
-    issued: str                     # UTC
-    version: str                    # of the program
-    horizon: int
-    levels: tuple[float, ...]       # bands, in percent
-    options: Options
-    as_of: str | None = None        # the cut that was asked for
-    series: int = 0
-    number: int = 0                 # in the order of recording; 0: not recorded
-
-    @property
-    def key(self) -> str:
-        """The same for the same forecast: run, data, cutoff and options, whatever the clock says."""
-        told = [self.run, self.place, self.subject, self.fingerprint, self.cutoff, self.horizon, self.levels,
-                sorted(self.options.to_dict().items())]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-    @property
-    def request(self) -> str:
-        """What was asked for, of which data, whichever run answered; two of one request and fingerprint differ in
-        nothing that the data could say. How far bands were adapted is an answer, that they were to be is asked."""
-        told = {name: sorted(v) if isinstance(v, list) else v for name, v in self.options.to_dict().items() if v}
-        told["adapt"] = self.options.adapt is not None
-        return json.dumps([self.place, self.subject, self.horizon, sorted(self.levels), told], sort_keys=True)
-
-    @property
-    def place(self) -> str:
-        """The file as it lies from the store, so that both may move together."""
-        return self.data if self.from_store is None else self.from_store
-
-    def in_hindsight(self, knowledge: Knowledge) -> bool:
-        """Whether its run, which knew so much, had learned from what came after the cutoff; what one series went
-        through later tells of the others, too."""
-        return self.as_of is not None and knowledge.reaches_behind(self.cutoff + 1)
-
-    @property
-    def id(self) -> str:
-        """What people call it: 20260919T041612Z-3f7ac2."""
-        return f"{self.issued.replace('-', '').replace(':', '')}-{self.key[:6]}"
-
-    @property
-    def quantiles(self) -> tuple[float, ...]:
-        return quantile_grid(self.levels)
-
-
-@dataclass(frozen=True)
-class Block:
-    """What one issue said of some series.
-
-    ids, sources (S,) · ends (S,) the ordinal of each first forecast · values (S, H, Q) at quantile_grid(levels)"""
-
-    issue: int                      # the higher, the newer
-    run: str
-    ids: NDArray[np.object_]
-    ends: Ints
-    sources: NDArray[np.object_]
-    levels: tuple[float, ...]
-    values: Floats
-
-    def at(self, quantile: float) -> Floats:
-        """(S, H)"""
-        return self.values[:, :, quantile_grid(self.levels).index(quantile)]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The series as the last issue about a file saw them: a mark each, as `contract.mark_of` makes them."""
-
-    issue: Issue
-    marks: dict[str, str]
 
 
 class _EmptyError(ModelError):
     """There is a file, and nothing in it."""
-
-
-@dataclass
-class Draft:
-    """An issue on its way into the ledger; blocks of series are added as they are made, packed small at once."""
-
-    issue: Issue
-    known: Panel                                # all series of the file as they were known
-    blocks: list[tuple[list[str], dict[str, bytes]]] = field(default_factory=list)
-
-    def add(self, forecast: Forecast, decimals: int) -> None:
-        """A block of series, with the digits that the file has (`decimals` as in layout.rounded)."""
-        order = [forecast.quantiles.index(q) for q in self.issue.quantiles]
-        chosen = forecast.values[:, :, order]
-        values = rounded(chosen.ravel(), decimals).reshape(chosen.shape)
-        places, numbers = pack(values)
-        self.blocks.append(([str(i) for i in forecast.panel.ids], {
-            "ends": zlib.compress(np.asarray(forecast.panel.end, dtype="<i8").tobytes()),
-            "sources": _packed_texts([str(s) for s in forecast.source]), "places": places, "numbers": numbers}))
-
-
-def by_weight(issues: Iterable[Issue]) -> list[Issue]:
-    """The issues of one cutoff, the one that speaks for it first.
-
-    That is the issue of the request which was made at the most cutoffs: what is published every day, not a single look.
-    Where two requests were made as often, the longer horizon comes first, then the one with more bands. Of one request
-    the newest issue comes first."""
-    issues = list(issues)
-    often = Counter(request for request, _ in {(i.request, i.cutoff) for i in issues})
-    return sorted(issues, key=lambda i: (often[i.request], i.horizon, len(i.levels), i.number), reverse=True)
-
-
-def prunable(issues: Iterable[Issue], *, before: str, keep: int) -> list[Issue]:
-    """Issues made before a moment (as in Issue.issued), but for those whose forecasts reach into the time since: behind
-    the cutoff of the first one made since then. Of each file and subject those of the newest `keep` cutoffs stay."""
-    groups: dict[tuple[str, str], list[Issue]] = {}
-    for issue in issues:
-        groups.setdefault((issue.place, issue.subject), []).append(issue)
-    going = []
-    for group in groups.values():
-        since = sorted({i.cutoff for i in group})[-keep:][:1]
-        since += [i.cutoff for i in group if i.issued >= before and i.as_of is None]
-        going += [i for i in group if i.issued < before and i.cutoff + i.horizon <= min(since)]
-    return going
-
-
-def issue_of(*, run: str, source: DataSource, store: Path, file_sha256: str, panel: Panel, contract: Contract,
-             issued: str, version: str, horizon: int, levels: Sequence[float], options: Options,
-             as_of: str | None = None) -> Issue:
-    """The issue that a forecast of this panel would be. `panel`: all series of the file, cut where it was cut."""
-    place = source.place(store)
-    cutoff = int(panel.end.max()) - 1
-    return Issue(
-        run=run, data=source.identity, from_store=None if place is None else storable(place),
-        subject=subject_of(contract), fingerprint=panel.fingerprint(), file_sha256=file_sha256, cutoff=cutoff,
-        cutoff_text=contract.time_text(contract.calendar.times([cutoff]))[0], issued=issued, version=version,
-        horizon=horizon, levels=tuple(float(x) for x in levels), options=options, as_of=as_of)
-
-
-def subject_of(contract: Contract) -> str:
-    """What is forecast: forecasts of one subject are about the same numbers where id and time are the same. The
-    columns of a wide file are its series, so there the target says nothing."""
-    calendar = contract.calendar
-    told = {"layout": contract.layout, "targets": None if contract.layout == "wide" else list(contract.targets),
-            "calendar": [calendar.kind, calendar.every, calendar.phase, calendar.day, calendar.clock],
-            "utc": contract.utc}
-    return json.dumps(told)
-
-
-def pack(values: Floats) -> tuple[bytes, bytes]:
-    """Values (S, H, Q) as whole numbers of 10^-places, places (S,) the fewest that lose nothing; quantiles as steps
-    from one to the next, bytes of one weight side by side, zlib. A series of other values keeps its bits (places -1).
-
-    Of 7 significant digits a value takes 2.8 bytes, a third of its float64; `unpack` gives back the same floats."""
-    places = np.full(len(values), -1, dtype=np.int8)
-    whole = np.ascontiguousarray(values, dtype="<f8").view("<i8").copy()
-    for p in range(MOST_PLACES + 1):
-        if not (todo := np.flatnonzero(places < 0)).size:
-            break
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaled = np.rint(values[todo] * 10.0 ** p)
-            exact = ((scaled / 10.0 ** p == values[todo]) & (np.abs(scaled) < 2.0 ** 53)).all(axis=(1, 2))
-        places[todo[exact]] = p
-        whole[todo[exact]] = scaled[exact].astype(np.int64)
-    steps = np.diff(whole, axis=2, prepend=np.int64(0)).transpose(2, 1, 0)
-    planes = np.ascontiguousarray(steps).view(np.uint8).reshape(-1, 8).T
-    return places.tobytes(), zlib.compress(np.ascontiguousarray(planes).tobytes())
-
-
-def unpack(places: bytes, numbers: bytes, horizon: int, quantiles: int) -> Floats:
-    """Values (S, H, Q) as they were packed. Raises ValueError or zlib.error for what is no packing of that size."""
-    count = len(places) * horizon * quantiles
-    planes = np.frombuffer(_unzipped(numbers, 8 * count), dtype=np.uint8).reshape(8, count)
-    steps = np.ascontiguousarray(planes.T).view("<i8").reshape(quantiles, horizon, len(places))
-    whole = np.ascontiguousarray(np.cumsum(steps, axis=0, dtype=np.int64).transpose(2, 1, 0))
-    at = np.frombuffer(places, dtype=np.int8)
-    values: Floats = whole / 10.0 ** np.maximum(at, 0)[:, None, None]
-    values[at < 0] = whole[at < 0].view("<f8")
-    return values
 
 
 @dataclass(frozen=True)
@@ -269,20 +77,20 @@ class Ledger:
                 kept = self._moved_up(ledger, found, replace(issue, issued=found.issued, as_of=found.as_of),
                                       draft)
             if output is not None:
-                _put(ledger, "outputs", (kept.number, storable(output.resolve()), output_sha256 or ""))
+                put(ledger, "outputs", (kept.number, storable(output.resolve()), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
         return kept, found is None
 
     def _insert(self, ledger: sqlite3.Connection, issue: Issue, draft: Draft) -> Issue:
         number = 1 + ledger.execute("SELECT COALESCE(MAX(number), 0) FROM issues").fetchone()[0]
         issue = replace(issue, number=number)
-        row = _row_of(issue)
+        row = row_of(issue)
         ledger.execute(f"INSERT INTO issues ({', '.join(row)}, proof) VALUES ({', '.join('?' * len(row))}, ?)",
-                       (*row.values(), _proof("issues", tuple(row.values()))))
+                       (*row.values(), proof_of("issues", tuple(row.values()))))
         for part, (ids, content) in enumerate(draft.blocks):
             told = (self._name(ledger, ids), *content.values())
             ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                           (number, part, *told, _digest(f"{number}:{part}", *told)))
+                           (number, part, *told, digest_of(f"{number}:{part}", *told)))
         return issue
 
     def _is_superseded(self, ledger: sqlite3.Connection, issue: Issue) -> bool:
@@ -303,7 +111,7 @@ class Ledger:
                 if row[at] == found.number:
                     now = (*row[:at], kept.number, *row[at + 1:])
                     ledger.execute(f"UPDATE {table} SET issue = ?, proof = ? WHERE proof = ?",
-                                   (kept.number, _proof(table, now), _proof(table, row)))
+                                   (kept.number, proof_of(table, now), proof_of(table, row)))
         return kept
 
     def issues(self) -> list[Issue]:
@@ -354,10 +162,10 @@ class Ledger:
             ids = {row[1]: self._names(ledger, row[1]) for row in rows}
         told = 0
         for part, names, *content, digest in rows:
-            if _digest(f"{issue.number}:{part}", names, *content) != digest:
+            if digest_of(f"{issue.number}:{part}", names, *content) != digest:
                 raise self._damaged(f"block {part} of issue {issue.id} differs from its digest")
             try:
-                block = _block(issue, ids[names], *content)
+                block = block_of(issue, ids[names], *content)
             except (ValueError, TypeError, zlib.error) as error:
                 raise self._damaged(f"block {part} of issue {issue.id} is no block of forecasts") from error
             told += len(block.ids)
@@ -376,7 +184,7 @@ class Ledger:
             (number, packed), = found
             issue = self._by_number(ledger, number)
         try:
-            ids, marks = json.loads(_unzipped(packed, None))
+            ids, marks = json.loads(unzipped(packed, None))
             return Seen(issue, dict(zip(ids, marks, strict=True)))
         except (ValueError, TypeError, zlib.error) as error:
             raise self._damaged("what was seen last is unreadable") from error
@@ -522,13 +330,13 @@ class Ledger:
         """A row of _COLUMNS. Raises ModelError where it is no issue, differs from its key, a digest of what an issue
         depends on, or from its proof, a digest of all that the row holds."""
         try:
-            issue = _issue_of(row[:-2])
+            issue = issue_in(row[:-2])
             whole = issue.key == row[-2]
         except (ValueError, TypeError, OverflowError) as error:
             raise self._damaged("a row is no issue") from error
         if not whole:
             raise self._damaged(f"the row of issue {issue.number} differs from its key")
-        if _proof("issues", row[:-1]) != row[-1]:
+        if proof_of("issues", row[:-1]) != row[-1]:
             raise self._damaged(f"the row of issue {issue.number} differs from its digest")
         return issue
 
@@ -536,13 +344,13 @@ class Ledger:
         """All rows of a table, the first written first; one that was changed would not be found by what it held.
         Raises ModelError where one differs from its digest."""
         rows = ledger.execute(f"SELECT {', '.join(PROVED[table])}, proof FROM {table} ORDER BY rowid").fetchall()
-        if any(_proof(table, row[:-1]) != row[-1] for row in rows):
+        if any(proof_of(table, row[:-1]) != row[-1] for row in rows):
             raise self._damaged(f"a row of {table} differs from its digest")
         return [row[:-1] for row in rows]
 
     def _name(self, ledger: sqlite3.Connection, ids: list[str]) -> bytes:
         """The digest of a list of ids, which is kept once; one that was damaged is whole again."""
-        packed = _packed_texts(ids)
+        packed = packed_texts(ids)
         digest = hashlib.sha256(json.dumps(ids).encode()).digest()
         ledger.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (digest, packed))
         return digest
@@ -550,7 +358,7 @@ class Ledger:
     def _names(self, ledger: sqlite3.Connection, digest: bytes) -> list[str]:
         row = ledger.execute("SELECT ids FROM names WHERE digest = ?", (digest,)).fetchone()
         try:
-            ids = [] if row is None else _texts(row[0])
+            ids = [] if row is None else texts_of(row[0])
         except (ValueError, TypeError, zlib.error):
             ids = []
         if hashlib.sha256(json.dumps(ids).encode()).digest() != digest:
@@ -565,90 +373,22 @@ class Ledger:
             return
         marks = [mark_of(int(known.start[s]), known.values(s)) for s in range(len(known))]
         told = zlib.compress(json.dumps([[str(i) for i in known.ids], marks]).encode())
-        _put(ledger, "seen", (issue.place, issue.subject, issue.number, told))
+        put(ledger, "seen", (issue.place, issue.subject, issue.number, told))
 
 
 _OF_THE_DISK: dict[int, str | None] = {
     sqlite3.SQLITE_FULL: "Free some space and run it again", sqlite3.SQLITE_IOERR: "Check the disk",
     sqlite3.SQLITE_READONLY: "Check who may write there", sqlite3.SQLITE_PERM: "Check who may write there",
     sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
-_FIELDS = tuple(f.name for f in fields(Issue))
-_COLUMNS = ", ".join((*_FIELDS, "key", "proof"))
-
-
-def _row_of(issue: Issue) -> dict[str, Any]:
-    row = {name: getattr(issue, name) for name in _FIELDS}
-    texts = {"levels": json.dumps(issue.levels), "options": json.dumps(issue.options.to_dict())}
-    return row | texts | {"key": issue.key}
-
-
-def _issue_of(row: Sequence[Any]) -> Issue:
-    """Raises ValueError or TypeError for what is no issue."""
-    told = dict(zip(_FIELDS, row, strict=True))
-    levels, options = json.loads(told["levels"]), Options.from_dict(json.loads(told["options"]))
-    issue = Issue(**told | {"levels": tuple(map(float, levels)), "options": options})
-    if not (type(issue.horizon) is type(issue.cutoff) is int and issue.horizon > 0):
-        raise ValueError("no horizon or no cutoff")
-    return issue
-
-
-def _block(issue: Issue, ids: list[str], ends: bytes, sources: bytes, places: bytes, numbers: bytes) -> Block:
-    """Raises ValueError, TypeError or zlib.error for what is no block of these ids."""
-    texts = _texts(sources)
-    if not len(ids) == len(places) == len(texts):
-        raise ValueError("a block of other series")
-    return Block(issue.number, issue.run, np.array(ids, dtype=object),
-                 np.frombuffer(_unzipped(ends, 8 * len(ids)), dtype="<i8").astype(np.int64),
-                 np.array(texts, dtype=object), issue.levels,
-                 unpack(places, numbers, issue.horizon, len(issue.quantiles)))
-
-
-def _packed_texts(texts: list[str]) -> bytes:
-    """A list of texts, each different one once."""
-    different = list(dict.fromkeys(texts))
-    place = {text: k for k, text in enumerate(different)}
-    codes = None if len(different) == len(texts) else [place[t] for t in texts]
-    return zlib.compress(json.dumps([different, codes], separators=(",", ":")).encode())
-
-
-def _texts(packed: bytes) -> list[str]:
-    different, codes = json.loads(_unzipped(packed, None))
-    return [str(t) for t in different] if codes is None else [str(different[k]) for k in codes]
-
-
-def _unzipped(packed: bytes, size: int | None) -> bytes:
-    """`size` bytes, or any number up to MOST_TEXT; never more. Raises ValueError or zlib.error."""
-    machine = zlib.decompressobj()
-    content = machine.decompress(packed, (MOST_TEXT if size is None else size) + 1)
-    if not machine.eof or (size is not None and len(content) != size):
-        raise ValueError("another size than promised")
-    return content
-
-
-def _put(ledger: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> None:
-    """A row of a table of PROVED, in the place of one with the same key."""
-    ledger.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(PROVED[table])}, proof) "
-                   f"VALUES ({', '.join('?' * len(row))}, ?)", (*row, _proof(table, row)))
+_COLUMNS = ", ".join((*FIELDS, "key", "proof"))
 
 
 def _upgrade(ledger: sqlite3.Connection) -> None:
     """From the format before to this one. What was changed in its rows until now cannot be told."""
-    columns = PROVED | {"issues": (*_FIELDS, "key")}
+    columns = PROVED | {"issues": (*FIELDS, "key")}
     for table, names in columns.items():
         ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")
         rows = ledger.execute(f"SELECT rowid, {', '.join(names)} FROM {table}").fetchall()
         ledger.executemany(f"UPDATE {table} SET proof = ? WHERE rowid = ?",
-                           [(_proof(table, row[1:]), row[0]) for row in rows])
+                           [(proof_of(table, row[1:]), row[0]) for row in rows])
     ledger.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _proof(table: str, row: Sequence[Any]) -> bytes:
-    return _digest(table, *(v if isinstance(v, bytes) else json.dumps(v).encode() for v in row))
-
-
-def _digest(what: str, *content: bytes) -> bytes:
-    digest = hashlib.blake2b(what.encode(), digest_size=16)
-    for piece in content:
-        digest.update(len(piece).to_bytes(8, "little") + piece)
-    return digest.digest()
-

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast.ledger.ledger import Block
+from forecast.ledger.issue import Block
 from forecast.series.forecast import Forecast
 from forecast.series.panel import Panel
 from forecast.writing.layouts import rounded

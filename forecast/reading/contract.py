@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.reading.parsing.dates import TimeFormat
 from forecast.reading.parsing.numbers import NumberStyle
+from forecast.reading.parsing.timeformat import TimeFormat
 from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.series.calendar import Calendar
 

@@ -22,7 +22,7 @@ from forecast.errors import DataError
 from forecast.reading.contract import Contract
 from forecast.reading.damage import Damage
 from forecast.reading.opening import Opened, open_columns
-from forecast.reading.parsing.dates import FIRST_YEAR, LAST_YEAR, SECOND, TimeFormat, Times
+from forecast.reading.parsing.dates import FIRST_YEAR, LAST_YEAR, Times
 from forecast.reading.parsing.numbers import (
     EXACT,
     LARGEST,
@@ -35,6 +35,7 @@ from forecast.reading.parsing.numbers import (
     most_decimals,
 )
 from forecast.reading.parsing.table import ASIDE, Lines, Table, as_written
+from forecast.reading.parsing.timeformat import TimeFormat
 from forecast.reading.reader import (
     Cells,
     Reading,
@@ -48,7 +49,7 @@ from forecast.reading.sources.files import Source, Text
 from forecast.reading.sources.frames import FrameColumns
 from forecast.reading.stamps import joined, placed, read_stamps
 from forecast.series.arrays import Bools, Floats, Ints
-from forecast.series.calendar import DAY
+from forecast.series.calendar import DAY, SECOND
 from forecast.series.panel import Panel
 from forecast.system.datasource import FRAME
 from forecast.text import quoted
@@ -64,8 +65,9 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
     Time stamps that know their zone are taken in it, as by data.tz. Raises DataError naming the positions of the rows,
     or ModelError for a frame of another kind than the contract's."""
     columns = FrameColumns.of(frame)
-    opened = open_columns(Source(FRAME, Text(b""), str, "utf-8", (), columns), options, contract)
+    opened = _opened(columns, options, contract)
     roles = opened.roles
+    columns.check(opened.used())
     direct = roles.time[0] if len(roles.time) == 1 and _is_stamp(columns.cells(roles.time[0])) else None
     options = as_agreed(options, contract)
     if direct is not None and options.tz is None:
@@ -87,6 +89,14 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
     cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()))
     reading = reading_of(opened, table, cells, damage, options, contract)
     return dataclasses.replace(reading, sha256=_identity(reading.panel))
+
+
+def _opened(columns: FrameColumns, options: DataConfig, contract: Contract | None) -> Opened:
+    """Which column is which. Raises DataError; headers have no row."""
+    try:
+        return open_columns(Source(FRAME, Text(b""), str, "utf-8", (), columns), options, contract)
+    except DataError as error:
+        raise DataError(dataclasses.replace(error.problem, row=None), more=error.problems[1:]) from None
 
 
 def _table(opened: Opened, columns: FrameColumns, direct: int | None) -> Table:
@@ -155,7 +165,8 @@ def _stamps(columns: FrameColumns, k: int, codes: Ints, options: DataConfig, dam
     cells, header = columns.cells(k), columns.names[k]
     stamps, faults = _microseconds(cells)
     aware = getattr(cells.type, "tz", None) is not None
-    form = TimeFormat(_pattern(columns.series[k], stamps, cells), offset=_offset(cells))
+    form = TimeFormat(_pattern(columns.series[k], stamps, cells), offset=_offset(cells),
+                      digits=6 if (stamps % 1000).any() or not (stamps % SECOND).any() else 3)
     damage.add(faults, header)
     return placed(Times(stamps, form, faults, utc=aware), cells, codes, options.tz, damage, header)
 
@@ -189,8 +200,8 @@ def _microseconds(cells: Any) -> tuple[Ints, Faults]:
 
 def _pattern(series: pd.Series, stamps: Ints, cells: Any) -> str:
     """How a CSV file of the frame would write its stamps."""
-    step = series.dtype.freq.freqstr.lstrip("0123456789") if isinstance(series.dtype, pd.PeriodDtype) else ""
-    if step in PERIODS:
+    step = series.dtype.name[len("period["):-1].lstrip("0123456789")   # Q-DEC; "" where it is no period
+    if isinstance(series.dtype, pd.PeriodDtype) and step in PERIODS:
         return PERIODS[step]
     aware = getattr(cells.type, "tz", None) is not None
     if not aware and not (stamps % DAY).any():
@@ -222,8 +233,8 @@ def _numbers(opened: Opened, columns: FrameColumns, k: int, options: DataConfig,
     if pa.types.is_float16(cells.type) or pa.types.is_float32(cells.type):
         cells = cells.cast(pa.float32()).cast(pa.string()).cast(pa.float64())     # 0.1 of them means 0.1
     if not (pa.types.is_integer(cells.type) or pa.types.is_float64(cells.type)):
-        what = "truths (bool)" if pa.types.is_boolean(cells.type) else f"time stamps or the like ({cells.type})"
-        raise DataError(f"holds {what}, not numbers", file=FRAME, column=columns.names[k], code="not_numbers",
+        raise DataError(f"holds {columns.series[k].dtype}, not numbers", file=FRAME, column=columns.names[k],
+                        code="wrong_type",
                         hint="Choose another column with --target, or turn it into numbers, as by .astype(int)")
     whole = pa.types.is_integer(cells.type)
     values = np.array(cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))

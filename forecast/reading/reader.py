@@ -1,6 +1,6 @@
 """Reader: a file becomes a checked Panel and a contract, or a refusal that names the line.
 
-The story only. Where bytes come from is told in source.py, how they are parted and which column is which in opening.py,
+The story only. Where bytes come from is told in sources/, how they are parted and which column is which in opening.py,
 what cells mean in stamps.py and numbers.py, how series become gapless in regular.py, what is said in remarks.py."""
 
 # N rows  S series

@@ -18,9 +18,10 @@ from forecast.config import DataConfig
 from forecast.errors import DataError
 from forecast.reading.contract import Contract
 from forecast.reading.damage import Damage
-from forecast.reading.parsing.dates import FIRST_YEAR, LAST_YEAR, TimeFormat, Times, check_pattern, read_times
+from forecast.reading.parsing.dates import FIRST_YEAR, LAST_YEAR, Times, check_pattern, read_times
 from forecast.reading.parsing.numbers import Fault, Faults
 from forecast.reading.parsing.table import Table
+from forecast.reading.parsing.timeformat import TimeFormat
 from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.reading.roles import Roles
 from forecast.series.arrays import Ints

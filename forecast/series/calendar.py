@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from forecast.errors import DataError
 from forecast.series.arrays import Bools, Ints
+from forecast.series.months import FIRST_BUSINESS, LAST_BUSINESS, MONTH_END, day_of_month, day_rules, months_of
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -25,9 +26,6 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 PIECE = 1 << 20                     # stamps worked on at a time
-MONTH_END = 31                      # day rules: 1..31 clipped to the month, and two that look at the weekday
-FIRST_BUSINESS, LAST_BUSINESS = 0, 32
-
 _UNITS = {"D": DAY, "h": HOUR, "min": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
 _OLD_NAMES = {"H": "h", "T": "min", "MIN": "min", "S": "s", "L": "ms", "d": "D", "M": "ME", "Q": "QE", "A": "YE",
               "Y": "YE", "AS": "YS", "w": "W", "BM": "BME"}
@@ -182,7 +180,7 @@ class Calendar:
             weeks, days = np.divmod(index + 3, 5)                   # ordinal 0 is Thursday, 1970-01-01
             numbers = (weeks * 7 + days - 3) * DAY + self.clock
         else:
-            numbers = _day_of_month(self.phase + self.every * index, self.day) * DAY + self.clock
+            numbers = day_of_month(self.phase + self.every * index, self.day) * DAY + self.clock
         return numbers.astype("datetime64[us]")
 
     def ordinals(self, times: ArrayLike) -> Ints:
@@ -209,7 +207,7 @@ class Calendar:
         if self.kind == "business":
             weeks, weekday = np.divmod(days + 3, 7)
             return weeks * 5 + np.minimum(weekday, 4) - 3
-        return (_months(days) - self.phase) // self.every
+        return (months_of(days) - self.phase) // self.every
 
     @property
     def is_time(self) -> bool:
@@ -301,26 +299,6 @@ def _piecewise(work: Callable[[Ints], NDArray[Any]], times: ArrayLike, kind: Any
     return done
 
 
-def _months(days: Ints) -> Ints:
-    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-
-
-def _first_day(months: Ints) -> Ints:
-    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-
-
-def _day_of_month(months: Ints, day: int) -> Ints:
-    """Days since 1970 of a day rule in these months."""
-    first = _first_day(months)
-    if day == FIRST_BUSINESS:
-        weekday = (first + 3) % 7
-        return first + np.where(weekday > 4, 7 - weekday, 0)
-    last = _first_day(months + 1) - 1
-    if day == LAST_BUSINESS:
-        return last - np.maximum((last + 3) % 7 - 4, 0)
-    return np.minimum(first + day - 1, last)
-
-
 def _steps(numbers: Ints, groups: ArrayLike | None) -> tuple[Ints, Ints]:
     """Positive steps between neighbours of one series in order of time, and the stamp each begins at."""
     codes = np.zeros(numbers.size, dtype=np.int64) if groups is None else np.asarray(groups)
@@ -362,24 +340,17 @@ def _by_month(numbers: Ints, steps: Ints, at: Ints) -> Calendar | None:
     if np.median(steps) < 27.9 * DAY:
         return None
     days, clock = np.unique(numbers // DAY), int(numbers[0] % DAY)
-    months = _months(days)
-    shares = {day: float(np.mean(_day_of_month(months, day) == days)) for day in _day_rules(days, months)}
+    months = months_of(days)
+    shares = {day: float(np.mean(day_of_month(months, day) == days)) for day in day_rules(days, months)}
     day = max(shares, key=lambda rule: shares[rule])
     if shares[day] < 0.9:
         return None
-    between = _months((at + steps) // DAY) - _months(at // DAY)
+    between = months_of((at + steps) // DAY) - months_of(at // DAY)
     between = between[between > 0]
     if not between.size:
         return None
     every = _common_step(between)
     return Calendar.months(every, _common_phase(months, every), day, clock)
-
-
-def _day_rules(days: Ints, months: Ints) -> list[int]:
-    """Day rules worth trying, the plainest first."""
-    of_month = days - _first_day(months) + 1
-    usual, latest = int(np.bincount(of_month).argmax()), int(of_month.max())
-    return [1, MONTH_END, usual, latest, FIRST_BUSINESS, LAST_BUSINESS]
 
 
 def _by_business_day(numbers: Ints, steps: Ints, at: Ints) -> Calendar | None:
@@ -405,9 +376,9 @@ def _given(freq: str, numbers: Ints, integers: bool, tz: str | None) -> Calendar
     clock = int(numbers[0] % DAY)
     if named.kind == "business":
         return Calendar.business(clock)
-    months = _months(numbers // DAY)
+    months = months_of(numbers // DAY)
     loose = re.fullmatch(r"\d*[MQYA]", freq)
-    rules = _day_rules(numbers // DAY, months) if loose else [named.day]
-    day = max(rules, key=lambda rule: float(np.mean(_day_of_month(months, rule) == numbers // DAY)))
+    rules = day_rules(numbers // DAY, months) if loose else [named.day]
+    day = max(rules, key=lambda rule: float(np.mean(day_of_month(months, rule) == numbers // DAY)))
     phase = named.phase if "-" in freq and not freq[-1].isdigit() else _common_phase(months, named.every)
     return Calendar.months(named.every, phase, day, clock)

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from forecast.errors import DataError, RequestError
-from forecast.ledger.ledger import Issue, Ledger
+from forecast.ledger.issue import Issue
+from forecast.ledger.ledger import Ledger
 from forecast.ledger.reissue import Step, Told, taken_apart, total_of
 from forecast.tasks.past import data_of, issue_named, told_again
 from forecast.tasks.teller import SILENT, Teller

@@ -285,8 +285,8 @@ def _issued(workspace: Workspace, request: Request, teller: Teller, source: Data
             config: Config, run: Run | None) -> Evaluated:
     """Score what the ledger holds about this file: of each cutoff the issue of the usual request, beside seasonal
     naive of the same cutoffs, and beside what the backtests of the runs promised."""
+    from forecast.ledger.issue import by_weight
     from forecast.ledger.issued import beside_naive, came_true, known_before, side_by_side
-    from forecast.ledger.ledger import by_weight
     from forecast.scoring.backtest import evaluate as score
     from forecast.tasks import promises
     from forecast.tasks.issuing import tell_empty

@@ -15,7 +15,8 @@ from forecast import __version__
 from forecast.errors import DataError, ForecastError
 from forecast.ledger import freshness
 from forecast.ledger.adaptation import FEWEST, Track, adapted, factors_of, tracks
-from forecast.ledger.ledger import Draft, Issue, Ledger, issue_of
+from forecast.ledger.issue import Draft, Issue, issue_of
+from forecast.ledger.ledger import Ledger
 from forecast.ledger.options import Options
 from forecast.model.guard import History, kept
 from forecast.model.predictor import Predictor

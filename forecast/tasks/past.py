@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forecast.errors import RequestError
-from forecast.ledger.ledger import Issue
+from forecast.ledger.issue import Issue
 from forecast.ledger.reissue import Told, cut_at
 from forecast.reading.reader import Reading
 from forecast.series.panel import Panel

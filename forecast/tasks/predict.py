@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from forecast.ledger.adaptation import Track
-    from forecast.ledger.ledger import Draft, Issue
+    from forecast.ledger.issue import Draft, Issue
     from forecast.reading.reader import Reading
     from forecast.series.panel import Panel
     from forecast.store.run import Run

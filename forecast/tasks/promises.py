@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import ModelError, RequestError
+from forecast.ledger.issue import Issue, subject_of
 from forecast.ledger.issued import Drift, Issued, drift_of
-from forecast.ledger.ledger import Issue, subject_of
 from forecast.model.knowledge import Knowledge
 from forecast.reading.contract import Contract
 from forecast.scoring.backtest import Scores

@@ -7,7 +7,7 @@ from typing import Any
 
 from forecast import __version__
 from forecast.errors import GateError
-from forecast.ledger.ledger import Issue
+from forecast.ledger.issue import Issue
 from forecast.ledger.reissue import Deviation, Told, cut_at, deviations
 from forecast.reading.contract import Contract
 from forecast.tasks.past import data_of, issue_named, told_again

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from forecast.ledger.issue import Draft, issue_of
 from forecast.ledger.issued import beside_naive, came_true, known_before
-from forecast.ledger.ledger import Draft, Ledger, issue_of
+from forecast.ledger.ledger import Ledger
 from forecast.ledger.options import Options
 from forecast.reading.contract import Contract
 from forecast.scoring.backtest import evaluate

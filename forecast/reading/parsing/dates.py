@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -21,18 +20,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
+from forecast.reading.parsing.composing import Reading, compose
 from forecast.reading.parsing.numbers import Fault, Faults
+from forecast.reading.parsing.timeformat import (
+    DAY,
+    EPOCHS,
+    EXCEL_ZERO,
+    NUMERIC,
+    SECOND,
+    SHORT,
+    TimeFormat,
+    parts_of,
+)
 from forecast.series.arrays import Bools, Ints
 from forecast.system import clock
 from forecast.text import quoted
 
-SECOND = 1_000_000
-DAY = 86_400 * SECOND
 ASIDE = "--bad-rows quarantine sets such rows aside"
 FIRST_YEAR, LAST_YEAR = 1500, 2200
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_LONG = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
-         "december")
 _GROUPS = {"Y": "[0-9]{4}", "y": "[0-9]{2}", "m": "[0-9]{1,2}", "d": "[0-9]{1,2}", "H": "[0-9]{1,2}",
            "I": "[0-9]{1,2}", "M": "[0-9]{2}", "S": "[0-9]{2}", "f": "[0-9]{1,9}", "p": "[AaPp]\\.?[Mm]\\.?",
            "b": "[A-Za-z]{3,9}\\.?", "q": "[1-4]", "G": "[0-9]{4}", "V": "[0-9]{1,2}", "u": "[1-7]", "j": "[0-9]{3}",
@@ -41,11 +46,6 @@ _FIXED = {"m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "V": "[0-9]{2}"}
 _DIGITS = {                         # digits only: the dates that so many of them may be
     5: ("excel", "%y%j"), 6: ("%Y%m", "%y%m%d", "%d%m%y", "%m%d%y", "%G%V"), 7: ("%Y%j", "%d%m%Y", "%m%d%Y"),
     8: ("%Y%m%d", "%d%m%Y", "%m%d%Y")}
-_SHORT = ("%d%m%Y", "%m%d%Y")       # 7 digits where a spreadsheet has dropped the leading zero
-NUMERIC = ("integer", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
-_EPOCHS = {"epoch_s": SECOND, "epoch_ms": 1000, "epoch_us": 1, "epoch_ns": 0.001}
-_EXCEL_ZERO = -25_569               # days from 1970-01-01 back to 1899-12-30
-
 _DAYS = tuple(f"{a}{s}{b}{s}{c}" for a, b, c, seps in (
     ("%Y", "%m", "%d", "-/. "), ("%d", "%m", "%Y", "/.- "), ("%m", "%d", "%Y", "/-. "), ("%d", "%m", "%y", "/.-"),
     ("%m", "%d", "%y", "/.-"), ("%y", "%m", "%d", "/-."), ("%d", "%b", "%Y", ("-", " ", "/", "", ". ")),
@@ -56,99 +56,6 @@ _DATES = (*_DAYS, "%b %d, %Y", "%b %d %Y", "%Y%m%d", "%Y-%j",
           "%Yq%q", "%Y-q%q", "%G-W%V", "%GW%V", "%G W%V", "%G-W%V-%u")
 _CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p", "%I %p", "%H",
            "%Hh", "%H.%M")
-_QUICK: dict[str, Any] = {           # what numpy writes as well, and faster
-    "%Y-%m": "M", "%Y-%m-%d": "D", "%Y-%m-%d %H:%M": "m", "%Y-%m-%d %H:%M:%S": "s", "%Y-%m-%dT%H:%M:%S": "s"}
-
-
-@dataclass(frozen=True)
-class TimeFormat:
-    """How a column writes its stamps."""
-
-    pattern: str = "%Y-%m-%d"
-    padded: bool = True             # 01, not 1
-    offset: str = ""                # the one UTC offset all cells carry, as written
-    late_midnight: bool = False     # midnight is 24:00 of the day before
-    upper: bool = False             # JAN, not Jan
-    long: bool = False              # January, not Jan
-    digits: int = 6                 # of the fraction of a second
-    sign: str = "AM"                # as in AM, am, a.m.
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: Mapping[str, Any]) -> TimeFormat:
-        return cls(**fields)
-
-    @property
-    def is_integer(self) -> bool:
-        """Plain steps, no dates."""
-        return self.pattern == "integer"
-
-    @property
-    def has_offset(self) -> bool:
-        return "%z" in self.pattern or self.pattern.startswith("epoch")
-
-    def text(self, stamps: NDArray[Any]) -> list[str]:
-        """Stamps (N,) as the file would write them; equal ones are written once."""
-        numbers = stamps.astype("datetime64[us]").view(np.int64) if stamps.dtype.kind == "M" else stamps
-        if self.pattern in _QUICK and not self.late_midnight and self.padded:
-            texts = np.datetime_as_string(numbers.view("datetime64[us]"), unit=_QUICK[self.pattern])
-            quick: list[str] = (np.char.replace(texts, "T", " ") if " " in self.pattern else texts).tolist()
-            return quick
-        unique, where = np.unique(numbers, return_inverse=True)
-        written = np.array([self._one(int(n)) for n in unique], dtype=object)
-        return list(written[where])
-
-    def _one(self, number: int) -> str:
-        if self.pattern in NUMERIC:
-            return _number_text(self.pattern, number)
-        shift = _offset_minutes(self.offset) if self.offset else 0
-        moment = datetime(1970, 1, 1) + timedelta(microseconds=number, minutes=shift)
-        if self.late_midnight and (moment.hour, moment.minute, moment.second) == (0, 0, 0):
-            before = moment - timedelta(days=1)
-            return "".join("24" if part == "%H" else self._part(part, before) for part in _parts(self.pattern))
-        if self.pattern in _SHORT and not self.padded:
-            return replace(self, padded=True)._one(number).removeprefix("0")
-        return "".join(self._part(part, moment) for part in _parts(self.pattern))
-
-    def _part(self, part: str, t: datetime) -> str:
-        if part[0] != "%":
-            return part
-        return _write(part[1], t, self)
-
-
-def _write(letter: str, t: datetime, style: TimeFormat) -> str:
-    width = "02" if style.padded else ""
-    plain = {"Y": f"{t.year:04}", "y": f"{t.year % 100:02}", "M": f"{t.minute:02}", "S": f"{t.second:02}",
-             "q": f"{(t.month + 2) // 3}", "u": f"{t.isoweekday()}", "z": style.offset or "+00:00"}
-    if letter in plain:
-        return plain[letter]
-    if letter in "mdHI":
-        value = {"m": t.month, "d": t.day, "H": t.hour, "I": (t.hour + 11) % 12 + 1}[letter]
-        return f"{value:{width}}"
-    if letter == "f":
-        return f"{t.microsecond:06}"[:style.digits].ljust(style.digits, "0")
-    if letter == "p":
-        sign = style.sign if t.hour < 12 else style.sign.replace("A", "P").replace("a", "p")
-        return sign
-    if letter == "b":
-        name = (_LONG if style.long else _MONTHS)[t.month - 1].capitalize()
-        return name.upper() if style.upper else name
-    if letter == "j":
-        return f"{t.timetuple().tm_yday:03}"
-    return f"{t.isocalendar()[0]:04}" if letter == "G" else f"{t.isocalendar()[1]:{width}}"
-
-
-def _number_text(pattern: str, number: int) -> str:
-    if pattern == "integer":
-        return str(number)
-    if pattern == "epoch_ns":
-        return str(number * 1000)
-    if pattern == "excel":
-        days = number / DAY - _EXCEL_ZERO
-        return str(int(days)) if days == int(days) else f"{days:.10f}".rstrip("0")
-    return str(number // int(_EPOCHS[pattern]))
 
 
 @dataclass(frozen=True)
@@ -238,9 +145,6 @@ def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None 
         if n == best and not any((r[0] == other[0]).all() and (r[1] == other[1]).all() for _, other in chosen):
             chosen.append((p, r))                                   # two ways to the same stamps are one reading
     return [_times(texts, where, p, r) for p, r in chosen]
-
-
-Reading = tuple[Ints, Bools, dict[str, Any]]
 
 
 def _times(texts: Any, where: Ints, pattern: str, reading: Reading) -> Times:
@@ -396,10 +300,6 @@ def _plausible(text: str, pattern: str) -> bool:
     return bool(good[0]) and low <= int(stamps[0]) / (365.2425 * DAY) <= high
 
 
-def _parts(pattern: str) -> list[str]:
-    return re.findall(r"%.|[^%]+", pattern)
-
-
 @lru_cache(maxsize=1024)
 def _regex(pattern: str) -> str:
     if pattern in NUMERIC:
@@ -408,11 +308,11 @@ def _regex(pattern: str) -> str:
         return r"^(?P<n>[+-]?[0-9]+(?:\.[0-9]+)?)$" if pattern == "excel" else whole
     tight = re.fullmatch(r"(%[^b]|[A-Za-z])+(\.0)?", pattern) and re.search("%.%", pattern)
     pieces = []
-    for part in _parts(pattern):
+    for part in parts_of(pattern):
         if part[0] != "%":
             pieces.append(re.escape(part))
             continue
-        leading = pattern in _SHORT and not pieces
+        leading = pattern in SHORT and not pieces
         group = _FIXED.get(part[1]) if tight and not leading else None
         pieces.append(f"(?P<{part[1]}>{group or _GROUPS.get(part[1], '(?:$^)')})")
     text = "".join(pieces)
@@ -436,13 +336,13 @@ def _parse(texts: Any, pattern: str) -> Reading:
     parts = {name: pc.fill_null(pc.struct_field(matched, name), "") for name in names}
     if pattern in NUMERIC:
         return _parse_numeric(parts["n"], good, pattern)
-    return _compose(parts, good)
+    return compose(parts, good)
 
 
 def _parse_numeric(cells: Any, good: Bools, pattern: str) -> Reading:
     cells = pc.if_else(pa.array(good), pc.replace_substring_regex(cells, "^\\+", ""), "0")
     if pattern == "excel":
-        days = pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False) + _EXCEL_ZERO
+        days = pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False) + EXCEL_ZERO
         return np.round(days * 86_400).astype(np.int64) * SECOND, good, {}
     try:
         numbers = pc.cast(cells, pa.int64()).to_numpy(zero_copy_only=False)
@@ -452,115 +352,9 @@ def _parse_numeric(cells: Any, good: Bools, pattern: str) -> Reading:
         return numbers, good & (np.abs(numbers) < 2**53), {}
     if pattern == "epoch_ns":
         return numbers // 1000, good & (numbers % 1000 == 0), {}
-    unit = int(_EPOCHS[pattern])
+    unit = int(EPOCHS[pattern])
     good = good & (np.abs(numbers) < 2**53 // unit)
     return np.where(good, numbers, 0) * unit, good, {}
-
-
-def _compose(parts: Mapping[str, Any], good: Bools) -> Reading:
-    seen: dict[str, Any] = {}
-    number = {name: _integers(parts[name], good) for name in parts if name not in "bpzf"}
-    if "V" in number:
-        days, fine = _week_days(number["G"], number["V"], number.get("u"))
-    else:
-        days, fine = _calendar_days(number, parts, good, seen)
-    clock, clock_fine = _clock(number, parts, seen)
-    if "z" in parts:
-        seen["z"] = parts["z"]
-        clock = clock - _offsets(parts["z"])
-    good = good & fine & clock_fine
-    if "late" in seen:
-        seen["late"] &= good
-    return np.where(good, days * DAY + clock, 0), good, seen
-
-
-def _integers(cells: Any, good: Bools) -> Ints:
-    padded = pc.if_else(pc.equal(cells, ""), "0", cells)
-    result: Ints = pc.cast(padded, pa.int64()).to_numpy(zero_copy_only=False)
-    return np.where(good, result, 1)
-
-
-def _calendar_days(number: Mapping[str, Ints], parts: Mapping[str, Any], good: Bools,
-                   seen: dict[str, Any]) -> tuple[Ints, Bools]:
-    year = number["Y"] if "Y" in number else _full_year(number["y"])
-    if "j" in number:
-        first = _first_day(year, np.ones_like(year))
-        days = first + number["j"] - 1
-        return days, (number["j"] >= 1) & (days < _first_day(year + 1, np.ones_like(year)))
-    if "b" in parts:
-        month = _month_numbers(parts["b"])
-        seen["b"] = parts["b"]
-    else:
-        month = number["m"] if "m" in number else (number["q"] - 1) * 3 + 1 if "q" in number else np.ones_like(year)
-    day = number.get("d", np.ones_like(year))
-    fine = (month >= 1) & (month <= 12) & (day >= 1)
-    month = np.clip(month, 1, 12)
-    first = _first_day(year, month)
-    return first + day - 1, fine & (day <= _first_day(year, month + 1) - first)
-
-
-def _first_day(year: Ints, month: Ints) -> Ints:
-    months = (year - 1970) * 12 + month - 1
-    days: Ints = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return days
-
-
-def _full_year(short: Ints) -> Ints:
-    return np.where(short < 69, 2000 + short, 1900 + short)         # as POSIX has it
-
-
-def _month_numbers(names: Any) -> Ints:
-    table = {name: k + 1 for words in (_MONTHS, _LONG, ("", "", "", "", "", "", "", "", "sept", "", "", ""))
-             for k, name in enumerate(words) if name}
-    return np.array([table.get(str(n).lower().rstrip("."), 0) for n in names.to_pylist()], dtype=np.int64)
-
-
-def _week_days(year: Ints, week: Ints, weekday: Ints | None) -> tuple[Ints, Bools]:
-    """ISO 8601: week 1 holds 4 January; a week stands for its Monday."""
-    fourth = _first_day(year, np.ones_like(year)) + 3
-    monday = fourth - (fourth + 3) % 7
-    next_fourth = _first_day(year + 1, np.ones_like(year)) + 3
-    weeks = (next_fourth - (next_fourth + 3) % 7 - monday) // 7
-    return monday + (week - 1) * 7 + (0 if weekday is None else weekday - 1), (week >= 1) & (week <= weeks)
-
-
-def _clock(number: Mapping[str, Ints], parts: Mapping[str, Any], seen: dict[str, Any]) -> tuple[Ints, Bools]:
-    zero = np.zeros_like(next(iter(number.values())))
-    hour, minute, second = (number.get(k, zero) for k in "HMS")
-    fine = (hour <= 24) & (minute < 60) & (second < 60)
-    if "I" in number:
-        afternoon = np.array([str(p)[:1] in "pP" for p in parts["p"].to_pylist()], dtype=bool)
-        fine &= (number["I"] >= 1) & (number["I"] <= 12)
-        hour = number["I"] % 12 + 12 * afternoon
-        seen["p"] = parts["p"]
-    fraction = zero
-    if "f" in parts:
-        seen["f"] = parts["f"]
-        six = pc.utf8_slice_codeunits(pc.utf8_rpad(parts["f"], 6, "0"), 0, 6)
-        fraction = pc.cast(six, pa.int64()).to_numpy(zero_copy_only=False)
-        fine &= ~pc.match_substring_regex(parts["f"], "^.{6}.*[1-9]").to_numpy(zero_copy_only=False).astype(bool)
-    late = hour == 24
-    if late.any():
-        fine &= ~late | ((minute == 0) & (second == 0) & (fraction == 0))
-        seen["late"] = late
-    return ((hour * 60 + minute) * 60 + second) * SECOND + fraction, fine
-
-
-def _offsets(cells: Any) -> Ints:
-    """UTC offsets in microseconds."""
-    unique = pc.dictionary_encode(cells)
-    sizes = np.array([_offset_minutes(str(t)) for t in unique.dictionary.to_pylist()], dtype=np.int64)
-    index = unique.indices.to_numpy(zero_copy_only=False)
-    result: Ints = sizes[index] * 60 * SECOND
-    return result
-
-
-def _offset_minutes(text: str) -> int:
-    match = re.fullmatch(r"([+-])(\d{2}):?(\d{2})?", text.strip())
-    if not match:
-        return 0
-    size = int(match.group(2)) * 60 + int(match.group(3) or 0)
-    return -size if match.group(1) == "-" else size
 
 
 def _style(texts: Any, pattern: str, parts: Mapping[str, Any]) -> TimeFormat:
@@ -568,7 +362,7 @@ def _style(texts: Any, pattern: str, parts: Mapping[str, Any]) -> TimeFormat:
     if pattern in NUMERIC or not len(texts):
         return TimeFormat(pattern)
     style = TimeFormat(pattern)
-    if pattern in _SHORT:
+    if pattern in SHORT:
         style = replace(style, padded=bool(pc.all(pc.greater(pc.utf8_length(texts), 7)).as_py()))
     elif re.search(r"%[mdHI]|%V$", pattern):
         single = pc.any(pc.match_substring_regex(texts, r"(^|[^0-9.])[0-9]([^0-9]|$)")).as_py()
@@ -587,4 +381,3 @@ def _style(texts: Any, pattern: str, parts: Mapping[str, Any]) -> TimeFormat:
         style = replace(style, offset=offsets.pop() if len(offsets) == 1 else "")
     late = parts.get("late")
     return replace(style, late_midnight=late is not None and bool(late.any()))
-

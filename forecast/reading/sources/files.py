@@ -4,7 +4,6 @@ It hands over UTF-8 without a byte order mark, whatever came in; what the text m
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import hashlib
 import io
@@ -25,9 +24,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecast.errors import DataError
+from forecast.reading.sources.encoding import CHUNK, decode
 from forecast.text import quoted, safe
 
-CHUNK = 1 << 20
 MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
 MAX_STREAM = 4 << 30                # from a pipe, whose end nobody knows
 FIFO_WAIT = 5.0                     # seconds for a program to open the other end of a named pipe
@@ -36,8 +35,6 @@ FREE_GROWTH = 256 << 20             # a compressed file may grow to this size wh
 MAX_RATIO = 200                     # beyond that, more than this is no longer plausible for a table
 LARGE = 32 << 20                    # bytes of text that are not kept when its columns are read
 _URL = re.compile(r"(?:.*/)?(?:https?|ftps?|s3a?|gs|az|abfss?|hdfs|sftp|ssh|file|postgres(?:ql)?|mysql)[:]/{1,2}(?!$)")
-_BOMS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"), (codecs.BOM_UTF8, "utf-8"),
-         (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
 _ENDINGS = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
 _NOT_TABLES = {b"%PDF": "a PDF", b"\x89PNG": "a picture", b"\xff\xd8\xff": "a picture", b"\xd0\xcf\x11\xe0": "an old "
@@ -66,16 +63,25 @@ class Text:
             self._data = None
 
 
+class Readable(Protocol):
+    """Columns that are apart already, read by position."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    def read(self, wanted: Sequence[int], rows: int | None = None) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Source:
-    """The text of one file; for Parquet it is empty and `columns` reads the table."""
+    """The text of one file; for Parquet and for a frame it is empty and `columns` reads the table."""
 
     file: str
     text: Text
     hashed: Callable[[], str]       # the SHA-256 of the file's bytes, found while its text is read
     encoding: str
     notes: tuple[str, ...] = ()
-    columns: Columnar | None = None
+    columns: Readable | None = None
 
     @property
     def data(self) -> bytes:
@@ -84,19 +90,6 @@ class Source:
     @property
     def sha256(self) -> str:
         return self.hashed()
-
-
-class Columnar(Protocol):
-    """Data that are columns already."""
-
-    @property
-    def file(self) -> str: ...
-
-    @property
-    def names(self) -> tuple[str, ...]: ...
-
-    def read(self, wanted: Sequence[int], rows: int | None = None) -> Any:
-        """The columns at these positions as a pyarrow.Table, or their first rows."""
 
 
 @dataclass(frozen=True)
@@ -341,133 +334,3 @@ def _bytes_as_text(column: Any) -> int:
     if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
         return int(column.nbytes)
     return int(pc.sum(pc.take(pc.binary_length(column.dictionary), column.indices)).as_py() or 0) + 4 * len(column)
-
-
-def decode(raw: bytes, file: str, encoding: str | None) -> tuple[bytes, str, tuple[str, ...]]:
-    """UTF-8 bytes, the encoding found, and what to say of it."""
-    name, skip = _marked(raw)
-    if encoding is not None:
-        if name and encoding.lower().replace("_", "-") in ("utf-16", "utf16", "utf-32", "utf32") and \
-                name.startswith(codecs.lookup(encoding).name):
-            encoding = name                                         # the mark tells the order of the bytes
-        return _told(raw[skip:] if name else raw, file, encoding)
-    if name is None:
-        name = _unmarked_wide(raw)
-    if name is not None and name != "utf-8":
-        return _transcoded(raw[skip:], file, name), name, (f"encoding {name}",)
-    body = raw[skip:] if skip else raw
-    if body.endswith(b"\x1a"):                                      # how DOS ends a file
-        body = body[:-1]
-    if body.startswith(codecs.BOM_UTF8):                            # written twice by some exports
-        body = body[3:]
-    if b"\0" in body:
-        at = body.index(b"\0")
-        raise DataError("holds a NUL byte", file=file, row=_line_at(body, at), code="nul_byte",
-                        hint="The file is damaged or is no text")
-    fault = _first_invalid(body)
-    if fault is None:
-        return body, "utf-8-sig" if skip else "utf-8", ()
-    return _western(body, file, fault)
-
-
-def _marked(raw: bytes) -> tuple[str | None, int]:
-    return next(((name, len(bom)) for bom, name in _BOMS if raw.startswith(bom)), (None, 0))
-
-
-def _unmarked_wide(raw: bytes) -> str | None:
-    """UTF-16 or UTF-32 without a mark: every other byte of the first lines is NUL."""
-    head = raw[:400]
-    if len(head) < 8 or b"\0" not in head:
-        return None
-    zeros = [sum(b == 0 for b in head[k::4]) / len(head[k::4]) for k in range(4)]
-    shapes = {"utf-32-le": (0, 1, 1, 1), "utf-32-be": (1, 1, 1, 0), "utf-16-le": (0, 1, 0, 1),
-              "utf-16-be": (1, 0, 1, 0)}
-    return next((name for name, shape in shapes.items()
-                 if all(z > 0.9 if s else z < 0.1 for z, s in zip(zeros, shape, strict=True))), None)
-
-
-def _told(raw: bytes, file: str, encoding: str) -> tuple[bytes, str, tuple[str, ...]]:
-    try:
-        name = codecs.lookup(encoding).name
-        "".encode(name)
-    except (LookupError, ValueError) as error:
-        raise DataError(f"--encoding {quoted(encoding)} is not known", file=file, code="bad_encoding",
-                        hint="As in utf-8, cp1252, utf-16") from error
-    return _transcoded(raw, file, name), name, ()
-
-
-def _transcoded(raw: bytes, file: str, name: str) -> bytes:
-    try:
-        text = raw.decode(name)
-        body = text.lstrip("\ufeff").encode("utf-8")
-    except UnicodeDecodeError as error:
-        line = 1 + raw[:error.start].decode(name, "replace").count("\n")
-        raise DataError(f"byte {error.start:,} does not fit the encoding {name}", file=file, row=line,
-                        code="bad_encoding", hint="Try --encoding") from error
-    except (UnicodeError, TypeError, AttributeError) as error:
-        raise DataError(f"cannot be read as {name}", file=file, code="bad_encoding", hint="Try --encoding") from error
-    if b"\0" in body:
-        raise DataError("holds a NUL byte", file=file, row=_line_at(body, body.index(b"\0")), code="nul_byte")
-    return body
-
-
-def _first_invalid(data: bytes) -> int | None:
-    """Where the bytes stop being UTF-8; None where they never do."""
-    if data.isascii():
-        return None
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    for at in range(0, len(data), CHUNK):
-        pending = len(decoder.getstate()[0])
-        try:
-            decoder.decode(data[at:at + CHUNK], final=at + CHUNK >= len(data))
-        except UnicodeDecodeError as error:
-            return at - pending + error.start
-    return None
-
-
-def _western(data: bytes, file: str, fault: int) -> tuple[bytes, str, tuple[str, ...]]:
-    """cp1252, where every foreign byte is a letter or sign of Western Europe and none looks like damaged UTF-8."""
-    eastern = next((marks for marks, beside in _EASTERN if data.translate(None, _OTHERS[marks]) and
-                    not data.translate(None, _OTHERS[beside])), None)
-    if eastern is not None:                                         # Czech, Polish, Hungarian: the same bytes in cp1250
-        fault = min(at for b in eastern.encode("cp1252") if (at := data.find(b)) >= 0)
-    line = _line_at(data, fault)
-    names = ("cp1252", "cp1250" if eastern else "shift_jis")
-    refusal = DataError(f"byte 0x{data[fault]:02x} at {fault:,} is not UTF-8", file=file, row=line, code="bad_encoding",
-                        hint=_candidates(data, fault, names))
-    if eastern is not None:
-        raise refusal
-    if re.search(rb"[\xc3-\xf4][\x80-\xbf]", data):                 # UTF-8 and something else in one file
-        raise refusal
-    if data.translate(None, bytes(range(128)) + _WESTERN):
-        raise refusal
-    if re.search(rb"[A-Za-z][%b][a-z]" % _SIGNS, data):             # a sign inside a word: letters of another alphabet
-        raise refusal
-    foreign = len(re.findall(rb"[\x80-\xff]", data))
-    alone = len(re.findall(rb"(?<![\x80-\xff])[\x80-\xff](?![\x80-\xff])", data))
-    if alone < 0.9 * foreign:                                       # runs of them: another alphabet
-        raise refusal
-    return data.decode("cp1252").encode("utf-8"), "cp1252", ("encoding cp1252 (found; --encoding changes it)",)
-
-
-_SIGNS = "²³°µ§½€£¿¡«»·".encode("cp1252")
-_OTHERS = {letters: bytes(set(range(256)) - set(letters.encode("cp1252"))) for letters in ("õÕ", "ãÃ", "òìÒÌ", "àÀ")}
-_EASTERN = (("õÕ", "ãÃ"), ("òìÒÌ", "àÀ"))       # letters of cp1250 too, unless Portuguese or Italian: they use both
-_WESTERN = ("äöüßÄÖÜéèêëàâîïôûùçœæÉÈÊËÀÂÎÏÔÛÙÇáíóúñÁÍÓÚÑ¿¡ãõÃÕåøÅØìòÌÒ"
-            "€£°²³µ§½–—’‘“”…«»·ºª\xa0").encode("cp1252")
-
-
-def _candidates(data: bytes, at: int, names: Sequence[str]) -> str:
-    """Two readings of the neighbourhood, as a hint."""
-    begin = max(at - 6, data.rfind(b"\n", 0, at) + 1)
-    piece = data[begin:at + 8].split(b"\n")[0].rstrip(b"\r")
-    shown = [f"{name} ({quoted(piece.decode(name, 'replace'), 16)})" for name in names]
-    return f"Try --encoding {' or '.join(shown)}"
-
-
-def _line_at(data: bytes, offset: int) -> int:
-    """The physical line of a byte, CR LF, LF and lone CR each ending one."""
-    head = data[:offset]
-    return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")
-
-

@@ -17,6 +17,8 @@ from forecast.reading.parsing.kinds import kind
 from forecast.system.datasource import FRAME
 from forecast.text import quoted
 
+OBJECTS = ("decimal", "date", "string", "empty")                        # Arrow would take True among numbers for 1
+
 
 def as_frame(data: Any) -> pd.DataFrame:
     """A data frame of pandas: as it is, of a series, or of anything that has a `to_pandas` (polars, Arrow).
@@ -50,6 +52,8 @@ class FrameColumns:
                             hint="Give each column one name: frame.columns = [...]")
         if not len(frame):
             raise DataError("has no rows", file=FRAME, code="no_rows")
+        if not len(frame.columns) and frame.index.nlevels == 1:
+            raise DataError("has no columns", file=FRAME, code="no_columns")
         names = ["" if name is None else str(name) for name in frame.columns]
         series = [frame.iloc[:, k] for k in range(len(names))]
         index = _of_index(frame.index, names, series)
@@ -64,6 +68,14 @@ class FrameColumns:
         if k not in self.kept:
             self.kept[k] = _arrow(self.series[k])
         return self.kept[k]
+
+    def check(self, wanted: Sequence[int]) -> None:
+        """Raises DataError for one of these columns that is of a type which no cell of a file has."""
+        types = pd.api.types
+        for held, name in ((self.series[k].dtype, self.names[k]) for k in wanted):
+            if types.is_complex_dtype(held) or types.is_timedelta64_dtype(held) or isinstance(held, pd.IntervalDtype):
+                raise DataError(f"holds {held}, neither numbers nor time stamps", file=FRAME, column=name,
+                                code="wrong_type", hint="Give numbers, time stamps or texts")
 
     def read(self, wanted: Sequence[int], rows: int | None = None) -> Any:
         """The columns at these positions as a pyarrow.Table, or their first rows."""
@@ -99,6 +111,8 @@ def _arrow(series: pd.Series) -> Any:
         series = series.dt.to_timestamp()
     if series.dtype == object:
         series = series.infer_objects()
+        if series.dtype == object and pd.api.types.infer_dtype(series) not in OBJECTS:
+            return _as_texts(series)
     if isinstance(series.dtype, pd.SparseDtype):
         series = pd.Series(np.asarray(series))
     try:
