@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Unpack
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from forecast.errors import GateError, Problem, RequestError
 from forecast.ledger.options import Options
 from forecast.reading.contract import Contract
 from forecast.reading.rows import Repair
-from forecast.reading.sources.frames import as_frame
+from forecast.reading.sources.frames import as_frame, zone_of
 from forecast.store.record import RunRecord
 from forecast.system import machine
 from forecast.tasks import check as checking
@@ -44,8 +44,14 @@ if TYPE_CHECKING:
     from forecast.store.run import Run
     from forecast.tasks.evaluate import Evaluated
 
+    class Turns(Protocol):
+        """What turns into a data frame: tables of polars, of Arrow."""
+
+        def to_pandas(self) -> pd.DataFrame: ...
+
+    Data: TypeAlias = str | os.PathLike[str] | pd.DataFrame | pd.Series[Any] | Turns
+
 __all__ = ["Check", "Model", "Scores", "check", "load", "read", "train"]
-Data = Any                              # a path, a data frame, a series, or what has a to_pandas
 _TRAINING = threading.Lock()            # torch has one set of settings for the whole process
 
 
@@ -195,8 +201,10 @@ def _options(asked: Asked, series: Several | None, *, mean: bool) -> Options:
         read={key: value if isinstance(value, str) else ",".join(value) for key, value in read.items()} or None)
 
 
-def _answer(predicted: predicting.Predicted, contract: Contract, *, of_frame: bool) -> pd.DataFrame:
-    answer = frame_of(pa.concat_tables(predicted.tables), contract)
+def _answer(predicted: predicting.Predicted, contract: Contract, given: pd.DataFrame | None) -> pd.DataFrame:
+    """The forecasts as a frame, times in the zone of the frame that was given, if its stamps know one."""
+    of_frame, zone = given is not None, None if given is None else zone_of(given, contract.time)
+    answer = frame_of(pa.concat_tables(predicted.tables), contract, zone)
     answer.attrs |= {
         "model": predicted.run, "fingerprint": predicted.fingerprint, "fell_back": predicted.fell_back,
         "issue": predicted.issue and predicted.issue.id,
@@ -236,7 +244,7 @@ class Model:
     @property
     def metrics(self) -> dict[str, Any]:
         """The scores of its backtest, as in metrics.json; {} where the data were too short for one."""
-        return self._run.metrics
+        return dict(self._run.metrics)
 
     @property
     def record(self) -> RunRecord:
@@ -296,7 +304,7 @@ class Model:
             accept_scale=options.get("accept_scale", False), record=record)
         with _alone() if request.device else nullcontext():
             predicted = predicting.predict(_workspace(self._store), request)
-        return _answer(predicted, contract, of_frame=isinstance(data, pd.DataFrame))
+        return _answer(predicted, contract, data if isinstance(data, pd.DataFrame) else None)
 
     @in_python()
     def evaluate(self, frame: Data | None = None, *, baselines: Several = ("seasonal_naive", "naive"),

@@ -143,6 +143,9 @@ def test_times_of_a_zone_come_back_in_that_zone(place: str) -> None:
     made = forecast.load().predict(frame)
     assert made["ds"].tolist() == list(pd.date_range(hours[-1], periods=4, freq="h")[1:])
     assert str(made["ds"].dt.tz) == str(made["cutoff"].dt.tz) == "Europe/Berlin"
+    elsewhere = forecast.load().predict(frame.tz_convert("Asia/Tokyo"))
+    assert str(elsewhere["ds"].dt.tz) == "Asia/Tokyo"
+    assert elsewhere["ds"].tolist() == made["ds"].tolist()
     assert forecast.load().predict(frame, as_of=hours[70].tz_convert("UTC"))["cutoff"].unique().tolist() == [hours[70]]
 
 

@@ -39,8 +39,8 @@ def _keyword(flag: re.Match[str]) -> str:
 def spoken(text: str, *, of_frame: bool = False) -> str:
     """A text that names flags, lines and commands, in the words of Python; a frame has rows in place of lines."""
     text = _FLAG.sub(_keyword, text)
-    text = text.replace("forecast predict DATA", "predict(frame)").replace("DATA", "the data")
-    return re.sub(r"\bline (\d)", r"row \1", text) if of_frame else text
+    text = text.replace("forecast predict DATA", "predict(frame)").replace("DATA must be named", "data must be named")
+    return re.sub(r"(?<!\")\bline (\d)", r"row \1", text) if of_frame else text     # not in what a cell holds
 
 
 def said(problem: Problem) -> Problem:

@@ -34,6 +34,13 @@ def as_frame(data: Any) -> pd.DataFrame:
     return data
 
 
+def zone_of(frame: pd.DataFrame, name: str) -> Any:
+    """The zone of the time stamps in a column or level of this name; None where they know none."""
+    columns = FrameColumns.of(frame)
+    held = columns.series[columns.names.index(name)].dtype if name in columns.names else None
+    return getattr(held, "tz", None) or getattr(getattr(held, "pyarrow_dtype", None), "tz", None)
+
+
 @dataclass(frozen=True)
 class FrameColumns:
     """The columns of a frame, those of its index that tell something before them. They become Arrow's when they are
