@@ -123,7 +123,7 @@ def thickened(values: Floats, panel: Panel, history: History, quantiles: Sequenc
     by a twentieth of a usual step or more, by one where all values are whole and most of them move; the inner ones in
     proportion. Bands that have a width are left alone."""
     width = np.min(values[:, :, -1] - values[:, :, 0], axis=1, initial=np.inf)
-    thin = np.flatnonzero(width < NOTHING * history.range)
+    thin = np.flatnonzero((width < NOTHING * history.range) | (history.whole & (width < 1) & (history.range > 0)))
     if not thin.size:
         return values
     grid = np.asarray(quantiles)
