@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,22 @@ from forecast.errors import RequestError
 from forecast.model.cells import CELLS
 
 quick = settings(max_examples=50, deadline=None)
-each_setting = pytest.mark.parametrize("setting", SETTINGS.values(), ids=list(SETTINGS))
+
+
+def each_setting(holds: Callable[[Setting], None]) -> Callable[[], None]:
+    """One test of all settings, which names every one that fails it."""
+    def run() -> None:
+        failed = {}
+        for setting in SETTINGS.values():
+            try:
+                holds(setting)
+            except (AssertionError, RequestError, pytest.fail.Exception) as error:
+                failed[setting.key] = str(error)
+        assert failed == {}
+
+    run.__name__, run.__doc__ = holds.__name__, holds.__doc__
+    return run
+
 
 
 def toml(folder: Path, text: str) -> Path:

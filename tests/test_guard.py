@@ -91,6 +91,14 @@ def test_a_series_that_moves_has_no_band_of_no_width_and_other_bands_are_left_al
     np.testing.assert_array_equal(thickened(wide, panel, History.of(panel), GRID), wide)
 
 
+def test_whole_numbers_that_move_have_a_band_after_rounding_and_seldom_counts_need_none() -> None:
+    panel = panel_of([10.0, 12.0, 14.0], [0.0] * 40 + [1.0] + [0.0] * 9)
+    narrow = np.concatenate([quantiles(15, 0.2), quantiles(0, 0.01)])
+    bounded = kept(thickened(narrow, panel, History.of(panel), GRID), History.of(panel))
+    assert bounded[0, 0].tolist() == [14, 14, 15, 16, 16]
+    assert np.ptp(bounded[1]) == 0
+
+
 NIGHT = np.array([0.0, 0.0, 3.0, 9.0, 4.0, 0.0])
 CLOUDS = np.random.default_rng(0).uniform(0.2, 1.0, 60)
 

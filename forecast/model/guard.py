@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.series.arrays import Bools, Floats, finite_sums
+from forecast.series.arrays import Bools, Floats, finite_sums, median
 from forecast.series.panel import Panel
 from forecast.series.windows import contexts, ends_of
 
@@ -81,14 +81,19 @@ def silenced(medians: Floats, witnesses: Floats, history: History, unit: Floats)
     with np.errstate(invalid="ignore"):
         left = np.any((medians < (low - slack)[:, None]) | (medians > (high + slack)[:, None]), axis=2)      # (M, S)
     voices = np.concatenate([np.where(left[:, :, None], np.nan, medians), witnesses])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)                 # a series that nobody speaks for
-        middle = np.nanmedian(voices, axis=0)                           # (S, H)
-        distance = np.mean(np.abs(voices - middle), axis=2)             # (M + N, S)
-        usual = np.fmax(np.nanmedian(distance, axis=0), unit)
+    middle = median(voices, axis=0)                                     # (S, H)
+    distance = np.mean(np.abs(voices - middle), axis=2)                 # (M + N, S)
+    usual = np.fmax(median(distance, axis=0), unit)
     with np.errstate(invalid="ignore"):
         far = distance[:len(medians)] > FAR * np.where(np.isfinite(usual), usual, np.inf)
     return np.asarray(left | far)
+
+
+def witnesses(panel: Panel, season: int, horizon: int) -> Floats:
+    """(2, S, H) simple forecasts to be measured against: the last season again, and the last value; NaN where one is
+    missing."""
+    last = contexts(panel.y, ends_of(panel), season)                    # (S, m)
+    return np.stack([last[:, np.arange(horizon) % season], np.repeat(last[:, -1:], horizon, axis=1)])
 
 
 def kept(values: Floats, history: History, *, still: Floats | None = None, negative: bool = False, whole: bool = True
@@ -118,7 +123,7 @@ def thickened(values: Floats, panel: Panel, history: History, quantiles: Sequenc
     by a twentieth of a usual step or more, by one where all values are whole and most of them move; the inner ones in
     proportion. Bands that have a width are left alone."""
     width = np.min(values[:, :, -1] - values[:, :, 0], axis=1, initial=np.inf)
-    thin = np.flatnonzero(width < NOTHING * history.range)
+    thin = np.flatnonzero((width < NOTHING * history.range) | (history.whole & (width < 1) & (history.range > 0)))
     if not thin.size:
         return values
     grid = np.asarray(quantiles)

@@ -143,8 +143,9 @@ class Predictor:
         `remarks` name both. A series that is too short, or not positive where every member needs it, is served by the
         seasonal naive forecast, and its `source` says so; the same goes for one that moved once but stood still for
         the whole context, which then says nothing of its unit. `values` are always finite, within guard.kept."""
-        level, changes = levelled(panel, self.plan.season)
-        history = guard.History.of(panel)
+        near = panel.trimmed()
+        level, changes = levelled(near, self.plan.season)
+        history = guard.History.of(near)
         values, reasons, silent = self._quantiles(level, guard.History.of(level) if changes.series.size else history)
         parts, longer = [values], level
         while sum(p.shape[1] for p in parts) < horizon:
@@ -224,12 +225,11 @@ class Predictor:
     def _silenced(self, panel: Panel, parts: dict[str, Floats], history: guard.History) -> dict[str, Ints]:
         """Put NaN into the parts of forecasters that may not speak for a series; those series, by forecaster."""
         middle = self.quantiles.index(0.5)
-        witnesses = [BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).point
-                     for name in SIMPLE]
         unit = seasonal_scale(panel.truth, panel.first, panel.stop, self.plan.season)
         medians = np.stack([parts[name][:, :, middle] for name in self.blend.names])
         silent = {}
-        for name, mute in zip(self.blend.names, guard.silenced(medians, np.stack(witnesses), history, unit),
+        witnesses = guard.witnesses(panel, self.plan.season, self.plan.horizon)
+        for name, mute in zip(self.blend.names, guard.silenced(medians, witnesses, history, unit),
                               strict=True):
             if mute.any() and name not in SIMPLE:
                 silent[name] = np.flatnonzero(mute)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from forecast.series.arrays import Floats, Ints
+from forecast.series.arrays import Floats, Ints, median
 from forecast.series.panel import Panel
 
 LEAST_LAG = 5                       # steps across which values are compared, whole seasons of them
@@ -87,9 +87,8 @@ def _look(panel: Panel, rows: Ints, length: int, lag: int, changes: Changes) -> 
     if not some.any():
         return
     rows, values, z = rows[some], values[some], z[some]
-    usual = np.nanmedian(z, axis=1, keepdims=True)
-    z = z - usual
-    spread = 1.4826 * np.nanmedian(np.abs(z), axis=1)
+    z = z - median(z, axis=1)[:, None]
+    spread = 1.4826 * median(np.abs(z), axis=1)
     with np.errstate(invalid="ignore"):
         loud = np.count_nonzero(np.abs(z) > CLEAR * spread[:, None], axis=1) >= least
     for row in np.flatnonzero(loud).tolist():

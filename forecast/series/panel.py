@@ -139,6 +139,15 @@ class Panel:
         begun = self.lengths > 0                                        # one that begins later says nothing of now
         return np.full(len(self), self.end[begun if begun.any() else slice(None)].max(), dtype=np.int64)
 
+    def trimmed(self) -> Panel:
+        """The same series over no more of the array than they span: what is done to the whole array is then done to
+        them alone. No value is copied."""
+        if not len(self) or not len(self.y):
+            return self
+        low, high = int(self.first.min()), int(self.stop.max())
+        filled = None if self.filled is None else self.filled[low:high]
+        return replace(self, y=self.y[low:high], first=self.first - low, stop=self.stop - low, filled=filled)
+
     def before(self, ordinal: int | Ints) -> Panel:
         """What was known before `ordinal` on the calendar (one for all, or one a series)."""
         return replace(self, stop=self.first + np.clip(ordinal - self.start, 0, self.lengths))

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from forecast.model.plan import Plan
     from forecast.model.predictor import Predictor
     from forecast.reading.reader import Reading
+    from forecast.scoring.backtest import Scores
     from forecast.series.panel import Panel
     from forecast.training.checkpoints import Checkpoints
     from forecast.training.start import Start
@@ -232,13 +233,13 @@ def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: P
         frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         teller.scores(scores, list(panel.ids))
         metrics, skill = scores_record(scores), scores.own.get("skill")
-        predictor, serving = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]))
+        predictor, serving = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]), scores)
         metrics |= serving
         verdict = _against_live(workspace, predictor, reading, cutoffs)
     return predictor, metrics, as_asked(request, verdict, skill)
 
 
-def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel
+def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel, scores: Scores
              ) -> tuple[Predictor, dict[str, Any]]:
     """What is to serve: the predictor, or one that says what a simple forecast says where it is clearly worse than that
     in its own backtest. And what the metrics keep of it. It is told."""
@@ -247,7 +248,7 @@ def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: P
 
     simple, name = outdone(frame, predictor.name, known, predictor.plan.season), predictor.name
     if simple is None:
-        return predictor, {"serves": name, "worse_than": _only_by_median(teller, frame, name)}
+        return predictor, {"serves": name, "worse_than": _only_by_median(teller, scores)}
     if not (predictor.config.model.blend and predictor.config.model.skip):
         teller.warn("worse", f"{name} is clearly worse than {simple} on these windows; it serves, since the settings "
                              "ask for it alone")
@@ -257,15 +258,15 @@ def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: P
     return simply, {"serves": simple, "worse_than": simple}
 
 
-def _only_by_median(teller: Teller, frame: pd.DataFrame, name: str) -> str | None:
+def _only_by_median(teller: Teller, scores: Scores) -> str | None:
     """The simple forecast whose median errs a fifth less, or more, where the whole forecast is not clearly worse."""
-    size = (frame["y"] - frame["yhat"]).abs().groupby(frame["model"].astype(str)).mean()
-    simple = min(SIMPLE, key=lambda other: size[other])
-    if size[name] <= WORSE * size[simple]:
+    own, simple = scores.own, scores.reference
+    by = "mase" if own["mase"] == own["mase"] else "mae"
+    if simple is None or not own[by] > WORSE * simple[by]:
         return None
-    teller.warn("worse", f"the median of {name} errs by {size[name]:.4g}, {simple} by {size[simple]:.4g}; that it is "
-                         "worse may be chance, or its bands are better")
-    return simple
+    teller.warn("worse", f"the median of {own['model']} errs by {own[by]:.4g} ({by.upper()}), {simple['model']} by "
+                         f"{simple[by]:.4g}; that it is worse may be chance, or its bands are better")
+    return str(simple["model"])
 
 
 def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, known: Panel
