@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forecast.cli.options import Session, command
+from forecast.cli.options import READING, Session, command
 
 if TYPE_CHECKING:
     from forecast.cli.console import Console
@@ -16,13 +16,13 @@ SPARK = 40                                                              # bars o
 PARTIAL = 5
 
 
-@command(settings=("data.missing", "data.spikes"))
+@command(settings=(*READING, "model.season"))
 def predict(
     session: Session,
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
                                                help="CSV file; by default the one the model was trained on")] = None,
     model: Annotated[str, typer.Option(metavar="RUN",
-                                       help="run id, its beginning, a --name, a path, or live")] = "live",
+                                       help="run id, its beginning, a --name, a path, live, or prior")] = "live",
     horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000,
                                                 help="steps to forecast; as trained by default")] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
@@ -54,6 +54,7 @@ def predict(
 ) -> int:
     """Forecast with the live model from the present contents of its file, or from DATA.
 
+    Where there is no model yet, DATA is forecast at once by the prior, a network that comes with the program.
     Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
     known, the run and what served the series; keeps it in the ledger. Exit 5: written, but some series fell back to a
     simpler forecast or have no value to forecast from, or the ledger failed. Exit 7: stale, nothing written."""

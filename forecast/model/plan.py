@@ -10,6 +10,7 @@ import numpy as np
 
 from forecast.config import Config
 from forecast.errors import DataError, RequestError
+from forecast.model.prior import LEAST
 from forecast.series.arrays import Floats, Ints
 from forecast.series.panel import Panel
 
@@ -55,10 +56,7 @@ def make_plan(config: Config, panel: Panel) -> Plan:
     """Sizes for this panel: given ones as given, the others by frequency and length of the data.
 
     Raises RequestError where the horizon must be given, DataError where no series is long enough."""
-    horizon = config.model.horizon or panel.calendar.horizon
-    if horizon is None:
-        raise RequestError("integer time steps say nothing about how far to forecast", code="horizon_needed",
-                           hint="Give --horizon N")
+    horizon = _horizon(config, panel)
     longest = int(panel.lengths.max(initial=0))
     seasons, source = seasons_of(config, panel)
     validation = config.train.validation_size or max(2 * horizon, min(longest // 10, 20 * horizon))
@@ -80,6 +78,20 @@ def make_plan(config: Config, panel: Panel) -> Plan:
                    hidden=config.model.hidden or int(units), lr=train.lr or rate,
                    steps=max(1, round(train.effort * int(steps))) if train.steps is None else train.steps,
                    members=config.model.members if config.model.blend and config.model.skip and train.steps != 0 else 1)
+
+
+def untrained(config: Config, panel: Panel) -> Plan:
+    """The plan of a forecast without any training: the horizon and the seasons alone. Raises RequestError."""
+    seasons, source = seasons_of(config, panel)
+    return Plan(horizon=_horizon(config, panel), seasons=seasons, season_source=source, context=LEAST, segment=1,
+                min_context=LEAST, validation=1, hidden=1, steps=0, lr=0.0, members=0)
+
+
+def _horizon(config: Config, panel: Panel) -> int:
+    if (horizon := config.model.horizon or panel.calendar.horizon) is None:
+        raise RequestError("integer time steps say nothing about how far to forecast", code="horizon_needed",
+                           hint="Give --horizon N")
+    return horizon
 
 
 def seasons_of(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:

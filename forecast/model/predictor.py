@@ -23,7 +23,9 @@ from forecast.model.calibration import mean_above_median, widened
 from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.model.network import BLOCK, Network
-from forecast.model.plan import Plan, make_plan
+from forecast.model.plan import Plan, make_plan, untrained
+from forecast.model.prior import PRIOR, Prior, shipped
+from forecast.model.sight import reach
 from forecast.scoring.formulas import SIMPLE
 from forecast.scoring.metrics import seasonal_scale
 from forecast.series.arrays import Floats, Ints, finite_sums
@@ -34,7 +36,7 @@ from forecast.series.panel import Panel
 from forecast.series.units import TRANSFORMS, Units, without_absurd
 from forecast.series.windows import contexts, ends_of
 
-EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters")
+EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters", PRIOR)
 REACH = 3.0                                 # ranges of the context
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
@@ -54,6 +56,7 @@ class Predictor:
     kept_back: str = ""                     # why the final fit was not taken; "" where it was
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
+    prior: Prior | None = None              # None: it has no say
     forwards: Mapping[int, Callable[[Batch], Floats]] = field(default_factory=dict)     # by member, on another device
 
     @classmethod
@@ -63,7 +66,16 @@ class Predictor:
         shape = shape_of(config, plan)
         member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
         return cls(config=config, plan=plan, members=(member,),
-                   widths=np.ones((plan.horizon, len(shape.quantiles))), knowledge=Knowledge())
+                   widths=np.ones((plan.horizon, len(shape.quantiles))), knowledge=Knowledge(),
+                   prior=shipped() if config.model.prior else None)
+
+    @classmethod
+    def of_prior(cls, config: Config, panel: Panel, prior: Prior) -> Predictor:
+        """The prior alone, which has seen nothing of any data. Raises RequestError where the horizon must be given."""
+        plan = untrained(config, panel)
+        widths = np.ones((plan.horizon, len(quantile_grid(config.model.levels))))
+        return cls(config=config, plan=plan, members=(), widths=widths, knowledge=Knowledge(), blend=Blend.alone(PRIOR),
+                   prior=prior)
 
     @property
     def name(self) -> str:
@@ -98,12 +110,12 @@ class Predictor:
     @property
     def is_used(self) -> bool:
         """Whether a trained network carries some of the forecast."""
-        return self.leader.steps > 0 and max(self._weights_of_networks()) > 0
+        return bool(self.members) and self.leader.steps > 0 and max(self._weights_of_networks()) > 0
 
     @property
     def transform(self) -> str:
         """In which the bands are widened."""
-        return self.leader.units.transform
+        return self.leader.units.transform if self.members else "none"
 
     def _weights_of_networks(self) -> list[float]:
         weights = dict(zip(self.blend.names, self.blend.pooled, strict=True))
@@ -116,8 +128,14 @@ class Predictor:
 
     @property
     def context(self) -> int:
-        """The longest of the members'."""
-        return max(member.shape.context for member in self.members)
+        """The longest of the members'; without any, what the prior looks back on."""
+        return max((member.shape.context for member in self.members), default=reach(*self._two_seasons))
+
+    @property
+    def _two_seasons(self) -> tuple[int, int]:
+        """The main season and the next; 0 for none."""
+        main, second, *_ = (*self.plan.seasons, 0)
+        return main, second
 
     def plan_of(self, member: Member) -> Plan:
         """The plan with the sizes that one member has."""
@@ -159,6 +177,10 @@ class Predictor:
         source[(reasons == "") & ~finite] = "fallback:not_finite"
         if (poor := np.flatnonzero((reasons != "") | ~finite)).size:
             values[poor] = self._plain(level.take(poor), horizon)
+        if (short := np.flatnonzero(source == "fallback:short")).size:
+            said = self._foreseen(level.take(short), horizon)
+            able = short[np.isfinite(said).all(axis=(1, 2))]
+            values[able], source[able] = said[np.isin(short, able)], PRIOR
         values, mean = self._signed(values, level, history, changes)
         return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, reasons), mean)
 
@@ -261,7 +283,7 @@ class Predictor:
         panel, context = block.panel, block.context(self.context)
         reasons = np.full(len(panel), "", dtype=object)
         reasons[panel.lengths < self.plan.min_context] = "fallback:short"
-        if all(member.units.transform == "log" for member in self.members):
+        if self.members and all(member.units.transform == "log" for member in self.members):
             reasons[np.any(context <= 0, axis=1)] = "fallback:not_positive"
         reasons[np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)] = "fallback:no_data"
         low, high = _extremes(context)
@@ -289,10 +311,19 @@ class Predictor:
         absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
         low, high = block.bounds(self.context)
         for name in [name for name in said if self._owned(name) is None]:
+            if name == PRIOR:                                           # it passes over what is absurd itself
+                said[name] = np.clip(self._foreseen(panel, self.plan.horizon), low, high)
+                continue
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
                 values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost)))
             said[name] = values
+
+    def _foreseen(self, panel: Panel, horizon: int) -> Floats:
+        """What the prior says (S, H, Q), NaN where it has nothing to say."""
+        if self.prior is None:
+            return np.full((len(panel), horizon, len(self.quantiles)), np.nan)
+        return self.prior.predict(panel, horizon, self._two_seasons, self.quantiles)
 
     def widened(self, values: Floats) -> Floats:
         """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""

@@ -25,18 +25,20 @@ from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.model.network import Network, Shape
 from forecast.model.plan import Plan
 from forecast.model.predictor import EXPERTS, Predictor
+from forecast.model.prior import Prior
 from forecast.reading.contract import Contract
 from forecast.series.units import TRANSFORMS, Units
 from forecast.store.record import RunRecord
 from forecast.system.files import new_folder, sha256, to_json, write_bytes, write_text
 
-FORMAT = 5
-READABLE = (4, FORMAT)                                                 # 4: all members of the plan's shape
+FORMAT = 6
+READABLE = (4, 5, FORMAT)                                              # 4: all members of the plan's shape; 5: no prior
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 VALIDATED = "validated.safetensors"                                     # of the networks before their final fit
+PRIOR = "prior.safetensors"                                             # the one that the run was made with
 FILES = ("config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json", "history.csv",
-         WEIGHTS, VALIDATED)
+         WEIGHTS, VALIDATED, PRIOR)
 MOST_TEXT = 256 * 2**20                                                 # bytes of a JSON file, far above any real one
 
 
@@ -72,6 +74,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
         write_text(partial / "history.csv", history)
         write_bytes(partial / WEIGHTS, _tensors(m.network for m in predictor.members))
         write_bytes(partial / VALIDATED, _tensors(predictor.validated_networks))
+        write_bytes(partial / PRIOR, predictor.prior.to_bytes() if predictor.prior else b"")
         manifest = {name: {"size": (partial / name).stat().st_size, "sha256": sha256(partial / name)}
                     for name in FILES}
         write_text(partial / MANIFEST, to_json({"format": FORMAT, "files": manifest}))
@@ -104,7 +107,7 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             validated_networks=tuple(_networks(folder / VALIDATED, shapes)) if validated else (),
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
-            blend=_blend(len(entries), **calibration["blend"]))
+            blend=_blend(len(entries), **calibration["blend"]), prior=_prior(folder / PRIOR))
         _check(predictor)
         record = _record(_json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
@@ -128,9 +131,10 @@ def verify(folder: Path) -> None:
                          f"{' and '.join(map(str, READABLE))}",
                          file=str(folder / MANIFEST), code="model_format", hint="Train again")
     manifest = content.get("files")
-    if not isinstance(manifest, dict) or set(manifest) != set(FILES):
+    files = FILES if content["format"] == FORMAT else [name for name in FILES if name != PRIOR]
+    if not isinstance(manifest, dict) or set(manifest) != set(files):
         raise ModelError("does not name the files of a model", file=str(folder / MANIFEST), code="model_corrupt")
-    for name in FILES:
+    for name in files:
         path = folder / name
         _require_file(path)
         try:
@@ -250,6 +254,16 @@ def _blend(members: int, names: list[str], pooled: list[float], errors: list[flo
     if not np.allclose(np.array(rows).sum(axis=1), 1) or np.min(rows) < 0:
         raise ValueError("weights that are no shares")
     return blend
+
+
+def _prior(path: Path) -> Prior | None:
+    """The prior that the run was made with; None where it had none. Raises ModelError for what is none."""
+    if not path.is_file() or not (content := path.read_bytes()):
+        return None
+    try:
+        return Prior.of(content)
+    except ValueError as error:
+        raise ModelError(f"is no prior: {error}", file=str(path), code="model_corrupt", hint="Train again") from error
 
 
 def _networks(path: Path, shapes: Sequence[Shape]) -> list[Network]:

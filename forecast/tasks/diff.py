@@ -9,7 +9,7 @@ from forecast.errors import DataError, RequestError
 from forecast.ledger.issue import Issue
 from forecast.ledger.ledger import Ledger
 from forecast.ledger.reissue import Step, Told, taken_apart, total_of
-from forecast.tasks.past import data_of, issue_named, told_again
+from forecast.tasks.past import issue_named, made_by, told_again
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 
@@ -42,8 +42,9 @@ def diff(workspace: Workspace, new: str = "last", old: str | None = None, data: 
     ledger = workspace.ledger
     newer, new_untouched = issue_named(workspace, new)
     older, old_untouched = issue_named(workspace, old) if old else (before(ledger, newer), True)
-    runs = {name: workspace.run(name) for name in (older.run, newer.run)}
-    panel = data_of(workspace, newer, runs[newer.run], data).panel
+    old_run, _ = made_by(workspace, older, data)
+    new_run, reading = made_by(workspace, newer, data)
+    runs, panel = {older.run: old_run, newer.run: new_run}, reading.panel
 
     def told(issue: Issue, ends: dict[str, int]) -> Told:
         return told_again(runs[issue.run], issue, panel, ends)

@@ -15,7 +15,7 @@ from forecast.showing import words
 from forecast.showing.inside import draw
 from forecast.store.run import Run
 from forecast.system.datasource import DataSource, guard
-from forecast.tasks.teller import SILENT, Teller, tell_model, tell_remarks
+from forecast.tasks.teller import SILENT, Teller, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import listed
 
@@ -66,8 +66,7 @@ def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> 
     guard([path], [source])
     reading = workspace.read_for(run, source)
     panel = one_series(reading.panel, request.series)
-    tell_model(teller, run, source, reading.span[1])
-    tell_remarks(teller, reading)
+    tell_model(teller, run, source, reading)
     if not request.series and len(reading.panel) > 1:
         teller.say("series", f"{panel.ids[0]}, the first of {len(reading.panel):,}; another: forecast explain SERIES")
     found = inspect(run.predictor, panel)

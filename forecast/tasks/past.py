@@ -11,6 +11,7 @@ from forecast.store.run import Run
 from forecast.system.datasource import STDIN, DataSource
 from forecast.system.files import sha256
 from forecast.tasks.issuing import as_optioned, forecaster_of
+from forecast.tasks.prior import is_of_prior, prior_for
 from forecast.tasks.workspace import Workspace
 
 
@@ -24,13 +25,19 @@ def issue_named(workspace: Workspace, what: str) -> tuple[Issue, bool]:
     return ledger.written(path, sha256(path)) or (ledger.find(what), True)
 
 
-def data_of(workspace: Workspace, issue: Issue, run: Run, data: str | None) -> Reading:
-    """Today's contents of the file an issue was made from. Raises RequestError where it must be named."""
+def made_by(workspace: Workspace, issue: Issue, data: str | None) -> tuple[Run, Reading]:
+    """The run that made an issue, and today's contents of the file it was made from.
+
+    Raises RequestError where the file must be named, ModelError for a run that is gone, DataError."""
     if data is None and issue.data == STDIN:
         raise RequestError("the issue was made from standard input, so its data must be named", code="no_data",
                            hint="Give --data FILE")
     source = workspace.source(data) if data else DataSource.kept(workspace.store.folder, issue.data, issue.place)
-    return workspace.read_for(run, source, issue.options.read)
+    if is_of_prior(issue.run):
+        return prior_for(workspace, source, issue.options.read, horizon=issue.horizon, name=issue.run,
+                         levels=",".join(f"{level:g}" for level in issue.levels))
+    run = workspace.run(issue.run)
+    return run, workspace.read_for(run, source, issue.options.read)
 
 
 def told_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> Told:

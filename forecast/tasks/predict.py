@@ -18,8 +18,8 @@ from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
 from forecast.system import machine
 from forecast.system.datasource import DataSource, guard
-from forecast.tasks import issuing
-from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model, tell_remarks
+from forecast.tasks import issuing, prior
+from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
 from forecast.writing.layouts import Page, check_ending, check_layout, levels_of, table_of, writing
@@ -142,12 +142,16 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     ledger. `out` takes the bytes of an output "-" when all are made; without it the rows are in the result.
 
     guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
-    run = _run(workspace, request)
-    source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
+    run = None if prior.is_asked(workspace, request.model, request.data) else _run(workspace, request)
+    source = workspace.source_of(run) if run and request.data is None else workspace.source(request.data or "")
     output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
     guard([output, plot, *guarded], [source])
-    reading = workspace.read_for(run, source, request.options.read)
+    if run is None:
+        run, reading = prior.prior_for(workspace, source, request.options.read, horizon=request.horizon,
+                                       levels=request.levels)
+    else:
+        reading = workspace.read_for(run, source, request.options.read)
     if not request.accept_scale:
         reading.check_scale()
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
@@ -157,8 +161,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     draft = issuing.begin(workspace, run, source, reading, horizon=steps, levels=page.levels, as_of=request.as_of,
                           options=request.options)
     panel, valueless = _asked_for(request, draft, reading)
-    tell_model(teller, run, source, reading.span[1])
-    tell_remarks(teller, reading)
+    tell_model(teller, run, source, reading)
     if not len(panel) and request.options.shard is None:
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)

@@ -10,7 +10,7 @@ from forecast.errors import GateError
 from forecast.ledger.issue import Issue
 from forecast.ledger.reissue import Deviation, Told, cut_at, deviations
 from forecast.reading.contract import Contract
-from forecast.tasks.past import data_of, issue_named, told_again
+from forecast.tasks.past import issue_named, made_by, told_again
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -59,8 +59,7 @@ def replay(workspace: Workspace, what: str, data: str | None = None, teller: Tel
     `what`: a file that predict wrote, an issue's id or its beginning, or last. Raises RequestError, DataError,
     ModelError."""
     issue, untouched = issue_named(workspace, what)
-    run = workspace.run(issue.run)
-    reading = data_of(workspace, issue, run, data)
+    run, reading = made_by(workspace, issue, data)
     kept = Told.kept(workspace.ledger.blocks(issue))
     found = deviations(kept, told_again(run, issue, reading.panel, kept.ends), issue.quantiles)
     revised = None                                                      # the fingerprint is of all series

@@ -91,11 +91,17 @@ def tell_remarks(teller: Teller, reading: Reading, *, flags: bool = False) -> No
         teller.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag and flags else ""))
 
 
-def tell_model(teller: Teller, run: Run, source: DataSource, last: str) -> None:
-    """Which model, how old, and the data it speaks of."""
+def tell_model(teller: Teller, run: Run, source: DataSource, reading: Reading) -> None:
+    """Which model, how old, the data it speaks of, and what was mended there. The prior was never trained: the data are
+    read for the first time."""
+    if not run.record.created:
+        teller.say("model", f"{run.id}, without any training")
+        tell_reading(teller, reading)
+        return
     made = datetime.fromisoformat(run.record.created)
     teller.say("model", f"{run.id} (made {_age((now() - made).total_seconds())} ago)")
-    teller.say("data", f"{shown(source)}, last {last}")
+    teller.say("data", f"{shown(source)}, last {reading.span[1]}")
+    tell_remarks(teller, reading)
 
 
 def shown(source: DataSource) -> str:

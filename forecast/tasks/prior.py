@@ -1,0 +1,58 @@
+"""The prior in the place of a trained model: when it answers, and the run that it is for some data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecast.errors import ModelError, RequestError
+from forecast.system.datasource import DataSource
+from forecast.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecast.reading.reader import Reading
+    from forecast.store.run import Run
+
+NAME = "prior"                          # with --model
+
+
+def is_asked(workspace: Workspace, model: str | Run | None, data: str | Path | pd.DataFrame | None) -> bool:
+    """Whether the prior answers: where it is named, and where data are named in a store without any run.
+
+    Raises RequestError where it is named without data."""
+    if model == NAME:
+        if data is None:
+            raise RequestError("the prior has no data of its own, so DATA must be named", code="no_data",
+                               hint="forecast predict DATA --model prior")
+        return True
+    return model == "live" and data is not None and not workspace.store.ids()
+
+
+def is_of_prior(run: str) -> bool:
+    """Whether an issue was made by a prior, by the name of its run."""
+    return run.startswith(NAME + "-")
+
+
+def prior_for(workspace: Workspace, source: DataSource, given: Mapping[str, Any] | None = None, *,
+              horizon: int | None = None, levels: str | None = None, name: str | None = None) -> tuple[Run, Reading]:
+    """The prior as a run that was never trained, and the data as they are read for the first time.
+
+    given: settings stronger than those of the workspace · name: of the run that it has to be. Raises RequestError where
+    the horizon must be given, DataError, and ModelError for the prior of another version."""
+    from forecast.model.predictor import Predictor
+    from forecast.model.prior import shipped
+    from forecast.store.record import RunRecord
+    from forecast.store.run import Run
+
+    prior = shipped()
+    if name not in (None, own := f"{NAME}-{prior.mark}"):
+        raise ModelError(f"{name} is the prior of another version of this program, which has {own}", code="no_model",
+                         hint="Install that version to make its forecasts again")
+    sizes = {key: value for key, value in (("model.horizon", horizon), ("model.levels", levels)) if value is not None}
+    config = workspace.config.override({**(given or {}), **sizes}, source="command line")
+    reading = workspace.read(source, config.data)
+    predictor = Predictor.of_prior(config, reading.panel.with_values()[0], prior)
+    return Run(own, workspace.store.folder, predictor, reading.contract, RunRecord(id=own), {}), reading
