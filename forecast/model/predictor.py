@@ -24,7 +24,7 @@ from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.model.network import BLOCK, Network
 from forecast.model.plan import Plan, make_plan, untrained
-from forecast.model.prior import PRIOR, Prior, shipped
+from forecast.model.prior import PRIOR, TUNED, Prior, Tuned, shipped
 from forecast.model.sight import reach
 from forecast.scoring.formulas import SIMPLE
 from forecast.scoring.metrics import seasonal_scale
@@ -36,7 +36,7 @@ from forecast.series.panel import Panel
 from forecast.series.units import TRANSFORMS, Units, without_absurd
 from forecast.series.windows import contexts, ends_of
 
-EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters", PRIOR)
+EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters", PRIOR, TUNED)
 REACH = 3.0                                 # ranges of the context
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
@@ -57,6 +57,8 @@ class Predictor:
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
     prior: Prior | None = None              # None: it has no say
+    tuned: Tuned | None = None              # on the training data
+    validated_prior: Prior | None = None    # the tuned one before the final fit
     forwards: Mapping[int, Callable[[Batch], Floats]] = field(default_factory=dict)     # by member, on another device
 
     @classmethod
@@ -149,7 +151,8 @@ class Predictor:
     def as_validated(self) -> Predictor:
         """As it was before its final fit. What it has seen ends where its validation ended."""
         members = tuple(replace(m, network=n) for m, n in zip(self.members, self.validated_networks, strict=True))
-        return replace(self, members=members, knowledge=self.validated_knowledge.later(self.plan.validation),
+        tuned = self.tuned and replace(self.tuned, prior=self.validated_prior or self.tuned.prior)
+        return replace(self, members=members, tuned=tuned, knowledge=self.validated_knowledge.later(self.plan.validation),
                        validated_knowledge=Knowledge())
 
     def predict(self, panel: Panel, horizon: int) -> Forecast:
@@ -178,7 +181,7 @@ class Predictor:
         if (poor := np.flatnonzero((reasons != "") | ~finite)).size:
             values[poor] = self._plain(level.take(poor), horizon)
         if (short := np.flatnonzero(source == "fallback:short")).size:
-            said = self._foreseen(level.take(short), horizon)
+            said = self._foreseen(PRIOR, level.take(short), horizon)
             able = short[np.isfinite(said).all(axis=(1, 2))]
             values[able], source[able] = said[np.isin(short, able)], PRIOR
         values, mean = self._signed(values, level, history, changes)
@@ -311,19 +314,21 @@ class Predictor:
         absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
         low, high = block.bounds(self.context)
         for name in [name for name in said if self._owned(name) is None]:
-            if name == PRIOR:                                           # it passes over what is absurd itself
-                said[name] = np.clip(self._foreseen(panel, self.plan.horizon), low, high)
+            if name in (PRIOR, TUNED):                                  # it passes over what is absurd itself
+                said[name] = np.clip(self._foreseen(name, panel, self.plan.horizon), low, high)
                 continue
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
                 values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost)))
             said[name] = values
 
-    def _foreseen(self, panel: Panel, horizon: int) -> Floats:
-        """What the prior says (S, H, Q), NaN where it has nothing to say."""
-        if self.prior is None:
+    def _foreseen(self, name: str, panel: Panel, horizon: int) -> Floats:
+        """What the prior says (S, H, Q), as it came or tuned; NaN where it has nothing to say."""
+        prior = self.prior if name == PRIOR else self.tuned and self.tuned.prior
+        if prior is None:
             return np.full((len(panel), horizon, len(self.quantiles)), np.nan)
-        return self.prior.predict(panel, horizon, self._two_seasons, self.quantiles)
+        most = None if name == PRIOR else self.plan.horizon
+        return prior.predict(panel, horizon, self._two_seasons, self.quantiles, most=most)
 
     def widened(self, values: Floats) -> Floats:
         """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""

@@ -30,7 +30,7 @@ from forecast.series.panel import Panel
 from forecast.series.units import without_absurd
 from forecast.series.windows import contexts, ends_of
 
-PRIOR = "prior"                             # its name among the forecasters of a blend
+PRIOR, TUNED = "prior", "tuned_prior"       # names among the forecasters of a blend: as it came, and tuned on the data
 LEAST = 3                                   # values that a series must have
 QUANTILES = (.01, .025, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .975, .99)
 HIDDEN = 128
@@ -53,12 +53,8 @@ class Prior:
     tensors: Mapping[str, NDArray[np.floating]]
 
     @classmethod
-    def of(cls, content: bytes) -> Prior:
-        """From the bytes of a file of weights. Raises ValueError for what is none."""
-        try:
-            tensors = safetensors.numpy.load(content)
-        except (safetensors.SafetensorError, KeyError) as error:
-            raise ValueError("not a file of weights") from error
+    def of(cls, tensors: Mapping[str, NDArray[np.floating]]) -> Prior:
+        """Of these weights. Raises ValueError for those of another network, and for what is no number."""
         if {name: t.shape for name, t in tensors.items()} != shapes():
             raise ValueError("weights of another network")
         if not all(np.issubdtype(t.dtype, np.floating) and np.isfinite(t).all() for t in tensors.values()):
@@ -86,12 +82,14 @@ class Prior:
         middle = np.maximum(first, 0) @ k["middle.weight"].T + k["middle.bias"]
         return np.sort(np.maximum(middle, 0) @ k["head.weight"].T + k["head.bias"], axis=-1)
 
-    def predict(self, panel: Panel, horizon: int, seasons: Sequence[int], quantiles: Sequence[float]) -> Floats:
+    def predict(self, panel: Panel, horizon: int, seasons: tuple[int, int], quantiles: Sequence[float], *,
+                most: int | None = None) -> Floats:
         """(S, H, Q) forecasts of each series, in its own units; NaN for one of fewer than three values.
 
-        The mean of what it says of the values and of their logarithms, where all are positive. A horizon beyond what it
-        was trained for is reached by reading its median as history."""
-        seasons = (*seasons[:2], 0)[:2]
+        The mean of what it says of the values and of their logarithms, where all are positive. A horizon beyond the
+        `most` it was trained for is reached by reading its median as history. seasons: the main one and the next, or
+        0."""
+        most = most or most_ahead(seasons[0])
         past = contexts(panel.truth, ends_of(panel), reach(*seasons))
         values = np.full((len(panel), horizon, len(quantiles)), np.nan)
         length = points_read(past)
@@ -102,15 +100,14 @@ class Prior:
                 some = rows[begin:begin + BLOCK]
                 block = np.repeat(past[some[:1]], BLOCK, axis=0)        # filled up with copies of the first
                 block[:len(some)] = past[some]
-                values[some] = self._block(without_absurd(block), horizon, seasons)[:len(some)] @ _between(quantiles)
+                values[some] = self._block(without_absurd(block), horizon, seasons, most)[:len(some)] @ _between(quantiles)
         return values
 
-    def _block(self, past: Floats, horizon: int, seasons: tuple[int, int]) -> Floats:
+    def _block(self, past: Floats, horizon: int, seasons: tuple[int, int], most: int) -> Floats:
         """(B, H, Q) by its own quantiles."""
-        stride = most_ahead(seasons[0])
         parts: list[Floats] = []
         while (done := sum(p.shape[1] for p in parts)) < horizon:
-            part = self._mean(past, min(stride, horizon - done), seasons)
+            part = self._mean(past, min(most, horizon - done), seasons)
             if parts:
                 part = _spread_from(parts[-1][:, -1:], part)
             parts.append(part)
@@ -129,6 +126,15 @@ class Prior:
             positive = positive[np.isfinite(logs[positive]).all(axis=(1, 2))]
             values[positive] = (values[positive] + logs[positive]) / 2
         return values
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The prior tuned on a user's series. `steps` 0: as it was."""
+
+    prior: Prior
+    steps: int                              # behind the weights
+    schedule: int                           # that the schedule of the learning rate took
 
 
 def most_ahead(season: int) -> int:
@@ -160,7 +166,7 @@ def _spread_from(last: Floats, further: Floats) -> Floats:
 def shipped() -> Prior:
     """The prior that came with the program. Raises ForecastError where the installation is damaged."""
     try:
-        return Prior.of(SHIPPED.read_bytes())
-    except (OSError, ValueError) as error:
+        return Prior.of(safetensors.numpy.load(SHIPPED.read_bytes()))
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise ForecastError(f"the prior of this installation cannot be used: {error}", file=str(SHIPPED),
                             code="installation", hint="Install forecast again") from error

@@ -25,7 +25,7 @@ from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.model.network import Network, Shape
 from forecast.model.plan import Plan
 from forecast.model.predictor import EXPERTS, Predictor
-from forecast.model.prior import Prior
+from forecast.model.prior import Prior, Tuned
 from forecast.reading.contract import Contract
 from forecast.series.units import TRANSFORMS, Units
 from forecast.store.record import RunRecord
@@ -74,7 +74,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
         write_text(partial / "history.csv", history)
         write_bytes(partial / WEIGHTS, _tensors(m.network for m in predictor.members))
         write_bytes(partial / VALIDATED, _tensors(predictor.validated_networks))
-        write_bytes(partial / PRIOR, predictor.prior.to_bytes() if predictor.prior else b"")
+        write_bytes(partial / PRIOR, _priors_of(predictor))
         manifest = {name: {"size": (partial / name).stat().st_size, "sha256": sha256(partial / name)}
                     for name in FILES}
         write_text(partial / MANIFEST, to_json({"format": FORMAT, "files": manifest}))
@@ -107,7 +107,8 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             validated_networks=tuple(_networks(folder / VALIDATED, shapes)) if validated else (),
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
-            blend=_blend(len(entries), **calibration["blend"]), prior=_prior(folder / PRIOR))
+            blend=_blend(len(entries), **calibration["blend"]),
+            **_priors(folder / PRIOR, config_json.get("tuned"), validated=validated))
         _check(predictor)
         record = _record(_json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
@@ -157,7 +158,8 @@ def _config_of(predictor: Predictor) -> dict[str, Any]:
     members = [{"transform": m.units.transform, "skip": m.skip, "seed": m.seed, "penalty": m.penalty, "steps": m.steps,
                 "schedule": m.schedule, "rate": m.rate_factor, "diverged": m.diverged, "shape": asdict(m.shape)}
                for m in predictor.members]
-    return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan), "members": members}
+    tuned = predictor.tuned and {"steps": predictor.tuned.steps, "schedule": predictor.tuned.schedule}
+    return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan), "members": members, "tuned": tuned}
 
 
 def _scales(units: Units) -> dict[str, list[float]]:
@@ -256,14 +258,31 @@ def _blend(members: int, names: list[str], pooled: list[float], errors: list[flo
     return blend
 
 
-def _prior(path: Path) -> Prior | None:
-    """The prior that the run was made with; None where it had none. Raises ModelError for what is none."""
-    if not path.is_file() or not (content := path.read_bytes()):
-        return None
+def _priors_of(predictor: Predictor) -> bytes:
+    """The prior that came with the program, the one tuned on the data, and that before its final fit."""
+    priors = {"prior": predictor.prior, "tuned": predictor.tuned and predictor.tuned.prior,
+              "validated": predictor.validated_prior}
+    return safetensors.numpy.save({f"{kind}.{name}": np.ascontiguousarray(t) for kind, prior in priors.items() if prior
+                                   for name, t in prior.tensors.items()})
+
+
+def _priors(path: Path, tuned: dict[str, int] | None, *, validated: bool) -> dict[str, Any]:
+    """What `_priors_of` wrote, as fields of a predictor. Raises ModelError."""
+    if not path.is_file():
+        return {}                                                       # a run of before there was one
     try:
-        return Prior.of(content)
-    except ValueError as error:
-        raise ModelError(f"is no prior: {error}", file=str(path), code="model_corrupt", hint="Train again") from error
+        tensors = safetensors.numpy.load(path.read_bytes())
+        kinds = {kind: Prior.of({name.removeprefix(kind + "."): t for name, t in tensors.items()
+                                 if name.startswith(kind + ".")}) for kind in {n.partition(".")[0] for n in tensors}}
+        found: dict[str, Any] = {"prior": kinds.get("prior")}
+        if tuned is not None:
+            found["tuned"] = Tuned(kinds["tuned"], int(tuned["steps"]), int(tuned["schedule"]))
+        if validated:
+            found["validated_prior"] = kinds.get("validated")
+        return found
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        raise ModelError("holds no prior that fits its config.json", file=str(path), code="model_corrupt",
+                         hint="Train again") from error
 
 
 def _networks(path: Path, shapes: Sequence[Shape]) -> list[Network]:

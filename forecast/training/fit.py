@@ -10,10 +10,10 @@ return value is the new predictor: see Training and finished."""
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part
 from forecast.model.plan import Plan
 from forecast.model.predictor import Predictor
+from forecast.model.prior import Prior, Tuned
 from forecast.series.arrays import finite_sums
 from forecast.series.levels import levelled
 from forecast.series.panel import Panel, Windows
@@ -35,6 +36,7 @@ from forecast.training.loop import Course, Epoch, Material
 from forecast.training.start import SHORTER, Start, origins
 from forecast.training.together import together
 from forecast.training.torch_network import is_rough
+from forecast.training.tuning import RATE, STEPS, Lessons, retune, tune
 from forecast.training.weighing import LEAST_WEIGHED, MOST_WEIGHED, naive_errors, said_at, weighed
 
 WORSE = 1.5                         # a final fit is not taken if it errs more than so many times as before,
@@ -86,12 +88,32 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
                         _course(predictor, k, device, fewer if origin else plan.steps, rounds,
                                 _place(checkpoints, "validated", k)), origin)
                 for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
-        learned = yield from together(jobs, *_hands(predictor, device))
-        predictor = replace(predictor, members=tuple(map(_trained, members, learned)))
+        tuning = _tuning(predictor, known, panel, held_out, device, rounds, checkpoints)
+        learned = yield from together([*jobs, *tuning], *_hands(predictor, device))
+        predictor = replace(predictor, members=tuple(map(_trained, members, learned[:len(members)])),
+                            tuned=next((t for t in learned if isinstance(t, Tuned) and t.steps), None))
     predictor = weighed(predictor, panel, known, held_out)
     return replace(predictor, usual_step=_usual_step(known), knowledge=Knowledge.of(panel), kept_back="",
                    validated_knowledge=start.knowledge_with(known) if start else Knowledge.of(known),
-                   validated_networks=tuple(m.network for m in predictor.members))
+                   validated_networks=tuple(m.network for m in predictor.members),
+                   validated_prior=predictor.tuned and predictor.tuned.prior)
+
+
+def _tuning(predictor: Predictor, known: Panel, panel: Panel, held_out: Windows, device: torch.device, rounds: int,
+            checkpoints: Checkpoints | None) -> list[Callable[[], Generator[Epoch, None, Any]]]:
+    """The training of the prior on the data, where it is to have a say."""
+    if predictor.prior is None or not predictor.plan.steps or not predictor.config.model.blend:
+        return []
+    steps = max(1, round(STEPS * predictor.config.train.effort))
+    course = replace(_course(predictor, 0, device, steps, rounds, _place(checkpoints, "validated-prior", 0)),
+                     lr=RATE, member=len(predictor.members), seed=predictor.config.train.seed)
+    return [partial(tune, predictor.prior, _lessons(predictor, known), replace(
+        _lessons(predictor, panel), windows=held_out), course)]
+
+
+def _lessons(predictor: Predictor, panel: Panel) -> Lessons:
+    main, second, *_ = (*predictor.plan.seasons, 0)
+    return Lessons(panel, _windows_of(predictor.plan, panel), (main, second), predictor.plan.horizon)
 
 
 def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, start: Start | None = None
@@ -112,12 +134,22 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
                             place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), origin)
             for k, (m, origin) in enumerate(zip(members, origins(members, start.for_all_of(panel) if start else {}),
                                                 strict=True))]
-    networks = yield from together(jobs, *_hands(predictor, device))
+    tuned = predictor.tuned
+    if tuned and predictor.prior:
+        course = replace(_course(predictor, 0, device, tuned.schedule, place=_place(
+            checkpoints, f"fitted-prior-{int(panel.lengths.sum())}", 0)), lr=RATE, member=len(members),
+            seed=predictor.config.train.seed)
+        jobs.append(partial(retune, predictor.prior, _lessons(predictor, panel), course, tuned.steps))
+    *networks, last = yield from together(jobs, *_hands(predictor, device))
+    if tuned and isinstance(last, Prior):
+        tuned = replace(tuned, prior=last)
+    else:
+        networks.append(last)
     refitted = tuple(replace(m, network=n) for m, n in zip(members, networks, strict=True))
     kept_back = "" if all(n.is_finite for n in networks) else "the loss of the final fit came to no number"
     kept_back = kept_back or _has_left(predictor, refitted, panel)
     return replace(predictor, members=predictor.members if kept_back else refitted, kept_back=kept_back,
-                   knowledge=Knowledge.of(panel))
+                   tuned=predictor.tuned if kept_back else tuned, knowledge=Knowledge.of(panel))
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:

@@ -15,7 +15,7 @@ from forecast.model.calibration import mean_factor, widths
 from forecast.model.guard import History, kept
 from forecast.model.member import LINEAR, NETWORK, part
 from forecast.model.predictor import EXPERTS, Predictor
-from forecast.model.prior import PRIOR
+from forecast.model.prior import PRIOR, TUNED
 from forecast.scoring.formulas import SIMPLE
 from forecast.scoring.metrics import seasonal_scale
 from forecast.series.arrays import Floats
@@ -56,7 +56,7 @@ def _blend(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
         return Blend.alone(names[0])
     skips = {(m.units.transform, m.shape.context): part(LINEAR, k)
              for k, m in reversed(list(enumerate(members))) if m.skip}
-    experts = [name for name in EXPERTS if name != PRIOR or predictor.prior]
+    experts = [name for name in EXPERTS if {PRIOR: predictor.prior, TUNED: predictor.tuned}.get(name, True)]
     names = list(dict.fromkeys([*names, *skips.values(), *(experts if len(panel) <= MOST_ASKED else SIMPLE)]))
     few = held_out.take(evenly(len(held_out), max(LEAST_WEIGHED, min(2 * len(panel), MOST_WEIGHED))))
     parts, truth, windows = said_at(predictor, panel, few, names)

@@ -1,0 +1,217 @@
+"""Tuning: the prior goes on learning from the user's own series, and stays tuned where held-out windows are better off.
+
+It sees each window as the prior does, half of them as logarithms where all is positive; far fewer steps lead to what a
+network begun at random would need many for."""
+
+# B windows  H horizon
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
+
+from forecast.model.prior import LEAST, Prior, Tuned, shapes
+from forecast.model.sight import Sight, look, reach
+from forecast.series.arrays import Floats, Ints
+from forecast.series.panel import Panel, Windows
+from forecast.series.units import without_absurd
+from forecast.series.windows import AllWindows, contexts, evenly, targets
+from forecast.training.checkpoints import Arrays
+from forecast.training.learning import _left
+from forecast.training.loop import Course, Epoch, one_cycle
+from forecast.training.torch_prior import TorchPrior, loss
+
+STEPS, RATE = 300, 1e-3                     # of a tuning, before train.effort; its highest learning rate
+BATCH, FEWEST = 128, 16                     # windows of a step; of few windows there are a quarter, but not fewer
+LOOKED_AT = 1_000                           # held-out windows behind a look
+ASKED = 64                                  # steps of a long horizon that a batch is asked for
+BETTER = 0.995                              # share of the prior's loss on held-out windows from which on it is tuned
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Windows of a panel as the prior sees them, with what came after."""
+
+    panel: Panel
+    windows: Windows | AllWindows
+    seasons: tuple[int, int]
+    horizon: int
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def at(self, which: Ints, logs: NDArray[np.bool_]) -> tuple[Sight, Floats]:
+        """Some windows and their targets (B, H) in units of the sight; as logarithms where `logs` and all is positive."""
+        windows = self.windows.take(which)
+        past = without_absurd(contexts(self.panel.truth, windows, reach(*self.seasons)))
+        truth = targets(self.panel.truth, windows, self.horizon)
+        logs = logs & (np.minimum(_least(past), _least(truth)) > 0)
+        past[logs], truth[logs] = np.log(past[logs]), np.log(truth[logs])
+        sight = look(past, *self.seasons, self.horizon, from_zero=~logs[:, None])
+        scale = np.where(sight.scale > 0, sight.scale, 1.0)
+        target = ((truth - sight.loc) / scale - sight.base) / sight.unit
+        target[np.count_nonzero(~np.isnan(past), axis=1) < LEAST] = np.nan
+        return sight, np.where(np.isfinite(target), target, np.nan)
+
+
+class _Loop:
+    """The network on its way, its running mean and AdamW's moments."""
+
+    def __init__(self, prior: Prior, lessons: Lessons, course: Course) -> None:
+        self.lessons, self.course = lessons, course
+        model = TorchPrior()
+        model.load_state_dict({name: torch.from_numpy(t.astype(np.float32)) for name, t in prior.tensors.items()})
+        self.model, self.mean = model.to(course.device), copy.deepcopy(model).to(course.device)
+        self.weights, self.means = list(self.model.parameters()), list(self.mean.parameters())
+        self.moments = [[torch.zeros_like(p) for p in self.weights] for _ in range(2)]
+        self.counts = [torch.zeros((), device=course.device) for _ in self.weights]
+        self.batch = int(np.clip(len(lessons) // 4, FEWEST, BATCH))
+        self.steps, self.start = 0, time.monotonic()
+
+    def run(self, steps: int) -> float:
+        """Take so many steps; their mean loss."""
+        train, losses = self.course.train, list[float]()
+        for _ in range(steps):
+            random = np.random.default_rng([self.course.seed, self.steps])
+            which = random.integers(0, len(self.lessons), self.batch)
+            sight, target = self.lessons.at(which, random.random(self.batch) < .5)
+            ahead = np.sort(random.permutation(self.lessons.horizon)[:ASKED])
+            self.model.zero_grad(set_to_none=True)
+            value = self._loss(self.model, sight.points, sight.queries[:, ahead], target[:, ahead])
+            torch.autograd.backward(value)
+            nn.utils.clip_grad_norm_(self.weights, train.clip)
+            adamw(self.weights, [p.grad for p in self.weights if p.grad is not None], *self.moments, [], self.counts,
+                  fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=self.course.lr * one_cycle(self.progress),
+                  weight_decay=1e-3, eps=1e-8, maximize=False)
+            self.steps += 1
+            keep = min(train.averaging, self.steps / (self.steps + 9))
+            with torch.no_grad():
+                torch._foreach_lerp_(self.means, self.weights, 1 - keep)
+            losses.append(float(value.detach()))
+        return float(np.mean(losses))
+
+    def look(self, held_out: Lessons) -> float:
+        """Loss of the running mean on held-out windows, of values and of logarithms."""
+        which = evenly(len(held_out), LOOKED_AT)
+        total = 0.0
+        with torch.no_grad():
+            for logs in (False, True):
+                sight, target = held_out.at(which, np.full(len(which), logs))
+                ahead = evenly(held_out.horizon, ASKED)
+                total += float(self._loss(self.mean, sight.points, sight.queries[:, ahead], target[:, ahead])) / 2
+        return total
+
+    def _loss(self, model: TorchPrior, *arrays: Floats) -> Tensor:
+        points, queries, target = (torch.from_numpy(a.astype(np.float32)).to(self.course.device) for a in arrays)
+        return loss(model(points, queries), target)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    @property
+    def progress(self) -> float:
+        """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
+        spent = self.seconds / self.course.limit if self.course.limit else 0.0
+        return min(1.0, max(self.steps / max(self.course.steps, 1), spent))
+
+    def prior(self) -> Prior:
+        return Prior({name: t.detach().to("cpu", copy=True).numpy() for name, t in self.mean.state_dict().items()})
+
+    def state(self) -> Arrays:
+        """All that goes on changing, to be taken up by `restore`."""
+        return {"seconds": np.array(self.seconds), "steps": np.array(self.steps)} | {
+            name: t.detach().cpu().numpy() for name, t in self._tensors().items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on where `state` was taken."""
+        self.steps, self.start = int(state["steps"]), time.monotonic() - float(state["seconds"])
+        with torch.no_grad():
+            for name, tensor in self._tensors().items():
+                tensor.copy_(torch.from_numpy(np.asarray(state[name])))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        lists = {"weights": self.weights, "means": self.means, "first": self.moments[0], "second": self.moments[1],
+                 "counts": self.counts}
+        return {f"{name}.{k}": tensor for name, some in lists.items() for k, tensor in enumerate(some)}
+
+
+def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> Generator[Epoch, None, Tuned]:
+    """Train the prior to the end of the schedule, looking at held-out windows now and then; epoch 0 is the prior.
+
+    The best look stays, if it is better than the prior by more than a trifle. An interrupted tuning is gone on from
+    what the course's place holds of it."""
+    left = course.place.load() or {}
+    if "done" in left:
+        return Tuned(_of(left), *(int(n) for n in left["done"]))
+    loop, size = _Loop(prior, lessons, course), course.train.epoch_steps
+    epochs, number = math.ceil(course.steps / size), 0
+    best, best_loss, best_epoch, best_steps = prior, math.inf, 0, 0
+    if left:
+        loop.restore(left)
+        best = _of(left)
+        number, best_epoch, best_steps = (int(n) for n in left["looks"][:3])
+        best_loss = float(left["looks"][3])
+        number += 1
+    while number <= epochs:
+        train_loss = loop.run(min(size, course.steps - loop.steps)) if number else math.nan
+        valid_loss = loop.look(held_out)
+        if number and math.isnan(train_loss + valid_loss):
+            break
+        if valid_loss < best_loss * (BETTER if best_epoch == 0 and number else 1.0):
+            best_loss, best_epoch, best_steps = valid_loss, number, loop.steps
+            best = loop.prior() if number else prior
+        looks = {"looks": np.array([number, best_epoch, best_steps, best_loss])} | _best(best)
+        yield from _left(course.place, Epoch(
+            "train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, loop.seconds,
+            course.member, course.members), partial(_state, loop, looks))
+        if number and loop.progress >= 1:
+            break
+        number += 1
+    course.place.save({"done": np.array([best_steps, loop.steps])} | _best(best))
+    return Tuned(best, best_steps, loop.steps)
+
+
+def retune(prior: Prior, lessons: Lessons, course: Course, steps: int) -> Generator[Epoch, None, Prior]:
+    """The prior tuned anew on these windows, so many steps of the course's schedule, without a look at others."""
+    left = course.place.load() or {}
+    if "done" in left:
+        return _of(left)
+    loop, size = _Loop(prior, lessons, course), course.train.epoch_steps
+    if left:
+        loop.restore(left)
+    epochs = math.ceil(steps / size)
+    for number in range(math.ceil(loop.steps / size) + 1, epochs + 1):
+        train_loss = loop.run(min(size, steps - loop.steps))
+        yield from _left(course.place, Epoch(
+            "final fit", number, epochs, loop.steps, train_loss, math.nan, math.nan, number, loop.seconds,
+            course.member, course.members), loop.state)
+    course.place.save({"done": np.array([steps])} | _best(loop.prior()))
+    return loop.prior()
+
+
+def _state(loop: _Loop, looks: Arrays) -> Arrays:
+    return loop.state() | looks
+
+
+def _best(prior: Prior) -> Arrays:
+    return {f"best.{name}": np.asarray(t, dtype=np.float32) for name, t in prior.tensors.items()}
+
+
+def _of(left: Mapping[str, NDArray[np.generic]]) -> Prior:
+    return Prior({name: np.asarray(left[f"best.{name}"], dtype=np.float32) for name in shapes()})
+
+
+def _least(values: Floats) -> Floats:
+    """(B,) the least value that is there; infinity where none is."""
+    return np.asarray(np.where(np.isnan(values), np.inf, values).min(axis=1))
