@@ -131,10 +131,10 @@ class Predictor:
     @property
     def context(self) -> int:
         """The longest of the members'; without any, what the prior looks back on."""
-        return max((member.shape.context for member in self.members), default=reach(*self._two_seasons))
+        return max((member.shape.context for member in self.members), default=reach(*self.two_seasons))
 
     @property
-    def _two_seasons(self) -> tuple[int, int]:
+    def two_seasons(self) -> tuple[int, int]:
         """The main season and the next; 0 for none."""
         main, second, *_ = (*self.plan.seasons, 0)
         return main, second
@@ -152,8 +152,8 @@ class Predictor:
         """As it was before its final fit. What it has seen ends where its validation ended."""
         members = tuple(replace(m, network=n) for m, n in zip(self.members, self.validated_networks, strict=True))
         tuned = self.tuned and replace(self.tuned, prior=self.validated_prior or self.tuned.prior)
-        return replace(self, members=members, tuned=tuned, knowledge=self.validated_knowledge.later(self.plan.validation),
-                       validated_knowledge=Knowledge())
+        knowledge = self.validated_knowledge.later(self.plan.validation)
+        return replace(self, members=members, tuned=tuned, knowledge=knowledge, validated_knowledge=Knowledge())
 
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
@@ -324,11 +324,11 @@ class Predictor:
 
     def _foreseen(self, name: str, panel: Panel, horizon: int) -> Floats:
         """What the prior says (S, H, Q), as it came or tuned; NaN where it has nothing to say."""
-        prior = self.prior if name == PRIOR else self.tuned and self.tuned.prior
-        if prior is None:
+        tuned = self.tuned.prior if self.tuned else None
+        if (prior := self.prior if name == PRIOR else tuned) is None:
             return np.full((len(panel), horizon, len(self.quantiles)), np.nan)
         most = None if name == PRIOR else self.plan.horizon
-        return prior.predict(panel, horizon, self._two_seasons, self.quantiles, most=most)
+        return prior.predict(panel, horizon, self.two_seasons, self.quantiles, most=most)
 
     def widened(self, values: Floats) -> Floats:
         """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""

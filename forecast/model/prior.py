@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import ForecastError
 from forecast.model.cells import Weights, scan
-from forecast.model.sight import BACK, GROUP, POINT, QUERY, Sight, look, points_read, reach
+from forecast.model.sight import GROUP, POINT, QUERY, Sight, look, points_read, reach
 from forecast.series.arrays import Floats
 from forecast.series.panel import Panel
 from forecast.series.units import without_absurd
@@ -92,7 +92,7 @@ class Prior:
         most = most or most_ahead(seasons[0])
         past = contexts(panel.truth, ends_of(panel), reach(*seasons))
         values = np.full((len(panel), horizon, len(quantiles)), np.nan)
-        length = points_read(past)
+        length, between = points_read(past), _between(quantiles)
         enough = np.count_nonzero(~np.isnan(past), axis=1) >= LEAST
         for points in np.unique(length[enough]).tolist():
             rows = np.flatnonzero(enough & (length == points))
@@ -100,7 +100,8 @@ class Prior:
                 some = rows[begin:begin + BLOCK]
                 block = np.repeat(past[some[:1]], BLOCK, axis=0)        # filled up with copies of the first
                 block[:len(some)] = past[some]
-                values[some] = self._block(without_absurd(block), horizon, seasons, most)[:len(some)] @ _between(quantiles)
+                said = self._block(without_absurd(block), horizon, seasons, most)
+                values[some] = said[:len(some)] @ between
         return values
 
     def _block(self, past: Floats, horizon: int, seasons: tuple[int, int], most: int) -> Floats:

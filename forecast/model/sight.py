@@ -10,6 +10,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.series.arrays import Floats, Ints
 from forecast.series.units import normalised, window_loc_scale
@@ -40,7 +41,8 @@ class Sight:
         return np.asarray(self.loc[..., None] + self.scale[..., None] * z)
 
 
-def look(values: Floats, season: int, second: int, horizon: int, *, from_zero: bool) -> Sight:
+def look(values: Floats, season: int, second: int, horizon: int, *, from_zero: NDArray[np.bool_] | bool
+         ) -> Sight:
     """At series (B, N) that end together, NaN where missing or not yet begun. `from_zero`: values are counted from a
     zero that means something (not so for logarithms)."""
     values = _deep_enough(values, season, second)
@@ -72,7 +74,7 @@ def reach(season: int, second: int) -> int:
 def points_read(values: Floats) -> Ints:
     """(B,) how many points the cell reads of each series (B, N), by how many there are."""
     there = np.count_nonzero(np.cumsum(~np.isnan(values), axis=1) > 0, axis=1)
-    return np.array(LENGTHS)[np.minimum(np.searchsorted(LENGTHS, there), len(LENGTHS) - 1)]
+    return np.asarray(np.array(LENGTHS)[np.minimum(np.searchsorted(LENGTHS, there), len(LENGTHS) - 1)])
 
 
 def _deep_enough(values: Floats, season: int, second: int) -> Floats:
@@ -125,7 +127,7 @@ def _queries(z: Floats, unit: Floats, season: int, second: int, horizon: int, n:
     return base, np.concatenate(told, axis=2)
 
 
-def _far(z: Floats, second: int, season: int, ahead: Floats, n: int) -> Floats:
+def _far(z: Floats, second: int, season: int, ahead: Ints, n: int) -> Floats:
     """(B, H, 2 * FAR) the same phase of the longer season, and the mean of a season around it."""
     first = n - 1 + ahead - -(-ahead // second) * second
     where = [first - k * second for k in range(FAR)]
@@ -144,17 +146,17 @@ def _first_known(same: Floats, other: Floats) -> Floats:
     result = np.broadcast_to(np.nan_to_num(other), same.shape[:2])
     for k in reversed(range(same.shape[2])):
         result = np.where(np.isnan(same[..., k]), result, same[..., k])
-    return result
+    return np.asarray(result)
 
 
 def _last(z: Floats) -> Floats:
     """(B, 1) the last value that is there; 0 where none is."""
     there = ~np.isnan(z)
     at = z.shape[1] - 1 - np.argmax(there[:, ::-1], axis=1)
-    return np.nan_to_num(z[np.arange(len(z)), at])[:, None]
+    return np.asarray(np.nan_to_num(z[np.arange(len(z)), at])[:, None])
 
 
-def _line(z: Floats, ahead: Floats) -> Floats:
+def _line(z: Floats, ahead: Ints) -> Floats:
     """(B, H): the line of least squares through the points, prolonged."""
     there = (~np.isnan(z)).astype(np.float64)
     t, known, count = np.arange(-z.shape[1] + 1.0, 1.0), np.nan_to_num(z), np.maximum(there.sum(axis=1), 1)

@@ -10,10 +10,10 @@ return value is the new predictor: see Training and finished."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part
 from forecast.model.plan import Plan
 from forecast.model.predictor import Predictor
-from forecast.model.prior import Prior, Tuned
 from forecast.series.arrays import finite_sums
 from forecast.series.levels import levelled
 from forecast.series.panel import Panel, Windows
@@ -88,32 +87,39 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
                         _course(predictor, k, device, fewer if origin else plan.steps, rounds,
                                 _place(checkpoints, "validated", k)), origin)
                 for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
-        tuning = _tuning(predictor, known, panel, held_out, device, rounds, checkpoints)
-        learned = yield from together([*jobs, *tuning], *_hands(predictor, device))
-        predictor = replace(predictor, members=tuple(map(_trained, members, learned[:len(members)])),
-                            tuned=next((t for t in learned if isinstance(t, Tuned) and t.steps), None))
+        learned = yield from together(jobs, *_hands(predictor, device))
+        predictor = replace(predictor, members=tuple(map(_trained, members, learned)))
+        predictor = yield from _tuned(predictor, known, Lessons(panel, held_out, predictor.two_seasons, plan.horizon),
+                                      _course_of_prior(predictor, device, "validated", checkpoints, rounds))
     predictor = weighed(predictor, panel, known, held_out)
     return replace(predictor, usual_step=_usual_step(known), knowledge=Knowledge.of(panel), kept_back="",
                    validated_knowledge=start.knowledge_with(known) if start else Knowledge.of(known),
                    validated_networks=tuple(m.network for m in predictor.members),
-                   validated_prior=predictor.tuned and predictor.tuned.prior)
+                   validated_prior=predictor.tuned.prior if predictor.tuned else None)
 
 
-def _tuning(predictor: Predictor, known: Panel, panel: Panel, held_out: Windows, device: torch.device, rounds: int,
-            checkpoints: Checkpoints | None) -> list[Callable[[], Generator[Epoch, None, Any]]]:
-    """The training of the prior on the data, where it is to have a say."""
+def _tuned(predictor: Predictor, known: Panel, held_out: Lessons, course: Course
+           ) -> Generator[Epoch, None, Predictor]:
+    """The predictor with the prior tuned on what is known, where it is to have a say and is the better for it."""
     if predictor.prior is None or not predictor.plan.steps or not predictor.config.model.blend:
-        return []
-    steps = max(1, round(STEPS * predictor.config.train.effort))
-    course = replace(_course(predictor, 0, device, steps, rounds, _place(checkpoints, "validated-prior", 0)),
-                     lr=RATE, member=len(predictor.members), seed=predictor.config.train.seed)
-    return [partial(tune, predictor.prior, _lessons(predictor, known), replace(
-        _lessons(predictor, panel), windows=held_out), course)]
+        return predictor
+    job = partial(tune, predictor.prior, _lessons(predictor, known), held_out, course)
+    tuned, = yield from together([job], 1, predictor.config.train.threads or machine.usable_cpus())
+    return replace(predictor, tuned=tuned if tuned.steps else None)
 
 
 def _lessons(predictor: Predictor, panel: Panel) -> Lessons:
-    main, second, *_ = (*predictor.plan.seasons, 0)
-    return Lessons(panel, _windows_of(predictor.plan, panel), (main, second), predictor.plan.horizon)
+    return Lessons(panel, _windows_of(predictor.plan, panel), predictor.two_seasons, predictor.plan.horizon)
+
+
+def _course_of_prior(predictor: Predictor, device: torch.device, stage: str, checkpoints: Checkpoints | None,
+                     rounds: int | None = None) -> Course:
+    """How the prior is tuned; in a final fit, for as many steps as it was when it was validated."""
+    train, count = predictor.config.train, len(predictor.members)
+    steps = predictor.tuned.schedule if predictor.tuned else max(1, round(STEPS * train.effort))
+    limit = train.time_limit / rounds / (count + 1) if train.time_limit and rounds else None
+    return Course(train, train.seed, steps, RATE, None, limit, device, member=count, members=count + 1,
+                  place=_place(checkpoints, f"{stage}-prior", 0))
 
 
 def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, start: Start | None = None
@@ -134,17 +140,12 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
                             place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), origin)
             for k, (m, origin) in enumerate(zip(members, origins(members, start.for_all_of(panel) if start else {}),
                                                 strict=True))]
-    tuned = predictor.tuned
-    if tuned and predictor.prior:
-        course = replace(_course(predictor, 0, device, tuned.schedule, place=_place(
-            checkpoints, f"fitted-prior-{int(panel.lengths.sum())}", 0)), lr=RATE, member=len(members),
-            seed=predictor.config.train.seed)
-        jobs.append(partial(retune, predictor.prior, _lessons(predictor, panel), course, tuned.steps))
-    *networks, last = yield from together(jobs, *_hands(predictor, device))
-    if tuned and isinstance(last, Prior):
-        tuned = replace(tuned, prior=last)
-    else:
-        networks.append(last)
+    networks = yield from together(jobs, *_hands(predictor, device))
+    if (tuned := predictor.tuned) and predictor.prior:
+        course = _course_of_prior(predictor, device, f"fitted-{int(panel.lengths.sum())}", checkpoints)
+        job = partial(retune, predictor.prior, _lessons(predictor, panel), course, tuned.steps)
+        prior, = yield from together([job], 1, predictor.config.train.threads or machine.usable_cpus())
+        tuned = replace(tuned, prior=prior)
     refitted = tuple(replace(m, network=n) for m, n in zip(members, networks, strict=True))
     kept_back = "" if all(n.is_finite for n in networks) else "the loss of the final fit came to no number"
     kept_back = kept_back or _has_left(predictor, refitted, panel)

@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from forecast.model.prior import Prior
@@ -31,6 +31,7 @@ from forecast.system.files import write_bytes
 from forecast.training.torch_prior import TorchPrior, loss
 from forecast.training.world import World, draw_season
 
+Array = NDArray[np.float32]
 LESSONS, SERIES = 2, 128                    # of a step: lessons of one season and length, series in each
 RATE, WARM, DECAY = 2e-3, 200, 1e-3         # the highest learning rate, steps up to it, AdamW's weight decay
 LAST_RATE = 1e-5
@@ -42,16 +43,16 @@ CHECKPOINT, WEIGHTS = "checkpoint.safetensors", "prior.safetensors"
 
 @dataclass(frozen=True)
 class Lesson:
-    """Some series as the prior sees them, and what came after, in the units of the sight; in float32."""
+    """Some series as the prior sees them, and what came after, in the units of the sight."""
 
-    points: Floats                          # (B, T, G * POINT)
-    queries: Floats                         # (B, H, QUERY)
-    target: Floats                          # (B, H), NaN where missing
+    points: Array                           # (B, T, G * POINT)
+    queries: Array                          # (B, H, QUERY)
+    target: Array                           # (B, H), NaN where missing
 
 
 def lesson(number: int, seed: int, count: int = SERIES) -> Lesson:
-    """The lesson of this number: `count` series of one season, half of them shorter than the others, some as logarithms,
-    some upside down."""
+    """The lesson of this number: `count` series of one season, half of them shorter than the others, some as
+    logarithms, some upside down."""
     rng = np.random.default_rng((seed, number))
     season, second = draw_season(rng)
     horizon = round(_size(rng, 3, max(24, min(2.5 * season, 96))))
@@ -66,7 +67,7 @@ def lesson(number: int, seed: int, count: int = SERIES) -> Lesson:
     sight = look(_begun(rng, past), season, second, horizon, from_zero=~logs[:, None] & (rng.random((count, 1)) < .9))
     scale = np.where(sight.scale > 0, sight.scale, 1.0)
     target = ((truth - sight.loc) / scale - sight.base) / sight.unit
-    return Lesson(*(np.ascontiguousarray(a, dtype=np.float32) for a in (sight.points, sight.queries, target)))
+    return Lesson(*(np.ascontiguousarray(array, dtype=np.float32) for array in (sight.points, sight.queries, target)))
 
 
 def _points(rng: np.random.Generator, season: int, second: int) -> int:
@@ -126,7 +127,7 @@ class Course:
         total = 0.0
         for one in some:
             part = loss(self.model(_tensor(one.points), _tensor(one.queries)), _tensor(one.target)) / len(some)
-            part.backward()
+            torch.autograd.backward(part)
             total += part.item()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
@@ -160,7 +161,8 @@ class Course:
         arrays = safetensors.numpy.load_file(folder / CHECKPOINT)
         done, steps = arrays.pop("done").tolist()
         if steps != self.steps:
-            raise SystemExit(f"{folder / CHECKPOINT} is of a training of {steps} steps; give --steps {steps}, or another folder")
+            raise SystemExit(f"{folder / CHECKPOINT} is of a training of {steps} steps: give --steps {steps}, or "
+                             "another folder")
         for name, model in (("model", self.model), ("mean", self.mean)):
             model.load_state_dict({k.removeprefix(name + "/"): torch.from_numpy(v)
                                    for k, v in arrays.items() if k.startswith(name + "/")})
@@ -172,7 +174,7 @@ class Course:
         self.done = done
 
 
-def _tensor(array: Floats) -> Tensor:
+def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(array)
 
 
@@ -191,7 +193,8 @@ def train(folder: Path, *, steps: int, seed: int, workers: int = 1) -> Prior:
         some = []
         if course.done % SAVED == 0 or course.done == steps:
             course.save(folder)
-            print(f"step {course.done} of {steps} · loss {np.mean(losses):.4f} · {time.monotonic() - since:.0f} s", flush=True)
+            print(f"step {course.done} of {steps} · loss {np.mean(losses):.4f} · {time.monotonic() - since:.0f} s",
+                  flush=True)
     return Prior({key: value.numpy() for key, value in course.mean.state_dict().items()})
 
 

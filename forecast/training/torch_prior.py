@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +28,8 @@ class TorchPrior(nn.Module):
         self.head = nn.Linear(hidden, len(QUANTILES))
         nn.init.zeros_(self.head.weight)
         with torch.no_grad():
-            self.head.bias.copy_(1.2 * torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(QUANTILES)))
-            self.cell.bias_ih_l0[hidden:2 * hidden] = 1
+            self.head.bias.copy_(torch.tensor([1.2 * NormalDist().inv_cdf(q) for q in QUANTILES]))
+            self.cell.get_parameter("bias_ih_l0")[hidden:2 * hidden] = 1
 
     def forward(self, points: Tensor, queries: Tensor) -> Tensor:
         hidden = self.cell(points)[0][:, -1]

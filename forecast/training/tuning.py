@@ -40,7 +40,7 @@ BETTER = 0.995                              # share of the prior's loss on held-
 
 @dataclass(frozen=True)
 class Lessons:
-    """Windows of a panel as the prior sees them, with what came after."""
+    """Windows of a panel as the prior sees them, with what came after; seasons as in Prior.predict."""
 
     panel: Panel
     windows: Windows | AllWindows
@@ -51,7 +51,8 @@ class Lessons:
         return len(self.windows)
 
     def at(self, which: Ints, logs: NDArray[np.bool_]) -> tuple[Sight, Floats]:
-        """Some windows and their targets (B, H) in units of the sight; as logarithms where `logs` and all is positive."""
+        """Some windows and their targets (B, H) in units of the sight; as logarithms where `logs` says so and all is
+        positive."""
         windows = self.windows.take(which)
         past = without_absurd(contexts(self.panel.truth, windows, reach(*self.seasons)))
         truth = targets(self.panel.truth, windows, self.horizon)
@@ -72,7 +73,9 @@ class _Loop:
         model = TorchPrior()
         model.load_state_dict({name: torch.from_numpy(t.astype(np.float32)) for name, t in prior.tensors.items()})
         self.model, self.mean = model.to(course.device), copy.deepcopy(model).to(course.device)
-        self.weights, self.means = list(self.model.parameters()), list(self.mean.parameters())
+        self.weights: list[Tensor]
+        self.means: list[Tensor]
+        self.weights, self.means = [*self.model.parameters()], [*self.mean.parameters()]
         self.moments = [[torch.zeros_like(p) for p in self.weights] for _ in range(2)]
         self.counts = [torch.zeros((), device=course.device) for _ in self.weights]
         self.batch = int(np.clip(len(lessons) // 4, FEWEST, BATCH))
@@ -90,8 +93,10 @@ class _Loop:
             value = self._loss(self.model, sight.points, sight.queries[:, ahead], target[:, ahead])
             torch.autograd.backward(value)
             nn.utils.clip_grad_norm_(self.weights, train.clip)
-            adamw(self.weights, [p.grad for p in self.weights if p.grad is not None], *self.moments, [], self.counts,
-                  fused=True, amsgrad=False, beta1=0.9, beta2=0.999, lr=self.course.lr * one_cycle(self.progress),
+            gradients = [p.grad for p in self.weights if p.grad is not None]
+            first, second = self.moments
+            adamw(self.weights, gradients, first, second, [], self.counts, fused=True, amsgrad=False,
+                  beta1=0.9, beta2=0.999, lr=self.course.lr * one_cycle(self.progress),
                   weight_decay=1e-3, eps=1e-8, maximize=False)
             self.steps += 1
             keep = min(train.averaging, self.steps / (self.steps + 9))
@@ -141,8 +146,8 @@ class _Loop:
                 tensor.copy_(torch.from_numpy(np.asarray(state[name])))
 
     def _tensors(self) -> dict[str, Tensor]:
-        lists = {"weights": self.weights, "means": self.means, "first": self.moments[0], "second": self.moments[1],
-                 "counts": self.counts}
+        lists: dict[str, list[Tensor]] = {"weights": self.weights, "means": self.means, "first": self.moments[0],
+                                          "second": self.moments[1], "counts": self.counts}
         return {f"{name}.{k}": tensor for name, some in lists.items() for k, tensor in enumerate(some)}
 
 

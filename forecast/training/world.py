@@ -15,6 +15,7 @@ Sizes are drawn log-uniformly, so that each order of magnitude is as common as a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,8 @@ import numpy as np
 from forecast.series.arrays import Floats
 
 SEASONS = ((1, 0, .22), (4, 0, .13), (5, 0, .03), (6, 0, .02), (7, 0, .07), (7, 365, .05), (12, 0, .20), (13, 0, .02),
-           (24, 0, .04), (24, 168, .11), (48, 336, .03), (96, 672, .01), (52, 0, .07), (0, 0, .05))          # steps (0: any), of a second one, share
+           (24, 0, .04), (24, 168, .11), (48, 336, .03), (96, 672, .01), (52, 0, .07), (0, 0, .05))
+#          steps of a season (0: any), of a second one (0: none), and the share of lessons that have them
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class World:
     def _level(self, count: int, length: int) -> Floats:
         """(B, N) a sum of some of the kinds, each of a size of its own."""
         steps = np.arange(length) / length
-        kinds = (
+        kinds: tuple[tuple[float, Callable[[], Floats]], ...] = (
             (.45, lambda: self._normal(count, 1) * steps),
             (.15, lambda: self._bend(count, steps)),
             (.30, lambda: self._broken(count, length)),
@@ -87,7 +89,8 @@ class World:
     def _walk_of_slopes(self, count: int, length: int) -> Floats:
         """The slope itself is a walk that returns to its mean, slowly or soon."""
         slope = self._decaying(self._normal(count, length), 1 - self._size(count, .005, .5))
-        return np.cumsum(slope + self._normal(count, 1) * slope.std(axis=1, keepdims=True) * self._some(count, .5), axis=1)
+        mean = self._normal(count, 1) * slope.std(axis=1, keepdims=True) * self._some(count, .5)
+        return np.cumsum(slope + mean, axis=1)
 
     def _shifts(self, count: int, length: int) -> Floats:
         """Steps up or down, one to three."""
@@ -123,8 +126,9 @@ class World:
         rows = np.arange(count)[:, None]
         pattern = first[rows, phase] * np.cos(turn) + other[rows, phase] * np.sin(turn)
         seasons = -(-length // m) + 1
-        noise = self._normal(count, seasons)[:, np.arange(length) // m] * self._size(count, .02, .5) * self._some(count, .4)
-        return pattern * grown * (1 + noise)
+        each = self._normal(count, seasons)[:, np.arange(length) // m]  # seasons are stronger or weaker by turns
+        each = each * self._size(count, .02, .5) * self._some(count, .4)
+        return np.asarray(pattern * grown * (1 + each))
 
     def _pattern(self, count: int, m: int) -> Floats:
         """(B, m) a mixture of waves, free values, spikes and a plateau."""
@@ -190,16 +194,17 @@ class World:
         values = np.where(kind < .5, grown, np.where(kind < .85, above, total / spread + 3 * self._normal(count, 1)))
         clipped = np.maximum(values - np.quantile(values, .3, axis=1, keepdims=True), 0)
         values = np.where((self._some(count, .03) > 0), clipped, values)
-        counts, rows = self.rng.random(count), np.arange(count)
+        counts, rows = np.asarray(self.rng.random(count)), np.arange(count)
         few = rows[(counts < .07) & (kind[:, 0] < .5)]                  # counted: Poisson around the rate
         values[few] = self.rng.poisson(np.minimum(grown[few] * self._size(few.size, .3, 100), 1e6))
         rare = rows[(counts >= .07) & (counts < .14)]                   # mostly zero
         chance = np.clip(grown[rare] * self._size(rare.size, .05, .7), 0, 1)
-        sizes = 1 + self.rng.poisson(self._size(rare.size, .1, 10), (length, rare.size, 1))[:, :, 0].T
+        mean = self._size(rare.size, .1, 10)
+        sizes = 1 + np.asarray(self.rng.poisson(mean, (length, rare.size, 1)))[:, :, 0].T
         values[rare] = (self.rng.random((rare.size, length)) < chance) * sizes
         round_ = self._some(count, .15) > 0
         grid = values.std(axis=1, keepdims=True) / self._size(count, 2, 50) + 1e-9
-        return np.where(round_ & (counts[:, None] >= .14), np.round(values / grid) * grid, values)
+        return np.asarray(np.where(round_ & (counts[:, None] >= .14), np.round(values / grid) * grid, values))
 
     def _with_outliers(self, values: Floats) -> Floats:
         """In one series of twenty some values are far off."""
