@@ -1,12 +1,13 @@
 """forecast: time series in, recurrent forecasts out.
 
-From Python: `forecast.train(frame)`, `forecast.load("live").predict(frame)`, `forecast.read(path)`,
-`forecast.check(frame)`; see api.py, or `forecast help python`. They are imported when they are asked for."""
+From Python: `forecast.train(frame)`, `forecast.load("live").predict(frame)`, `forecast.predict(frame)`,
+`forecast.read(path)`, `forecast.check(frame)`; see api.py, or `forecast help python`. They are imported when they are
+asked for."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from forecast.api import Check, Model, Scores, check, load, read, train
+    from forecast.api import Check, Model, Scores, check, load, predict, read, train
     from forecast.errors import (
         BusyError,
         DataError,
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["BusyError", "Check", "DataError", "DiskError", "ForecastError", "GateError", "Model", "ModelError",
-           "RequestError", "Scores", "StaleError", "__version__", "check", "load", "read", "train"]
+           "RequestError", "Scores", "StaleError", "__version__", "check", "load", "predict",
+           "read", "train"]
 
 
 def __getattr__(name: str) -> Any:

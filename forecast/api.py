@@ -6,6 +6,7 @@
     model.predict()                                 # what follows, as a data frame
     model.evaluate()                                # past forecasts beside simple ones
     forecast.load("live").predict(newer_frame)      # later, or elsewhere
+    forecast.predict(frame)                         # at once, without any training
 
 Nothing is printed and nothing exits. What cannot be done raises a class of errors.py, with `code`, `row`, `column` and
 `hint`; a frame stays as it was. One training runs at a time in a process; forecasts may be made beside it."""
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
     Data: TypeAlias = str | os.PathLike[str] | pd.DataFrame | pd.Series[Any] | Turns
 
-__all__ = ["Check", "Model", "Scores", "check", "load", "read", "train"]
+__all__ = ["Check", "Model", "Scores", "check", "load", "predict", "read", "train"]
 _TRAINING = threading.Lock()            # torch has one set of settings for the whole process
 
 
@@ -175,6 +176,23 @@ def train(data: Data, /, *, store: str | os.PathLike[str] | None = None, name: s
         raise GateError(replace(refusal.problem, hint=f"{trained.before or 'No model'} serves; "
                                 f"forecast.load({trained.run!r}) has this one, and promote='always' overrules"))
     return Model(workspace.run(trained.run), workspace.store.folder, None if isinstance(named, str) else named)
+
+
+@in_python()
+def predict(data: Data, /, *, series: Several | None = None, mean: bool = False,
+            settings: Mapping[str, Any] | None = None, **keywords: Unpack[Settings]) -> pd.DataFrame:
+    """Forecast a data frame or a file at once, without any training, by the network that comes with the program.
+
+    settings by name, as in `train`: horizon=12, season=12, levels=(80, 95), time="date", ... series: only these ids.
+    mean: a column of expected values beside the median. Columns as of Model.predict; nothing is kept.
+    Raises DataError, RequestError."""
+    named = _named(data)
+    flags = flags_of(keywords, settings)
+    options = Options(series=None if series is None else (series,) if isinstance(series, str) else
+                      tuple(map(str, series)), mean=mean)
+    request = predicting.Request(named, model="prior", options=options, typed=True, record=False)
+    predicted = predicting.predict(_workspace(None, flags), request)
+    return _answer(predicted, predicted.page.contract, None if isinstance(named, str) else named)
 
 
 @in_python()

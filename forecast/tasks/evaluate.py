@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.config import Config
-from forecast.errors import GateError, RequestError, about
+from forecast.errors import DataError, GateError, RequestError, about
 from forecast.methods.baselines import BASELINES
 from forecast.model.plan import backtest_cutoffs, seasons_of
 from forecast.model.predictor import Predictor
@@ -17,6 +17,7 @@ from forecast.scoring.formulas import METRICS, REFERENCE
 from forecast.series.panel import Panel
 from forecast.store.run import Run
 from forecast.system.datasource import DataSource, guard
+from forecast.tasks import prior
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -121,7 +122,9 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
     """Score a forecaster on what came after rolling cutoffs, beside simple baselines; or forecasts that were made.
 
     Writes nothing: `write` does. Raises RequestError, DataError, ModelError."""
-    run = None if request.model is None and workspace.store.live() is None else workspace.run(request.model or "live")
+    untrained = prior.is_asked(workspace, request.model, request.data)
+    unknown = untrained or (request.model is None and workspace.store.live() is None)
+    run = None if unknown else workspace.run(request.model or "live")
     config = workspace.config if run is None else run.predictor.config.override(workspace.given, source="command line")
     if request.data is not None:
         source = workspace.source(request.data)
@@ -132,10 +135,14 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
                            hint="forecast evaluate DATA")
     given = workspace.path(request.forecast) if request.forecast else None
     guard(outputs(workspace, request), [source, DataSource(str(given)) if given else None])
-    if not (request.issued or given or (run and run.predictor.config.train.precision == config.train.precision)):
+    as_trained = run and run.predictor.config.train.precision == config.train.precision
+    if not (request.issued or given or untrained or as_trained):
         workspace.check_precision(config, config.model.cell)            # a run trained so may do without training
     tell_settings(teller, workspace.given)
-    reading = workspace.read(source, config.data, run.contract if run else None)
+    if untrained:
+        run, reading = prior.prior_for(workspace, source)
+    else:
+        reading = workspace.read(source, config.data, run.contract if run else None)
     if not request.accept_scale:
         reading.check_scale()
     tell_reading(teller, reading)
@@ -223,6 +230,9 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
     from forecast.tasks.fitting import backtest_plan, baseline_makers, expected, fitted, scored
 
     cutoffs = _unseen(run, config, panel) if run else None
+    if run and not cutoffs and prior.is_of_prior(run.id):
+        raise DataError(f"the longest series has {panel.lengths.max(initial=0)} points: too few for a past forecast of "
+                        f"{run.predictor.plan.horizon}", code="too_short", hint="Give a shorter --horizon")
     if run and cutoffs:
         predictor = run.predictor
         plan, how = predictor.plan, f"{run.id} as it is: every test point is newer than its training data"

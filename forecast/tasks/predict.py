@@ -143,7 +143,11 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
 
     guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
     run = None if prior.is_asked(workspace, request.model, request.data) else _run(workspace, request)
-    source = workspace.source_of(run) if run and request.data is None else workspace.source(request.data or "")
+    if request.data is not None:
+        source = workspace.source(request.data)
+    else:
+        assert run is not None                                          # the prior is not asked without data
+        source = workspace.source_of(run)
     output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
     guard([output, plot, *guarded], [source])
