@@ -1,6 +1,6 @@
 """Inspection: what the cell of a predictor forgets, lets in and exposes on one series.
 
-Numbers only, in normalised units; words are cli/explain.py's, the picture is picture.py's, which past values count is
+Numbers only, in normalised units; words are words.py's, the picture is inside.py's, which past values count is
 influence.py's. Times are counted in points of the series, unless they are called steps (of the cell)."""
 
 # W windows  L context  T steps of the cell  D hidden  E = D, or 2 D in both directions  H horizon  R steps back
