@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,12 @@ class Explained:
         """Labels and lines; every number in them stands in the document."""
         return list(words.told(self.document))
 
-    def draw(self) -> Path:
-        """Write the picture; where it lies. Raises DiskError."""
-        targets = self.run.contract.targets
+    def draw(self, teller: Teller = SILENT) -> Path:
+        """Write the picture, and tell where it lies and whether it took the place of another. Raises DiskError."""
+        targets, stood = self.run.contract.targets, os.path.exists(self.path)
         draw(self.path, self.inspection, self.run.contract.calendar, title=words.headline(self.document),
              target=targets[0] if len(targets) == 1 else self.inspection.series)
+        teller.wrote(self.path, "replaced the one there" if stood else "", verb="drew")
         return self.path
 
 
