@@ -56,13 +56,13 @@ def tracks(ledger: Ledger, issue: Issue, known: Panel) -> list[Track]:
     ModelError for a damaged ledger, BusyError, DiskError."""
     counts: dict[float, list[Count]] = {level: [] for level in issue.levels}        # the newest first
     for same_cutoff in _before(ledger, issue):
-        wanted = [level for level, found in counts.items() if not _enough(found)]
+        wanted = [level for level, past in counts.items() if not _enough(past)]
         if not wanted:
             break
         for level, count in _counted(ledger, same_cutoff, known, wanted).items():
             if count.values:
                 counts[level].append(count)
-    return [_track(level, found[::-1]) for level, found in counts.items()]
+    return [_track(level, past[::-1]) for level, past in counts.items()]
 
 
 def _before(ledger: Ledger, issue: Issue) -> Iterator[list[Issue]]:
@@ -77,7 +77,7 @@ def _before(ledger: Ledger, issue: Issue) -> Iterator[list[Issue]]:
 def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequence[float]) -> dict[float, Count]:
     """issues: of one cutoff, by weight."""
     place = {name: s for s, name in enumerate(known.ids)}
-    told = {level: np.zeros(len(known), dtype=bool) for level in levels}
+    is_counted = {level: np.zeros(len(known), dtype=bool) for level in levels}
     counts = {level: Count() for level in levels}
     for issue in issues:
         for block in ledger.blocks(issue):
@@ -87,9 +87,9 @@ def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequ
             truth = known.truth_at(series, block.ends[there, None] + np.arange(issue.horizon))      # (S, H)
             for level in (x for x in levels if x in issue.levels):
                 low, high = (block.at(q)[there] for q in band_quantiles(level))
-                usable = ~np.isnan(truth) & ~told[level][series, None]
+                usable = ~np.isnan(truth) & ~is_counted[level][series, None]
                 outside = usable & ((truth < low) | (truth > high))
-                told[level][series] = True
+                is_counted[level][series] = True
                 before = counts[level]
                 counts[level] = Count(before.values + int(usable.sum()), before.missed + int(outside.sum()),
                                       before.factor if before.values else _borne(issue, level))
@@ -118,9 +118,9 @@ def _track(level: float, counts: Sequence[Count]) -> Track:
     return Track(level, len(counts), values, missed, round(factor, 6))
 
 
-def factors_of(found: Sequence[Track]) -> dict[str, float]:
+def factors_of(tracked: Sequence[Track]) -> dict[str, float]:
     """By level, as the options of an issue keep them; empty where nothing is to be changed."""
-    return {f"{t.level:g}": t.factor for t in found if t.factor is not None}
+    return {f"{t.level:g}": t.factor for t in tracked if t.factor is not None}
 
 
 def adapted(forecast: Forecast, factors: Mapping[str, float]) -> Forecast:

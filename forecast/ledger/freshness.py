@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from forecast.errors import RequestError, StaleError
-from forecast.ledger.issue import Issue, Seen
+from forecast.ledger.issue import Issue, LastSeen
 from forecast.reading.contract import Contract
 from forecast.reading.parsing.zones import to_utc
 from forecast.series.panel import Panel
@@ -101,7 +101,7 @@ def check_age(age: Age, most: timedelta, source: DataSource) -> None:
                              "; if its times are not UTC, train with --tz" if may_be_zone else ""))
 
 
-def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str
+def changes(seen: LastSeen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str
             ) -> list[tuple[str, bool]]:
     """What has happened to the series since the last issue about the same file: the words for it, and whether a person
     must look at it.

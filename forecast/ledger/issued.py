@@ -54,8 +54,8 @@ def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
     values = [c for c in map(str, table) if c == "yhat" or c.startswith((LOWER, "yhat_hi_"))]
     numbers = pd.DataFrame({name: _numbers(table[name], path) for name in values})
     truth = _truth(panel, contract)
-    told = table[keys].assign(row=np.arange(len(table)))
-    joined = told.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
+    rows = table[keys].assign(row=np.arange(len(table)))
+    joined = rows.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
     if joined.empty:
         raise DataError("none of its rows has come true in the data", file=str(path), code="nothing_matched",
                         hint=f"Its times run {table[contract.time].iloc[0]} .. {table[contract.time].iloc[-1]}"
@@ -118,13 +118,13 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
     wanted; those of every block that came true are in the result. since (S,): rows about earlier ordinals are left
     out. `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
     place = {name: s for s, name in enumerate(panel.ids)}
-    done: dict[int, NDArray[np.bool_]] = {}                             # cutoff -> (S,) told already
+    done: dict[int, NDArray[np.bool_]] = {}                             # end -> (S,) counted already
     vocabulary: dict[str, int] = {}
     parts: list[dict[str, Any]] = []
     rows, passed = 0, dict[int, int]()
     for block in blocks:
         series = np.array([place.get(i, -1) for i in block.ids], dtype=np.int64)
-        before = _told(done, series, block.ends, len(panel))
+        before = _counted_before(done, series, block.ends, len(panel))
         ordinals = block.ends[:, None] + np.arange(block.values.shape[1])           # (S, H)
         all_wanted = ordinals >= (np.iinfo(np.int64).min if since is None else since[series, None])
         if over := int(all_wanted[(series >= 0) & before].sum()):
@@ -147,14 +147,14 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
     return replace(_issued_of(parts, list(vocabulary), rows, tuple(levels)), passed=passed)
 
 
-def _told(done: dict[int, NDArray[np.bool_]], series: Ints, ends: Ints, count: int) -> NDArray[np.bool_]:
-    """Which of these (series, end) were told before; all of them have been now. Series -1 is nobody."""
+def _counted_before(done: dict[int, NDArray[np.bool_]], series: Ints, ends: Ints, count: int) -> NDArray[np.bool_]:
+    """Which of these (series, end) were counted before; all of them have been now. Series -1 is nobody."""
     before = np.zeros(len(series), dtype=bool)
     for end in np.unique(ends).tolist():
-        told = done.setdefault(end, np.zeros(count + 1, dtype=bool))    # one more place, for -1
+        of_end = done.setdefault(end, np.zeros(count + 1, dtype=bool))  # one more place, for -1
         here = ends == end
-        before[here] = told[series[here]]
-        told[series[here]] = True
+        before[here] = of_end[series[here]]
+        of_end[series[here]] = True
     return before
 
 
@@ -221,9 +221,9 @@ def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
     known, series = known.take(rows), series[rows]
     horizon = int(issued.frame["step"].max())
     naive = SeasonalNaive(season, quantile_grid(issued.levels)).predict(known, horizon)
-    told = backtest.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
+    frame = backtest.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
     keys = ["series", "cutoff", "step"]
-    return told.merge(issued.frame[keys], on=keys, how="inner")
+    return frame.merge(issued.frame[keys], on=keys, how="inner")
 
 
 def side_by_side(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -23,7 +23,7 @@ from typing import Any
 
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.ledger.columns import FIELDS, PROVED, block_of, digest_of, issue_in, proof_of, put, row_of
-from forecast.ledger.issue import Block, Draft, Issue, Seen, prunable
+from forecast.ledger.issue import Block, Draft, Issue, LastSeen, prunable
 from forecast.ledger.packing import packed_texts, texts_of, unzipped
 from forecast.reading.contract import mark_of
 from forecast.series.panel import Panel
@@ -71,15 +71,15 @@ class Ledger:
         no ledger; the file is then as it was."""
         issue = replace(draft.issue, series=sum(len(ids) for ids, _ in draft.blocks))
         with self._connected(write=True) as ledger:
-            found = self._by_key(ledger, issue.key)
-            kept = found or self._insert(ledger, issue, draft)
-            if found and self._is_superseded(ledger, found):
-                kept = self._moved_up(ledger, found, replace(issue, issued=found.issued, as_of=found.as_of),
+            before = self._by_key(ledger, issue.key)
+            kept = before or self._insert(ledger, issue, draft)
+            if before and self._is_superseded(ledger, before):
+                kept = self._moved_up(ledger, before, replace(issue, issued=before.issued, as_of=before.as_of),
                                       draft)
             if output is not None:
                 put(ledger, "outputs", (kept.number, storable(output.resolve()), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
-        return kept, found is None
+        return kept, before is None
 
     def _insert(self, ledger: sqlite3.Connection, issue: Issue, draft: Draft) -> Issue:
         number = 1 + ledger.execute("SELECT COALESCE(MAX(number), 0) FROM issues").fetchone()[0]
@@ -88,9 +88,9 @@ class Ledger:
         ledger.execute(f"INSERT INTO issues ({', '.join(row)}, proof) VALUES ({', '.join('?' * len(row))}, ?)",
                        (*row.values(), proof_of("issues", tuple(row.values()))))
         for part, (ids, content) in enumerate(draft.blocks):
-            told = (self._name(ledger, ids), *content.values())
+            packed = (self._name(ledger, ids), *content.values())
             ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                           (number, part, *told, digest_of(f"{number}:{part}", *told)))
+                           (number, part, *packed, digest_of(f"{number}:{part}", *packed)))
         return issue
 
     def _is_superseded(self, ledger: sqlite3.Connection, issue: Issue) -> bool:
@@ -100,15 +100,15 @@ class Ledger:
                                (issue.cutoff, issue.number)).fetchall()
         return any(self._issue(row).request == issue.request for row in later)
 
-    def _moved_up(self, ledger: sqlite3.Connection, found: Issue, issue: Issue, draft: Draft) -> Issue:
+    def _moved_up(self, ledger: sqlite3.Connection, before: Issue, issue: Issue, draft: Draft) -> Issue:
         """An issue recorded again behind all others, with what refers to it."""
-        ledger.execute("DELETE FROM blocks WHERE issue = ?", (found.number,))
-        ledger.execute("DELETE FROM issues WHERE number = ?", (found.number,))
+        ledger.execute("DELETE FROM blocks WHERE issue = ?", (before.number,))
+        ledger.execute("DELETE FROM issues WHERE number = ?", (before.number,))
         kept = self._insert(ledger, issue, draft)
         for table, names in PROVED.items():
             at = names.index("issue")
             for row in self._proved(ledger, table):
-                if row[at] == found.number:
+                if row[at] == before.number:
                     now = (*row[:at], kept.number, *row[at + 1:])
                     ledger.execute(f"UPDATE {table} SET issue = ?, proof = ? WHERE proof = ?",
                                    (kept.number, proof_of(table, now), proof_of(table, row)))
@@ -127,9 +127,9 @@ class Ledger:
         if not self._is_begun():
             return None
         with self._connected() as ledger:
-            found = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
-                     if sha256 == digest or place == storable(path.resolve())]
-            return None if not found else (self._by_number(ledger, max(found)[1]), max(found)[0])
+            matches = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
+                       if sha256 == digest or place == storable(path.resolve())]
+            return None if not matches else (self._by_number(ledger, max(matches)[1]), max(matches)[0])
 
     def answers(self, output: Path | None) -> list[Issue]:
         """What a new issue for this output must differ from, to say something new: what was written there last; all
@@ -147,11 +147,11 @@ class Ledger:
     def find(self, name: str) -> Issue:
         """By id, a beginning of it that is unique, or `last`. Raises ModelError that says which there are."""
         issues = self.issues()
-        found = issues[-1:] if name == "last" else [i for i in issues if name and i.id.startswith(name)]
-        if len(found) == 1:
-            return found[0]
-        shown = ", ".join(i.id for i in (found or issues)[-5:]) or "none; forecast predict makes one"
-        raise ModelError(f"'{name}' names {len(found)} issues" if found else f"there is no issue '{name}'",
+        named = issues[-1:] if name == "last" else [i for i in issues if name and i.id.startswith(name)]
+        if len(named) == 1:
+            return named[0]
+        shown = ", ".join(i.id for i in (named or issues)[-5:]) or "none; forecast predict makes one"
+        raise ModelError(f"'{name}' names {len(named)} issues" if named else f"there is no issue '{name}'",
                          code="no_issue", hint=f"Issues here: {shown}")
 
     def blocks(self, issue: Issue) -> Iterator[Block]:
@@ -160,7 +160,7 @@ class Ledger:
             rows = ledger.execute("SELECT part, names, ends, sources, places, numbers, digest FROM blocks "
                                   "WHERE issue = ? ORDER BY part", (issue.number,)).fetchall()
             ids = {row[1]: self._names(ledger, row[1]) for row in rows}
-        told = 0
+        series = 0
         for part, names, *content, digest in rows:
             if digest_of(f"{issue.number}:{part}", names, *content) != digest:
                 raise self._damaged(f"block {part} of issue {issue.id} differs from its digest")
@@ -168,24 +168,24 @@ class Ledger:
                 block = block_of(issue, ids[names], *content)
             except (ValueError, TypeError, zlib.error) as error:
                 raise self._damaged(f"block {part} of issue {issue.id} is no block of forecasts") from error
-            told += len(block.ids)
+            series += len(block.ids)
             yield block
-        if told != issue.series:
-            raise self._damaged(f"issue {issue.id} has {told} of its {issue.series} series")
+        if series != issue.series:
+            raise self._damaged(f"issue {issue.id} has {series} of its {issue.series} series")
 
-    def seen(self, place: str, subject: str) -> Seen | None:
+    def last_seen(self, place: str, subject: str) -> LastSeen | None:
         """What the last issue about the file at this place (as in Issue) and this subject saw."""
         if not self._is_begun():
             return None
         with self._connected() as ledger:
-            found = [row[2:] for row in self._proved(ledger, "seen") if row[:2] == (place, subject)]
-            if not found:
+            rows = [row[2:] for row in self._proved(ledger, "seen") if row[:2] == (place, subject)]
+            if not rows:
                 return None
-            (number, packed), = found
+            (number, packed), = rows
             issue = self._by_number(ledger, number)
         try:
             ids, marks = json.loads(unzipped(packed, None))
-            return Seen(issue, dict(zip(ids, marks, strict=True)))
+            return LastSeen(issue, dict(zip(ids, marks, strict=True)))
         except (ValueError, TypeError, zlib.error) as error:
             raise self._damaged("what was seen last is unreadable") from error
 
@@ -194,8 +194,8 @@ class Ledger:
         issues = self.issues()
         if self._is_begun():
             with self._connected() as ledger:
-                if (told := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
-                    raise self._damaged(str(told).splitlines()[-1])
+                if (verdict := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+                    raise self._damaged(str(verdict).splitlines()[-1])
                 for table in PROVED:
                     self._proved(ledger, table)
         for issue in issues:
@@ -276,8 +276,8 @@ class Ledger:
         is of the format before. Raises ModelError."""
         application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0]
                                 for name in ("application_id", "user_version"))
-        found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
-        if not found and not application and not version:
+        tables = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+        if not tables and not application and not version:
             for sql in TABLES if write else ():
                 connection.execute(sql)
             if write:
@@ -291,7 +291,7 @@ class Ledger:
         if version not in (VERSION - 1, VERSION):
             raise ModelError(f"was written in format {version}, this program reads {VERSION}", file=str(self.path),
                              code="ledger_format", hint=f"Use the version of forecast that wrote it. {ASIDE}")
-        if tuple(sql for (sql,) in found) != (TABLES if version == VERSION else OLD_TABLES):
+        if tuple(sql for (sql,) in tables) != (TABLES if version == VERSION else OLD_TABLES):
             raise self._damaged("its tables are not those of a ledger")
         return bool(version != VERSION)
 
@@ -372,8 +372,8 @@ class Ledger:
         if row is not None and row[0] > issue.cutoff and issue.as_of is not None:
             return
         marks = [mark_of(int(known.start[s]), known.values(s)) for s in range(len(known))]
-        told = zlib.compress(json.dumps([[str(i) for i in known.ids], marks]).encode())
-        put(ledger, "seen", (issue.place, issue.subject, issue.number, told))
+        packed = zlib.compress(json.dumps([[str(i) for i in known.ids], marks]).encode())
+        put(ledger, "seen", (issue.place, issue.subject, issue.number, packed))
 
 
 _OF_THE_DISK: dict[int, str | None] = {

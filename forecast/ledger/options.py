@@ -40,12 +40,12 @@ class Options:
         return known | {"series": None if self.series is None else list(self.series)} | dict(self.others)
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Options:
+    def from_dict(cls, content: Mapping[str, Any]) -> Options:
         """What `to_dict` gave. Raises TypeError or ValueError for what cannot be options."""
         names = {f.name for f in fields(cls)} - {"others"}
-        known = {name: value for name, value in told.items() if name in names}
+        known = {name: value for name, value in content.items() if name in names}
         if known.get("series") is not None:
             known["series"] = tuple(known["series"])
         if not isinstance(known.get("adapt", {}), dict):
             raise TypeError("factors that are no table")
-        return cls(**known, others={name: value for name, value in told.items() if name not in names})
+        return cls(**known, others={name: value for name, value in content.items() if name not in names})

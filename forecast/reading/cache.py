@@ -66,9 +66,9 @@ def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Con
     file = os.fspath(path)
     entry = _entry(file, options, contract, store) if is_large(file) else None
     if entry is not None:
-        found = _found(entry) or (contract and _as_first_read(file, options, contract, store))
-        if found:
-            return found
+        kept = _kept(entry) or (contract and _as_first_read(file, options, contract, store))
+        if kept:
+            return kept
     reading = reader.read_panel(path, options, contract)            # by its module: there it can be timed
     if entry is not None and not _is_of_its_hour(reading):
         with contextlib.suppress(*_DAMAGE):
@@ -81,7 +81,7 @@ def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Pa
 
     The two are the same but for what is said (a test holds all kinds of files to it)."""
     entry = _entry(file, options, None, store)
-    first = _found(entry) if entry is not None else None
+    first = _kept(entry) if entry is not None else None
     if first is None or first.contract != contract:
         return None
     return dataclasses.replace(first, contract=dataclasses.replace(contract, marks=()), choices=(), rescaled=(),
@@ -93,10 +93,10 @@ def is_large(file: str | os.PathLike[str]) -> bool:
     if os.fspath(file) == "-":
         return False
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except (OSError, ValueError):                                   # read_panel says what is wrong with it
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_size >= LEAST
+    return stat.S_ISREG(status.st_mode) and status.st_size >= LEAST
 
 
 def _is_of_its_hour(reading: Reading) -> bool:
@@ -133,7 +133,7 @@ def _rules(zones: tuple[str, ...]) -> bytes:
     return b"\0".join(file.read_bytes() for file in rules if file.is_file())
 
 
-def _found(entry: _Entry) -> Reading | None:
+def _kept(entry: _Entry) -> Reading | None:
     """The reading kept, if it is of this file as it lies there now."""
     try:
         with open(entry.place, "rb", opener=_plain_file) as stream:
@@ -182,18 +182,18 @@ def _reading(body: Bytes, file: str, sha256: str) -> tuple[Reading, float]:
     points, series, filled = map(int, body[:24].view(np.int64))
     ends = np.cumsum([24, 8 * points, 8 * series, 8 * series, 8 * series, points * filled])
     y, first, stop, start, invented = (body[a:b] for a, b in pairwise(ends))
-    told = json.loads(body[ends[-1]:].tobytes())
-    contract = Contract.from_dict(told["contract"])
+    words = json.loads(body[ends[-1]:].tobytes())
+    contract = Contract.from_dict(words["contract"])
     panel = Panel(y.view(np.float64), first.view(np.int64), stop.view(np.int64), start.view(np.int64),
-                  np.array(told["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
-    repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in told["repairs"])
-    return Reading(panel, contract, told["rows"], sha256, tuple(told["notes"]), repairs, file,
-                   _problems(told["rejects"], file), tuple(told["choices"]),
-                   _problems(told["rescaled"], file)), float(told["made"])
+                  np.array(words["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
+    repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in words["repairs"])
+    return Reading(panel, contract, words["rows"], sha256, tuple(words["notes"]), repairs, file,
+                   _problems(words["rejects"], file), tuple(words["choices"]),
+                   _problems(words["rescaled"], file)), float(words["made"])
 
 
-def _problems(told: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
-    return tuple(Problem(**fields | {"file": file}) for fields in told)
+def _problems(listed: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
+    return tuple(Problem(**fields | {"file": file}) for fields in listed)
 
 
 def _keep(entry: _Entry, reading: Reading) -> None:
@@ -227,7 +227,7 @@ def _keep(entry: _Entry, reading: Reading) -> None:
 def readings(store: Path) -> list[int]:
     """The sizes in bytes of the readings kept in a store, the newest first."""
     with contextlib.suppress(OSError):
-        return [found.st_size for found, _ in _newest(store / CACHE)]
+        return [status.st_size for status, _ in _newest(store / CACHE)]
     return []
 
 
@@ -238,8 +238,8 @@ def _newest(folder: Path) -> list[tuple[os.stat_result, Path]]:
 def _tidy(folder: Path) -> None:
     """The newest entries stay. Whoever reads one that goes has it open, and reads on."""
     left = MOST
-    for k, (found, file) in enumerate(_newest(folder)):
-        left -= found.st_size
+    for k, (status, file) in enumerate(_newest(folder)):
+        left -= status.st_size
         if k >= KEPT or left < 0:
             remove_file(file)
 

@@ -56,10 +56,10 @@ class Contract:
             return False
         began, length, whole, tail = self._marked[name].split(":")
         stop = int(began) + int(length) - start
-        first, told = (int(began) - start, whole) if int(began) >= start else (max(0, stop - TAIL), tail)
-        if first > stop or stop > len(values) or (told is tail and stop < min(TAIL, int(length))):
+        first, mark = (int(began) - start, whole) if int(began) >= start else (max(0, stop - TAIL), tail)
+        if first > stop or stop > len(values) or (mark is tail and stop < min(TAIL, int(length))):
             return False
-        return _hash(values[first:stop]) != told
+        return _hash(values[first:stop]) != mark
 
     def known_until(self, name: str) -> int | None:
         """Ordinal just behind the last point that the training file held of a series; None where it held none."""

@@ -84,7 +84,7 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
         if contract is not None and contract.calendar.is_time and contract.utc == times.utc:
             times = dataclasses.replace(times, format=contract.time_format)     # moments are in no format
     numbers = values_of(opened, table, damage, lambda k: _numbers(opened, columns, k, options, contract))
-    if damage.found:
+    if damage.faults:
         damage.forgive(_blank(opened, columns))
     cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()))
     reading = reading_of(opened, table, cells, damage, options, contract)

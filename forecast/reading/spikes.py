@@ -24,11 +24,11 @@ SHARE = 200                         # one in so many may be a spike, and always 
 def find_spikes(y: Floats, first: Ints, stop: Ints) -> Ints:
     """Positions in y (N,) of the lone absurd values of series that stand one behind the other; NaN is missing."""
     heads, tails = _blocks(first[stop > first], stop[stop > first])
-    found = [np.empty(0, dtype=np.int64)]
+    spikes = [np.empty(0, dtype=np.int64)]
     for at, to in pieces(heads, tails):
         odd = at + np.flatnonzero(_may_hold(y[heads[at]:tails[to - 1]], heads[at:to] - heads[at]))
-        found += [heads[b] + _in_block(y[heads[b]:tails[b]]) for b in odd]
-    return np.concatenate(found)
+        spikes += [heads[b] + _in_block(y[heads[b]:tails[b]]) for b in odd]
+    return np.concatenate(spikes)
 
 
 def _blocks(first: Ints, stop: Ints) -> tuple[Ints, Ints]:

@@ -116,27 +116,27 @@ class Store:
             gone.add(before)
             before = self.before(before)
         if live is None or before is None or before not in known:
-            told = "what served before {} is gone" if gone else "nothing is known to have served before {}"
-            raise ModelError(told.format(live or "a first model"), file=str(self.folder), code="no_model",
+            why = "what served before {} is gone" if gone else "nothing is known to have served before {}"
+            raise ModelError(why.format(live or "a first model"), file=str(self.folder), code="no_model",
                              hint="Name one: forecast models promote RUN")
         self._flip(before, before=self.before(before), how="rollback")
         return before
 
     def _flip(self, run_id: str, *, before: str | None, how: str) -> None:
         line = json.dumps(asdict(Promotion(stamp(now()), run_id, before, how)))
-        told = self._text(HISTORY)
-        write_text(self.folder / HISTORY, told + ("\n" if told and not told.endswith("\n") else "") + line + "\n")
+        lines = self._text(HISTORY)
+        write_text(self.folder / HISTORY, lines + ("\n" if lines and not lines.endswith("\n") else "") + line + "\n")
         write_text(self.folder / LIVE, run_id + "\n")
 
     def history(self) -> list[Promotion]:
         """Every promotion, the oldest first; a line that does not tell one is passed over."""
-        told = []
+        promotions = []
         for line in self._text(HISTORY).splitlines():
             try:
-                told.append(Promotion(**json.loads(line)))
+                promotions.append(Promotion(**json.loads(line)))
             except (ValueError, TypeError, RecursionError):
                 continue
-        return told
+        return promotions
 
     def _text(self, name: str) -> str:
         """What a file of the store says; nothing where it is not there."""
@@ -188,12 +188,12 @@ class Store:
         return self.record(run_id).name
 
     def record(self, run_id: str) -> RunRecord:
-        """What a run says of itself, as `told` reads it."""
+        """What a run says of itself, as `content` reads it."""
         with suppress(TypeError, ValueError, AttributeError):
-            return RunRecord.from_dict(self.told(run_id, RUN_FILE))
+            return RunRecord.from_dict(self.content(run_id, RUN_FILE))
         return RunRecord()
 
-    def told(self, run_id: str, file: str) -> dict[str, Any]:
+    def content(self, run_id: str, file: str) -> dict[str, Any]:
         """A JSON file of a run, unverified, for lists; a damaged one says nothing: load tells of it."""
         try:
             content = json.loads((self.runs / run_id / file).read_text(encoding="utf-8"))

@@ -69,19 +69,19 @@ def _versions() -> Finding:
         asked = [re.match(r"([\w-]+)>=([\d.]+)$", line) for line in metadata.requires("forecast") or []]
     except metadata.PackageNotFoundError:
         return Finding("versions", "note", "forecast runs from its source: what it needs is not known; pip install .")
-    found, wrong = [], []
+    versions, wrong = [], []
     for name, least in (match.groups() for match in asked if match):
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} is missing")
             continue
-        found.append(f"{name} {version}")
+        versions.append(f"{name} {version}")
         if _numbers(version) < _numbers(least):
             wrong.append(f"{name} {version} is older than {least}")
     if wrong:
         return Finding("versions", "bad", f"{', '.join(wrong)}; pip install . again", INSTALLATION)
-    return Finding("versions", "ok", ", ".join(found))
+    return Finding("versions", "ok", ", ".join(versions))
 
 
 def _numbers(version: str) -> tuple[int, ...]:

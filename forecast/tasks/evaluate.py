@@ -98,7 +98,7 @@ class Evaluated:
     run: str | None
     frame: pd.DataFrame | None
     scores: Scores | None
-    told: dict[str, Any] = field(default_factory=dict)      # of --issued: what was scored, and how much was not
+    counts: dict[str, Any] = field(default_factory=dict)    # of --issued: what was scored, and how much was not
     promises: Promises | None = None
 
     @property
@@ -110,7 +110,7 @@ class Evaluated:
         """All of it, for JSON."""
         from forecast.tasks.fitting import scores_record
 
-        record = {"data": str(self.source), "how": self.how} | self.told
+        record = {"data": str(self.source), "how": self.how} | self.counts
         if self.scores is None:
             return record
         return record | {"run": self.run} | ({} if self.promises is None or self.frame is None else
@@ -299,32 +299,33 @@ def _issued(workspace: Workspace, request: Request, teller: Teller, source: Data
     since = promises.since(request.last, panel)
     wanted = [i for i in by_weight(issues) if since is None or i.cutoff + i.horizon >= since.min()]
     bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
-    told = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
-    how = f"{counted(len(wanted), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
-    _tell_issued(teller, how, told, bands)
-    found = Evaluated(request, source, reading, how, run.id if run else None, told.frame, None,
-                      {"issues": len(wanted), "rows": told.rows, "matched": told.matched,
-                       "passed_over": sum(told.passed.values()), "left_out": left_out})
-    if not told.matched:
+    issued = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
+    how = f"{counted(len(wanted), 'issue')}: {issued.matched:,} of {issued.rows:,} rows have come true"
+    _tell_issued(teller, how, issued, bands)
+    unscored = Evaluated(request, source, reading, how, run.id if run else None, issued.frame, None,
+                         {"issues": len(wanted), "rows": issued.rows, "matched": issued.matched,
+                          "passed_over": sum(issued.passed.values()), "left_out": left_out})
+    if not issued.matched:
         (teller.warn if request.gates else teller.say)("wait", "nothing to score yet" + (
             ": --fail-over was held against nothing" if request.gates else ""))
-        return found
-    known = known_before(told, panel)
+        return unscored
+    known = known_before(issued, panel)
     season = season_of(run, config, known)
-    naive = beside_naive(told, panel, season)
-    both = side_by_side({"issued": told.frame, REFERENCE: naive})
-    scores = score(both, known, season=season, levels=list(told.levels))
-    return replace(found, scores=scores, promises=promises.held_to(workspace, told, scores, known, beside=len(naive)))
+    naive = beside_naive(issued, panel, season)
+    both = side_by_side({"issued": issued.frame, REFERENCE: naive})
+    scores = score(both, known, season=season, levels=list(issued.levels))
+    held = promises.held_to(workspace, issued, scores, known, beside=len(naive))
+    return replace(unscored, scores=scores, promises=held)
 
 
-def _tell_issued(teller: Teller, how: str, told: Issued, bands: Sequence[float]) -> None:
+def _tell_issued(teller: Teller, how: str, issued: Issued, bands: Sequence[float]) -> None:
     """What is scored, and what is not."""
     teller.say("scored", how)
-    if told.passed:
-        rows, others = counted(sum(told.passed.values()), "row"), counted(len(told.passed), "issue")
+    if issued.passed:
+        rows, others = counted(sum(issued.passed.values()), "row"), counted(len(issued.passed), "issue")
         teller.say("passed over", f"{rows} of {others}: of one cutoff counts the newest of the request that was "
                                   "answered at the most cutoffs")
-    if missing := [f"{x:g}%" for x in bands if x not in told.levels]:
+    if missing := [f"{x:g}%" for x in bands if x not in issued.levels]:
         teller.say("bands", f"{listed(missing)} not scored: not in every issue")
 
 

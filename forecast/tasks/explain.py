@@ -49,7 +49,7 @@ class Explained:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """Labels and lines; every number in them stands in the document."""
-        return list(words.told(self.document))
+        return list(words.lines_of(self.document))
 
     def draw(self, teller: Teller = SILENT) -> Path:
         """Write the picture, and tell where it lies and whether it took the place of another. Raises DiskError."""
@@ -72,9 +72,10 @@ def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> 
     tell_remarks(teller, reading)
     if not request.series and len(reading.panel) > 1:
         teller.say("series", f"{panel.ids[0]}, the first of {len(reading.panel):,}; another: forecast explain SERIES")
-    found = inspect(run.predictor, panel)
-    document = {"model": run.id, "data": str(source), "picture": str(path)} | words.described(found, run, request.lags)
-    return Explained(run, source, path, found, document)
+    inspection = inspect(run.predictor, panel)
+    document = {"model": run.id, "data": str(source), "picture": str(path)}
+    document |= words.described(inspection, run, request.lags)
+    return Explained(run, source, path, inspection, document)
 
 
 def one_series(panel: Panel, name: str | None) -> Panel:

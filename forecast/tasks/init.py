@@ -73,8 +73,8 @@ def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller
 
 def settled(reading: Reading, given: Mapping[str, Any], source: DataSource) -> str:
     """The text of forecast.toml. Columns are written only where the file, read with them, reads as it did without."""
-    found = found_columns(reading)
-    text = toml(reading, {**found, **given})
+    columns = found_columns(reading)
+    text = toml(reading, {**columns, **given})
     return text if _reads_alike(text, reading, source) else toml(reading, given)
 
 

@@ -74,7 +74,7 @@ def since_last(workspace: Workspace, teller: Teller, draft: Draft, contract: Con
     ledger, issue = workspace.ledger, draft.issue
     tell_empty(teller, ledger)
     try:
-        past = ledger.seen(issue.place, issue.subject)
+        past = ledger.last_seen(issue.place, issue.subject)
         answers = ledger.answers(output) if require_new else []
     except ForecastError as error:
         return error
@@ -94,11 +94,11 @@ def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[D
         teller.say("adapted", "no band: there is no ledger yet, so nothing that was issued")
         return draft, []
     try:
-        found = tracks(ledger, draft.issue, draft.known)
+        tracked = tracks(ledger, draft.issue, draft.known)
     except ForecastError as error:
         teller.warn("partial", f"the bands are as trained, since the ledger could not be read: {error}")
         return draft, None
-    for track in found:
+    for track in tracked:
         if track.factor is None or track.missed is None:
             teller.say("adapted", f"{track.level:g} % band: as trained, {track.issues} of the {FEWEST} issues that "
                                   "it takes have come true")
@@ -106,8 +106,8 @@ def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[D
             teller.say("adapted", f"{track.level:g} % band: {100 * track.missed:.0f} % of "
                                   f"{counted(track.values, 'value')} missed it in {counted(track.issues, 'issue')} "
                                   f"-> x {track.factor:.2f}")
-    options = replace(draft.issue.options, adapt=factors_of(found))
-    return replace(draft, issue=replace(draft.issue, options=options)), found
+    options = replace(draft.issue.options, adapt=factors_of(tracked))
+    return replace(draft, issue=replace(draft.issue, options=options)), tracked
 
 
 def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Path | None) -> Issue | None:

@@ -125,9 +125,9 @@ def models(workspace: Workspace) -> Models:
 
 def summary(store: Store, run: str) -> Listed:
     """What a list says of a run."""
-    record, metrics = store.record(run), store.told(run, "metrics.json")
-    scores, told = _part(metrics, "models"), metrics.get("serves")
-    served = told if told in scores else next((name for name in scores if name not in SIMPLE), "")
+    record, metrics = store.record(run), store.content(run, "metrics.json")
+    scores, serving = _part(metrics, "models"), metrics.get("serves")
+    served = serving if serving in scores else next((name for name in scores if name not in SIMPLE), "")
     own = _part(scores, served)
     return Listed(run, record.name, record.created or None, served or None, own.get("mase"), own.get("skill"),
                   record.data.path, record.data.last)

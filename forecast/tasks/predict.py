@@ -74,7 +74,7 @@ class Request:
 
 
 @dataclass
-class Told:
+class Tally:
     """What is said of the forecasts when all are made. `parts`: the first of them; `tables`: the rows that go nowhere
     else."""
 
@@ -163,29 +163,29 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
-    told = Told()
+    tally = Tally()
     with _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = issuing.as_optioned(part, draft.issue.options)
-            told.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
+            tally.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
             if request.record:
                 draft.add(part, run.contract.decimals)
             write(part)
     rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
     if output is not None:
         teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
-    first = replace(told.parts[0], panel=panel)
+    first = replace(tally.parts[0], panel=panel)
     if plot is not None and len(panel):
         _draw(plot, first, page)
         teller.wrote(plot, verb="drew")
-    fell = _tell_sources(teller, told, valueless)
-    tell_forecast(teller, told.remarks)
+    fell = _tell_sources(teller, tally, valueless)
+    tell_forecast(teller, tally.remarks)
     issue = issuing.keep(workspace, teller, draft, output) if request.record else None
     if unread and issue:                                                # else keep has told that the ledger failed
         teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
     return Predicted(request, run.id, source, issue, draft.issue.fingerprint, output, plot if len(panel) else None,
-                     rows, len(panel), steps, dict(told.sources), fell, [r.message for r in reading.repairs],
-                     list(reading.notes), told.remarks, tracks, unread is not None, page, first, told.tables)
+                     rows, len(panel), steps, dict(tally.sources), fell, [r.message for r in reading.repairs],
+                     list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables)
 
 
 def _run(workspace: Workspace, request: Request) -> Run:
@@ -276,10 +276,10 @@ def _draw(path: Path, forecast: Forecast, page: Page) -> None:
          names=names)
 
 
-def _tell_sources(teller: Teller, told: Told, valueless: list[str]) -> list[str]:
+def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:
     """How many series each source served; those that fell back or have no value at all, named. Returns their ids."""
-    teller.say("source", "   ".join(f"{name} {count}" for name, count in told.sources.most_common()))
-    if fell := told.fell:
+    teller.say("source", "   ".join(f"{name} {count}" for name, count in tally.sources.most_common()))
+    if fell := tally.fell:
         teller.warn("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
     if valueless:
         teller.warn("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "

@@ -102,12 +102,12 @@ class Trained:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        told = {"data": self.data.reading, "plan": asdict(self.plan), "settings": self.settings, "from": self.origin,
-                "seconds_expected": self.seconds_expected}
+        record = {"data": self.data.reading, "plan": asdict(self.plan), "settings": self.settings, "from": self.origin,
+                  "seconds_expected": self.seconds_expected}
         if not self.run:
-            return told | {"backtest_cutoffs": self.cutoffs}
-        return told | {"run": self.run, "live": self.verdict.passed, "before": self.before, "metrics": self.metrics,
-                       "promotion": asdict(self.verdict), "seconds": self.seconds}
+            return record | {"backtest_cutoffs": self.cutoffs}
+        return record | {"run": self.run, "live": self.verdict.passed, "before": self.before, "metrics": self.metrics,
+                         "promotion": asdict(self.verdict), "seconds": self.seconds}
 
 
 def train(workspace: Workspace, request: Request, teller: Teller = SILENT, *, status: Status | None = None) -> Trained:
@@ -309,8 +309,8 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
     checkpoints = Checkpoints.of(workspace.store.folder / RESUME, *identity)
     if not request.resume:
         checkpoints.clear()
-    elif found := checkpoints.count():
-        teller.say("resume", f"{counted(found, 'network')} as left by a training that was broken off")
+    elif left := checkpoints.count():
+        teller.say("resume", f"{counted(left, 'network')} as left by a training that was broken off")
     else:
         teller.say("resume", "nothing was left by a training of these data with these settings: it starts anew")
     return checkpoints
@@ -336,6 +336,6 @@ def as_asked(request: Request, verdict: Verdict, skill: float | None) -> Verdict
         return replace(verdict, passed=request.promote == "always",
                        reason=f"--promote {request.promote}; {verdict.reason}")
     if request.min_skill is not None and (skill is None or not skill >= request.min_skill):
-        told = "unknown" if skill is None else f"{skill:.3f}"
-        return replace(verdict, passed=False, reason=f"skill {told} is below --min-skill {request.min_skill:g}")
+        shown = "unknown" if skill is None else f"{skill:.3f}"
+        return replace(verdict, passed=False, reason=f"skill {shown} is below --min-skill {request.min_skill:g}")
     return verdict

@@ -58,8 +58,8 @@ class Workspace:
     def given(self) -> dict[str, Any]:
         """The settings that somebody gave, and what they were set to. Raises RequestError."""
         settled = self.config.to_dict()
-        found = layers(self.flags, sets=self.sets, environment=self.environment, file=self.file)
-        keys = [key.split(".") for _, values in found for key in values]
+        layered = layers(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+        keys = [key.split(".") for _, values in layered for key in values]
         return {f"{section}.{name}": settled[section][name] for section, name in keys}
 
     @staticmethod

@@ -115,11 +115,11 @@ def check_lines(data: bytes, file: str) -> None:
     at = 0
     while len(data) - at > MAX_LINE:
         stop = at + MAX_LINE
-        found = max(data.rfind(b"\n", at, stop), data.rfind(b"\r", at, stop))
-        if found < 0:
+        end = max(data.rfind(b"\n", at, stop), data.rfind(b"\r", at, stop))
+        if end < 0:
             line = 1 + data.count(b"\n", 0, at) + data.count(b"\r", 0, at) - data.count(b"\r\n", 0, at)
             raise DataError(f"the line has more than {MAX_LINE:,} bytes", file=file, row=line, code="long_line")
-        at = found + 1
+        at = end + 1
 
 
 def _without_overhang(table: Table, last: int, *, set_aside: bool) -> Table:
