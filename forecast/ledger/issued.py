@@ -1,5 +1,4 @@
-"""Issued: forecasts read back, from a file or as the ledger kept them, and joined, by id and time, to what came
-true."""
+"""Issued: forecasts read back, from a file or from the ledger, and joined to what came true, by id and time."""
 
 # S series  H horizon  Q quantiles
 
@@ -115,8 +114,8 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
     """What the ledger kept, beside the truth of the panel, as `read_issued` does for a file.
 
     blocks: of several about one series and cutoff the first counts, and the others are passed over. levels: the bands
-    wanted; those of every block that came true are in the result. since (S,): rows about earlier ordinals are left
-    out. `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
+    wanted; the result has those that every block has which came true. since (S,): rows about earlier ordinals are left
+    out. In the result `rows` counts all forecasts of the panel's series, come true or not; `model` is the run."""
     place = {name: s for s, name in enumerate(panel.ids)}
     done: dict[int, NDArray[np.bool_]] = {}                             # end -> (S,) counted already
     vocabulary: dict[str, int] = {}
@@ -211,8 +210,8 @@ def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, pro
 
 
 def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
-    """Seasonal naive for the same series, cutoffs and steps, from what the panel holds before each cutoff and was not
-    filled in; rows for which there is nothing to forecast from are missing."""
+    """Seasonal naive for the same series, cutoffs and steps, made from the values before each cutoff that were not
+    filled in. Where there are none, its rows are missing."""
     pairs = issued.frame[["series", "cutoff"]].drop_duplicates()
     series = pairs["series"].to_numpy()
     known = panel.as_truth().take(series).before(pairs["cutoff"].to_numpy() + 1)
@@ -227,7 +226,7 @@ def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
 
 
 def side_by_side(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Frames under each other, each under its own name as `model`, whatever spoke in it."""
+    """Frames one below the other. The column `model` holds the name of each frame, whatever it held before."""
     names = pd.Index(list(frames))
     return pd.concat([frame.assign(model=pd.Categorical.from_codes(np.full(len(frame), k), names), source=None)
                       for k, frame in enumerate(frames.values())], ignore_index=True)

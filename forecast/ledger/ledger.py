@@ -1,11 +1,11 @@
 """Ledger: every forecast ever issued, in one SQLite file of the store.
 
-A row for each issue (which run, which data, when, asked for how), and its values in blocks of series. It is written
-after the forecasts' own file: what it holds was published. Recording the same forecast twice records it once.
+It has a row for each issue (which run, which data, when, which options), and its values in blocks of series. It is
+written after the forecasts' own file: what it holds was published. Recording the same forecast twice records it once.
 
 One file, a rollback journal, no WAL: it is written once a run, can be copied, and can be read where nothing may be
-written. Every row carries a digest of all that it holds; a file that is not this ledger is never touched. One of the
-format before, where not all rows had one, is read as it is, and brought to this format by the next writer."""
+written. Every row carries a digest of all that it holds. A file that is not this ledger is never touched. A ledger of
+the format before, in which not every row had a digest, is read as it is; the next writer brings it to this format."""
 
 # S series  H horizon  Q quantiles
 
@@ -63,9 +63,9 @@ class Ledger:
 
     def record(self, draft: Draft, *, output: Path | None = None, output_sha256: str | None = None
                ) -> tuple[Issue, bool]:
-        """Keep a draft, whole or not at all: once this returns, it is on disk. The issue as kept, and whether it is
-        new; the same forecast issued before stays as it was, but is the newest again where another answer to its
-        request came between. Where it was written, and what, is kept beside it.
+        """Keep a draft, whole or not at all: once this returns, it is on disk. Returns the issue as kept, and whether
+        it is new. The same forecast issued before is kept once; it becomes the newest again where another answer to its
+        request came between. The output's place and SHA-256 are kept beside it.
 
         Raises BusyError where another process writes for 10 s, DiskError, and ModelError for a file that is damaged or
         no ledger; the file is then as it was."""
@@ -132,9 +132,9 @@ class Ledger:
             return None if not matches else (self._by_number(ledger, max(matches)[1]), max(matches)[0])
 
     def answers(self, output: Path | None) -> list[Issue]:
-        """What a new issue for this output must differ from, to say something new: what was written there last; all
-        that was written to files, where nothing was (its name may have the date in it); all there is for standard
-        output (None)."""
+        """The issues that a new one for this output must differ from, to say something new. That is the one written
+        there last. Where none was, it is all that were written to files: the name may hold the date. For standard
+        output (None) it is all there are."""
         if output is None:
             return self.issues()
         if not self._is_begun():
@@ -262,8 +262,8 @@ class Ledger:
 
     @contextlib.contextmanager
     def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
-        """A connection; closing it rolls back what was not committed. EXTRA: the end of the journal is on disk, too,
-        before a commit returns, else a power cut would bring it back, and undo what was said to be kept."""
+        """A connection; closing it rolls back what was not committed. EXTRA: the removal of the journal is on disk
+        before a commit returns; else a power cut could bring the journal back, and undo what was said to be kept."""
         connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=PATIENCE,
                                      isolation_level=None)
         with contextlib.closing(connection):
@@ -341,15 +341,15 @@ class Ledger:
         return issue
 
     def _proved(self, ledger: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
-        """All rows of a table, the first written first; one that was changed would not be found by what it held.
-        Raises ModelError where one differs from its digest."""
+        """All rows of a table, the first written first: a query would not find a row by what was changed in it. Raises
+        ModelError where one differs from its digest."""
         rows = ledger.execute(f"SELECT {', '.join(PROVED[table])}, proof FROM {table} ORDER BY rowid").fetchall()
         if any(proof_of(table, row[:-1]) != row[-1] for row in rows):
             raise self._damaged(f"a row of {table} differs from its digest")
         return [row[:-1] for row in rows]
 
     def _name(self, ledger: sqlite3.Connection, ids: list[str]) -> bytes:
-        """The digest of a list of ids, which is kept once; one that was damaged is whole again."""
+        """The digest of a list of ids. The list is kept once; a damaged one is written anew."""
         packed = packed_texts(ids)
         digest = hashlib.sha256(json.dumps(ids).encode()).digest()
         ledger.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (digest, packed))
@@ -366,7 +366,8 @@ class Ledger:
         return ids
 
     def _see(self, ledger: sqlite3.Connection, issue: Issue, known: Panel) -> None:
-        """Keep how the series looked, unless a later cutoff has been seen (a day made up for)."""
+        """Keep how the series looked, unless this makes up for a past day (--as-of) and a later cutoff has been
+        seen."""
         row = ledger.execute("SELECT cutoff FROM seen JOIN issues ON issue = number WHERE seen.place = ? "
                              "AND seen.subject = ?", (issue.place, issue.subject)).fetchone()
         if row is not None and row[0] > issue.cutoff and issue.as_of is not None:
@@ -384,7 +385,7 @@ _COLUMNS = ", ".join((*FIELDS, "key", "proof"))
 
 
 def _upgrade(ledger: sqlite3.Connection) -> None:
-    """From the format before to this one. What was changed in its rows until now cannot be told."""
+    """From the format before to this one. Whether its rows were changed until now cannot be known."""
     columns = PROVED | {"issues": (*FIELDS, "key")}
     for table, names in columns.items():
         ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")

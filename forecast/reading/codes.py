@@ -1,8 +1,8 @@
 """Codes: numbers that by all appearances stand for a missing value, such as -9999 among values near 50.
 
 A code repeats exactly (a classic one may stand once), is an extreme of its series and lies far outside of all others.
-Whoever writes a file knows better: what is found is refused, with the flag that reads it as missing and the one that
-keeps it."""
+Only whoever writes the file knows for sure. So it is refused, and told are the flag that reads the number as missing
+and the flag that keeps it."""
 
 # N rows  S series
 
@@ -83,8 +83,8 @@ def _suspects(y: Floats, first: Ints, stop: Ints) -> Ints:
 
 
 def _may_hold(y: Floats, heads: Ints) -> Bools:
-    """Series (S,) that begin at these heads and whose lowest or highest value may be a code, another one or not beside
-    it: what a close look would find, and little more."""
+    """Whether the lowest or highest value of each series (S,) may be a code, also where another code stands beside it.
+    The series begin at these heads. True for all in which a close look would find one, and for few others."""
     lengths = np.diff([*heads, y.size])
     low, high = np.fmin.reduceat(y, heads), np.fmax.reduceat(y, heads)
     at_low, at_high = y == np.repeat(low, lengths), y == np.repeat(high, lengths)

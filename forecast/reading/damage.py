@@ -11,7 +11,7 @@ from forecast.reading.parsing.numbers import Fault, Faults
 from forecast.reading.parsing.table import Table
 from forecast.text import quoted, shorten
 
-LISTED = 20_000                     # problems told one by one
+LISTED = 20_000                     # problems listed one by one
 
 
 class Damage:
@@ -51,8 +51,8 @@ class Damage:
         return count, tuple(sorted(rejects, key=lambda p: p.row or 0))
 
     def _check_tables(self) -> None:
-        """A row of words in two columns that hold none is the header of another table, and not to be set aside: what
-        stands below it would join this one. Raises DataError."""
+        """Raises DataError for the header of another table: a row with words in two columns of numbers or times. It is
+        not set aside, for the rows below it would then join this table."""
         faults = np.bincount(np.concatenate([f.rows for f, _ in self.faults] or [np.empty(0, dtype=np.int64)]),
                              minlength=self.table.rows)
         for row in np.flatnonzero((faults > 1) & ~self.blank)[:LISTED]:

@@ -20,9 +20,9 @@ from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.calendar import Calendar
 from forecast.text import counted, listed, quoted
 
-LISTED = 20_000                     # problems of a kind told one by one
+LISTED = 20_000                     # problems of a kind listed one by one
 SHOWN = 3                           # spikes named in the message itself
-ROUNDING = 1e-12                    # of its neighbours: what a straight line leaves of zero
+ROUNDING = 1e-12                    # below this share of its neighbours, a point between them is 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def _missing_value(rows: Rows, row: int) -> Problem:
 
 
 def _invented(laid: _Laid, holes: Bools, rule: str) -> Bools:
-    """What was filled and is no truth: by zeros, only what stands for a spike, since no row may well mean none."""
+    """Points that were filled in and are no truth. Filled with zeros, only those in place of a spike: no row may well
+    mean zero."""
     if rule != "zero":
         return holes
     spikes = np.zeros(laid.y.size, dtype=bool)

@@ -1,7 +1,8 @@
 """Reader: a file becomes a checked Panel and a contract, or a refusal that names the line.
 
-The story only. Where bytes come from is told in sources/, how they are parted and which column is which in opening.py,
-what cells mean in stamps.py and numbers.py, how series become gapless in regular.py, what is said in remarks.py."""
+It tells the story only. Where bytes come from is in sources/, how they are parted and which column is which in
+opening.py, what cells mean in stamps.py and numbers.py, how series become gapless in regular.py, what is said in
+remarks.py."""
 
 # N rows  S series
 
@@ -233,7 +234,7 @@ def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, cont
 def _check_step(rows: Rows, agreed: Calendar, *, is_given: bool) -> None:
     """A file of another step than the model's is another kind of file. Raises ModelError.
 
-    Of few rows, or where the step was told, it is enough that they stand on the model's grid."""
+    Of few rows, or where the step was given, it is enough that they stand on the model's grid."""
     calendar = Calendar.steps()
     if rows.is_time == agreed.is_time:
         beside = float(np.mean(agreed.off_grid(rows.times)))

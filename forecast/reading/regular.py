@@ -24,7 +24,7 @@ from forecast.text import counted, quoted
 MAX_GROWTH = 50                     # grid points per row, at most, when nothing else bounds the gaps
 MAX_TOLD = 10_000_000               # more of them, where --max-gap allows the gaps
 FIRST_LOOK = 500_000                # rows that usually tell the step
-LISTED = 20_000                     # problems of a kind told one by one
+LISTED = 20_000                     # problems of a kind listed one by one
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
 
 

@@ -26,7 +26,7 @@ from forecast.text import counted, listed, quoted
 
 LISTED = 1_000                      # series named one by one
 SHORT = 3                           # rows below which a series is named
-AHEAD = "in the future"             # says a note that another day would not say
+AHEAD = "in the future"             # stands in a note that another day would not make
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def rescaled_in(regular: Regular, rows: Rows, contract: Contract | None) -> tupl
 
 
 def words_of(rescaled: Sequence[Problem], most: int = 3) -> tuple[str, ...]:
-    """The same as notes, the first of them one by one."""
+    """These series as notes: the first by name, then how many more there are."""
     more = (f"and so in {len(rescaled) - most:,} series more",) if len(rescaled) > most else ()
     return (*(f"{p.message} (line {p.row})" for p in rescaled[:most]), *more)
 
@@ -147,7 +147,7 @@ def usual_size(y: NDArray[np.float64]) -> float | None:
 
 
 def _alike(ids: Sequence[str]) -> list[str]:
-    """Ids that another id would be, were it not for spaces."""
+    """Ids that differ from another id by spaces alone."""
     plain = {text for text in ids if text == text.strip()}
     return [text for text in ids if text not in plain and text.strip() in plain]
 

@@ -1,4 +1,4 @@
-"""RunRecord: what run.json of a model folder holds, what made the run and whether it went live."""
+"""RunRecord: what run.json of a model folder holds: what made the run, and whether it went live."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DataRecord:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """What is told of a reading wherever it lay."""
+        """What is said of the reading, without the places where the file lay."""
         return {"rows": self.rows, "series": self.series, "sha256": self.sha256, "notes": list(self.notes),
                 "repairs": list(self.repairs)}
 
@@ -61,8 +61,8 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> RunRecord:
-        """What is not told is as nobody knows it. Raises TypeError, ValueError or AttributeError for what is no
-        record."""
+        """A field that is missing takes its default, which means: not known. Raises TypeError, ValueError or
+        AttributeError for what is no record."""
         known = _of(cls, {"origin" if name == "from" else name: value for name, value in content.items()})
         data = _of(DataRecord, known.pop("data", {}))
         data |= {name: tuple(data[name]) for name in ("notes", "repairs") if name in data}

@@ -1,7 +1,7 @@
 """The store: which runs there are, which of them is live, and which were before. What is inside a run is run.py's.
 
-Only the holder of the lock writes here. The pointer is flipped by one rename, after its line in the history: a line
-whose flip never came to pass is of a run that is not live, and misleads nobody."""
+Only the holder of the lock writes here. The pointer is flipped by one rename, after its line is in the history. After
+a crash between the two the last line names a run that is not live, and misleads nobody: the pointer counts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Promotion:
 @dataclass(frozen=True)
 class Store:
     """A folder with `runs/`, the file `live` that names the run which serves, `promotions.jsonl`, `lock`, and `cache/`,
-    where whoever reads writes, with the lock or without."""
+    into which readers write, too, without the lock."""
 
     folder: Path
 
@@ -59,17 +59,17 @@ class Store:
 
     @contextmanager
     def lock(self, *, wait: float = 0.0, waiting: Callable[[str], None] = lambda holder: None) -> Iterator[list[str]]:
-        """Held by whoever writes here; yields the names of what a killed writer had left, which is gone then.
+        """Hold the lock that every writer holds. Yields the names of what a killed writer had left, now removed.
 
         Raises BusyError where another process holds it, at once or after `wait` seconds; `waiting` is told for whom."""
         with exclusive(self.folder / LOCK, by=" ".join(["forecast", *sys.argv[1:]]), wait=wait, waiting=waiting):
             yield self._cleaned()
 
     def leftovers(self) -> list[Path]:
-        """What a killed writer left behind, or one at work has not finished: only names that are ours."""
+        """What a killed writer left behind, or one at work has not finished. No file of anybody else is among them."""
         parts = [d for d in self._folders() if d.name.endswith(PARTIAL) and RUN_ID.fullmatch(d.name[:-len(PARTIAL)])]
         parts += [t for name in (LIVE, HISTORY) for t in temporaries(self.folder / name)]
-        with suppress(OSError):                                         # what is begun without the lock: begun again
+        with suppress(OSError):                                         # readings are begun without the lock
             parts += sorted(file for file in (self.folder / CACHE).iterdir() if READING_BEGUN.fullmatch(file.name))
         return parts
 
@@ -107,7 +107,7 @@ class Store:
             self._flip(run_id, before=live if live in self.ids() else self.before(live), how=how)
 
     def rollback(self) -> str:
-        """Make live what served before the live run; again, and it is the one before that. Returns its id.
+        """Make live what served before the live run; called again, what served before that. Returns its id.
 
         Raises ModelError where there is none, or it is gone."""
         live, known, gone = self.live(), set(self.ids()), set[str]()
@@ -194,7 +194,7 @@ class Store:
         return RunRecord()
 
     def content(self, run_id: str, file: str) -> dict[str, Any]:
-        """A JSON file of a run, unverified, for lists; a damaged one says nothing: load tells of it."""
+        """A JSON file of a run, unverified, for lists. A damaged one is {}: load says what is wrong with it."""
         try:
             content = json.loads((self.runs / run_id / file).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):

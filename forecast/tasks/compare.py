@@ -46,7 +46,7 @@ LINEAR = "linear"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. Raises RequestError for cells that are none, and for a budget that is no time."""
+    """What is asked for. Raises RequestError for an unknown cell, and for a budget that is no time."""
 
     data: str | Path
     cells: str = ",".join(CELLS)
@@ -102,7 +102,7 @@ class Compared:
 def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, since: float | None = None
             ) -> Compared:
     """Fit every cell with as many seeds as the budget allows, each as large as the LSTM that train would take, and rank
-    them. `since`: the monotonic time from which the budget counts; now. Keeps no model.
+    them. `since`: the monotonic time from which the budget counts, by default now. Keeps no model.
 
     Raises RequestError, DataError."""
     start = time.monotonic() if since is None else since
@@ -190,7 +190,7 @@ class Bench:
 
 
 def _sizes(shapes: dict[str, Shape]) -> str:
-    """The units of each cell, and how near their parameters are to each other."""
+    """The units of each cell, and by how much their numbers of parameters differ."""
     counts = [shape.parameters for shape in shapes.values()]
     return "  ".join(f"{name} {shape.hidden}" for name, shape in shapes.items()) + (
         f" units: {min(counts):,} to {max(counts):,} trained parameters each")
@@ -209,7 +209,7 @@ def _worth(ranking: Sequence[Contender], pairs: Sequence[Difference]) -> list[tu
 
 def _wanting(ranking: Sequence[Contender], pairs: Sequence[Difference], *, seeds: int, needed: str
              ) -> list[tuple[str, str]]:
-    """What it was short of. seeds: those asked for; needed: the budget that would do for them."""
+    """What would tell more. seeds: how many were asked for; needed: the budget that would do for them."""
     count, lines = len(ranking[0].trials), list[tuple[str, str]]()
     if count < seeds:
         lines.append(("more", f"--budget {needed} should do for {counted(seeds, 'seed')}"))

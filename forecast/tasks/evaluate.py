@@ -39,7 +39,7 @@ class Request:
     """What is asked for. Raises RequestError for what cannot be asked, before any work."""
 
     data: str | Path | pd.DataFrame | None = None       # None: the file that the model was trained on
-    model: str | Run | None = None          # None: the live one, or none at all
+    model: str | Run | None = None          # None: the live one, where there is one
     baselines: str = f"{REFERENCE},naive"
     metrics: str | None = None              # to write; None: all
     output: str | None = None               # scores as .json, and a .csv of every series beside it
@@ -89,7 +89,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Scores, and the rows they are of; no scores where nothing has come true yet."""
+    """Scores, and the rows they were made from; no scores where nothing has come true yet."""
 
     request: Request
     source: DataSource
@@ -118,7 +118,7 @@ class Evaluated:
 
 
 def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Evaluated:
-    """Score a forecaster on what came after rolling cutoffs, beside simple baselines; or forecasts that were made.
+    """Score a forecaster on what came after rolling cutoffs, beside simple baselines; or score forecasts made before.
 
     Writes nothing: `write` does. Raises RequestError, DataError, ModelError."""
     run = None if request.model is None and workspace.store.live() is None else workspace.run(request.model or "live")
@@ -133,7 +133,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
     given = workspace.path(request.forecast) if request.forecast else None
     guard(outputs(workspace, request), [source, DataSource(str(given)) if given else None])
     if not (request.issued or given or (run and run.predictor.config.train.precision == config.train.precision)):
-        workspace.check_precision(config, config.model.cell)            # a run trained so may do without training
+        workspace.check_precision(config, config.model.cell)            # else the run may be scored as it is
     tell_settings(teller, workspace.given)
     reading = workspace.read(source, config.data, run.contract if run else None)
     if not request.accept_scale:
@@ -205,7 +205,8 @@ def judge(evaluated: Evaluated, teller: Teller = SILENT) -> None:
 
 
 def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> None:
-    """Raises GateError where the drift is above its limit and beyond chance. One that cannot be told is no alarm."""
+    """Raises GateError where the drift is above its limit and beyond chance. A drift that cannot be measured is no
+    alarm."""
     if drift is None or drift.least is None:
         why = "no promised MASE to hold the live one against" if drift is None else \
             "fewer than three forecasts that do not overlap have come true"
@@ -247,10 +248,10 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
 
 
 def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
-    """Cutoffs whose tests all lie behind what the model has seen; None where the data hold no such test, or other
-    settings were asked for than the model has (where it computes apart).
+    """Cutoffs whose tests lie wholly in what the model has not learned from. None where the data hold no such test, or
+    where other settings were asked for than the model's own; on which device it computes does not count.
 
-    A series that the model has not seen counts as wholly new."""
+    A series that the model has not learned from counts as wholly new."""
     predictor, asked = run.predictor, config.backtest
     same_place = replace(config.train, device=predictor.config.train.device, threads=predictor.config.train.threads)
     if (config.model, same_place) != (predictor.config.model, predictor.config.train):
@@ -283,8 +284,8 @@ def _given(path: Path, panel: Panel, reading: Reading, config: Config, run: Run 
 
 def _issued(workspace: Workspace, request: Request, teller: Teller, source: DataSource, reading: Reading,
             config: Config, run: Run | None) -> Evaluated:
-    """Score what the ledger holds about this file: of each cutoff the issue of the usual request, beside seasonal
-    naive of the same cutoffs, and beside what the backtests of the runs promised."""
+    """Score what the ledger holds about this file. Of each cutoff the issue of the usual request counts. Beside it
+    stand seasonal naive of the same cutoffs, and what the backtests of the runs promised."""
     from forecast.ledger.issue import by_weight
     from forecast.ledger.issued import beside_naive, came_true, known_before, side_by_side
     from forecast.scoring.backtest import evaluate as score

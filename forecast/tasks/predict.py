@@ -39,7 +39,7 @@ STDOUT = "-"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. Raises RequestError for what is no such thing, before any work.
+    """What is asked for. Raises RequestError for what cannot be asked, before any work.
 
     output: a path, "-" for whoever takes the bytes, or None: the rows are in the result alone."""
 
@@ -51,7 +51,7 @@ class Request:
     levels: str | None = None               # bands, "80,95"; None: those trained
     as_of: str | None = None                # forecast from what was known then
     max_age: str | None = None              # the newest point may be so old
-    require_new: bool = False               # beside what was written last
+    require_new: bool = False               # refuse where nothing is new since the last answer
     accept_scale: bool = False              # also where the newest values have the size of another unit
     device: str | None = None               # None: the CPU, without torch
     plot: str | Path | None = None
@@ -75,8 +75,8 @@ class Request:
 
 @dataclass
 class Tally:
-    """What is said of the forecasts when all are made. `parts`: the first of them; `tables`: the rows that go nowhere
-    else."""
+    """What is counted while forecasts are made part by part, and said at the end. parts: only the first of them.
+    tables: the rows, where no file takes them."""
 
     sources: Counter[str] = field(default_factory=Counter)
     fell: list[str] = field(default_factory=list)
@@ -208,7 +208,8 @@ def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel,
 
 def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, draft: Draft, source: DataSource,
               reading: Reading, output: Path | None) -> tuple[Draft, list[Track] | None, ForecastError | None]:
-    """The draft with its bands adapted where asked for, and how; why what is new is unknown. Raises StaleError."""
+    """The draft, its bands adapted where asked for; the tracks they were adapted by (None: unreadable); and why it is
+    unknown what is new, or None. Raises StaleError."""
     issuing.tell_moment(teller, run, draft)
     if request.max_age is not None:
         issuing.check_age(draft, reading.contract, source, request.max_age)
@@ -249,7 +250,7 @@ def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
 
 
 def share_of(shard: str | None) -> tuple[int, int]:
-    """Which part of how many. Raises RequestError."""
+    """(1, 4) of "1/4": which part of how many. Raises RequestError."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "1/1")
     part, parts = map(int, match.groups()) if match else (0, 0)
     if not 1 <= part <= parts:

@@ -1,4 +1,4 @@
-"""Promises: what was issued about a file, and what came of it beside what the backtests of its runs promised."""
+"""Promises: how well issued forecasts came true, beside how well the backtests of their runs did."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ NEWEST = 5                                                              # runs s
 class Promises:
     """Live beside promised.
 
-    runs: of each run its rows, the windows of its backtest, what it promised, what came of it, and whether it is
-    `compared`: one whose backtest is not there cannot be."""
+    runs: of each run its rows, the windows of its backtest, the scores it promised, its live scores, and whether it is
+    `compared`: a run whose backtest is gone is not."""
 
     live: dict[str, Any]
     promised: dict[str, float]      # weighed by how many rows of each run have come true
@@ -80,12 +80,12 @@ class Promises:
 
 
 def held_to(workspace: Workspace, issued: Issued, scores: Scores, known: Panel, *, beside: int) -> Promises:
-    """What came true, as `scores` has it, beside what the backtests of its runs promised. beside: rows of naive."""
+    """The scores of what came true, beside what the backtests of its runs promised. beside: rows of naive."""
     levels, season = list(issued.levels), scores.season
     promised, runs = _promised(workspace, score(issued.frame, known, season=season, levels=levels))
     held = issued.frame[issued.frame["model"].isin([name for name, r in runs.items() if r["compared"]])]
     live = scores.own
-    if 0 < len(held) < len(issued.frame):                               # what no backtest promised is held against none
+    if 0 < len(held) < len(issued.frame):                               # rows without a promise are left out
         part = score(held.assign(model="issued"), known, season=season, levels=levels).own
         live |= {k: v for k, v in part.items() if _is_promise(k) and k != "bias"}
     drift = None
@@ -104,7 +104,7 @@ def _promised(workspace: Workspace, by_run: Scores) -> tuple[dict[str, float], d
         try:
             metrics = workspace.run(name).metrics
         except ModelError:
-            metrics = {}                                                # gone since
+            metrics = {}                                                # the run is gone
         said: dict[str, Any] = next(iter(metrics.get("models", {}).values()), {})
         shown = {k: float(v) for k, v in said.items() if _is_promise(str(k)) and isinstance(v, (int, float))}
         runs[name] = {"rows": live["rows"], "windows": int(metrics.get("windows", 0)), "promised": shown,
@@ -123,8 +123,8 @@ def _is_promise(name: str) -> bool:
 
 
 def issues_about(workspace: Workspace, source: DataSource, contract: Contract, run: Run | None) -> list[Issue]:
-    """Issues about this file, the oldest first; of a run those it made, whatever file it read. Raises RequestError
-    where there are none."""
+    """Issues about this file, or all that a run made whatever file it read; the oldest first. Raises RequestError where
+    there are none."""
     issues = workspace.ledger.issues()
     if run is not None:
         matching, whose = [i for i in issues if i.run == run.id], run.id
@@ -141,8 +141,10 @@ def issues_about(workspace: Workspace, source: DataSource, contract: Contract, r
 
 
 def foretold(workspace: Workspace, teller: Teller, issues: list[Issue]) -> tuple[list[Issue], dict[str, int]]:
-    """The issues whose run had not seen the truth; how many others there are, which is told. Only --as-of can ask a run
-    of what it has seen, and what a run had seen that is gone is unknown."""
+    """The issues whose run had not learned from what they forecast; and how many others there are, which is told.
+
+    Only issues made --as-of a past time can be such others. Where the run of one is gone, what it had learned from is
+    unknown: that issue is left out, too."""
     known = dict[str, Knowledge | None]()
     for name in {i.run for i in issues if i.as_of is not None}:
         try:
@@ -166,7 +168,7 @@ def foretold(workspace: Workspace, teller: Teller, issues: list[Issue]) -> tuple
 
 
 def since(last: str | None, panel: Panel) -> Ints | None:
-    """The first ordinal of each series (S,) that a span back from its newest reaches: "30d", or a number of steps.
+    """The first ordinal of each series (S,) in the last "30d", or the last N steps, before its newest.
 
     Raises RequestError."""
     if last is None:

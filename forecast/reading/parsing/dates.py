@@ -122,10 +122,10 @@ def read_iso(cells: Any) -> Times | None:
 
 def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None = None,
                date_like: bool = True, plain: bool = True) -> list[Times]:
-    """Every reading of the column (N,) that as many cells fit as any other, the plainest first.
+    """The readings of the column (N,) that fit the most cells, the plainest first.
 
-    `pattern` leaves one. `date_like`: the header speaks of dates, so that 43831 may be an Excel day. `plain`: five to
-    eight digits that are no date may be plain numbers."""
+    `pattern`: the only one to try. `date_like`: the header speaks of dates, so that 43831 may be an Excel day. `plain`:
+    five to eight digits that are no date may be plain numbers."""
     if pattern is None or pattern.startswith("%Y-%m-%d"):
         quick = read_iso(cells)
         if quick is not None and pattern in (None, quick.format.pattern):

@@ -1,4 +1,4 @@
-"""Encoding: bytes to UTF-8, by their mark, as told, or by what they can only be."""
+"""Encoding: bytes to UTF-8: as the user says, by their mark, or by what they can only be."""
 from __future__ import annotations
 
 import codecs

@@ -43,8 +43,8 @@ def zone_of(frame: pd.DataFrame, name: str) -> Any:
 
 @dataclass(frozen=True)
 class FrameColumns:
-    """The columns of a frame, those of its index that tell something before them. They become Arrow's when they are
-    asked for."""
+    """The columns of a frame, behind those levels of its index that tell something. A column becomes an Arrow array
+    when it is asked for."""
 
     names: tuple[str, ...]
     series: tuple[pd.Series, ...]
