@@ -80,7 +80,7 @@ def _moment(as_of: Any, contract: Contract) -> str | None:
     return None if as_of is None else str(as_of)
 
 
-def _told(repairs: Sequence[Repair], notes: Sequence[str], *, of_frame: bool) -> dict[str, list[str]]:
+def _attrs_of(repairs: Sequence[Repair], notes: Sequence[str], *, of_frame: bool) -> dict[str, list[str]]:
     return {"repairs": [spoken(r.message + (f" ({r.flag})" if r.flag else ""), of_frame=of_frame) for r in repairs],
             "notes": [spoken(note, of_frame=of_frame) for note in notes]}
 
@@ -101,7 +101,7 @@ def read(path: Data, /, *, settings: Mapping[str, Any] | None = None, **keywords
         raise checked.refusal
     reading = checked.reading
     frame = frame_of(checking.as_read(reading, typed=True), reading.contract)
-    frame.attrs |= _told(reading.repairs, reading.notes, of_frame=not isinstance(data, str))
+    frame.attrs |= _attrs_of(reading.repairs, reading.notes, of_frame=not isinstance(data, str))
     frame.attrs["frequency"] = reading.contract.calendar.freq
     return frame
 
@@ -137,13 +137,13 @@ def check(data: Data, /, *, settings: Mapping[str, Any] | None = None, **keyword
 
     Raises RequestError for a setting that is not known, or what is no data at all."""
     named = _named(data)
-    found = checking.looked_at(_workspace(None, flags_of(keywords, settings)), named)
-    told, reading, is_frame = found.to_dict(), found.reading, not isinstance(named, str)
+    checked = checking.looked_at(_workspace(None, flags_of(keywords, settings)), named)
+    content, reading, is_frame = checked.to_dict(), checked.reading, not isinstance(named, str)
     repairs = tuple(replace(r, message=spoken(r.message, of_frame=is_frame), flag=r.flag and spoken(r.flag).strip("="),
                             examples=tuple(map(said, r.examples))) for r in (reading.repairs if reading else ()))
     notes = tuple(spoken(note, of_frame=is_frame) for note in (reading.notes if reading else ()))
-    return Check(found.outcome, tuple(map(said, found.problems)), repairs, notes, told["columns"], told["frequency"],
-                 told["series"], told["rows"])
+    return Check(checked.outcome, tuple(map(said, checked.problems)), repairs, notes, content["columns"],
+content["frequency"], content["series"], content["rows"])
 
 
 @in_python()

@@ -44,6 +44,7 @@ CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "renamea
          "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "ftruncate", "fchmod", "close")
 CHUNK = b"0123456789abcdef" * 8192                                      # 128 KiB: past every buffer
 HELD = 0.3                                                              # seconds that a writer keeps the lock
+LATE = 88                                                               # exit code of a writer that was told late
 LEVELS = (80.0, 95.0)
 
 Work = Callable[[Path], None]
@@ -402,8 +403,8 @@ def synced(template: Path, folder: Path) -> dict[str, Any]:
 
 
 def pairs(template: Path, folder: Path, count: int) -> dict[str, Any]:
-    """Two writers at once, again and again."""
-    run, store, problems = load(template), Store(folder / "store"), []
+    """Two writers at once, again and again; `late` counts those that were told after more than a second."""
+    run, store, problems, late = load(template), Store(folder / "store"), [], 0
 
     def write(k: int) -> None:
         start = time.monotonic()
@@ -415,7 +416,7 @@ def pairs(template: Path, folder: Path, count: int) -> dict[str, Any]:
                 time.sleep(HELD)
         except BusyError:
             if time.monotonic() - start > 1:
-                os._exit(88)
+                os._exit(LATE)
             raise
 
     for k in range(count):
@@ -425,11 +426,12 @@ def pairs(template: Path, folder: Path, count: int) -> dict[str, Any]:
             os.close(go)
         codes = sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid, _ in children)
         live = load(store.find("live"))
-        if codes != [0, 8] or not is_whole(live) or live.record.seed != k:
+        late += LATE in codes
+        if codes not in ([0, 8], [0, LATE]) or not is_whole(live) or live.record.seed != k:
             problems.append(f"pair {k}: {codes}")
         for run_id in store.prunable(2):
             store.remove(run_id)
-    return {"pairs": count, "problems": problems}
+    return {"pairs": count, "problems": problems, "late": late}
 
 
 def crowd(template: Path, folder: Path, promotions: int, loads: int) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def test_of_two_writers_one_works_and_the_other_is_told_within_a_second(tmp_path
     found = experiment("pairs", tmp_path)
     assert found["problems"] == []
     assert found["pairs"] == 100
+    assert found["late"] <= 5                                           # a busy machine may keep a process waiting
 
 
 def test_a_reader_gets_one_model_or_the_other_while_they_change(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.ledger.reissue import Told, taken_apart, total_of
+from forecast.ledger.reissue import BySeries, taken_apart, total_of
 from tests import days
 from tests.test_cli import Run, run
 
@@ -110,8 +110,8 @@ def test_a_file_that_is_no_longer_what_was_written_is_said(run: Run, project: Pa
 
 
 def test_the_parts_are_the_differences_between_neighbours_over_common_steps() -> None:
-    def told(end: int, *values: float) -> Told:
-        return Told({"a": (end, np.array(values)[:, None])})
+    def told(end: int, *values: float) -> BySeries:
+        return BySeries({"a": (end, np.array(values)[:, None])})
 
     chain = [told(10, 1, 2, 3), told(10, 1, 2, 4), told(11, 5, 5, 9), told(11, 7, 7, 9), told(11, 7, 8, 9)]
     (step,) = taken_apart(chain, (0,) * 5)
@@ -119,4 +119,4 @@ def test_the_parts_are_the_differences_between_neighbours_over_common_steps() ->
     assert [getattr(step, p) for p in PARTS] == [1, 4, 4, 1]
     assert total_of([step, step]).now == 30
     assert taken_apart([told(10, 1.0), *chain[1:]], (0,) * 5) == []
-    assert taken_apart([Told({"b": (10, np.ones((3, 1)))}), *chain[1:]], (0,) * 5) == []
+    assert taken_apart([BySeries({"b": (10, np.ones((3, 1)))}), *chain[1:]], (0,) * 5) == []

@@ -169,6 +169,15 @@ def test_a_wrong_request_is_one_line(run: Run, stores: Path, tmp_path: Path, arg
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_a_picture_that_takes_the_place_of_another_is_said_to_and_no_other_is(run: Run, stores: Path, tmp_path: Path
+                                                                               ) -> None:
+    (tmp_path / "explain.png").write_bytes(b"of another series")
+    over, beside = (run("--store", stores / "gru", "explain", *name) for name in ((), ("-o", "other.png")))
+    assert "drew       explain.png   replaced the one there\n" in over.err
+    assert "drew       other.png\n" in beside.err
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_quiet_says_only_where_the_picture_is(run: Run, stores: Path) -> None:
     ended = run("--store", stores / "lstm", "explain", "-q")
     assert (ended.out, ended.err) == ("explain.png\n", "")

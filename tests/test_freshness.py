@@ -13,13 +13,13 @@ import pytest
 from forecast.config import DataConfig
 from forecast.errors import RequestError, StaleError
 from forecast.ledger.freshness import age_of, as_of, changes, check_age, check_new
-from forecast.ledger.issue import Seen, issue_of
+from forecast.ledger.issue import LastSeen, issue_of
 from forecast.ledger.options import Options
 from forecast.reading.contract import mark_of
 from forecast.reading.reader import Reading, read_panel
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
-from forecast.system.clock import now, told, told_apart
+from forecast.system.clock import in_words, now, told_apart
 from forecast.system.datasource import DataSource
 from tests.conftest import waves
 from tests.tables import column, read
@@ -42,8 +42,8 @@ def test_the_clock_can_be_told_the_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_lengths_of_time_are_told_in_two_digits_or_so() -> None:
-    assert [told(timedelta(hours=h)) for h in (0.5, 30, 80)] == ["30 minutes", "30 hours", "3.3 days"]
-    assert told(timedelta(seconds=119)) == "119 seconds"
+    assert [in_words(timedelta(hours=h)) for h in (0.5, 30, 80)] == ["30 minutes", "30 hours", "3.3 days"]
+    assert in_words(timedelta(seconds=119)) == "119 seconds"
     assert told_apart(timedelta(hours=24.5), timedelta(days=1)) == ("24.5 hours", "24.0 hours")
     assert told_apart(timedelta(hours=36), timedelta(days=1)) == ("36 hours", "24 hours")
     assert told_apart(timedelta(days=9, microseconds=1), timedelta(days=9))[0] > "9.0 days"
@@ -142,11 +142,11 @@ def test_integer_steps_are_as_old_as_their_file(tmp_path: Path) -> None:
 
 # what has changed since the last issue
 
-def seen(panel: Panel) -> Seen:
+def seen(panel: Panel) -> LastSeen:
     issue = issue_of(run="r", source=DataSource("data.csv"), store=Path(), file_sha256="", panel=panel,
                      contract=CONTRACT, issued="2026-09-18T12:00:00Z", version="0", horizon=1, levels=(80.0,),
                      options=Options())
-    return Seen(issue, {str(i): mark_of(int(panel.start[s]), panel.values(s)) for s, i in enumerate(panel.ids)})
+    return LastSeen(issue, {str(i): mark_of(int(panel.start[s]), panel.values(s)) for s, i in enumerate(panel.ids)})
 
 
 def found(before: Panel, after: Panel, moment: datetime = NOON) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import io
 import os
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +92,25 @@ def outside(file: Path) -> set[str]:
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     return {name.split(".")[0] for name in names}
+
+
+def said(file: Path) -> str:
+    """The docstrings and comments of a file."""
+    text = file.read_text()
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docs = [ast.get_docstring(node) for node in ast.walk(ast.parse(text)) if isinstance(node, documented)]
+    return "\n".join([t.string for t in tokens if t.type == tokenize.COMMENT] + [d for d in docs if d])
+
+
+def test_every_file_of_code_that_a_docstring_a_comment_or_the_handbook_names_is_there() -> None:
+    ours, tests = ([f.relative_to(ROOT).parts for f in folder.rglob("*.py")] for folder in (PACKAGE, ROOT / "tests"))
+    texts = [(f, said(f), ours) for f in PACKAGE.rglob("*.py")]
+    texts += [(f, f.read_text(), ours + tests) for f in (PACKAGE / "help").glob("*.md")]
+    for file, text, code in texts:
+        for name in re.findall(r"\w+(?:/\w+)*\.py\b", text):
+            named = tuple(name.split("/"))
+            assert any(parts[-len(named):] == named for parts in code), f"{file.relative_to(ROOT)}: {name}"
 
 
 def test_weight_follows_the_wings() -> None:

@@ -180,9 +180,9 @@ def test_the_layers_are_those_that_the_network_walks() -> None:
     predictor, _ = handmade(noise(120), cell="gru", hidden=3, model_layers=2, model_bidirectional=True)
     shape = predictor.members[0].network.shape
     network = Network(shape, {name: random.normal(size=s).astype(np.float32) for name, s in shape.tensors.items()})
-    z = random.normal(size=shape.context)
-    _, seen = network.look(Batch(z[None]))
-    layers = layers_of(network, z)
+    batch = Batch(random.normal(size=(1, shape.context)))
+    _, seen = network.look(batch)
+    layers = layers_of(network, batch)
     for end, gates in seen.gates.items():
         for name, gate in gates.items():
             np.testing.assert_array_equal(layers[end].gates[name], gate[0])
@@ -438,5 +438,6 @@ def test_the_logarithm_is_taken_before_looking() -> None:
 def test_a_series_scaled_by_its_own_scaler_is_seen_in_it() -> None:
     panel = Panel.of([50 + noise(150)], Calendar.of("step"), ids=["a"])
     predictor = trained(quick(model_scaling="standard", train_steps=0), panel)
-    z = windows_at(predictor, panel, panel.stop)
-    assert z[0] == pytest.approx((panel.y[-18:] - panel.y.mean()) / panel.y.std())
+    batch = windows_at(predictor, panel, panel.stop)
+    assert batch.context[0] == pytest.approx((panel.y[-18:] - panel.y.mean()) / panel.y.std())
+    assert (batch.loc[0, 0], batch.scale[0, 0]) == pytest.approx((panel.y.mean(), panel.y.std()))

@@ -155,11 +155,11 @@ def test_what_was_seen_last_is_kept_and_a_day_made_up_for_does_not_change_it(tmp
     panel, store = waves(), Ledger(tmp_path / "ledger.db")
     now, _ = store.record(draft(panel, tmp_path))
     store.record(draft(panel.drop_last(5), tmp_path, as_of="84"))
-    seen = store.seen(now.place, now.subject)
+    seen = store.last_seen(now.place, now.subject)
     assert seen is not None
     assert seen.issue == now
     assert list(seen.marks) == ["s0", "s1", "s2"]
-    assert store.seen("elsewhere.csv", now.subject) is None
+    assert store.last_seen("elsewhere.csv", now.subject) is None
 
 
 # what may stand in its place
@@ -228,7 +228,8 @@ def test_a_row_that_was_changed_is_damage(tmp_path: Path, change: str) -> None:
     with sqlite3.connect(store.path) as connection:
         connection.execute(f"UPDATE issues SET {change}")
     connection.close()
-    calls = (store.verify, store.issues, lambda: store.find("last"), lambda: store.seen(issue.place, issue.subject))
+    calls = (store.verify, store.issues, lambda: store.find("last"),
+             lambda: store.last_seen(issue.place, issue.subject))
     for call in calls:
         with pytest.raises(ModelError, match=r"ledger.db: is damaged: .*(differs from its |is no issue|not there)"):
             call()
@@ -244,7 +245,7 @@ def test_a_changed_row_of_another_table_is_damage_and_not_overlooked(tmp_path: P
         connection.execute(f"UPDATE {change}")
     connection.close()
     asked = {"outputs": (lambda: store.written(tmp_path / "p.csv", "ab"), lambda: store.answers(tmp_path / "p.csv")),
-             "seen": (lambda: store.seen(issue.place, issue.subject),)}
+             "seen": (lambda: store.last_seen(issue.place, issue.subject),)}
     for call in (*asked[change.split()[0]], store.verify):
         with pytest.raises(ModelError, match="differs from its digest"):
             call()
@@ -253,7 +254,7 @@ def test_a_changed_row_of_another_table_is_damage_and_not_overlooked(tmp_path: P
 def test_a_ledger_of_the_format_before_is_read_as_it_is_and_upgraded_by_the_next_writer(tmp_path: Path) -> None:
     store = Ledger(tmp_path / "ledger.db")
     first, _ = store.record(draft(waves().drop_last(1), tmp_path), output=tmp_path / "p.csv", output_sha256="ab")
-    seen = store.seen(first.place, first.subject)
+    seen = store.last_seen(first.place, first.subject)
     with sqlite3.connect(store.path) as connection:
         for table in ("issues", "outputs", "seen"):
             connection.execute(f"ALTER TABLE {table} DROP COLUMN proof")
@@ -264,7 +265,7 @@ def test_a_ledger_of_the_format_before_is_read_as_it_is_and_upgraded_by_the_next
     before = store.path.read_bytes()
     values = [b.values.tolist() for b in store.blocks(first)]
     assert (store.issues(), store.verify(), store.written(tmp_path / "p.csv", "ab")) == ([first], 1, (first, True))
-    assert store.seen(first.place, first.subject) == seen
+    assert store.last_seen(first.place, first.subject) == seen
     assert store.path.read_bytes() == before                            # reading changes nothing
     second, new = store.record(draft(waves(), tmp_path))
     assert (new, store.issues(), store.verify()) == (True, [first, second], 2)
@@ -309,7 +310,7 @@ def test_what_was_issued_long_ago_goes_and_what_reaches_into_the_kept_time_stays
         n: values for n, values in blocks.items() if n > 7}
     assert (store.verify(), store.written(tmp_path / "3.csv", "3")) == (16, None)
     assert store.written(tmp_path / "9.csv", "9") == (kept[9], True)
-    seen = store.seen(kept[0].place, kept[0].subject)
+    seen = store.last_seen(kept[0].place, kept[0].subject)
     assert seen is not None
     assert seen.issue == long                                           # looked at last, so it stays for ever
     store.shrink()
@@ -334,8 +335,8 @@ def test_a_reader_needs_no_right_to_write(tmp_path: Path) -> None:
 def test_an_empty_file_left_by_a_crash_becomes_a_ledger(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").touch()
     empty = Ledger(tmp_path / "ledger.db")
-    assert (empty.is_empty, empty.issues(), empty.verify(), empty.seen("data.csv", "")) == (True, [], 0, None)
-    assert (empty.issues(), empty.verify(), empty.written(tmp_path / "out.csv", ""), empty.seen("", "")) == (
+    assert (empty.is_empty, empty.issues(), empty.verify(), empty.last_seen("data.csv", "")) == (True, [], 0, None)
+    assert (empty.issues(), empty.verify(), empty.written(tmp_path / "out.csv", ""), empty.last_seen("", "")) == (
         [], 0, None, None)
     store, issue = recorded(tmp_path)
     assert (store.issues(), store.is_empty) == ([issue], False)

@@ -7,6 +7,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +59,10 @@ def sessions(text: str) -> list[tuple[str, list[str]]]:
             (example.splitlines() for example in block.split("$ ")[1:])]
 
 
-def follow(run: Run, text: str) -> None:
-    """Run the sessions of a page: every line shown must be said; `...` stands for anything."""
+def follow(run: Run, text: str, folder: Path) -> None:
+    """Run the sessions of a page: every line shown must be said; `...` stands for anything. What they write in a clone
+    is nothing that git would see."""
+    data = {file: file.read_bytes() for file in (folder / "data").iterdir()}
     for line, shown in sessions(text):
         program, *arguments = shlex.split(line)
         assert program == "forecast"
@@ -68,13 +72,17 @@ def follow(run: Run, text: str) -> None:
             like = ".*".join(re.escape(part) for part in expected.split("..."))
             assert any(re.fullmatch(like, said.strip()) for said in (ended.out + ended.err).splitlines()), (
                 f"{line}: {expected}")
+    ignored = [pattern.strip("/") for pattern in (ROOT / ".gitignore").read_text().splitlines()]
+    written = {file.name for file in folder.iterdir()} - {"data"}
+    assert [name for name in written if not any(fnmatch(name, pattern) for pattern in ignored)] == []
+    assert {file: file.read_bytes() for file in (folder / "data").iterdir()} == data
 
 
 def test_the_session_in_readme_runs_as_it_stands_and_says_what_it_shows(run: Run, tmp_path: Path,
                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(ROOT / "data", tmp_path / "data")
     monkeypatch.setenv("FORECAST_TRAIN_EFFORT", "0.05")                 # what is shown does not depend on it
-    follow(run, README)
+    follow(run, README, tmp_path)
 
 
 @pytest.mark.parametrize("name", [name for name in TOPICS if sessions(PAGES[name])])
@@ -82,7 +90,14 @@ def test_the_sessions_in_the_handbook_run_and_say_what_they_show(run: Run, lived
                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(lived_in, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("FORECAST_TRAIN_EFFORT", "0.05")
-    follow(run, PAGES[name])
+    follow(run, PAGES[name], tmp_path)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone has a repository")
+def test_the_repository_holds_no_file_that_git_is_told_to_ignore() -> None:
+    listed = subprocess.run(["git", "ls-files", "--cached", "--ignored", "--exclude-standard"], cwd=ROOT,
+                            capture_output=True, text=True, check=True)
+    assert listed.stdout == ""
 
 
 def test_readme_stays_short() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forecast.ledger.reissue import Told, cut_at, deviations
+from forecast.ledger.reissue import BySeries, cut_at, deviations
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
 from tests import days
@@ -86,11 +86,11 @@ def test_a_panel_is_cut_where_each_series_ended() -> None:
 
 def test_every_number_that_differs_in_its_last_bit_is_found() -> None:
     values = np.arange(6.0).reshape(3, 2) + 0.1
-    kept = Told({"a": (5, values), "b": (5, values)})
+    kept = BySeries({"a": (5, values), "b": (5, values)})
     other = values.copy()
     other[2, 1] = np.nextafter(other[2, 1], 9)
     assert deviations(kept, kept, (0.5, 0.9)) == []
-    (found,) = deviations(kept, Told({"a": (5, values), "b": (5, other)}), (0.5, 0.9))
+    (found,) = deviations(kept, BySeries({"a": (5, values), "b": (5, other)}), (0.5, 0.9))
     assert (found.series, found.ordinal, found.quantile, found.was, found.now) == ("b", 7, 0.9, 5.1, other[2, 1])
-    assert [d.now for d in deviations(kept, Told({"b": (5, values)}), (0.5, 0.9))] == [None] * 6
-    assert len(deviations(kept, Told({"a": (6, values), "b": (5, values)}), (0.5, 0.9))) == 6
+    assert [d.now for d in deviations(kept, BySeries({"b": (5, values)}), (0.5, 0.9))] == [None] * 6
+    assert len(deviations(kept, BySeries({"a": (6, values), "b": (5, values)}), (0.5, 0.9))) == 6

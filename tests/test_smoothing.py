@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from forecast.methods import fitting, smoothing
 from forecast.methods.baselines import Baseline, HoltWinters, Naive, SeasonalNaive, Theta
-from forecast.methods.fitting import Block, Fit, Gains, Kind, State
+from forecast.methods.fitting import Aligned, Fit, Gains, Kind, State
 from forecast.series.arrays import Bools, Floats
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
@@ -33,13 +33,13 @@ def panel_of(*series: list[float] | Floats) -> Panel:
     return Panel.of(series, STEPS)
 
 
-def block_of(*series: Floats, m: int = 4) -> Block:
+def aligned_of(*series: Floats, m: int = 4) -> Aligned:
     stop = np.cumsum([len(y) for y in series])
-    return next(fitting.blocks(np.concatenate(series), stop - [len(y) for y in series], stop, m))
+    return next(fitting.aligned(np.concatenate(series), stop - [len(y) for y in series], stop, m))
 
 
-def above_anchor(block: Block) -> Floats:
-    return np.where(block.seen, block.y - block.anchor, 0)
+def above_anchor(series: Aligned) -> Floats:
+    return np.where(series.seen, series.y - series.anchor, 0)
 
 
 def one(value: float) -> Floats:
@@ -73,27 +73,27 @@ def wavy(seed: int, length: int, season: int = 4) -> Floats:
 
 def test_errors_without_trend_and_season_are_those_of_simple_exponential_smoothing() -> None:
     y, level, expected = wavy(0, 20), 3.0, []
-    block = block_of(y)
-    z = above_anchor(block)[-20:, 0]
+    series = aligned_of(y)
+    z = above_anchor(series)[-20:, 0]
     for value in z:
         expected.append(value - level)
         level = 0.3 * value + 0.7 * level
     state = State.of(np.array([[[3.0]]]), gains(0.3, 0, 0, 1), Kind(False, 0))
-    found = [e.item() for _, e in fitting.errors(block, above_anchor(block), gains(0.3, 0, 0, 1), state)]
+    found = [e.item() for _, e in fitting.errors(series, above_anchor(series), gains(0.3, 0, 0, 1), state)]
     assert found == pytest.approx(expected)
     assert state.level.item() == pytest.approx(level)
 
 
 def test_errors_with_a_trend_are_those_of_damped_holt() -> None:
     y, level, trend, expected = wavy(1, 20), 3.0, 0.5, []
-    block = block_of(y)
-    for value in above_anchor(block)[-20:, 0]:
+    series = aligned_of(y)
+    for value in above_anchor(series)[-20:, 0]:
         expected.append(value - level - 0.9 * trend)
         old, level = level, 0.4 * value + 0.6 * (level + 0.9 * trend)
         trend = 0.25 * (level - old) + 0.75 * 0.9 * trend                   # beta* = beta / alpha
     weights = gains(0.4, 0.1, 0, 0.9)
     state = State.of(np.array([[[3.0]], [[0.5]]]), weights, Kind(True, 0))
-    found = [e.item() for _, e in fitting.errors(block, above_anchor(block), weights, state)]
+    found = [e.item() for _, e in fitting.errors(series, above_anchor(series), weights, state)]
     assert found == pytest.approx(expected)
     assert state.trend is not None
     assert state.trend.item() == pytest.approx(trend)
@@ -118,47 +118,47 @@ def plain(z: list[float], states: list[float], alpha: float, beta: float, gamma:
 def test_errors_with_a_season_are_those_of_holt_winters(missing: tuple[int, ...]) -> None:
     y, states, weights = wavy(2, 22), [3.0, 0.5, 4.0, -1.0, -5.0, 2.0, 1.0], (0.4, 0.1, 0.2, 0.9)
     y[list(missing)] = NONE
-    block = block_of(y)
+    series = aligned_of(y)
     state = State.of(np.array(states)[:, None, None], gains(*weights), KINDS[3])
-    found = [e.item() for _, e in fitting.errors(block, above_anchor(block), gains(*weights), state)]
-    z = np.where(np.isnan(y), NONE, above_anchor(block)[-22:, 0])
+    found = [e.item() for _, e in fitting.errors(series, above_anchor(series), gains(*weights), state)]
+    z = np.where(np.isnan(y), NONE, above_anchor(series)[-22:, 0])
     assert found == pytest.approx(plain(list(z), states, *weights)[0])
 
 
 def test_candidates_and_series_of_different_lengths_are_each_on_their_own() -> None:
-    block = block_of(wavy(3, 70), wavy(4, 22), wavy(5, 40))
+    series = aligned_of(wavy(3, 70), wavy(4, 22), wavy(5, 40))
     some = smoothing.gains_of(np.random.default_rng(0).normal(size=(4, 5, 3)), KINDS[3])
     states = np.random.default_rng(1).normal(size=(7, 3))
-    found = fitting.squares(block, above_anchor(block), some, states, KINDS[3])
+    found = fitting.squares(series, above_anchor(series), some, states, KINDS[3])
     for g in range(5):
         for b in range(3):
-            z = above_anchor(block)[block.begin[b]:, b]
+            z = above_anchor(series)[series.begin[b]:, b]
             e, _ = plain(list(z), list(states[:, b]), *(w[g, b] for w in some))
             assert found[g, b] == pytest.approx(sum(x * x for x in e))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_other_first_states_have_smaller_errors(kind: Kind) -> None:
-    block = block_of(wavy(6, 90), wavy(7, 30), np.where(np.arange(30) % 5 == 1, NONE, wavy(8, 30)))
+    series = aligned_of(wavy(6, 90), wavy(7, 30), np.where(np.arange(30) % 5 == 1, NONE, wavy(8, 30)))
     weights = gains(0.3, 0.05, 0.1, 0.9)
-    z = above_anchor(block)
-    states = smoothing.first_states(block, z, weights, kind)
-    least = fitting.squares(block, z, weights, states, kind)
+    z = above_anchor(series)
+    states = smoothing.first_states(series, z, weights, kind)
+    least = fitting.squares(series, z, weights, states, kind)
     for k in range(kind.states):
         for step in (-0.1, 0.1):
             moved = states.copy()
             moved[k] += step
-            assert (fitting.squares(block, z, weights, moved, kind) > least - 1e-6).all()
+            assert (fitting.squares(series, z, weights, moved, kind) > least - 1e-6).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_path_goes_on_without_errors_and_is_as_unsure_as_errors_would_move_it(kind: Kind) -> None:
-    block = block_of(wavy(9, 40))
-    z = above_anchor(block)
-    fit, weights = smoothing.smoothed(block, z, kind, 9), smoothing.found_gains(block, z, kind)
-    level, *rest = smoothing.first_states(block, z, weights, kind)[:, 0]
+    series = aligned_of(wavy(9, 40))
+    z = above_anchor(series)
+    fit, weights = smoothing.smoothed(series, z, kind, 9), smoothing.found_gains(series, z, kind)
+    level, *rest = smoothing.first_states(series, z, weights, kind)[:, 0]
     states = [level, rest.pop(0) if kind.damped else 0.0, *(rest or [0.0])]
-    values, (alpha, beta, gamma, phi) = list(z[block.begin[0]:, 0]), (w.item() for w in weights)
+    values, (alpha, beta, gamma, phi) = list(z[series.begin[0]:, 0]), (w.item() for w in weights)
     quiet, moved = (np.array(plain(values, states, alpha, beta, gamma, phi, (first, *[0.0] * 8))[1])
                     for first in (0.0, 1.0))
     assert fit.path[:, 0] == pytest.approx(quiet)
@@ -166,16 +166,16 @@ def test_the_path_goes_on_without_errors_and_is_as_unsure_as_errors_would_move_i
 
 
 def test_gains_found_are_no_worse_than_any_on_the_grid_by_hand() -> None:
-    block, kind = block_of(wavy(10, 60)), Kind(True, 4)
-    z = above_anchor(block)
+    series, kind = aligned_of(wavy(10, 60)), Kind(True, 4)
+    z = above_anchor(series)
 
     def least(*weights: float) -> float:
         given = gains(*weights)
-        return fitting.squares(block, z, given, smoothing.first_states(block, z, given, kind), kind).item()
+        return fitting.squares(series, z, given, smoothing.first_states(series, z, given, kind), kind).item()
 
     tried = [least(a, a * b, (1 - a) * c, phi) for a in (0.02, 0.3, 0.9) for b in (0.05, 0.5) for c in (0.05, 0.5)
              for phi in (0.7, 0.95)]
-    found = least(*(w.item() for w in smoothing.found_gains(block, z, kind)))
+    found = least(*(w.item() for w in smoothing.found_gains(series, z, kind)))
     assert found < min(tried)
 
 
@@ -244,14 +244,14 @@ def test_theta_is_the_best_of_all_alphas_one_by_one(seed: int, length: int, miss
 
 def test_each_season_of_theta_is_weighed_in_the_units_of_the_series() -> None:
     y = wavy(15, 35, 5)
-    block = block_of(y, m=5)
-    none, added, times = smoothing._theta(block, 5, 5)
-    shift, factor = (fitting.seasonal_indices(block, 5, multiplicative=m)[:, 0] for m in (False, True))
-    scaled = y / block.unit
+    series = aligned_of(y, m=5)
+    none, added, times = smoothing._theta(series, 5, 5)
+    shift, factor = (fitting.seasonal_indices(series, 5, multiplicative=m)[:, 0] for m in (False, True))
+    scaled = y / series.unit
     for fit, adjusted, parameters, s, f in ((none, scaled, 3, 0, 1), (added, scaled - np.tile(shift, 7), 7, shift, 1),
                                             (times, scaled / np.tile(factor, 7), 7, 0, factor)):
         point, sigma, mean_square = plain_theta(adjusted, 5, parameters - 3)
-        assert fit.path[:, 0] + block.anchor == pytest.approx(point * f + s)
+        assert fit.path[:, 0] + series.anchor == pytest.approx(point * f + s)
         assert fit.variance[:, 0] == pytest.approx((sigma * f) ** 2)
         likelihood = 35 * np.log(mean_square) + (14 * np.log(f).sum() if fit is times else 0)
         assert fit.misfit.item() == pytest.approx(likelihood + 2 * parameters)
@@ -259,7 +259,7 @@ def test_each_season_of_theta_is_weighed_in_the_units_of_the_series() -> None:
 
 def test_a_season_of_almost_nothing_is_not_divided_by() -> None:
     y = np.tile([1e-4, 1.0, 1.0, 1.0], 8) * np.random.default_rng(0).uniform(0.9, 1.1, 32)
-    assert smoothing._theta(block_of(y), 4, 1)[2].misfit.item() == np.inf
+    assert smoothing._theta(aligned_of(y), 4, 1)[2].misfit.item() == np.inf
 
 
 @each
@@ -289,11 +289,11 @@ def plain_decomposition(y: Floats, m: int, *, multiplicative: bool) -> list[floa
 @pytest.mark.parametrize("multiplicative", [False, True])
 def test_seasonal_indices_are_those_of_classical_decomposition(m: int, multiplicative: bool) -> None:
     long, short = wavy(11, 71, m), wavy(12, 31, m)
-    block = block_of(long, short, m=m)
-    found = fitting.seasonal_indices(block, m, multiplicative=multiplicative)
+    series = aligned_of(long, short, m=m)
+    found = fitting.seasonal_indices(series, m, multiplicative=multiplicative)
     for b, y in enumerate((long, short)):
         expected = plain_decomposition(y, m, multiplicative=multiplicative)
-        assert found[:, b] == pytest.approx(np.array(expected) / (1 if multiplicative else block.unit[b]))
+        assert found[:, b] == pytest.approx(np.array(expected) / (1 if multiplicative else series.unit[b]))
 
 
 @each

@@ -47,6 +47,7 @@ def test_windows_are_those_of_the_loop(lengths: list[int], horizon: int, min_con
     assert len(windows) == sum(max(0, n - min_context - horizon + 1) for n in lengths)
     expected = [(s, cut) for s, n in enumerate(lengths) for cut in range(min_context, n - horizon + 1)]
     assert windows.series.tolist() == [s for s, _ in expected]
+    assert windows.first.tolist() == panel.first[windows.series].tolist()
     if not len(panel.y):
         return
     gathered = zip(contexts(panel.y, windows, length), targets(panel.y, windows, horizon), expected, strict=True)

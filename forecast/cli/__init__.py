@@ -15,7 +15,7 @@ from forecast import __version__
 
 
 class Row(NamedTuple):
-    """A command: its name, and the first line of its help. forecast/cli/NAME.py declares it."""
+    """A command: its name, and the first line of its help. The file of that name in this folder declares it."""
 
     name: str
     help: str

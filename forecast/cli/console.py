@@ -127,10 +127,10 @@ class Console:
                 yield epoch
 
     def _lines(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
-        told = time.monotonic()
+        last_said = time.monotonic()
         for epoch in epochs:
-            if time.monotonic() - told >= EVERY:
-                told = time.monotonic()
+            if time.monotonic() - last_said >= EVERY:
+                last_said = time.monotonic()
                 self.say(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{title} {_line(epoch)}")
             yield epoch
 
@@ -157,12 +157,12 @@ def _ended(last: list[Epoch]) -> str:
     """How the trainings of all networks went, from the last epoch of each."""
     idle = sum(epoch.best_epoch == 0 for epoch in last)
     if len(last) == 1:
-        told = f"weights of epoch {last[0].best_epoch}" if not idle else \
+        serving = f"weights of epoch {last[0].best_epoch}" if not idle else \
             "the network did not better its linear skip and is not used"
-        return f"{counted(last[0].number, 'epoch')}, {told}"
+        return f"{counted(last[0].number, 'epoch')}, {serving}"
     rest = "it began with and is" if idle == 1 else "they began with and are"
-    told = f", {idle} of them did not better what {rest} not used" if idle else ""
-    return f"{len(last)} networks, {counted(max(epoch.number for epoch in last), 'epoch')} each{told}"
+    unused = f", {idle} of them did not better what {rest} not used" if idle else ""
+    return f"{len(last)} networks, {counted(max(epoch.number for epoch in last), 'epoch')} each{unused}"
 
 
 def write_out(text: str) -> None:

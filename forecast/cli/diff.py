@@ -34,10 +34,10 @@ def diff(
     from forecast.text import counted
 
     console = Console(session)
-    found = task.diff(session.workspace, new, old, data, console)
-    _show(console, found.steps, found.total)
-    console.document(found.to_dict())
-    if left := found.series - len(found.steps):
+    apart = task.diff(session.workspace, new, old, data, console)
+    _show(console, apart.steps, apart.total)
+    console.document(apart.to_dict())
+    if left := apart.series - len(apart.steps):
         console.say("left out", f"{counted(left, 'series')} without a common time")
 
 
@@ -48,8 +48,8 @@ def _show(console: Console, steps: list[Step], total: Step) -> None:
 
     change = total.now - total.before
     share = f" ({change / abs(total.before):+.1%})" if total.before else ""
-    told = [f"{words} {_signed(getattr(total, part))}" for part, words in WORDS.items() if getattr(total, part)]
-    why = f" = {', '.join(told)}" if told else ", no change"
+    parts = [f"{words} {_signed(getattr(total, part))}" for part, words in WORDS.items() if getattr(total, part)]
+    why = f" = {', '.join(parts)}" if parts else ", no change"
     console.result(f"{counted(total.steps, 'common step')} of {counted(len(steps), 'series')}: "
                    f"{number(total.before)} -> {number(total.now)}{share}{why}")
     shown = sorted(steps, key=lambda s: -abs(s.now - s.before))[:SHOWN]

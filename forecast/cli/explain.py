@@ -35,7 +35,7 @@ def explain(
     explained = task.explain(session.workspace, request, console)
     for label, text in explained.lines:
         console.result(f"{label:<10} {text}")
-    console.wrote(explained.draw(), verb="drew")
+    explained.draw(console)
     if not explained.inspection.layers:
         console.say("next", f"forecast train {shown(explained.source)} --set model.skip=false   "
                             "(a cell that does the whole job)")

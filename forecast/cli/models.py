@@ -62,20 +62,20 @@ def models(
         console.document(task.prune(workspace, console, keep=keep, ledger=ledger, wait=wait).to_dict())
 
 
-def _list(console: Console, found: Models) -> None:
+def _list(console: Console, models: Models) -> None:
     from forecast.showing.tables import plain_table
     from forecast.text import safe
 
-    rows = [[run.id, "live" if run.id == found.live else "before" if run.id == found.before else "",
+    rows = [[run.id, "live" if run.id == models.live else "before" if run.id == models.before else "",
              safe(run.name or ""), *run.scores, safe(run.serves or ""), safe(run.last or "")]
-            for run in found.runs]
+            for run in models.runs]
     if rows:
         console.table(plain_table(["model", "", "name", "MASE", "skill", "serves", "data to"], rows))
     else:
-        console.say("models", f"none yet in {found.store.folder}; train one: forecast train DATA")
-    if not found.is_live_there:
-        console.warn("live", f"{found.live} is named as live, and is no whole model here; forecast doctor says more")
-    console.document(found.to_dict())
+        console.say("models", f"none yet in {models.store.folder}; train one: forecast train DATA")
+    if not models.is_live_there:
+        console.warn("live", f"{models.live} is named as live, and is no whole model here; forecast doctor says more")
+    console.document(models.to_dict())
 
 
 def _show(console: Console, shown: Shown) -> None:

@@ -91,11 +91,11 @@ def lightened(command: Any) -> Any:
     params_of = command.get_params
 
     def params(ctx: typer.Context) -> list[Any]:
-        found: list[Any] = params_of(ctx)                               # --help is among them, made here
-        for param in found:
+        parameters: list[Any] = params_of(ctx)                          # --help is among them, made here
+        for param in parameters:
             if "process_value" not in vars(param):
                 param.process_value = partial(_converted, param, param.process_value)
-        return found
+        return parameters
 
     command.get_params = params
     return command

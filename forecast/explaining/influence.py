@@ -8,7 +8,7 @@ inspection.py's business."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -104,19 +104,21 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     size = max(1, math.ceil(plan.context * LEAST_WINDOWS / rows))
     blocks = -(-plan.context // size)
     count = max(1, min(MOST_WINDOWS, rows // blocks))
-    z = windows_at(predictor, panel, cuts(panel, plan.context, count, _stride(panel, plan, count)))
+    batch = windows_at(predictor, panel, cuts(panel, plan.context, count, _stride(panel, plan, count)))
+    z: Floats = batch.context
     neutral = np.where(np.isnan(z), np.nan, _local_mean(z, plan.context if plan.seasons == (1,) else
                                                         min(plan.context, max(plan.seasons))))
     middle, skip = shape.quantiles.index(0.5), network.tensors["skip"].astype(np.float64)
     block = (plan.context - 1 - np.arange(plan.context)) // size        # of each point of the context
     occluded = block == np.arange(blocks)[:, None]                      # (K, L)
     whole, learned = np.zeros((2, blocks, plan.horizon))
-    for row, instead in zip(z, neutral, strict=True):
+    for w, (row, instead) in enumerate(zip(z, neutral, strict=True)):
         linear = moved(occluded * np.nan_to_num(instead - row), skip)   # (K, H) change of the linear skip
         change = linear
         if predictor.is_used:
+            as_it_was = batch.take(np.full(1 + blocks, w))
             changed = np.concatenate([row[None], np.where(occluded, instead, row)])
-            forecast = network.forward(Batch(changed))[..., middle]
+            forecast = network.forward(replace(as_it_was, context=changed))[..., middle]
             change = forecast[1:] - forecast[0]
             learned += np.abs(change - linear)
         whole += np.abs(change)
@@ -129,12 +131,10 @@ def cuts(panel: Panel, context: int, count: int, stride: int) -> Ints:
     return np.asarray(cut[(cut - panel.first[0] >= context) | (cut == panel.stop[0])])
 
 
-def windows_at(predictor: Predictor, panel: Panel, cut: Ints) -> Floats:
-    """(W, L) contexts of one series before these positions, in the units of the leading member."""
+def windows_at(predictor: Predictor, panel: Panel, cut: Ints) -> Batch:
+    """What the leading member sees of one series before these positions (W,), in its units."""
     same = np.zeros(len(cut), dtype=np.int64)
-    windows = Windows(panel.first[same], cut, same)
-    seen: Floats = predictor.leader.batch(panel, windows).context
-    return seen
+    return predictor.leader.batch(panel, Windows(panel.first[same], cut, same))
 
 
 def _stride(panel: Panel, plan: Plan, count: int) -> int:

@@ -1,6 +1,6 @@
 """Inspection: what the cell of a predictor forgets, lets in and exposes on one series.
 
-Numbers only, in normalised units; words are cli/explain.py's, the picture is picture.py's, which past values count is
+Numbers only, in normalised units; words are words.py's, the picture is inside.py's, which past values count is
 influence.py's. Times are counted in points of the series, unless they are called steps (of the cell)."""
 
 # W windows  L context  T steps of the cell  D hidden  E = D, or 2 D in both directions  H horizon  R steps back
@@ -143,9 +143,9 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
     if not predictor.is_used:
         return Inspection(name, plan, network.shape.cell, first, y, influence, {})
 
-    z = windows_at(predictor, panel, cuts(panel, plan.context, MOST_WINDOWS, plan.segment))
+    batch = windows_at(predictor, panel, cuts(panel, plan.context, MOST_WINDOWS, plan.segment))
     before = max(0, plan.context - int(panel.lengths[0])) // plan.segment                   # steps before the series
-    layers, pool = layers_of(network, z[-1], before), _pool(network, z)
+    layers, pool = layers_of(network, batch.take([-1]), before), _pool(network, batch)
     ends = [layer for key, layer in layers.items() if key.startswith(f"l{network.shape.layers - 1}")]
     usual, resets = None, list[Reset]()
     if pool.keep is not None and ends[0].seen.any():
@@ -154,8 +154,8 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
                   for a, b, low in spans]
     classes = classes_of(np.concatenate([layer.half_lives for layer in ends]), plan)
     return Inspection(
-        name, plan, network.shape.cell, first, y, influence, layers, len(z), usual, tuple(resets),
-        () if pool.let_in is None else tuple(drivers_of(pool.let_in, properties_of(z, plan))),
+        name, plan, network.shape.cell, first, y, influence, layers, len(batch), usual, tuple(resets),
+        () if pool.let_in is None else tuple(drivers_of(pool.let_in, properties_of(batch.context, plan))),
         exposure_of(network, pool, classes), pool.attention)
 
 
@@ -172,10 +172,10 @@ class _Pool:
     linear: Floats                      # (W, H)
 
 
-def _pool(network: Network, z: Floats) -> _Pool:
+def _pool(network: Network, batch: Batch) -> _Pool:
     shape = network.shape
     rows = max(1, 2**22 // (shape.steps * shape.encoded))
-    looks = [network.look(Batch(z[begin:begin + rows]))[1] for begin in range(0, len(z), rows)]
+    looks = [network.look(batch.take(slice(begin, begin + rows)))[1] for begin in range(0, len(batch), rows)]
     layers = [[Layer(gates, seen.hidden, np.empty(0, bool), np.empty(0), None) for key, gates in seen.gates.items()
                if key.startswith(f"l{shape.layers - 1}")] for seen in looks]
     shown = [[layer.expose[:, -k] for k, layer in enumerate(part, 1) if layer.expose is not None] for part in layers]
@@ -197,13 +197,13 @@ def _joined(parts: list[Floats | None]) -> Floats | None:
 
 # memory
 
-def layers_of(network: Network, z: Floats, before: int = 0) -> dict[str, Layer]:
-    """Every layer and direction on one normalised context (L,), whose first `before` steps lie before the series.
+def layers_of(network: Network, batch: Batch, before: int = 0) -> dict[str, Layer]:
+    """Every layer and direction on a batch of one window, whose first `before` steps lie before the series.
 
     A half-life comes from the gate that keeps, by the mean of its logarithm over steps. The first step meets an empty
     state and has nothing to forget. The RNN has no gate; there, it is how long a disturbance of the unit is felt."""
     shape, result = network.shape, dict[str, Layer]()
-    steps = channels(Batch(z[None])).reshape(1, shape.steps, -1)
+    steps = channels(batch).reshape(1, shape.steps, -1)
     for layer in range(shape.layers):
         outputs = []
         for direction in shape.directions:

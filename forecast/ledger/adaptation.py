@@ -22,8 +22,8 @@ from forecast.series.panel import Panel
 
 FEWEST = 5                                                              # issues before a factor is set
 MOST = 100                                                              # only the newest issues count
-OPEN = 20                                                               # issues without a factor that count: they all
-                                                                        # miss alike, more of them would count it twice
+OPEN = 20                                                               # issues without a factor that count: all of
+                                                                        # them miss alike, so more tell nothing more
 
 
 @dataclass(frozen=True)
@@ -50,23 +50,23 @@ class Count:
 def tracks(ledger: Ledger, issue: Issue, known: Panel) -> list[Track]:
     """How each band of `issue` has held in the issues before it, about the same file and subject, whatever the run.
 
-    known: all series of the file as known at the issue's cutoff; what came later counts for nothing, and neither do
-    issues of later cutoffs. Of one cutoff the issue that speaks for it (ledger.by_weight) counts for a series; issues
-    of parts of the series (--series, --shard) are one together, so that every part gets the same factors. Raises
-    ModelError for a damaged ledger, BusyError, DiskError."""
+    known: all series of the file as known at the issue's cutoff; values and issues of later cutoffs do not count. A
+    series counts once for a cutoff, in the issue that speaks for it (by_weight). Issues of parts of the series
+    (--series, --shard) are counted together, so that every part gets the same factors. Raises ModelError for a damaged
+    ledger, BusyError, DiskError."""
     counts: dict[float, list[Count]] = {level: [] for level in issue.levels}        # the newest first
     for same_cutoff in _before(ledger, issue):
-        wanted = [level for level, found in counts.items() if not _enough(found)]
+        wanted = [level for level, past in counts.items() if not _enough(past)]
         if not wanted:
             break
         for level, count in _counted(ledger, same_cutoff, known, wanted).items():
             if count.values:
                 counts[level].append(count)
-    return [_track(level, found[::-1]) for level, found in counts.items()]
+    return [_track(level, past[::-1]) for level, past in counts.items()]
 
 
 def _before(ledger: Ledger, issue: Issue) -> Iterator[list[Issue]]:
-    """The issues of each earlier cutoff, the newest cutoff first, and the issue that speaks for it."""
+    """The issues of each earlier cutoff, the newest cutoff first; of one cutoff, the issue that speaks for it first."""
     past = [i for i in ledger.issues() if (i.place, i.subject) == (issue.place, issue.subject)
             and i.cutoff < issue.cutoff]
     past = sorted(by_weight(past), key=lambda i: i.cutoff, reverse=True)
@@ -75,9 +75,9 @@ def _before(ledger: Ledger, issue: Issue) -> Iterator[list[Issue]]:
 
 
 def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequence[float]) -> dict[float, Count]:
-    """issues: of one cutoff, by weight."""
+    """How each band held in the issues of one cutoff. They come by weight; a series counts in the first."""
     place = {name: s for s, name in enumerate(known.ids)}
-    told = {level: np.zeros(len(known), dtype=bool) for level in levels}
+    is_counted = {level: np.zeros(len(known), dtype=bool) for level in levels}
     counts = {level: Count() for level in levels}
     for issue in issues:
         for block in ledger.blocks(issue):
@@ -87,9 +87,9 @@ def _counted(ledger: Ledger, issues: Sequence[Issue], known: Panel, levels: Sequ
             truth = known.truth_at(series, block.ends[there, None] + np.arange(issue.horizon))      # (S, H)
             for level in (x for x in levels if x in issue.levels):
                 low, high = (block.at(q)[there] for q in band_quantiles(level))
-                usable = ~np.isnan(truth) & ~told[level][series, None]
+                usable = ~np.isnan(truth) & ~is_counted[level][series, None]
                 outside = usable & ((truth < low) | (truth > high))
-                told[level][series] = True
+                is_counted[level][series] = True
                 before = counts[level]
                 counts[level] = Count(before.values + int(usable.sum()), before.missed + int(outside.sum()),
                                       before.factor if before.values else _borne(issue, level))
@@ -106,8 +106,7 @@ def _enough(counts: Sequence[Count]) -> bool:
 
 
 def _track(level: float, counts: Sequence[Count]) -> Track:
-    """counts: the oldest issue first. Where there are more issues than count, the factor that the oldest one bore
-    stands for all before it."""
+    """counts: the oldest issue first. The factor of the oldest one that counts stands for all issues before it."""
     if len(counts) == MOST:
         counts = list(dropwhile(lambda c: c.factor is None, counts))
     values = sum(c.values for c in counts)
@@ -118,13 +117,14 @@ def _track(level: float, counts: Sequence[Count]) -> Track:
     return Track(level, len(counts), values, missed, round(factor, 6))
 
 
-def factors_of(found: Sequence[Track]) -> dict[str, float]:
+def factors_of(held: Sequence[Track]) -> dict[str, float]:
     """By level, as the options of an issue keep them; empty where nothing is to be changed."""
-    return {f"{t.level:g}": t.factor for t in found if t.factor is not None}
+    return {f"{t.level:g}": t.factor for t in held if t.factor is not None}
 
 
 def adapted(forecast: Forecast, factors: Mapping[str, float]) -> Forecast:
-    """The forecast with both ends of each band so many times as far from the median; levels without a factor stay.
+    """The forecast with both ends of each band moved to `factor` times their distance from the median; levels without a
+    factor stay.
 
     A band that would end inside a narrower one is made as wide as that: the quantiles ascend, and the inner band is
     what its factor says."""

@@ -28,9 +28,9 @@ def row_of(issue: Issue) -> dict[str, Any]:
 
 def issue_in(row: Sequence[Any]) -> Issue:
     """Raises ValueError or TypeError for what is no issue."""
-    told = dict(zip(FIELDS, row, strict=True))
-    levels, options = json.loads(told["levels"]), Options.from_dict(json.loads(told["options"]))
-    issue = Issue(**told | {"levels": tuple(map(float, levels)), "options": options})
+    content = dict(zip(FIELDS, row, strict=True))
+    levels, options = json.loads(content["levels"]), Options.from_dict(json.loads(content["options"]))
+    issue = Issue(**content | {"levels": tuple(map(float, levels)), "options": options})
     if not (type(issue.horizon) is type(issue.cutoff) is int and issue.horizon > 0):
         raise ValueError("no horizon or no cutoff")
     return issue

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from forecast.errors import RequestError, StaleError
-from forecast.ledger.issue import Issue, Seen
+from forecast.ledger.issue import Issue, LastSeen
 from forecast.reading.contract import Contract
 from forecast.reading.parsing.zones import to_utc
 from forecast.series.panel import Panel
@@ -67,7 +67,7 @@ def _no_time(contract: Contract, text: str) -> RequestError:
 
 @dataclass(frozen=True)
 class Age:
-    """How old the newest data are, and what that was told from."""
+    """How old the newest data are, and the stamp, or the change of the file, that this is counted from."""
 
     age: timedelta
     newest: str
@@ -101,10 +101,10 @@ def check_age(age: Age, most: timedelta, source: DataSource) -> None:
                              "; if its times are not UTC, train with --tz" if may_be_zone else ""))
 
 
-def changes(seen: Seen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str
+def changes(seen: LastSeen | None, panel: Panel, contract: Contract, now: datetime, fingerprint: str
             ) -> list[tuple[str, bool]]:
-    """What has happened to the series since the last issue about the same file: the words for it, and whether a person
-    must look at it.
+    """What has happened to the series since the last issue about the same file. Of each change the words, and whether
+    a person must look at it.
 
     panel: all series of the file, as known now; fingerprint: the ledger's, of that panel."""
     if seen is None:

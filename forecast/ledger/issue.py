@@ -49,17 +49,17 @@ class Issue:
     @property
     def key(self) -> str:
         """The same for the same forecast: run, data, cutoff and options, whatever the clock says."""
-        told = [self.run, self.place, self.subject, self.fingerprint, self.cutoff, self.horizon, self.levels,
-                sorted(self.options.to_dict().items())]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        identity = [self.run, self.place, self.subject, self.fingerprint, self.cutoff, self.horizon, self.levels,
+                    sorted(self.options.to_dict().items())]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     @property
     def request(self) -> str:
-        """What was asked for, of which data, whichever run answered; two of one request and fingerprint differ in
-        nothing that the data could say. How far bands were adapted is an answer, that they were to be is asked."""
-        told = {name: sorted(v) if isinstance(v, list) else v for name, v in self.options.to_dict().items() if v}
-        told["adapt"] = self.options.adapt is not None
-        return json.dumps([self.place, self.subject, self.horizon, sorted(self.levels), told], sort_keys=True)
+        """What was asked for, of which data, whichever run answered. An issue of the same request and fingerprint as an
+        earlier one has no new data. That bands are to be adapted is part of the request; by how much, of the answer."""
+        options = {name: sorted(v) if isinstance(v, list) else v for name, v in self.options.to_dict().items() if v}
+        options["adapt"] = self.options.adapt is not None
+        return json.dumps([self.place, self.subject, self.horizon, sorted(self.levels), options], sort_keys=True)
 
     @property
     def place(self) -> str:
@@ -67,8 +67,8 @@ class Issue:
         return self.data if self.from_store is None else self.from_store
 
     def in_hindsight(self, knowledge: Knowledge) -> bool:
-        """Whether its run, which knew so much, had learned from what came after the cutoff; what one series went
-        through later tells of the others, too."""
+        """Whether its run had learned from what came after the cutoff. knowledge: of the run. One series that reaches
+        further is enough, for it tells of the others, too."""
         return self.as_of is not None and knowledge.reaches_behind(self.cutoff + 1)
 
     @property
@@ -101,7 +101,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LastSeen:
     """The series as the last issue about a file saw them: a mark each, as `contract.mark_of` makes them."""
 
     issue: Issue
@@ -139,8 +139,8 @@ def by_weight(issues: Iterable[Issue]) -> list[Issue]:
 
 
 def prunable(issues: Iterable[Issue], *, before: str, keep: int) -> list[Issue]:
-    """Issues made before a moment (as in Issue.issued), but for those whose forecasts reach into the time since: behind
-    the cutoff of the first one made since then. Of each file and subject those of the newest `keep` cutoffs stay."""
+    """The issues that may go: made before the moment `before` (written as Issue.issued), and with no forecast beyond
+    the cutoff of the first issue made since. Of each file and subject those of the newest `keep` cutoffs stay."""
     groups: dict[tuple[str, str], list[Issue]] = {}
     for issue in issues:
         groups.setdefault((issue.place, issue.subject), []).append(issue)
@@ -169,7 +169,7 @@ def subject_of(contract: Contract) -> str:
     """What is forecast: forecasts of one subject are about the same numbers where id and time are the same. The
     columns of a wide file are its series, so there the target says nothing."""
     calendar = contract.calendar
-    told = {"layout": contract.layout, "targets": None if contract.layout == "wide" else list(contract.targets),
-            "calendar": [calendar.kind, calendar.every, calendar.phase, calendar.day, calendar.clock],
-            "utc": contract.utc}
-    return json.dumps(told)
+    subject = {"layout": contract.layout, "targets": None if contract.layout == "wide" else list(contract.targets),
+               "calendar": [calendar.kind, calendar.every, calendar.phase, calendar.day, calendar.clock],
+               "utc": contract.utc}
+    return json.dumps(subject)

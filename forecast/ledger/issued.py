@@ -1,5 +1,4 @@
-"""Issued: forecasts read back, from a file or as the ledger kept them, and joined, by id and time, to what came
-true."""
+"""Issued: forecasts read back, from a file or from the ledger, and joined to what came true, by id and time."""
 
 # S series  H horizon  Q quantiles
 
@@ -54,8 +53,8 @@ def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
     values = [c for c in map(str, table) if c == "yhat" or c.startswith((LOWER, "yhat_hi_"))]
     numbers = pd.DataFrame({name: _numbers(table[name], path) for name in values})
     truth = _truth(panel, contract)
-    told = table[keys].assign(row=np.arange(len(table)))
-    joined = told.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
+    rows = table[keys].assign(row=np.arange(len(table)))
+    joined = rows.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
     if joined.empty:
         raise DataError("none of its rows has come true in the data", file=str(path), code="nothing_matched",
                         hint=f"Its times run {table[contract.time].iloc[0]} .. {table[contract.time].iloc[-1]}"
@@ -115,16 +114,16 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
     """What the ledger kept, beside the truth of the panel, as `read_issued` does for a file.
 
     blocks: of several about one series and cutoff the first counts, and the others are passed over. levels: the bands
-    wanted; those of every block that came true are in the result. since (S,): rows about earlier ordinals are left
-    out. `rows` counts what was told of the panel's series, true already or not; `model` is the run that spoke."""
+    wanted; the result has those that every block has which came true. since (S,): rows about earlier ordinals are left
+    out. In the result `rows` counts all forecasts of the panel's series, come true or not; `model` is the run."""
     place = {name: s for s, name in enumerate(panel.ids)}
-    done: dict[int, NDArray[np.bool_]] = {}                             # cutoff -> (S,) told already
+    done: dict[int, NDArray[np.bool_]] = {}                             # end -> (S,) counted already
     vocabulary: dict[str, int] = {}
     parts: list[dict[str, Any]] = []
     rows, passed = 0, dict[int, int]()
     for block in blocks:
         series = np.array([place.get(i, -1) for i in block.ids], dtype=np.int64)
-        before = _told(done, series, block.ends, len(panel))
+        before = _counted_before(done, series, block.ends, len(panel))
         ordinals = block.ends[:, None] + np.arange(block.values.shape[1])           # (S, H)
         all_wanted = ordinals >= (np.iinfo(np.int64).min if since is None else since[series, None])
         if over := int(all_wanted[(series >= 0) & before].sum()):
@@ -147,14 +146,14 @@ def came_true(blocks: Iterable[Block], panel: Panel, *, levels: Sequence[float],
     return replace(_issued_of(parts, list(vocabulary), rows, tuple(levels)), passed=passed)
 
 
-def _told(done: dict[int, NDArray[np.bool_]], series: Ints, ends: Ints, count: int) -> NDArray[np.bool_]:
-    """Which of these (series, end) were told before; all of them have been now. Series -1 is nobody."""
+def _counted_before(done: dict[int, NDArray[np.bool_]], series: Ints, ends: Ints, count: int) -> NDArray[np.bool_]:
+    """Which of these (series, end) were counted before; all of them have been now. Series -1 is nobody."""
     before = np.zeros(len(series), dtype=bool)
     for end in np.unique(ends).tolist():
-        told = done.setdefault(end, np.zeros(count + 1, dtype=bool))    # one more place, for -1
+        of_end = done.setdefault(end, np.zeros(count + 1, dtype=bool))  # one more place, for -1
         here = ends == end
-        before[here] = told[series[here]]
-        told[series[here]] = True
+        before[here] = of_end[series[here]]
+        of_end[series[here]] = True
     return before
 
 
@@ -211,8 +210,8 @@ def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, pro
 
 
 def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
-    """Seasonal naive for the same series, cutoffs and steps, from what the panel holds before each cutoff and was not
-    filled in; rows for which there is nothing to forecast from are missing."""
+    """Seasonal naive for the same series, cutoffs and steps, made from the values before each cutoff that were not
+    filled in. Where there are none, its rows are missing."""
     pairs = issued.frame[["series", "cutoff"]].drop_duplicates()
     series = pairs["series"].to_numpy()
     known = panel.as_truth().take(series).before(pairs["cutoff"].to_numpy() + 1)
@@ -221,13 +220,13 @@ def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
     known, series = known.take(rows), series[rows]
     horizon = int(issued.frame["step"].max())
     naive = SeasonalNaive(season, quantile_grid(issued.levels)).predict(known, horizon)
-    told = backtest.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
+    frame = backtest.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
     keys = ["series", "cutoff", "step"]
-    return told.merge(issued.frame[keys], on=keys, how="inner")
+    return frame.merge(issued.frame[keys], on=keys, how="inner")
 
 
 def side_by_side(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Frames under each other, each under its own name as `model`, whatever spoke in it."""
+    """Frames one below the other. The column `model` holds the name of each frame, whatever it held before."""
     names = pd.Index(list(frames))
     return pd.concat([frame.assign(model=pd.Categorical.from_codes(np.full(len(frame), k), names), source=None)
                       for k, frame in enumerate(frames.values())], ignore_index=True)

@@ -1,11 +1,11 @@
 """Ledger: every forecast ever issued, in one SQLite file of the store.
 
-A row for each issue (which run, which data, when, asked for how), and its values in blocks of series. It is written
-after the forecasts' own file: what it holds was published. Recording the same forecast twice records it once.
+It has a row for each issue (which run, which data, when, which options), and its values in blocks of series. It is
+written after the forecasts' own file: what it holds was published. Recording the same forecast twice records it once.
 
 One file, a rollback journal, no WAL: it is written once a run, can be copied, and can be read where nothing may be
-written. Every row carries a digest of all that it holds; a file that is not this ledger is never touched. One of the
-format before, where not all rows had one, is read as it is, and brought to this format by the next writer."""
+written. Every row carries a digest of all that it holds. A file that is not this ledger is never touched. A ledger of
+the format before, in which not every row had a digest, is read as it is; the next writer brings it to this format."""
 
 # S series  H horizon  Q quantiles
 
@@ -23,7 +23,7 @@ from typing import Any
 
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
 from forecast.ledger.columns import FIELDS, PROVED, block_of, digest_of, issue_in, proof_of, put, row_of
-from forecast.ledger.issue import Block, Draft, Issue, Seen, prunable
+from forecast.ledger.issue import Block, Draft, Issue, LastSeen, prunable
 from forecast.ledger.packing import packed_texts, texts_of, unzipped
 from forecast.reading.contract import mark_of
 from forecast.series.panel import Panel
@@ -63,23 +63,23 @@ class Ledger:
 
     def record(self, draft: Draft, *, output: Path | None = None, output_sha256: str | None = None
                ) -> tuple[Issue, bool]:
-        """Keep a draft, whole or not at all: once this returns, it is on disk. The issue as kept, and whether it is
-        new; the same forecast issued before stays as it was, but is the newest again where another answer to its
-        request came between. Where it was written, and what, is kept beside it.
+        """Keep a draft, whole or not at all: once this returns, it is on disk. Returns the issue as kept, and whether
+        it is new. The same forecast issued before is kept once; it becomes the newest again where another answer to its
+        request came between. The output's place and SHA-256 are kept beside it.
 
         Raises BusyError where another process writes for 10 s, DiskError, and ModelError for a file that is damaged or
         no ledger; the file is then as it was."""
         issue = replace(draft.issue, series=sum(len(ids) for ids, _ in draft.blocks))
         with self._connected(write=True) as ledger:
-            found = self._by_key(ledger, issue.key)
-            kept = found or self._insert(ledger, issue, draft)
-            if found and self._is_superseded(ledger, found):
-                kept = self._moved_up(ledger, found, replace(issue, issued=found.issued, as_of=found.as_of),
+            before = self._by_key(ledger, issue.key)
+            kept = before or self._insert(ledger, issue, draft)
+            if before and self._is_superseded(ledger, before):
+                kept = self._moved_up(ledger, before, replace(issue, issued=before.issued, as_of=before.as_of),
                                       draft)
             if output is not None:
                 put(ledger, "outputs", (kept.number, storable(output.resolve()), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
-        return kept, found is None
+        return kept, before is None
 
     def _insert(self, ledger: sqlite3.Connection, issue: Issue, draft: Draft) -> Issue:
         number = 1 + ledger.execute("SELECT COALESCE(MAX(number), 0) FROM issues").fetchone()[0]
@@ -88,9 +88,9 @@ class Ledger:
         ledger.execute(f"INSERT INTO issues ({', '.join(row)}, proof) VALUES ({', '.join('?' * len(row))}, ?)",
                        (*row.values(), proof_of("issues", tuple(row.values()))))
         for part, (ids, content) in enumerate(draft.blocks):
-            told = (self._name(ledger, ids), *content.values())
+            packed = (self._name(ledger, ids), *content.values())
             ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                           (number, part, *told, digest_of(f"{number}:{part}", *told)))
+                           (number, part, *packed, digest_of(f"{number}:{part}", *packed)))
         return issue
 
     def _is_superseded(self, ledger: sqlite3.Connection, issue: Issue) -> bool:
@@ -100,15 +100,15 @@ class Ledger:
                                (issue.cutoff, issue.number)).fetchall()
         return any(self._issue(row).request == issue.request for row in later)
 
-    def _moved_up(self, ledger: sqlite3.Connection, found: Issue, issue: Issue, draft: Draft) -> Issue:
+    def _moved_up(self, ledger: sqlite3.Connection, before: Issue, issue: Issue, draft: Draft) -> Issue:
         """An issue recorded again behind all others, with what refers to it."""
-        ledger.execute("DELETE FROM blocks WHERE issue = ?", (found.number,))
-        ledger.execute("DELETE FROM issues WHERE number = ?", (found.number,))
+        ledger.execute("DELETE FROM blocks WHERE issue = ?", (before.number,))
+        ledger.execute("DELETE FROM issues WHERE number = ?", (before.number,))
         kept = self._insert(ledger, issue, draft)
         for table, names in PROVED.items():
             at = names.index("issue")
             for row in self._proved(ledger, table):
-                if row[at] == found.number:
+                if row[at] == before.number:
                     now = (*row[:at], kept.number, *row[at + 1:])
                     ledger.execute(f"UPDATE {table} SET issue = ?, proof = ? WHERE proof = ?",
                                    (kept.number, proof_of(table, now), proof_of(table, row)))
@@ -127,14 +127,14 @@ class Ledger:
         if not self._is_begun():
             return None
         with self._connected() as ledger:
-            found = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
-                     if sha256 == digest or place == storable(path.resolve())]
-            return None if not found else (self._by_number(ledger, max(found)[1]), max(found)[0])
+            matches = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
+                       if sha256 == digest or place == storable(path.resolve())]
+            return None if not matches else (self._by_number(ledger, max(matches)[1]), max(matches)[0])
 
     def answers(self, output: Path | None) -> list[Issue]:
-        """What a new issue for this output must differ from, to say something new: what was written there last; all
-        that was written to files, where nothing was (its name may have the date in it); all there is for standard
-        output (None)."""
+        """The issues that a new one for this output must differ from, to say something new. That is the one written
+        there last. Where none was, it is all that were written to files: the name may hold the date. For standard
+        output (None) it is all there are."""
         if output is None:
             return self.issues()
         if not self._is_begun():
@@ -147,11 +147,11 @@ class Ledger:
     def find(self, name: str) -> Issue:
         """By id, a beginning of it that is unique, or `last`. Raises ModelError that says which there are."""
         issues = self.issues()
-        found = issues[-1:] if name == "last" else [i for i in issues if name and i.id.startswith(name)]
-        if len(found) == 1:
-            return found[0]
-        shown = ", ".join(i.id for i in (found or issues)[-5:]) or "none; forecast predict makes one"
-        raise ModelError(f"'{name}' names {len(found)} issues" if found else f"there is no issue '{name}'",
+        named = issues[-1:] if name == "last" else [i for i in issues if name and i.id.startswith(name)]
+        if len(named) == 1:
+            return named[0]
+        shown = ", ".join(i.id for i in (named or issues)[-5:]) or "none; forecast predict makes one"
+        raise ModelError(f"'{name}' names {len(named)} issues" if named else f"there is no issue '{name}'",
                          code="no_issue", hint=f"Issues here: {shown}")
 
     def blocks(self, issue: Issue) -> Iterator[Block]:
@@ -160,7 +160,7 @@ class Ledger:
             rows = ledger.execute("SELECT part, names, ends, sources, places, numbers, digest FROM blocks "
                                   "WHERE issue = ? ORDER BY part", (issue.number,)).fetchall()
             ids = {row[1]: self._names(ledger, row[1]) for row in rows}
-        told = 0
+        series = 0
         for part, names, *content, digest in rows:
             if digest_of(f"{issue.number}:{part}", names, *content) != digest:
                 raise self._damaged(f"block {part} of issue {issue.id} differs from its digest")
@@ -168,24 +168,24 @@ class Ledger:
                 block = block_of(issue, ids[names], *content)
             except (ValueError, TypeError, zlib.error) as error:
                 raise self._damaged(f"block {part} of issue {issue.id} is no block of forecasts") from error
-            told += len(block.ids)
+            series += len(block.ids)
             yield block
-        if told != issue.series:
-            raise self._damaged(f"issue {issue.id} has {told} of its {issue.series} series")
+        if series != issue.series:
+            raise self._damaged(f"issue {issue.id} has {series} of its {issue.series} series")
 
-    def seen(self, place: str, subject: str) -> Seen | None:
+    def last_seen(self, place: str, subject: str) -> LastSeen | None:
         """What the last issue about the file at this place (as in Issue) and this subject saw."""
         if not self._is_begun():
             return None
         with self._connected() as ledger:
-            found = [row[2:] for row in self._proved(ledger, "seen") if row[:2] == (place, subject)]
-            if not found:
+            rows = [row[2:] for row in self._proved(ledger, "seen") if row[:2] == (place, subject)]
+            if not rows:
                 return None
-            (number, packed), = found
+            (number, packed), = rows
             issue = self._by_number(ledger, number)
         try:
             ids, marks = json.loads(unzipped(packed, None))
-            return Seen(issue, dict(zip(ids, marks, strict=True)))
+            return LastSeen(issue, dict(zip(ids, marks, strict=True)))
         except (ValueError, TypeError, zlib.error) as error:
             raise self._damaged("what was seen last is unreadable") from error
 
@@ -194,8 +194,8 @@ class Ledger:
         issues = self.issues()
         if self._is_begun():
             with self._connected() as ledger:
-                if (told := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
-                    raise self._damaged(str(told).splitlines()[-1])
+                if (verdict := ledger.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+                    raise self._damaged(str(verdict).splitlines()[-1])
                 for table in PROVED:
                     self._proved(ledger, table)
         for issue in issues:
@@ -262,8 +262,8 @@ class Ledger:
 
     @contextlib.contextmanager
     def _opened(self, mode: str) -> Iterator[sqlite3.Connection]:
-        """A connection; closing it rolls back what was not committed. EXTRA: the end of the journal is on disk, too,
-        before a commit returns, else a power cut would bring it back, and undo what was said to be kept."""
+        """A connection; closing it rolls back what was not committed. EXTRA: the removal of the journal is on disk
+        before a commit returns; else a power cut could bring the journal back, and undo what was said to be kept."""
         connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={mode}", uri=True, timeout=PATIENCE,
                                      isolation_level=None)
         with contextlib.closing(connection):
@@ -276,8 +276,8 @@ class Ledger:
         is of the format before. Raises ModelError."""
         application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0]
                                 for name in ("application_id", "user_version"))
-        found = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
-        if not found and not application and not version:
+        tables = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+        if not tables and not application and not version:
             for sql in TABLES if write else ():
                 connection.execute(sql)
             if write:
@@ -291,7 +291,7 @@ class Ledger:
         if version not in (VERSION - 1, VERSION):
             raise ModelError(f"was written in format {version}, this program reads {VERSION}", file=str(self.path),
                              code="ledger_format", hint=f"Use the version of forecast that wrote it. {ASIDE}")
-        if tuple(sql for (sql,) in found) != (TABLES if version == VERSION else OLD_TABLES):
+        if tuple(sql for (sql,) in tables) != (TABLES if version == VERSION else OLD_TABLES):
             raise self._damaged("its tables are not those of a ledger")
         return bool(version != VERSION)
 
@@ -341,15 +341,15 @@ class Ledger:
         return issue
 
     def _proved(self, ledger: sqlite3.Connection, table: str) -> list[tuple[Any, ...]]:
-        """All rows of a table, the first written first; one that was changed would not be found by what it held.
-        Raises ModelError where one differs from its digest."""
+        """All rows of a table, the first written first: a query would not find a row by what was changed in it. Raises
+        ModelError where one differs from its digest."""
         rows = ledger.execute(f"SELECT {', '.join(PROVED[table])}, proof FROM {table} ORDER BY rowid").fetchall()
         if any(proof_of(table, row[:-1]) != row[-1] for row in rows):
             raise self._damaged(f"a row of {table} differs from its digest")
         return [row[:-1] for row in rows]
 
     def _name(self, ledger: sqlite3.Connection, ids: list[str]) -> bytes:
-        """The digest of a list of ids, which is kept once; one that was damaged is whole again."""
+        """The digest of a list of ids. The list is kept once; a damaged one is written anew."""
         packed = packed_texts(ids)
         digest = hashlib.sha256(json.dumps(ids).encode()).digest()
         ledger.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (digest, packed))
@@ -366,14 +366,15 @@ class Ledger:
         return ids
 
     def _see(self, ledger: sqlite3.Connection, issue: Issue, known: Panel) -> None:
-        """Keep how the series looked, unless a later cutoff has been seen (a day made up for)."""
+        """Keep how the series looked, unless this makes up for a past day (--as-of) and a later cutoff has been
+        seen."""
         row = ledger.execute("SELECT cutoff FROM seen JOIN issues ON issue = number WHERE seen.place = ? "
                              "AND seen.subject = ?", (issue.place, issue.subject)).fetchone()
         if row is not None and row[0] > issue.cutoff and issue.as_of is not None:
             return
         marks = [mark_of(int(known.start[s]), known.values(s)) for s in range(len(known))]
-        told = zlib.compress(json.dumps([[str(i) for i in known.ids], marks]).encode())
-        put(ledger, "seen", (issue.place, issue.subject, issue.number, told))
+        packed = zlib.compress(json.dumps([[str(i) for i in known.ids], marks]).encode())
+        put(ledger, "seen", (issue.place, issue.subject, issue.number, packed))
 
 
 _OF_THE_DISK: dict[int, str | None] = {
@@ -384,7 +385,7 @@ _COLUMNS = ", ".join((*FIELDS, "key", "proof"))
 
 
 def _upgrade(ledger: sqlite3.Connection) -> None:
-    """From the format before to this one. What was changed in its rows until now cannot be told."""
+    """From the format before to this one. Whether its rows were changed until now cannot be known."""
     columns = PROVED | {"issues": (*FIELDS, "key")}
     for table, names in columns.items():
         ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")

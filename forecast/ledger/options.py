@@ -1,6 +1,6 @@
 """Options: what was asked for when a forecast was issued, beside its data, run and horizon.
 
-They are kept in the ledger, so that the issue can be made again; what an issue is known by depends on them, and so on
+They are kept in the ledger, so that the issue can be made again. The key of an issue is made of them, and so depends on
 how they are written."""
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ ALWAYS = ("series", "nonnegative", "round", "layout")                   # writte
 
 @dataclass(frozen=True)
 class Options:
-    """A field that is not in ALWAYS is written only where it differs from its default, so that one more changes no
-    issue that was made before it."""
+    """A field that is not in ALWAYS is written only where it differs from its default. So a new field changes the key
+    of no issue that was made before it."""
 
     series: tuple[str, ...] | None = None           # only these; None: all of the file
     nonnegative: bool = False                       # no value below 0
@@ -40,12 +40,12 @@ class Options:
         return known | {"series": None if self.series is None else list(self.series)} | dict(self.others)
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Options:
+    def from_dict(cls, content: Mapping[str, Any]) -> Options:
         """What `to_dict` gave. Raises TypeError or ValueError for what cannot be options."""
         names = {f.name for f in fields(cls)} - {"others"}
-        known = {name: value for name, value in told.items() if name in names}
+        known = {name: value for name, value in content.items() if name in names}
         if known.get("series") is not None:
             known["series"] = tuple(known["series"])
         if not isinstance(known.get("adapt", {}), dict):
             raise TypeError("factors that are no table")
-        return cls(**known, others={name: value for name, value in told.items() if name not in names})
+        return cls(**known, others={name: value for name, value in content.items() if name not in names})

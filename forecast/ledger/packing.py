@@ -16,7 +16,8 @@ MOST_TEXT = 256 * 2**20                                                 # bytes 
 
 def pack(values: Floats) -> tuple[bytes, bytes]:
     """Values (S, H, Q) as whole numbers of 10^-places, places (S,) the fewest that lose nothing; quantiles as steps
-    from one to the next, bytes of one weight side by side, zlib. A series of other values keeps its bits (places -1).
+    from one to the next, bytes of one weight side by side, zlib. A series that cannot be written so keeps its bits
+    (places -1).
 
     Of 7 significant digits a value takes 2.8 bytes, a third of its float64; `unpack` gives back the same floats."""
     places = np.full(len(values), -1, dtype=np.int8)

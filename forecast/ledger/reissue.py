@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Told:
+class BySeries:
     """What was said, by series: ids -> (ordinal of the first step, values (H, Q))."""
 
     of: dict[str, tuple[int, Floats]]
@@ -30,12 +30,12 @@ class Told:
         return {name: end for name, (end, _) in self.of.items()}
 
     @classmethod
-    def kept(cls, blocks: Iterable[Block]) -> Told:
+    def kept(cls, blocks: Iterable[Block]) -> BySeries:
         return cls({str(name): (int(end), values) for b in blocks
                     for name, end, values in zip(b.ids, b.ends, b.values, strict=True)})
 
     @classmethod
-    def made(cls, forecast: Forecast, quantiles: Sequence[float], decimals: int) -> Told:
+    def made(cls, forecast: Forecast, quantiles: Sequence[float], decimals: int) -> BySeries:
         """A forecast as predict writes it, of these quantiles."""
         chosen = forecast.values[:, :, [forecast.quantiles.index(q) for q in quantiles]]
         values = rounded(chosen.ravel(), decimals).reshape(chosen.shape)
@@ -63,17 +63,17 @@ class Deviation:
     now: float | None               # None: the series cannot be forecast any more from that time
 
 
-def deviations(kept: Told, made: Told, quantiles: Sequence[float]) -> list[Deviation]:
+def deviations(kept: BySeries, made: BySeries, quantiles: Sequence[float]) -> list[Deviation]:
     """Every number of `kept` that `made` does not repeat to the last bit, series by series."""
-    found = []
+    differing = []
     for name, (end, values) in kept.of.items():
         again = made.of.get(name)
         same = again is not None and again[0] == end and again[1].shape == values.shape
         other = again[1] if again is not None and same else np.full(values.shape, np.nan)
         for h, q in zip(*np.nonzero(other != values), strict=True):
             now = None if np.isnan(other[h, q]) else float(other[h, q])
-            found.append(Deviation(name, end + int(h), quantiles[q], float(values[h, q]), now))
-    return found
+            differing.append(Deviation(name, end + int(h), quantiles[q], float(values[h, q]), now))
+    return differing
 
 
 PARTS = ("revised", "new_data", "new_model", "since")
@@ -95,25 +95,25 @@ class Step:
     since: float                    # the file was revised after the newer issue
 
 
-def taken_apart(chain: Sequence[Told], median: Sequence[int]) -> list[Step]:
+def taken_apart(chain: Sequence[BySeries], median: Sequence[int]) -> list[Step]:
     """Why the newer of two issues says otherwise, series by series.
 
     chain: the older issue as kept; the old model on today's file cut at the old end; the old model cut at the new
     end; the new model there; the newer issue as kept. median (5,): where the median stands in each. Each difference
     between neighbours is one part, so the parts add up. Series that one of the five cannot tell of are left out."""
-    found = []
+    steps = []
     for name in chain[0].of:
-        if not all(name in told.of for told in chain):
+        if not all(name in link.of for link in chain):
             continue
-        first = max(told.of[name][0] for told in chain)
-        stop = min(told.of[name][0] + len(told.of[name][1]) for told in chain)
+        first = max(link.of[name][0] for link in chain)
+        stop = min(link.of[name][0] + len(link.of[name][1]) for link in chain)
         if stop <= first:
             continue
         sums = [float(values[first - end:stop - end, k].sum())
-                for told, k in zip(chain, median, strict=True) for end, values in [told.of[name]]]
+                for link, k in zip(chain, median, strict=True) for end, values in [link.of[name]]]
         parts = dict(zip(PARTS, np.diff(sums).tolist(), strict=True))
-        found.append(Step(name, stop - first, sums[0], sums[-1], **parts))
-    return found
+        steps.append(Step(name, stop - first, sums[0], sums[-1], **parts))
+    return steps
 
 
 def total_of(steps: Sequence[Step], name: str = "total") -> Step:

@@ -206,8 +206,8 @@ class Past:
         newest = np.maximum.accumulate(padded.reshape(cycles, m), axis=0).ravel()
         for rows in _blocks(len(self.panel), m):
             asked = self.stop[rows, None] - m + np.arange(m)
-            found = newest[np.maximum(asked, 0)]
-            yield rows, np.where((asked >= 0) & (found >= self.first[rows, None]), found, -1)
+            place = newest[np.maximum(asked, 0)]
+            yield rows, np.where((asked >= 0) & (place >= self.first[rows, None]), place, -1)
 
     @cached_property
     def walk(self) -> tuple[Floats, Floats]:

@@ -22,7 +22,7 @@ Gains = tuple[Floats, Floats, Floats, Floats]                           # alpha,
 
 
 @dataclass(frozen=True)
-class Block:
+class Aligned:
     """Some series side by side, their last values together. y is in units of the largest value's power of two."""
 
     rows: Ints                      # (B,) which series of the caller's
@@ -55,7 +55,7 @@ class Block:
         """Whether none that has begun misses a value, step by step."""
         return [bool(w) for w in self.seen.sum(axis=1) == self.active]
 
-    def take(self, columns: Ints) -> Block:
+    def take(self, columns: Ints) -> Aligned:
         return replace(self, rows=self.rows[columns], y=self.y[:, columns], begin=self.begin[columns],
                        gap=self.gap[columns], unit=self.unit[columns])
 
@@ -86,20 +86,20 @@ class Kind:
         return 2 + 3 * self.damped + self.season
 
 
-def forecast_by(method: Callable[[Block, int, int], list[Fit]], y: Floats, first: Ints, stop: Ints, horizon: int,
+def forecast_by(method: Callable[[Aligned, int, int], list[Fit]], y: Floats, first: Ints, stop: Ints, horizon: int,
               m: int) -> tuple[Floats, Floats, Bools]:
     point, sigma, able = np.zeros((len(first), horizon)), np.zeros((len(first), horizon)), np.zeros(len(first), bool)
-    for block in blocks(y, first, stop, m):
-        ahead = block.gap + np.arange(horizon)[:, None]                 # (H, B) positions on the path
-        path, variance = mean_of(method(block, m, int(ahead.max(initial=0)) + 1))
+    for series in aligned(y, first, stop, m):
+        ahead = series.gap + np.arange(horizon)[:, None]                # (H, B) positions on the path
+        path, variance = mean_of(method(series, m, int(ahead.max(initial=0)) + 1))
         above, spread = (np.take_along_axis(a, ahead, axis=0) for a in (path, variance))
-        point[block.rows] = (block.unit * (block.anchor + above)).T
-        sigma[block.rows] = (block.unit * np.sqrt(spread)).T
-        able[block.rows] = True
+        point[series.rows] = (series.unit * (series.anchor + above)).T
+        sigma[series.rows] = (series.unit * np.sqrt(spread)).T
+        able[series.rows] = True
     return point, sigma, able
 
 
-def blocks(y: Floats, first: Ints, stop: Ints, m: int) -> Iterator[Block]:
+def aligned(y: Floats, first: Ints, stop: Ints, m: int) -> Iterator[Aligned]:
     """The series with enough values, each from its first value, or the oldest that is read, to its last."""
     seen = np.append(np.flatnonzero(np.isfinite(y)), len(y))
     behind = np.searchsorted(seen, stop)
@@ -116,7 +116,7 @@ def blocks(y: Floats, first: Ints, stop: Ints, m: int) -> Iterator[Block]:
         at = oldest[some] - begin + np.arange(steps)[:, None]
         values = np.where(np.arange(steps)[:, None] >= begin, y[np.maximum(at, 0)], np.nan)
         unit = np.ldexp(1.0, np.frexp(np.nanmax(np.abs(values), axis=0))[1] - 1)
-        yield Block(some, values / unit, begin, stop[some] - 1 - newest[some], unit)
+        yield Aligned(some, values / unit, begin, stop[some] - 1 - newest[some], unit)
 
 
 def mean_of(fits: list[Fit]) -> tuple[Floats, Floats]:
@@ -157,15 +157,15 @@ def line_through(moments: Floats) -> Floats:
     return np.stack([(z - slope * t) / np.maximum(n, 1), slope])
 
 
-def seasonal_indices(block: Block, m: int, *, multiplicative: bool) -> Floats:
+def seasonal_indices(series: Aligned, m: int, *, multiplicative: bool) -> Floats:
     """Classical decomposition (m, B): mean deviation, or ratio, from the centred moving average, by position.
 
     They sum to 0, or to m; position 0 is that of the first step ahead. A position that no average covers is neutral."""
-    steps = -(-len(block.y) // m) * m
-    y = np.full((steps, len(block.rows)), np.nan)
-    y[steps - len(block.y):] = block.y
-    seen, z = np.isfinite(y), y - block.anchor
-    start = steps - len(block.y) + block.begin
+    steps = -(-len(series.y) // m) * m
+    y = np.full((steps, len(series.rows)), np.nan)
+    y[steps - len(series.y):] = series.y
+    seen, z = np.isfinite(y), y - series.anchor
+    start = steps - len(series.y) + series.begin
     for t in (t for t in range(steps) if not seen[t].all()):            # a hole is bridged from one season before
         earlier = z[t - m] if t >= m else np.full(len(start), np.nan)
         z[t] = np.where(seen[t] | (t < start), z[t], np.where(np.isnan(earlier), z[t - 1], earlier))
@@ -176,7 +176,7 @@ def seasonal_indices(block: Block, m: int, *, multiplicative: bool) -> Floats:
     trend = sum(w * z[k:k + inner] for k, w in enumerate(weights))
     over = z[half:half + inner] - trend
     if multiplicative:
-        size = block.anchor + trend
+        size = series.anchor + trend
         over = np.divide(y[half:half + inner], size, out=np.full_like(size, np.nan), where=size > 0)
     cycles = np.full_like(z, np.nan)
     cycles[half:half + inner] = np.where(seen[half:half + inner], over, np.nan)
@@ -209,15 +209,15 @@ class State:
         return cls(copy[0], copy[1] if kind.damped else None, copy[1 + kind.damped:] if kind.season else None)
 
 
-def errors(block: Block, z: Floats, gains: Gains, state: State) -> Iterator[tuple[int, Floats]]:
+def errors(series: Aligned, z: Floats, gains: Gains, state: State) -> Iterator[tuple[int, Floats]]:
     """One-step errors of additive Holt-Winters, step by step: (t, (G, n)) of the n series that have begun.
 
     z (T, B). `state` moves along. In error-correction form (Hyndman et al. 2008, ch. 2):
     e = y - l - phi b - s;  l' = l + phi b + alpha e;  b' = phi b + beta e;  s' = s + gamma e."""
     steps, n = len(z), 0
-    for t in range(int(block.begin[0]), steps):
-        if block.active[t] != n:
-            n = block.active[t]
+    for t in range(int(series.begin[0]), steps):
+        if series.active[t] != n:
+            n = series.active[t]
             alpha, beta, gamma, phi = (g[:, :n] for g in gains)
             level, trend = state.level[:, :n], None if state.trend is None else state.trend[:, :n]
             season = None if state.season is None else state.season[:, :, :n]
@@ -229,8 +229,8 @@ def errors(block: Block, z: Floats, gains: Gains, state: State) -> Iterator[tupl
         if season is not None:
             now = season[(t - steps) % len(season)]
             e -= now
-        if not block.whole[t]:
-            e *= block.seen[t, :n]
+        if not series.whole[t]:
+            e *= series.seen[t, :n]
         yield t, e
         level += np.multiply(alpha, e, out=move)
         if trend is not None:
@@ -239,14 +239,14 @@ def errors(block: Block, z: Floats, gains: Gains, state: State) -> Iterator[tupl
             now += np.multiply(gamma, e, out=move)
 
 
-def squares(block: Block, z: Floats, gains: Gains, states: Floats, kind: Kind) -> Floats:
+def squares(series: Aligned, z: Floats, gains: Gains, states: Floats, kind: Kind) -> Floats:
     """Sum of squared errors (G, B) from first states (K, B), for gains (G, B) or (G, 1), some at a time."""
     total = np.zeros((len(gains[0]), z.shape[1]))
     some = max(1, CELLS // z.shape[1])
     for k in range(0, len(total), some):
         alpha, beta, gamma, phi = (g[k:k + some] for g in gains)
         tried, square = (alpha, beta, gamma, phi), np.empty(0)
-        for _, e in errors(block, z, tried, State.of(states[:, None], tried, kind)):
+        for _, e in errors(series, z, tried, State.of(states[:, None], tried, kind)):
             if square.shape != e.shape:
                 square = np.empty_like(e)
             total[k:k + some, :e.shape[1]] += np.multiply(e, e, out=square)

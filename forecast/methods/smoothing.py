@@ -22,7 +22,7 @@ import numpy as np
 
 from forecast.methods.fitting import (
     STEPS,
-    Block,
+    Aligned,
     Fit,
     Gains,
     Kind,
@@ -68,15 +68,15 @@ ALPHAS = np.linspace(0.1, 0.99, 20)[:, None]
 SETTLED = 3                         # errors before this step count for nothing: a line through few points is none
 
 
-def _theta(block: Block, m: int, ahead: int) -> list[Fit]:
-    every, positive = np.arange(len(block.rows)), np.flatnonzero(np.nanmin(block.y, axis=0) > 0)
+def _theta(series: Aligned, m: int, ahead: int) -> list[Fit]:
+    every, positive = np.arange(len(series.rows)), np.flatnonzero(np.nanmin(series.y, axis=0) > 0)
     columns, kind = side_by_side(*([every, every, positive] if m > 1 else [every]))
-    wide = block.take(columns)
+    wide = series.take(columns)
     phase = (np.arange(len(wide.y)) - len(wide.y)) % m
     factor, shift, cost = np.ones((m, len(columns))), np.zeros((m, len(columns))), np.zeros(len(columns))
     if m > 1:
-        shift[:, kind == 1] = seasonal_indices(block, m, multiplicative=False)
-        factor[:, kind == 2] = seasonal_indices(block.take(positive), m, multiplicative=True)
+        shift[:, kind == 1] = seasonal_indices(series, m, multiplicative=False)
+        factor[:, kind == 2] = seasonal_indices(series.take(positive), m, multiplicative=True)
         usable = factor.min(axis=0) > 0.01
         factor[:, ~usable] = 1.0
         cost = np.where(usable, 2 * total_of(np.where(wide.seen, np.log(factor)[phase], 0.0)), np.inf)
@@ -88,24 +88,24 @@ def _theta(block: Block, m: int, ahead: int) -> list[Fit]:
     return [apart(fit, kind == k, columns, len(every)) for k in range(int(kind.max()) + 1)]
 
 
-def _theta_line(block: Block, ahead: int, spent: Ints) -> Fit:
+def _theta_line(series: Aligned, ahead: int, spent: Ints) -> Fit:
     """The Theta method on seasonally adjusted values; `spent` (B,) parameters went into the adjustment.
 
     One-step forecasts are l + c D (Fiorucci et al. 2016, eq. 12-14, c = 1 - 1/theta), l the level of simple
     exponential smoothing and D what the line through all values so far adds. Their errors are linear in c and in the
     first level: for each alpha both have a closed form. c is held within 0 .. 1; 1 is the line itself."""
-    own = np.arange(1.0, len(block.y) + 1)[:, None] - block.begin       # (T, B) each series' own time, from 1
-    z = np.where(block.seen, block.y - block.anchor, 0.0)
-    for t in (t for t, whole in enumerate(block.whole) if not whole and block.active[t]):
-        n = block.active[t]
-        z[t, :n] = np.where(block.seen[t, :n], z[t, :n], z[t - 1, :n])  # for the level; lines and errors pass it over
-    settled = own > np.minimum(SETTLED, block.count // 4)
-    scored = (block.seen & settled).astype(np.float64)
-    sums = np.cumsum(_moments(own, z) * block.seen, axis=1)             # (5, T, B)
+    own = np.arange(1.0, len(series.y) + 1)[:, None] - series.begin     # (T, B) each series' own time, from 1
+    z = np.where(series.seen, series.y - series.anchor, 0.0)
+    for t in (t for t, whole in enumerate(series.whole) if not whole and series.active[t]):
+        n = series.active[t]
+        z[t, :n] = np.where(series.seen[t, :n], z[t, :n], z[t - 1, :n])  # for the level; lines and errors pass it over
+    settled = own > np.minimum(SETTLED, series.count // 4)
+    scored = (series.seen & settled).astype(np.float64)
+    sums = np.cumsum(_moments(own, z) * series.seen, axis=1)            # (5, T, B)
     lines = np.zeros((2, *z.shape))
     lines[:, 1:] = line_through(sums[:, :-1])
-    level, c, alpha = _theta_parameters(block, z, scored, lines)
-    begun, line = np.arange(len(z))[:, None] >= block.begin, sums[:, -1]
+    level, c, alpha = _theta_parameters(series, z, scored, lines)
+    begun, line = np.arange(len(z))[:, None] >= series.begin, sums[:, -1]
     decay, path = np.ones(len(level)), np.empty((len(z) + ahead, len(level)))
     for t in range(len(path)):                                          # behind z, its own forecasts are the values
         a, b = lines[:, t] if t < len(z) else line_through(line)
@@ -118,7 +118,7 @@ def _theta_line(block: Block, ahead: int, spent: Ints) -> Fit:
     known, future = np.split(path, [len(z)])
     left = total_of(scored)
     square = total_of(scored * (z - known) ** 2)
-    misfit = akaike(square / left, block.count, 3 + spent)
+    misfit = akaike(square / left, series.count, 3 + spent)
     growth = 1 + np.arange(ahead)[:, None] * alpha ** 2
     for h in range(1, ahead):                                           # the line kept, step h + 1 is h c b further
         pairs = scored[h:] * settled[:-h]
@@ -130,13 +130,13 @@ def _theta_line(block: Block, ahead: int, spent: Ints) -> Fit:
     return Fit(future, square / np.maximum(left - 3 - spent, 1) * growth, misfit)
 
 
-def _theta_parameters(block: Block, z: Floats, scored: Floats, lines: Floats) -> tuple[Floats, Floats, Floats]:
+def _theta_parameters(series: Aligned, z: Floats, scored: Floats, lines: Floats) -> tuple[Floats, Floats, Floats]:
     """First level, c and alpha (B,), each, by least squares."""
     columns = np.arange(z.shape[1])
     alpha = np.repeat(ALPHAS, len(columns), axis=1)                     # (G, B)
     level, decay, products = np.zeros_like(alpha), np.ones_like(alpha), np.zeros((6, *alpha.shape))
-    for t in range(int(block.begin[0]), len(z)):
-        n = block.active[t]
+    for t in range(int(series.begin[0]), len(z)):
+        n = series.active[t]
         now, a, d, weight = level[:, :n], alpha[:, :n], decay[:, :n], scored[t, :n]
         left = d * (1 - a)
         e, u = z[t, :n] - now, d * weight
@@ -170,11 +170,11 @@ PHI = (0.6, 0.995)
 BEYOND = np.log(1000.0)             # the logarithm may go this far out of its past range, or as far as that is wide
 
 
-def _holt_winters(block: Block, m: int, ahead: int) -> list[Fit]:
-    every, positive = np.arange(len(block.rows)), np.flatnonzero(np.nanmin(block.y, axis=0) > 0)
+def _holt_winters(series: Aligned, m: int, ahead: int) -> list[Fit]:
+    every, positive = np.arange(len(series.rows)), np.flatnonzero(np.nanmin(series.y, axis=0) > 0)
     columns, kind = side_by_side(every, positive)
     logs = kind == 1
-    wide = block.take(columns)
+    wide = series.take(columns)
     z = np.where(wide.seen, wide.y - wide.anchor, 0.0)
     known = np.log(np.where(wide.seen, wide.y, wide.anchor)[:, logs])
     z[:, logs] = known - np.log(wide.anchor[logs])
@@ -193,16 +193,16 @@ def _holt_winters(block: Block, m: int, ahead: int) -> list[Fit]:
     return fits
 
 
-def smoothed(block: Block, z: Floats, kind: Kind, ahead: int) -> Fit:
+def smoothed(series: Aligned, z: Floats, kind: Kind, ahead: int) -> Fit:
     """The fit of one kind of model to z (T, B), 0 where missing: gains by search, first states by least squares."""
-    gains = found_gains(block, z, kind)
-    states = first_states(block, z, gains, kind)
+    gains = found_gains(series, z, kind)
+    states = first_states(series, z, gains, kind)
     state = State.of(states[:, None], gains, kind)
-    total = np.zeros(len(block.rows))
-    for _, e in errors(block, z, gains, state):
+    total = np.zeros(len(series.rows))
+    for _, e in errors(series, z, gains, state):
         total[:e.shape[1]] += e[0] ** 2
-    variance = total / np.maximum(block.count - kind.parameters, 1)
-    misfit = akaike(total / block.count, block.count, kind.parameters)
+    variance = total / np.maximum(series.count - kind.parameters, 1)
+    misfit = akaike(total / series.count, series.count, kind.parameters)
     alpha, beta, gamma, phi = (g[0] for g in gains)
     steps = np.arange(1, ahead + 1)[:, None]
     fading = np.cumsum(np.multiply.accumulate(np.broadcast_to(phi, (ahead, len(phi))), axis=0), axis=0)
@@ -217,25 +217,25 @@ def smoothed(block: Block, z: Floats, kind: Kind, ahead: int) -> Fit:
     return Fit(path, variance * grown, misfit)
 
 
-def found_gains(block: Block, z: Floats, kind: Kind) -> Gains:
+def found_gains(series: Aligned, z: Floats, kind: Kind) -> Gains:
     """Gains (1, B) with a small sum of squared errors: the best of a grid, then of ever smaller steps around it."""
     used = [0, *([1] if kind.damped else []), *([2] if kind.season else []), *([3] if kind.damped else [])]
     grid = np.array(list(product(*(GRID[d] if d in used else (START[d],) for d in range(4))))).T
     star = np.concatenate([np.zeros((4, 1)), *(r * s * np.eye(4)[:, used] for r in AROUND for s in (-1, 1))], axis=1)
     u, columns = _logit(np.array(START))[:, None, None], np.arange(z.shape[1])
-    states = first_states(block, z, gains_of(u, kind), kind)
+    states = first_states(series, z, gains_of(u, kind), kind)
     tried = _logit(grid)[:, :, None]                                    # (4, G, 1)
-    best = squares(block, z, gains_of(tried, kind), states, kind).argmin(axis=0)
+    best = squares(series, z, gains_of(tried, kind), states, kind).argmin(axis=0)
     u = tried[:, best].transpose(0, 2, 1)                               # (4, 1, B)
-    states = first_states(block, z, gains_of(u, kind), kind)
+    states = first_states(series, z, gains_of(u, kind), kind)
     for reach in (1.0, 0.5, 0.25):
         tried = np.clip(u + reach * star[:, :, None], -9, 9)            # (4, G, B)
-        best = squares(block, z, gains_of(tried, kind), states, kind).argmin(axis=0)
+        best = squares(series, z, gains_of(tried, kind), states, kind).argmin(axis=0)
         u = tried[:, best, columns][:, None]
     return gains_of(u, kind)
 
 
-def first_states(block: Block, z: Floats, gains: Gains, kind: Kind) -> Floats:
+def first_states(series: Aligned, z: Floats, gains: Gains, kind: Kind) -> Floats:
     """The first states (K, B) with the least sum of squared errors, for gains (1, B) or (1, 1).
 
     Errors are linear in them: those from zero, and what a unit of each adds. The products are summed in pieces that end
@@ -244,15 +244,15 @@ def first_states(block: Block, z: Floats, gains: Gains, kind: Kind) -> Floats:
     zero_and_units = np.repeat(np.eye(k, k + 1, 1)[:, :, None], width, axis=2)          # (K, 1 + K, B)
     piece = np.zeros((STEPS, k + 1, width))
     gram = np.zeros((width, k + 1, k + 1))
-    for t, e in errors(block, z, gains, State.of(zero_and_units, gains, kind)):
+    for t, e in errors(series, z, gains, State.of(zero_and_units, gains, kind)):
         at = piece[t % STEPS, :, :e.shape[1]]
         at[0] = e[0]
         np.subtract(e[1:], e[0], out=at[1:])
         if (t + 1) % STEPS == 0:
             x = np.ascontiguousarray(piece.transpose(2, 1, 0))                          # (B, 1 + K, STEPS)
             gram += x @ x.transpose(0, 2, 1)
-    found = np.linalg.solve(gram[:, 1:, 1:] + RIDGE * np.eye(k), -gram[:, 1:, :1])
-    return np.ascontiguousarray(found[:, :, 0].T)
+    best = np.linalg.solve(gram[:, 1:, 1:] + RIDGE * np.eye(k), -gram[:, 1:, :1])
+    return np.ascontiguousarray(best[:, :, 0].T)
 
 
 def gains_of(u: Floats, kind: Kind) -> Gains:

@@ -1,7 +1,7 @@
 """Recurrent cells: one step of each recurrence, written as its equations, gates returned.
 
-The arrays are numpy's or torch's. The fast torch twins are layers.py's business, and held equal to these; which inputs
-come, and what is made of the hidden state, network.py's."""
+The arrays are numpy's or torch's. The fast torch twins are torch_cells.py's business, and held equal to these; which
+inputs come, and what is made of the hidden state, network.py's."""
 
 # B batch  T steps  I inputs  D hidden  G blocks of D rows in the weights
 

@@ -1,4 +1,4 @@
-"""Network: the recurrent forecaster as numpy computes it, in float64 and without torch. model.py is its torch twin.
+"""Network: the recurrent forecaster as numpy computes it, in float64, without torch. The twin is torch_network.py.
 
 Everything here is in normalised units; which window, which units and which series are others' business."""
 
@@ -91,7 +91,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Network:
-    """Weights and their shape; `forward` equals model.RecurrentForecaster with the same weights."""
+    """Weights and their shape; `forward` equals RecurrentForecaster of torch_network.py with the same weights."""
 
     shape: Shape
     tensors: Tensors

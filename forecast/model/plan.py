@@ -102,8 +102,8 @@ def seasons_of(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:
     if panel.calendar.seasons:
         fitting = tuple(m for m in panel.calendar.seasons if 2 * m <= longest)
         return fitting or (1,), "by frequency"
-    found = find_seasons(panel)
-    return found, "found in the data" if found != (1,) else "none found"
+    seasons = find_seasons(panel)
+    return seasons, "found in the data" if seasons != (1,) else "none found"
 
 
 def _context(seasons: tuple[int, ...], horizon: int) -> int:

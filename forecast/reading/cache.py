@@ -1,8 +1,8 @@
 """Cache: readings of large files kept in the store, so that a file that has not changed is not parsed again.
 
-Never believed over the file. An entry counts for the very bytes that lie there now (their SHA-256 is taken each time),
-read by the same settings, contract, program, libraries and time zones; where it is not what was written, or cannot be
-read, the file is parsed. What cannot be kept is not kept, and nothing is said of it."""
+It is never believed over the file. An entry counts only for the very bytes that lie there now (their SHA-256 is taken
+each time), and only by the same settings, contract, program, libraries and time zones. Where an entry is damaged or
+unreadable, the file is parsed. Where one cannot be written, none is, and nothing is said of it."""
 
 # P points  S series
 
@@ -47,7 +47,7 @@ SPARE = 8                           # times its size must be free, so that no ou
 ENDING = ".reading"
 DIGEST = 32
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError,
-           ForecastError)           # what a store or an entry may lead to that is not as it should be
+           ForecastError)           # what a damaged store or entry may raise
 Bytes = NDArray[np.uint8]
 
 
@@ -66,9 +66,9 @@ def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Con
     file = os.fspath(path)
     entry = _entry(file, options, contract, store) if is_large(file) else None
     if entry is not None:
-        found = _found(entry) or (contract and _as_first_read(file, options, contract, store))
-        if found:
-            return found
+        kept = _kept(entry) or (contract and _as_first_read(file, options, contract, store))
+        if kept:
+            return kept
     reading = reader.read_panel(path, options, contract)            # by its module: there it can be timed
     if entry is not None and not _is_of_its_hour(reading):
         with contextlib.suppress(*_DAMAGE):
@@ -77,11 +77,11 @@ def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Con
 
 
 def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Path) -> Reading | None:
-    """The reading of a file by the contract that was found in itself, from its first reading, which had none.
+    """The reading of a file by the contract that was found in it: made from its first reading, which had no contract.
 
     The two are the same but for what is said (a test holds all kinds of files to it)."""
     entry = _entry(file, options, None, store)
-    first = _found(entry) if entry is not None else None
+    first = _kept(entry) if entry is not None else None
     if first is None or first.contract != contract:
         return None
     return dataclasses.replace(first, contract=dataclasses.replace(contract, marks=()), choices=(), rescaled=(),
@@ -89,18 +89,19 @@ def _as_first_read(file: str, options: DataConfig, contract: Contract, store: Pa
 
 
 def is_large(file: str | os.PathLike[str]) -> bool:
-    """Whether this is a file of some size: a pipe cannot be read twice, and - is one, whatever file has that name."""
+    """Whether this is a file of some size. A pipe cannot be read twice, and - is one, even where a file has that
+    name."""
     if os.fspath(file) == "-":
         return False
     try:
-        found = os.stat(file)
+        status = os.stat(file)
     except (OSError, ValueError):                                   # read_panel says what is wrong with it
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_size >= LEAST
+    return stat.S_ISREG(status.st_mode) and status.st_size >= LEAST
 
 
 def _is_of_its_hour(reading: Reading) -> bool:
-    """Another day might find fewer rows in the future, or take a year of two digits for another."""
+    """Whether another day may read the file otherwise: it has rows in the future, or years of two digits."""
     return any(AHEAD in note for note in reading.notes) or "%y" in reading.contract.time_format.pattern
 
 
@@ -125,7 +126,7 @@ def _program() -> bytes:
 
 
 def _rules(zones: tuple[str, ...]) -> bytes:
-    """What the time zone database says of them, on this machine, today; where it has none, Python's package tzdata."""
+    """What this machine's time zone database says of them today; where it has none, what the package tzdata says."""
     package = importlib.util.find_spec("tzdata")
     inside = (package.submodule_search_locations or []) if package else []
     folders = [*zoneinfo.TZPATH, *(f"{folder}/zoneinfo" for folder in inside)]
@@ -133,7 +134,7 @@ def _rules(zones: tuple[str, ...]) -> bytes:
     return b"\0".join(file.read_bytes() for file in rules if file.is_file())
 
 
-def _found(entry: _Entry) -> Reading | None:
+def _kept(entry: _Entry) -> Reading | None:
     """The reading kept, if it is of this file as it lies there now."""
     try:
         with open(entry.place, "rb", opener=_plain_file) as stream:
@@ -152,7 +153,7 @@ def _found(entry: _Entry) -> Reading | None:
 
 
 def _plain_file(name: str, flags: int) -> int:
-    """A descriptor of a file; a link may lead anywhere, and a pipe may keep us waiting."""
+    """A descriptor of a plain file: a link may lead anywhere, and a pipe may keep us waiting."""
     descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -182,18 +183,18 @@ def _reading(body: Bytes, file: str, sha256: str) -> tuple[Reading, float]:
     points, series, filled = map(int, body[:24].view(np.int64))
     ends = np.cumsum([24, 8 * points, 8 * series, 8 * series, 8 * series, points * filled])
     y, first, stop, start, invented = (body[a:b] for a, b in pairwise(ends))
-    told = json.loads(body[ends[-1]:].tobytes())
-    contract = Contract.from_dict(told["contract"])
+    words = json.loads(body[ends[-1]:].tobytes())
+    contract = Contract.from_dict(words["contract"])
     panel = Panel(y.view(np.float64), first.view(np.int64), stop.view(np.int64), start.view(np.int64),
-                  np.array(told["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
-    repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in told["repairs"])
-    return Reading(panel, contract, told["rows"], sha256, tuple(told["notes"]), repairs, file,
-                   _problems(told["rejects"], file), tuple(told["choices"]),
-                   _problems(told["rescaled"], file)), float(told["made"])
+                  np.array(words["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
+    repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in words["repairs"])
+    return Reading(panel, contract, words["rows"], sha256, tuple(words["notes"]), repairs, file,
+                   _problems(words["rejects"], file), tuple(words["choices"]),
+                   _problems(words["rescaled"], file)), float(words["made"])
 
 
-def _problems(told: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
-    return tuple(Problem(**fields | {"file": file}) for fields in told)
+def _problems(listed: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
+    return tuple(Problem(**fields | {"file": file}) for fields in listed)
 
 
 def _keep(entry: _Entry, reading: Reading) -> None:
@@ -202,7 +203,7 @@ def _keep(entry: _Entry, reading: Reading) -> None:
     arrays = [panel.y, panel.first, panel.stop, panel.start, *([] if panel.filled is None else [panel.filled])]
     problems = *reading.rejects, *reading.rescaled, *(p for repair in reading.repairs for p in repair.examples)
     if panel.calendar != reading.contract.calendar or {p.file for p in problems} - {reading.file}:
-        return                                                      # each is kept once
+        return                                                      # an entry keeps one of each for both
     words = _plain({"made": clock.now().timestamp(), "contract": reading.contract, "ids": panel.ids.tolist(),
                     "rows": reading.rows, "notes": reading.notes, "choices": reading.choices,
                     "rejects": reading.rejects, "repairs": reading.repairs, "rescaled": reading.rescaled})
@@ -215,7 +216,7 @@ def _keep(entry: _Entry, reading: Reading) -> None:
     if make_folders(folder):
         folder.chmod(0o700)                                         # the file may not be for everybody's eyes
     if entry.place.is_symlink():
-        remove_file(entry.place)                                    # it would be written where it leads
+        remove_file(entry.place)                                    # else the link would be written through
     with replacing(entry.place) as stream:
         stream.write(os.stat(entry.file).st_size.to_bytes(8, sys.byteorder))
         stream.write(_digest(entry, reading.sha256, *parts))
@@ -227,7 +228,7 @@ def _keep(entry: _Entry, reading: Reading) -> None:
 def readings(store: Path) -> list[int]:
     """The sizes in bytes of the readings kept in a store, the newest first."""
     with contextlib.suppress(OSError):
-        return [found.st_size for found, _ in _newest(store / CACHE)]
+        return [status.st_size for status, _ in _newest(store / CACHE)]
     return []
 
 
@@ -236,10 +237,10 @@ def _newest(folder: Path) -> list[tuple[os.stat_result, Path]]:
 
 
 def _tidy(folder: Path) -> None:
-    """The newest entries stay. Whoever reads one that goes has it open, and reads on."""
+    """Remove all but the newest entries. Whoever is reading one that goes has it open, and reads on."""
     left = MOST
-    for k, (found, file) in enumerate(_newest(folder)):
-        left -= found.st_size
+    for k, (status, file) in enumerate(_newest(folder)):
+        left -= status.st_size
         if k >= KEPT or left < 0:
             remove_file(file)
 

@@ -1,8 +1,8 @@
 """Codes: numbers that by all appearances stand for a missing value, such as -9999 among values near 50.
 
 A code repeats exactly (a classic one may stand once), is an extreme of its series and lies far outside of all others.
-Whoever writes a file knows better: what is found is refused, with the flag that reads it as missing and the one that
-keeps it."""
+Only whoever writes the file knows for sure. So it is refused, and told are the flag that reads the number as missing
+and the flag that keeps it."""
 
 # N rows  S series
 
@@ -52,8 +52,7 @@ def code_problems(rows: Rows, missing: Sequence[str]) -> list[Problem]:
     first = np.flatnonzero(np.concatenate([[True], ~rows.same]))
     stop = np.append(first[1:], rows.codes.size)
     suspect = _suspects(rows.values, first, stop)[:LOOKED_AT]
-    found = {code for s in suspect for code in codes_in(rows.values[first[s]:stop[s]])}
-    codes = sorted(found, key=abs, reverse=True)
+    codes = sorted({code for s in suspect for code in codes_in(rows.values[first[s]:stop[s]])}, key=abs, reverse=True)
     names = [*missing, *(f"{code:.15g}" for code in codes)]
     return [_problem(rows, code, names, missing) for code in codes]
 
@@ -78,14 +77,14 @@ def _flag(names: Sequence[str]) -> str:
 
 def _suspects(y: Floats, first: Ints, stop: Ints) -> Ints:
     """Series whose lowest or highest value may be a code."""
-    found = [at + np.flatnonzero(_may_hold(y[first[at]:stop[to - 1]], first[at:to] - first[at]))
-             for at, to in pieces(first, stop)]
-    return np.concatenate(found or [np.empty(0, dtype=np.int64)])
+    suspects = [at + np.flatnonzero(_may_hold(y[first[at]:stop[to - 1]], first[at:to] - first[at]))
+                for at, to in pieces(first, stop)]
+    return np.concatenate(suspects or [np.empty(0, dtype=np.int64)])
 
 
 def _may_hold(y: Floats, heads: Ints) -> Bools:
-    """Series (S,) that begin at these heads and whose lowest or highest value may be a code, another one or not beside
-    it: what a close look would find, and little more."""
+    """Whether the lowest or highest value of each series (S,) may be a code, also where another code stands beside it.
+    The series begin at these heads. True for all in which a close look would find one, and for few others."""
     lengths = np.diff([*heads, y.size])
     low, high = np.fmin.reduceat(y, heads), np.fmax.reduceat(y, heads)
     at_low, at_high = y == np.repeat(low, lengths), y == np.repeat(high, lengths)
@@ -98,8 +97,8 @@ def _may_hold(y: Floats, heads: Ints) -> Bools:
         classic &= np.isin(low, CLASSIC) & (low < 0)
         classic |= np.isin(high, CLASSIC) & (high > 0) & (up >= BEYOND * (before - second))
         lower = down >= np.where((low < 0) & (second >= 0), BEYOND, FAR) * (high - second)
-        found: Bools = classic | (again[0] & lower) | (again[1] & (up >= FAR * (before - low)))
-    return found
+        suspect: Bools = classic | (again[0] & lower) | (again[1] & (up >= FAR * (before - low)))
+    return suspect
 
 
 def is_classic(value: float) -> bool:
@@ -112,17 +111,17 @@ def codes_in(y: Floats) -> list[float]:
     y = y[~np.isnan(y)]
     values, counts = np.unique(y, return_counts=True)
     usual = ~np.isin(values, CLASSIC)
-    found = list[float]()
+    codes = list[float]()
     for _ in range(MOST):                                           # one hides another
         core, weights = values[usual], counts[usual]
         out = [v for v in core[[0, -1]].tolist() if _is_code(y, v, core[core != v], weights[core != v])] \
             if core.size > 1 else []
         if not out:
             break
-        found += out
+        codes += out
         usual &= ~np.isin(values, out)
     classic = values[np.isin(values, CLASSIC)].tolist()
-    return [*found, *(v for v in classic if _is_code(y, v, values[usual], counts[usual]))]
+    return [*codes, *(v for v in classic if _is_code(y, v, values[usual], counts[usual]))]
 
 
 def _is_code(y: Floats, value: float, others: Floats, weights: Ints) -> bool:

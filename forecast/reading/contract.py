@@ -50,16 +50,17 @@ class Contract:
     def was_revised(self, name: str, start: int, values: NDArray[np.float64]) -> bool:
         """Whether a series of the training file reads otherwise now, as far as both tell of the same times.
 
-        start: ordinal of the first of its values (N,) now. Where it begins later than it did, its last points then are
-        compared; where these are not there either, or it is new, there is nothing to compare."""
+        start: ordinal of the first of its values (N,) now. Where the series begins later than it did in training, only
+        its last points of then are compared. Where they are gone, or the series is new, nothing can be compared, and
+        nothing counts as revised."""
         if name not in self._marked:
             return False
         began, length, whole, tail = self._marked[name].split(":")
         stop = int(began) + int(length) - start
-        first, told = (int(began) - start, whole) if int(began) >= start else (max(0, stop - TAIL), tail)
-        if first > stop or stop > len(values) or (told is tail and stop < min(TAIL, int(length))):
+        first, mark = (int(began) - start, whole) if int(began) >= start else (max(0, stop - TAIL), tail)
+        if first > stop or stop > len(values) or (mark is tail and stop < min(TAIL, int(length))):
             return False
-        return _hash(values[first:stop]) != told
+        return _hash(values[first:stop]) != mark
 
     def known_until(self, name: str) -> int | None:
         """Ordinal just behind the last point that the training file held of a series; None where it held none."""

@@ -11,7 +11,7 @@ from forecast.reading.parsing.numbers import Fault, Faults
 from forecast.reading.parsing.table import Table
 from forecast.text import quoted, shorten
 
-LISTED = 20_000                     # problems told one by one
+LISTED = 20_000                     # problems listed one by one
 
 
 class Damage:
@@ -19,12 +19,12 @@ class Damage:
 
     def __init__(self, table: Table, file: str) -> None:
         self.table, self.file = table, file
-        self.found: list[tuple[Faults, str]] = []
+        self.faults: list[tuple[Faults, str]] = []
         self.blank = np.zeros(table.rows, dtype=bool)
 
     def add(self, faults: Faults, column: str) -> None:
         if len(faults):
-            self.found.append((faults, shorten(column, 60)))
+            self.faults.append((faults, shorten(column, 60)))
 
     def forgive(self, blank: NDArray[np.bool_]) -> None:
         """Rows without a single used cell are no rows: left out, and no fault."""
@@ -33,7 +33,7 @@ class Damage:
     @property
     def bad(self) -> NDArray[np.bool_]:
         bad = np.zeros(self.table.rows, dtype=bool)
-        for faults, _ in self.found:
+        for faults, _ in self.faults:
             bad[faults.rows] = True
         return bad & ~self.blank
 
@@ -51,12 +51,12 @@ class Damage:
         return count, tuple(sorted(rejects, key=lambda p: p.row or 0))
 
     def _check_tables(self) -> None:
-        """A row of words in two columns that hold none is the header of another table, and not to be set aside: what
-        stands below it would join this one. Raises DataError."""
-        faults = np.bincount(np.concatenate([f.rows for f, _ in self.found] or [np.empty(0, dtype=np.int64)]),
+        """Raises DataError for the header of another table: a row with words in two columns of numbers or times. It is
+        not set aside, for the rows below it would then join this table."""
+        faults = np.bincount(np.concatenate([f.rows for f, _ in self.faults] or [np.empty(0, dtype=np.int64)]),
                              minlength=self.table.rows)
         for row in np.flatnonzero((faults > 1) & ~self.blank)[:LISTED]:
-            texts = {column: f.explain(int(row)).text for f, column in self.found if row in f.rows}
+            texts = {column: f.explain(int(row)).text for f, column in self.faults if row in f.rows}
             if sum(kind(text) == "text" and text[:1].isalpha() for text in texts.values()) > 1:
                 raise DataError(f"is a second header: {quoted(' '.join(texts.values()), 60)}", file=self.file,
                                 row=self.table.lines.of(int(row)), code="second_header",
@@ -64,10 +64,10 @@ class Damage:
 
     def _problems(self) -> list[Problem]:
         """In the order of the rows; the first of very many."""
-        places = sorted((int(row), k) for k, (faults, _) in enumerate(self.found) for row in faults.rows[:LISTED]
+        places = sorted((int(row), k) for k, (faults, _) in enumerate(self.faults) for row in faults.rows[:LISTED]
                         if not self.blank[row])
-        listed = [self._problem(self.found[k][0].explain(row), self.found[k][1]) for row, k in places[:LISTED]]
-        more = sum(len(faults) for faults, _ in self.found) - int(self.blank.sum()) - len(listed)
+        listed = [self._problem(self.faults[k][0].explain(row), self.faults[k][1]) for row, k in places[:LISTED]]
+        more = sum(len(faults) for faults, _ in self.faults) - int(self.blank.sum()) - len(listed)
         return [*listed, *([Problem("more", f"{more:,} more of them", self.file)] if len(listed) == LISTED else [])]
 
     def _problem(self, fault: Fault, column: str) -> Problem:

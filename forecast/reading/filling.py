@@ -20,9 +20,9 @@ from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.calendar import Calendar
 from forecast.text import counted, listed, quoted
 
-LISTED = 20_000                     # problems of a kind told one by one
+LISTED = 20_000                     # problems of a kind listed one by one
 SHOWN = 3                           # spikes named in the message itself
-ROUNDING = 1e-12                    # of its neighbours: what a straight line leaves of zero
+ROUNDING = 1e-12                    # below this share of its neighbours, a point between them is 0
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ def _without_spikes(rows: Rows, laid: _Laid, options: DataConfig) -> tuple[_Laid
         spikes = spikes[[not (is_classic(v) or (laid.y == v).sum() > 1) for v in laid.y[spikes]]]
     if not spikes.size:
         return laid, []
-    told = tuple(_spike(rows, row) for row in np.searchsorted(laid.at, spikes[:LISTED]).tolist())
-    named = ", ".join(f"{p.message} (line {p.row})" for p in told[:SHOWN])
+    problems = tuple(_spike(rows, row) for row in np.searchsorted(laid.at, spikes[:LISTED]).tolist())
+    named = ", ".join(f"{p.message} (line {p.row})" for p in problems[:SHOWN])
     more = f" and {spikes.size - SHOWN:,} more" if spikes.size > SHOWN else ""
     y = laid.y.copy()
     y[spikes] = np.nan
     return replace(laid, y=y, spikes=spikes), [
         Repair("spikes", spikes.size, f"{counted(spikes.size, 'value')} absurdly far from all around read as missing: "
-               f"{named}{more}", "--spikes", told)]
+               f"{named}{more}", "--spikes", problems)]
 
 
 def _spike(rows: Rows, row: int) -> Problem:
@@ -95,24 +95,24 @@ def laid_out(rows: Rows, calendar: Calendar, options: DataConfig, repairs: Seque
     """Rows in order of series and time on the calendar: lone absurd values missing, edges without a value cut off,
     holes inside filled by the rule. Raises DataError where no value is left."""
     laid, lone = _without_spikes(rows, _laid_out(rows, calendar), options)
-    found = [*repairs, *lone]
+    mended = [*repairs, *lone]
     unknown = np.isnan(laid.y)
     if not unknown.any():
-        return Regular(laid.y, laid.first, laid.stop, laid.start, calendar, tuple(found))
+        return Regular(laid.y, laid.first, laid.stop, laid.start, calendar, tuple(mended))
     first, stop, start, said = _trimmed(rows, laid, unknown)
-    found += said
+    mended += said
     inside = _between(first, stop, laid.y.size)
     holes = unknown & inside
     cells = np.flatnonzero(np.isnan(rows.values) & inside[laid.at])
     if cells.size:
-        found.append(Repair("missing", cells.size, f"{counted(cells.size, 'missing value')} -> {options.fill}",
-                            "--fill", tuple(_missing_value(rows, int(r)) for r in cells[:100])))
+        mended.append(Repair("missing", cells.size, f"{counted(cells.size, 'missing value')} -> {options.fill}",
+                             "--fill", tuple(_missing_value(rows, int(r)) for r in cells[:100])))
     filled = _fill(laid.y, holes, inside, options.fill)
     invented = _invented(laid, holes, options.fill)[inside] if holes.any() and options.fill != "mask" else None
     if inside.all():
-        return Regular(filled, first, stop, start, calendar, tuple(found), invented)
+        return Regular(filled, first, stop, start, calendar, tuple(mended), invented)
     ends = np.cumsum(stop - first)
-    return Regular(filled[inside], ends - (stop - first), ends, start, calendar, tuple(found), invented)
+    return Regular(filled[inside], ends - (stop - first), ends, start, calendar, tuple(mended), invented)
 
 
 def _missing_value(rows: Rows, row: int) -> Problem:
@@ -121,7 +121,8 @@ def _missing_value(rows: Rows, row: int) -> Problem:
 
 
 def _invented(laid: _Laid, holes: Bools, rule: str) -> Bools:
-    """What was filled and is no truth: by zeros, only what stands for a spike, since no row may well mean none."""
+    """Points that were filled in and are no truth. Filled with zeros, only those in place of a spike: no row may well
+    mean zero."""
     if rule != "zero":
         return holes
     spikes = np.zeros(laid.y.size, dtype=bool)

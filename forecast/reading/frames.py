@@ -84,7 +84,7 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
         if contract is not None and contract.calendar.is_time and contract.utc == times.utc:
             times = dataclasses.replace(times, format=contract.time_format)     # moments are in no format
     numbers = values_of(opened, table, damage, lambda k: _numbers(opened, columns, k, options, contract))
-    if damage.found:
+    if damage.faults:
         damage.forgive(_blank(opened, columns))
     cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()))
     reading = reading_of(opened, table, cells, damage, options, contract)
@@ -100,7 +100,7 @@ def _opened(columns: FrameColumns, options: DataConfig, contract: Contract | Non
 
 
 def _table(opened: Opened, columns: FrameColumns, direct: int | None) -> Table:
-    """The columns that are read as text: ids, times but the one that is taken as it is, numbers that are text."""
+    """The columns that are read as text: ids, numbers written as text, and times but for the one taken as it is."""
     roles, texts = opened.roles, {}
     for k in ({roles.id, *roles.time} - {None, direct}):
         assert k is not None
@@ -211,7 +211,7 @@ def _pattern(series: pd.Series, stamps: Ints, cells: Any) -> str:
 
 @dataclass(frozen=True)
 class _Written:
-    """Stamps as a CSV file of the frame would write them, for who is told of one."""
+    """Stamps as a CSV file of the frame would write them, for messages."""
 
     cells: Any
     form: TimeFormat
@@ -231,7 +231,7 @@ def _numbers(opened: Opened, columns: FrameColumns, k: int, options: DataConfig,
     if _is_text(cells.type):
         return read_column(opened, as_written(cells), options, contract)
     if pa.types.is_float16(cells.type) or pa.types.is_float32(cells.type):
-        cells = cells.cast(pa.float32()).cast(pa.string()).cast(pa.float64())     # 0.1 of them means 0.1
+        cells = cells.cast(pa.float32()).cast(pa.string()).cast(pa.float64())     # a float32 of 0.1 means 0.1
     if not (pa.types.is_integer(cells.type) or pa.types.is_float64(cells.type)):
         raise DataError(f"holds {columns.series[k].dtype}, not numbers", file=FRAME, column=columns.names[k],
                         code="wrong_type",
@@ -251,7 +251,7 @@ def _numbers(opened: Opened, columns: FrameColumns, k: int, options: DataConfig,
 
 
 def _is_text(kind: Any) -> bool:
-    """Text, and what means no more than it is written as."""
+    """Whether cells of this type are read by how they are written: texts and decimals."""
     return bool(pa.types.is_decimal(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 

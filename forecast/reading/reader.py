@@ -1,7 +1,8 @@
 """Reader: a file becomes a checked Panel and a contract, or a refusal that names the line.
 
-The story only. Where bytes come from is told in sources/, how they are parted and which column is which in opening.py,
-what cells mean in stamps.py and numbers.py, how series become gapless in regular.py, what is said in remarks.py."""
+It tells the story only. Where bytes come from is in sources/, how they are parted and which column is which in
+opening.py, what cells mean in stamps.py and numbers.py, how series become gapless in regular.py, what is said in
+remarks.py."""
 
 # N rows  S series
 
@@ -28,7 +29,7 @@ from forecast.reading.parsing.numbers import Fault, Faults, Numbers, read_number
 from forecast.reading.parsing.table import ASIDE, Table, as_texts
 from forecast.reading.parsing.zones import check_zone
 from forecast.reading.regular import make_regular
-from forecast.reading.remarks import Found, notes_of, repairs_of, rescaled_in, usual_size, words_of
+from forecast.reading.remarks import Parsed, notes_of, repairs_of, rescaled_in, usual_size, words_of
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.sources.files import open_source
 from forecast.reading.stacked import check_stacked, separators
@@ -97,7 +98,7 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     times = read_stamps(table, opened.roles, codes, options, contract, damage)
     numbers = values_of(opened, table, damage,
                         lambda k: read_column(opened, table.columns[k], options, contract))
-    if damage.found:
+    if damage.faults:
         damage.forgive(_blank(table, opened))
     else:                                                           # only the stamps are asked for again
         table = table.without({*table.columns} - {*opened.roles.time})
@@ -113,16 +114,16 @@ def reading_of(opened: Opened, table: Table, cells: Cells, damage: Damage, optio
     rows = _long(opened, table, cells, damage)
     aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
     regular = _regular(rows, opened, times, options, contract)
-    found = Found(source, opened.dialect, opened.roles, table, cells.ids, times, numbers, aside, rejects)
-    agreed = _contract(found, rows.ids.tolist(), regular, options, marked=contract is None)
+    parsed = Parsed(source, opened.dialect, opened.roles, table, cells.ids, times, numbers, aside, rejects)
+    agreed = _contract(parsed, rows.ids.tolist(), regular, options, marked=contract is None)
     if contract is not None:
         agreed = _held_against(contract, agreed)
     panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
                   regular.filled)
     rescaled = rescaled_in(regular, rows, contract)
     units = words_of(rescaled)
-    return Reading(panel, agreed, table.rows, source.sha256, (*notes_of(found, regular, rows, contract), *units),
-                   repairs_of(found, regular), source.file, rejects, (*opened.roles.choices, *units), rescaled)
+    return Reading(panel, agreed, table.rows, source.sha256, (*notes_of(parsed, regular, rows, contract), *units),
+                   repairs_of(parsed, regular), source.file, rejects, (*opened.roles.choices, *units), rescaled)
 
 
 def as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:
@@ -161,7 +162,7 @@ def read_column(opened: Opened, cells: Any, options: DataConfig, contract: Contr
 
 def values_of(opened: Opened, table: Table, damage: Damage, read: Callable[[int], Numbers]) -> list[Numbers]:
     """Each target column as numbers. Raises DataError for one that may be read in two ways."""
-    found = []
+    columns = []
     for k in opened.roles.targets:
         numbers = read(k)
         if numbers.undecided:
@@ -170,8 +171,8 @@ def values_of(opened: Opened, table: Table, damage: Damage, read: Callable[[int]
                             column=shorten(table.names[k], 60),
                             code="ambiguous_number", hint="Try --decimal . or --decimal ','")
         damage.add(numbers.faults, table.names[k])
-        found.append(numbers)
-    return found
+        columns.append(numbers)
+    return columns
 
 
 def _long(opened: Opened, table: Table, cells: Cells, damage: Damage) -> Rows:
@@ -215,7 +216,7 @@ FEW = 8                             # rows that hardly tell a step
 def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, contract: Contract | None) -> Regular:
     """Series on their calendar; with a contract, on the model's."""
     if contract is not None:
-        _check_step(rows, contract.calendar, told=options.freq is not None)
+        _check_step(rows, contract.calendar, is_given=options.freq is not None)
     try:
         regular = make_regular(rows, options, options.tz if times.utc else None,
                             None if contract is None else contract.calendar)
@@ -230,25 +231,25 @@ def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, cont
     return regular
 
 
-def _check_step(rows: Rows, agreed: Calendar, *, told: bool) -> None:
+def _check_step(rows: Rows, agreed: Calendar, *, is_given: bool) -> None:
     """A file of another step than the model's is another kind of file. Raises ModelError.
 
-    Of few rows, or where the step was told, it is enough that they stand on the model's grid."""
-    found = Calendar.steps()
+    Of few rows, or where the step was given, it is enough that they stand on the model's grid."""
+    calendar = Calendar.steps()
     if rows.is_time == agreed.is_time:
         beside = float(np.mean(agreed.off_grid(rows.times)))
         even = agreed.kind == "step" or (agreed.kind == "fixed" and agreed.every < _SHORTEST_MONTH)
         if even and beside == 0 and _mostly(rows, agreed.every):
             return
         try:
-            found = Calendar.propose(rows.times, rows.codes if len(rows.ids) > 1 else None)
+            calendar = Calendar.propose(rows.times, rows.codes if len(rows.ids) > 1 else None)
         except DataError:
-            found = agreed                                          # one row of each series
-        alike = (found.kind, found.every) == (agreed.kind, agreed.every)
-        if beside < 0.5 and (alike or told or (rows.codes.size < FEW and beside == 0) or _week(found, agreed)):
+            calendar = agreed                                       # one row of each series
+        alike = (calendar.kind, calendar.every) == (agreed.kind, agreed.every)
+        if beside < 0.5 and (alike or is_given or (rows.codes.size < FEW and beside == 0) or _week(calendar, agreed)):
             return
-    what = found.freq if rows.is_time else "whole numbers in the time column"
-    shifted = " at another time of day" if found.freq == agreed.freq else ""
+    what = calendar.freq if rows.is_time else "whole numbers in the time column"
+    shifted = " at another time of day" if calendar.freq == agreed.freq else ""
     raise ModelError(f"model: {agreed.freq}, file: {what}{shifted}", file=rows.file, code="frequency",
                      hint="Train a model on data of this step")
 
@@ -259,30 +260,30 @@ def _mostly(rows: Rows, step: int) -> bool:
     return 2 * int((steps == step).sum()) > int((steps > 0).sum()) and not (steps < 0).any()
 
 
-def _week(found: Calendar, agreed: Calendar) -> bool:
+def _week(one: Calendar, other: Calendar) -> bool:
     """A few days without a weekend between them may be business days."""
-    return {found.freq, agreed.freq} == {"B", "D"}
+    return {one.freq, other.freq} == {"B", "D"}
 
 
-def _contract(found: Found, ids: list[str], regular: Regular, options: DataConfig, *, marked: bool) -> Contract:
+def _contract(parsed: Parsed, ids: list[str], regular: Regular, options: DataConfig, *, marked: bool) -> Contract:
     """What the next file must look like, as found in this one; `marked` by its values too, for a model's own file."""
-    roles, table = found.roles, found.table
-    header = found.dialect is None or found.dialect.has_header
+    roles, table = parsed.roles, parsed.table
+    header = parsed.dialect is None or parsed.dialect.has_header
     id_column = None if roles.id is None else table.names[roles.id]
     ident = {"single": None, "wide": "series"}.get(roles.layout, id_column if header else "id")
     sizes = {"low": float(np.nanmin(regular.y)), "high": float(np.nanmax(regular.y)), "size": usual_size(regular.y)}
     return Contract(
         id=ident, id_column=id_column, time=time_header(table, roles) if header else "time",
         time_columns=tuple(table.names[k] for k in roles.time), targets=tuple(table.names[k] for k in roles.targets),
-        layout=roles.layout, decimals=max(n.decimals for n in found.numbers), calendar=regular.calendar,
-        time_format=found.times.format, numbers=found.numbers[0].style, utc=found.times.utc,
-        tz=None if found.times.format.is_integer else options.tz, encoding=found.source.encoding, ids=tuple(ids),
+        layout=roles.layout, decimals=max(n.decimals for n in parsed.numbers), calendar=regular.calendar,
+        time_format=parsed.times.format, numbers=parsed.numbers[0].style, utc=parsed.times.utc,
+        tz=None if parsed.times.format.is_integer else options.tz, encoding=parsed.source.encoding, ids=tuple(ids),
         last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes,
         marks=tuple(mark_of(start, regular.y[first:stop]) for start, first, stop in zip(
             regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)) if marked else ())
 
 
-def _held_against(agreed: Contract, found: Contract) -> Contract:
+def _held_against(agreed: Contract, now: Contract) -> Contract:
     """The contract of a later file: as agreed, with what may differ from file to file."""
-    return dataclasses.replace(found, id=agreed.id, time=agreed.time, layout=agreed.layout,
-                               decimals=max(agreed.decimals, found.decimals), time_format=agreed.time_format)
+    return dataclasses.replace(now, id=agreed.id, time=agreed.time, layout=agreed.layout,
+                               decimals=max(agreed.decimals, now.decimals), time_format=agreed.time_format)

@@ -24,7 +24,7 @@ from forecast.text import counted, quoted
 MAX_GROWTH = 50                     # grid points per row, at most, when nothing else bounds the gaps
 MAX_TOLD = 10_000_000               # more of them, where --max-gap allows the gaps
 FIRST_LOOK = 500_000                # rows that usually tell the step
-LISTED = 20_000                     # problems of a kind told one by one
+LISTED = 20_000                     # problems of a kind listed one by one
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
 
 
@@ -231,14 +231,15 @@ def _changed_step(rows: Rows, gaps: _Gaps, calendar: Calendar, options: DataConf
     first, stop = np.concatenate([[0], breaks]), np.concatenate([breaks, [gaps.before.size]])
     counts = np.bincount(rows.codes, minlength=len(rows.ids))
     needed = np.maximum(6, counts[rows.codes[gaps.before[first]]] / 20)
-    found = []
+    problems = []
     for run in np.flatnonzero(stop - first >= needed):
         row, steps = int(gaps.before[first[run]]), int(gaps.missing[first[run]]) + 1
         step = _span(steps * calendar.every, calendar)
-        found.append(Problem("step_changes", f"the step changes to {step} after {rows.text(row)}"
-                             f"{rows.of_series(row)}; elsewhere it is {calendar.freq}", rows.file, rows.line(row + 1),
-                             rows.time, None, "Bring all rows to one step, or --fill zero where no row means none"))
-    return found
+        problems.append(Problem("step_changes", f"the step changes to {step} after {rows.text(row)}"
+                                f"{rows.of_series(row)}; elsewhere it is {calendar.freq}", rows.file,
+                                rows.line(row + 1), rows.time, None,
+                                "Bring all rows to one step, or --fill zero where no row means none"))
+    return problems
 
 
 def _span(size: int, calendar: Calendar) -> str:

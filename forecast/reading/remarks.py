@@ -24,13 +24,13 @@ from forecast.series.calendar import DAY
 from forecast.system import clock
 from forecast.text import counted, listed, quoted
 
-LISTED = 1_000                      # series told one by one
+LISTED = 1_000                      # series named one by one
 SHORT = 3                           # rows below which a series is named
-AHEAD = "in the future"             # says a note that another day would not say
+AHEAD = "in the future"             # stands in a note that another day would not make
 
 
 @dataclass(frozen=True)
-class Found:
+class Parsed:
     """Everything that was found on the way through a file."""
 
     source: Source
@@ -44,17 +44,17 @@ class Found:
     rejects: tuple[Problem, ...]
 
 
-def notes_of(found: Found, regular: Regular, rows: Rows, contract: Contract | None) -> tuple[str, ...]:
+def notes_of(parsed: Parsed, regular: Regular, rows: Rows, contract: Contract | None) -> tuple[str, ...]:
     """Assumptions in words, short."""
-    of_text = [*found.source.notes, *(found.dialect.notes if found.dialect else ()), *found.roles.choices,
-               *found.roles.notes]
-    styles = sorted({n.style.words() for n in found.numbers} - {""})
+    of_text = [*parsed.source.notes, *(parsed.dialect.notes if parsed.dialect else ()), *parsed.roles.choices,
+               *parsed.roles.notes]
+    styles = sorted({n.style.words() for n in parsed.numbers} - {""})
     flat = describe_constant(regular.y, regular.first, regular.stop, list(rows.ids))
     short = [str(name) for name in rows.ids[(regular.stop - regular.first) < SHORT]]
     few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
-    cut = found.source.text.last not in (b"\n", b"\r", b"")
+    cut = parsed.source.text.last not in (b"\n", b"\r", b"")
     end = "no line break behind the last row: is the file complete?" if cut else ""
-    notes = (*of_text, *_of_times(found.times, contract), *styles, flat, few, end)
+    notes = (*of_text, *_of_times(parsed.times, contract), *styles, flat, few, end)
     return (*(note for note in notes if note), *(_differences(contract, regular, rows) if contract else ()))
 
 
@@ -121,7 +121,7 @@ def rescaled_in(regular: Regular, rows: Rows, contract: Contract | None) -> tupl
 
 
 def words_of(rescaled: Sequence[Problem], most: int = 3) -> tuple[str, ...]:
-    """The same as notes, the first of them one by one."""
+    """These series as notes: the first by name, then how many more there are."""
     more = (f"and so in {len(rescaled) - most:,} series more",) if len(rescaled) > most else ()
     return (*(f"{p.message} (line {p.row})" for p in rescaled[:most]), *more)
 
@@ -147,17 +147,17 @@ def usual_size(y: NDArray[np.float64]) -> float | None:
 
 
 def _alike(ids: Sequence[str]) -> list[str]:
-    """Ids that another id would be, were it not for spaces."""
+    """Ids that differ from another id by spaces alone."""
     plain = {text for text in ids if text == text.strip()}
     return [text for text in ids if text not in plain and text.strip() in plain]
 
 
-def repairs_of(found: Found, regular: Regular) -> tuple[Repair, ...]:
+def repairs_of(parsed: Parsed, regular: Regular) -> tuple[Repair, ...]:
     """Everything mended, in the order it happened."""
-    footers, alike = found.table.left_out, _alike(found.ids)
-    under, rounded = sum(n.underflows for n in found.numbers), sum(n.rounded for n in found.numbers)
-    midnights, words = found.times.midnights, _missing_words(found.numbers)
-    above, second = _lines_left_out(found)
+    footers, alike = parsed.table.left_out, _alike(parsed.ids)
+    under, rounded = sum(n.underflows for n in parsed.numbers), sum(n.rounded for n in parsed.numbers)
+    midnights, words = parsed.times.midnights, _missing_words(parsed.numbers)
+    above, second = _lines_left_out(parsed)
     mended = (
         Repair("preamble", len(above), f"{counted(len(above), 'line')} above the header left out", None, above),
         Repair("second_header", len(second), f"{counted(len(second), 'row')} below the header left out: no data in it",
@@ -166,7 +166,8 @@ def repairs_of(found: Found, regular: Regular) -> tuple[Repair, ...]:
                f"apart: {', '.join(quoted(i) for i in alike[:3])}", "--id"),
         Repair("footer", len(footers), f"{counted(len(footers), 'line')} below or between the rows left out", None,
                footers),
-        Repair("quarantined", found.aside, f"{counted(found.aside, 'bad row')} set aside", "--bad-rows", found.rejects),
+        Repair("quarantined", parsed.aside, f"{counted(parsed.aside, 'bad row')} set aside", "--bad-rows",
+               parsed.rejects),
         Repair("midnight", midnights, f"{counted(midnights, 'stamp')} at 24:00 -> 00:00 of the next day"),
         Repair("underflow", under, f"{counted(under, 'value')} too small for a float -> 0"),
         Repair("rounded", rounded, f"{counted(rounded, 'whole number')} of more digits than a float holds -> rounded"),
@@ -175,9 +176,9 @@ def repairs_of(found: Found, regular: Regular) -> tuple[Repair, ...]:
     return (*(repair for repair in mended if repair.count), *regular.repairs)
 
 
-def _lines_left_out(found: Found) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+def _lines_left_out(parsed: Parsed) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """Lines above the header, and further header rows."""
-    dialect, file = found.dialect, found.table.file
+    dialect, file = parsed.dialect, parsed.table.file
     if dialect is None:
         return (), ()
     return (tuple(Problem("preamble", f"left out: {quoted(text, 60)}", file, line) for line, text in dialect.above),

@@ -57,14 +57,14 @@ class _Columns:
         return self.names == tuple(str(k + 1) for k in range(len(self.names)))
 
     def kinds(self, column: int) -> list[str]:
-        found = {text: k for row in self.rows if (text := row[column].strip()) not in self.absent
-                 and (k := kind(text)) != "missing"}
-        told = [found[text] for row in self.rows if (text := row[column].strip()) in found]
-        return ["number"] * len(told) if set(told) == {"text"} and share_one_unit(found) else told
+        kind_of = {text: k for row in self.rows if (text := row[column].strip()) not in self.absent
+                   and (k := kind(text)) != "missing"}
+        of_cells = [kind_of[text] for row in self.rows if (text := row[column].strip()) in kind_of]
+        return ["number"] * len(of_cells) if set(of_cells) == {"text"} and share_one_unit(kind_of) else of_cells
 
     def holds(self, column: int, *kinds: str, share: float = 0.8) -> bool:
-        found = self.kinds(column)
-        return bool(found) and sum(k in kinds for k in found) >= share * len(found)
+        of_cells = self.kinds(column)
+        return bool(of_cells) and sum(k in kinds for k in of_cells) >= share * len(of_cells)
 
     def find(self, name: str, flag: str) -> int:
         """The column of this header, in its own case or else in any. Raises DataError."""
@@ -174,8 +174,8 @@ def _others(columns: _Columns, options: DataConfig) -> list[int]:
 
 
 def _all_dates(columns: _Columns, column: int) -> bool:
-    found = columns.kinds(column)
-    return bool(found) and all(k == "date" for k in found)
+    kinds = columns.kinds(column)
+    return bool(kinds) and all(k == "date" for k in kinds)
 
 
 def _time_hint(columns: _Columns) -> str:

@@ -38,8 +38,8 @@ def find_changes(y: Floats, first: Ints, stop: Ints, since: Ints, *, new: Bools)
     later and last to the end. Of series that are `new` (S,) only clear ones count."""
     changes = []
     for s in np.flatnonzero(_may_have(y, first, stop, since)).tolist():
-        found = _change(y[first[s]:stop[s]], int(since[s] - first[s]), clear=bool(new[s]))
-        changes += [Change(s, int(first[s]) + found[0], found[1])] if found else []
+        change = _change(y[first[s]:stop[s]], int(since[s] - first[s]), clear=bool(new[s]))
+        changes += [Change(s, int(first[s]) + change[0], change[1])] if change else []
     return changes
 
 

@@ -1,9 +1,9 @@
 """Spikes: a lone value absurdly far from all around it, such as 23,944 kWh among quarter hours of 0.1 kWh.
 
-More than 1,000 median absolute deviations from the median of its neighbourhood, while those beside it are not, and ten
-times as far as any other value there. What stays far away is a new level; where half the values are one, as in an
-intermittent series, nothing is absurd; what comes again and again, as pay days do, belongs to the series, and so does
-a zero."""
+A spike lies more than 1,000 median absolute deviations from the median of its neighbourhood, and ten times as far as
+any other value there. The values beside it do not: what stays far away is a new level. Where half the values are one,
+as in an intermittent series, nothing is absurd. What comes again and again, as pay days do, belongs to the series, and
+so does a zero."""
 
 # N values  S series  B blocks
 
@@ -24,11 +24,11 @@ SHARE = 200                         # one in so many may be a spike, and always 
 def find_spikes(y: Floats, first: Ints, stop: Ints) -> Ints:
     """Positions in y (N,) of the lone absurd values of series that stand one behind the other; NaN is missing."""
     heads, tails = _blocks(first[stop > first], stop[stop > first])
-    found = [np.empty(0, dtype=np.int64)]
+    spikes = [np.empty(0, dtype=np.int64)]
     for at, to in pieces(heads, tails):
         odd = at + np.flatnonzero(_may_hold(y[heads[at]:tails[to - 1]], heads[at:to] - heads[at]))
-        found += [heads[b] + _in_block(y[heads[b]:tails[b]]) for b in odd]
-    return np.concatenate(found)
+        spikes += [heads[b] + _in_block(y[heads[b]:tails[b]]) for b in odd]
+    return np.concatenate(spikes)
 
 
 def _blocks(first: Ints, stop: Ints) -> tuple[Ints, Ints]:
@@ -41,8 +41,8 @@ def _blocks(first: Ints, stop: Ints) -> tuple[Ints, Ints]:
 
 
 def _may_hold(y: Floats, heads: Ints) -> Bools:
-    """Blocks (B,) of which so few values lie far from the mean that these may be ten times as far from the median as
-    all the others: every block that a close look could find something in, and few more."""
+    """Whether each block (B,) may hold a spike: so few of its values lie far from the mean that they may be ten times
+    as far from the median as all others. True for all in which a close look could find one, and for few others."""
     known = ~np.isnan(y)
     count, lengths = np.add.reduceat(known, heads, dtype=np.int64), np.diff([*heads, y.size])
     low, high = np.fmin.reduceat(y, heads), np.fmax.reduceat(y, heads)

@@ -49,10 +49,10 @@ def separators(rows: Rows, roles: Roles, spare: Callable[[], Table]) -> str:
 
 
 def check_stacked(rows: Rows, roles: Roles, names: Sequence[str], read: Callable[[Sequence[int]], Table]) -> None:
-    """Several series may stand in one file without a common stamp, and make one even series by chance.
+    """Refuse several series that stand in one file without a common stamp, and make one even series by chance.
 
-    Raises DataError where a column of words, named as things are or standing before the time, takes each of its values
-    in one block of rows or, again and again, at even steps of its own."""
+    Raises DataError where a column of words tells them apart. Its header names things, or it stands before the time;
+    and each of its values fills one block of rows, or comes again and again at even steps of its own."""
     if roles.id is not None or len(roles.targets) > 1 or not roles.spare:
         return
     likely = [k for k in roles.spare if _may_name(names[k].strip().lower(), before=k < min(roles.time))]

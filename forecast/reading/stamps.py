@@ -60,7 +60,7 @@ def read_stamps(table: Table, roles: Roles, codes: Ints, options: DataConfig, co
 
 
 def placed(times: Times, cells: Any, codes: Ints, tz: str | None, damage: Damage, header: str) -> Times:
-    """Stamps in years that may be, as wall clock or UTC. `cells` (N,) tell what was written, for who is told of one."""
+    """Stamps in years that may be, as wall clock or UTC. cells (N,): as they are written, for messages."""
     damage.add(_impossible_years(times, cells), header)
     return _zoned(times, cells, codes, tz, damage, header)
 

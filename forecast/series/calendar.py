@@ -163,9 +163,9 @@ class Calendar:
             return cls.steps(every, _common_phase(numbers, every))
         clocks = np.unique(numbers % DAY)
         if len(clocks) == 1 and tz is None:
-            found = _by_month(numbers, steps, at) or _by_business_day(numbers, steps, at)
-            if found:
-                return found
+            calendar = _by_month(numbers, steps, at) or _by_business_day(numbers, steps, at)
+            if calendar:
+                return calendar
         every = _common_step(steps)
         return cls.fixed(every, _common_phase(numbers, every), tz)
 
@@ -366,8 +366,8 @@ def _given(freq: str, numbers: Ints, integers: bool, tz: str | None) -> Calendar
     """The calendar of this name, laid through the stamps."""
     named = Calendar.of(freq)
     if integers != (named.kind == "step"):
-        found = "integers" if integers else "dates"
-        raise DataError(f"--freq {freq} does not fit: the time column holds {found}", code="bad_frequency")
+        held = "integers" if integers else "dates"
+        raise DataError(f"--freq {freq} does not fit: the time column holds {held}", code="bad_frequency")
     if named.kind == "step":
         return Calendar.steps(named.every, _common_phase(numbers, named.every))
     if named.kind == "fixed":

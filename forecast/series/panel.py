@@ -25,7 +25,8 @@ from forecast.series.calendar import Calendar
 class Windows:
     """Where windows lie: window w looks back from `cut[w]`, not further than `first[w]`.
 
-    first, cut (W,) positions in the panel's y: context is y[cut-L:cut], target y[cut:cut+H] · series (W,)."""
+    first, cut (W,) positions in the panel's y: context is y[cut-L:cut], target y[cut:cut+H] · series (W,), by position
+    in the panel. `first` equals panel.first[series]: it is kept, so that a context needs no more than y to be cut."""
 
     first: Ints
     cut: Ints

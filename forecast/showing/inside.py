@@ -36,13 +36,13 @@ def spoken(points: float, calendar: Calendar, digits: int = 2) -> str:
     """A length of time in words: `1.8 days` for 86 half hours, `7 years` for 84 months, `27 months`, `5 steps`."""
     if not math.isfinite(points):
         return "-" if math.isnan(points) else "no end"
-    size, unit = _told(points, calendar)
+    size, unit = _size_and_unit(points, calendar)
     is_long = abs(size) >= 10 ** (digits - 1) or size == round(size)
     text = f"{size:,.0f}" if is_long else f"{size:.{digits}g}"
     return f"{text} {unit[:-1] if text == '1' else unit}"
 
 
-def _told(points: float, calendar: Calendar) -> tuple[float, str]:
+def _size_and_unit(points: float, calendar: Calendar) -> tuple[float, str]:
     if calendar.kind == "month":
         months = points * calendar.every
         in_years = months >= 24 and (months % 12 == 0 or months != round(months) or months >= 120)
@@ -61,7 +61,7 @@ def driver_words(driver: Driver, calendar: Calendar) -> str:
     return f"{driver.name} in {spoken(driver.period, calendar)}" if driver.period else driver.name
 
 
-def draw(path: Path, found: Inspection, calendar: Calendar, *, title: str, target: str) -> None:
+def draw(path: Path, look: Inspection, calendar: Calendar, *, title: str, target: str) -> None:
     """A PNG of what was found; `title` says it in a line or two, `target` names the values.
 
     Raises RequestError for another ending than .png, DiskError."""
@@ -75,7 +75,7 @@ def draw(path: Path, found: Inspection, calendar: Calendar, *, title: str, targe
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = _Rows(found, calendar, target)
+    rows = _Rows(look, calendar, target)
     heights = [HEIGHTS[name] for name in rows.names] + [1.5]
     figure = pyplot.figure(figsize=(15, 1.2 + 1.75 * sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(3, 1))
@@ -86,7 +86,7 @@ def draw(path: Path, found: Inspection, calendar: Calendar, *, title: str, targe
         beside = figure.add_subplot(grid[k, 1])
         getattr(rows, name)(figure, left[-1], beside)
         beside.set_visible(beside.has_data())
-    _time_axis(left[0], left[-1], found, calendar)
+    _time_axis(left[0], left[-1], look, calendar)
     rows.by_lag(figure.add_subplot(grid[-1, :]))
     figure.suptitle(_plain(title), x=0.008, ha="left", fontsize=13)
     with replacing(path) as file:
@@ -97,55 +97,55 @@ def draw(path: Path, found: Inspection, calendar: Calendar, *, title: str, targe
 class _Rows:
     """The rows of the picture: each draws along time to the left, and what sums it up to the right."""
 
-    def __init__(self, found: Inspection, calendar: Calendar, target: str) -> None:
-        self.found, self.calendar, self.target, self.length = found, calendar, target, len(found.y)
-        main = found.main
+    def __init__(self, look: Inspection, calendar: Calendar, target: str) -> None:
+        self.look, self.calendar, self.target, self.length = look, calendar, target, len(look.y)
+        main = look.main
         self.names = ["series", "reads"]
         if main is not None:
             self.names += ["forgets", *(["lets_in"] if main.let_in is not None else []), "exposes"]
-        if found.attention is not None:
+        if look.attention is not None:
             self.names.append("attends")
 
     @property
     def main(self) -> Layer:
-        assert self.found.main is not None
-        return self.found.main
+        assert self.look.main is not None
+        return self.look.main
 
     def series(self, figure: Figure, axis: Axes, beside: Axes) -> None:
-        axis.plot(np.arange(-self.length, 0) + 0.5, self.found.y, color=INK, linewidth=1.1,
+        axis.plot(np.arange(-self.length, 0) + 0.5, self.look.y, color=INK, linewidth=1.1,
                   marker="." if self.length <= 60 else "")
         axis.set_ylabel(_plain(shorten(self.target, 24)))
         self._shade_resets(axis)
         _title(axis, "the series, over all that the model reads" + (
-            "; shaded: it forgets clearly more than usual" if self.found.resets else ""))
+            "; shaded: it forgets clearly more than usual" if self.look.resets else ""))
         _open(axis)
-        if self.found.main is None or self.main.disturbance is None:
+        if self.look.main is None or self.main.disturbance is None:
             return
-        back = np.arange(len(self.main.disturbance)) * self.found.plan.segment
+        back = np.arange(len(self.main.disturbance)) * self.look.plan.segment
         beside.plot(back, self.main.disturbance, color=INK, marker="." if len(back) <= 40 else "")
         beside.axhline(0.5, color="black", linewidth=0.7, linestyle=":")
         beside.set_ylim(0, 1.05 * max(1.0, float(self.main.disturbance.max())))
-        ticks = np.unique(np.linspace(0, len(back) - 1, 3).astype(int)) * self.found.plan.segment
+        ticks = np.unique(np.linspace(0, len(back) - 1, 3).astype(int)) * self.look.plan.segment
         beside.set_xticks(ticks, ["at once", *(f"after {spoken(t, self.calendar)}" for t in ticks[1:])])
         _title(beside, "what is left of a disturbance of the memory")
         _open(beside)
 
     def reads(self, figure: Figure, axis: Axes, beside: Axes) -> None:
         """Which past point moves which step: a copied season is a diagonal."""
-        influence, plan = self.found.influence, self.found.plan
+        influence, plan = self.look.influence, self.look.plan
         points = influence.by_point(influence.whole)[::-1].T            # (H, L), the oldest first
         top = float(np.quantile(points, 0.999)) or float(points.max()) or 1.0
         self._image(axis, np.sqrt(points / top), "Greys", (0, 1), (0.5, plan.horizon + 0.5))
         _title(axis, "which past value moves which step of the forecast (dark: much; diagonals: one lag for all steps; "
                      "upright: all steps alike)")
-        _steps_ahead(axis, self.found.plan.horizon)
-        told: list[float] = []
+        _steps_ahead(axis, self.look.plan.horizon)
+        labelled: list[float] = []
         for lag, *_ in influence.top(influence.whole, 4, plan.season) if plan.horizon > 1 else []:
             x, y = (plan.horizon + 1) / 2 - lag - 0.015 * self.length, (plan.horizon + 1) / 2
-            if -0.9 * self.length < x < 0 and all(abs(x - other) > 0.1 * self.length for other in told):
+            if -0.9 * self.length < x < 0 and all(abs(x - other) > 0.1 * self.length for other in labelled):
                 axis.text(x, y, spoken(lag, self.calendar, 3), color=FAN, fontsize=9, va="center", ha="right",
                           weight="bold", bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1})
-                told.append(x)
+                labelled.append(x)
         if plan.season > 1:
             shares, alike = (by_cycle(part, plan.season) for part in (
                 influence.by_lag(influence.whole), influence.alike(influence.whole)))
@@ -169,11 +169,11 @@ class _Rows:
             gate, words = main.gates["slope"], "slope of tanh, 1 - h²: at 0 a unit is saturated and deaf"
         self._heat(figure, axis, np.where(main.seen[:, None], gate, np.nan), words + " (line: mean over units)")
         self._shade_resets(axis, edges_only=True)
-        short, long = bounds_of(self.found.plan)
+        short, long = bounds_of(self.look.plan)
         lives = main.half_lives[main.order]
         finite = lives[np.isfinite(lives) & (lives > 0)]
         low, high = min([short / 3, *finite]), max([3 * long, *finite])
-        classes = classes_of(lives, self.found.plan)
+        classes = classes_of(lives, self.look.plan)
         shown = np.clip(np.nan_to_num(lives, nan=low, posinf=high), low, high)
         beside.barh(np.arange(len(lives)) + 0.5, shown - low, left=low, height=1.0, linewidth=0,
                     color=[COLOURS[c] for c in classes])
@@ -184,7 +184,7 @@ class _Rows:
         for bound in (short, long):
             beside.axvline(bound, color="black", linewidth=0.7, linestyle=":")
         counts = np.bincount(classes[classes >= 0], minlength=CLASSES)
-        for k, name in enumerate(names_of(self.found.plan)):
+        for k, name in enumerate(names_of(self.look.plan)):
             beside.text(0.97, 0.04 + 0.09 * k, f"{counts[k]} {name}", color=COLOURS[k], ha="right", weight="bold",
                         transform=beside.transAxes)
         _title(beside, f"half-life of each unit: median {spoken(main.quantile(0.5), self.calendar)}")
@@ -194,7 +194,7 @@ class _Rows:
         assert gate is not None
         name = "input gate" if "input" in self.main.gates else "1 - z"
         self._relative(figure, axis, gate, f"{name}: how far the memory is open for the new")
-        shown = self.found.drivers[:5][::-1]
+        shown = self.look.drivers[:5][::-1]
         if not shown:
             beside.text(0.02, 0.6, "too few windows to tell\nwhat opens the gate", transform=beside.transAxes)
             beside.axis("off")
@@ -213,7 +213,7 @@ class _Rows:
         _open(beside)
 
     def exposes(self, figure: Figure, axis: Axes, beside: Axes) -> None:
-        gate, exposure, plan = self.main.expose, self.found.exposure, self.found.plan
+        gate, exposure, plan = self.main.expose, self.look.exposure, self.look.plan
         if gate is not None:
             self._relative(figure, axis, gate, "output gate: how much of the memory is shown")
         else:
@@ -234,19 +234,19 @@ class _Rows:
         _open(beside)
 
     def attends(self, figure: Figure, axis: Axes, beside: Axes) -> None:
-        weights = self.found.attention
+        weights = self.look.attention
         assert weights is not None
         image = self._image(axis, weights, "Greys", (0, float(weights.max())), (0.5, len(weights) + 0.5))
         figure.colorbar(image, ax=axis, pad=0.005, fraction=0.02)
         _title(axis, "attention: where each step of the forecast looks")
-        _steps_ahead(axis, self.found.plan.horizon)
+        _steps_ahead(axis, self.look.plan.horizon)
 
     def by_lag(self, axis: Axes) -> None:
-        influence, plan = self.found.influence, self.found.plan
+        influence, plan = self.look.influence, self.look.plan
         shares, network = influence.by_lag(influence.whole), influence.by_lag(influence.network)
         axis.fill_between(np.arange(len(shares)), shares, color=INK, step="mid", linewidth=0, alpha=0.85,
-                          label="the whole model" if self.found.layers else "the linear skip")
-        if self.found.layers:
+                          label="the whole model" if self.look.layers else "the linear skip")
+        if self.look.layers:
             size = influence.network.sum() / max(float(influence.whole.sum()), 1e-300)
             axis.plot(network, color=FAN, linewidth=1.2, drawstyle="steps-mid",
                       label=f"the network's part, on its own scale ({size:.0%} as large in all)")
@@ -254,12 +254,12 @@ class _Rows:
             axis.plot(influence.alike(influence.whole), color="black", linewidth=0.8, linestyle=":",
                       label="if every value moved all steps alike")
         high = 1.15 * max(1e-9, float(shares.max(initial=0.0)), float(network.max(initial=0.0)))
-        told: list[int] = []
+        labelled: list[int] = []
         for lag, share, _ in influence.top(influence.whole, NAMED, plan.season):
-            if all(abs(lag - other) > 0.04 * len(shares) for other in told):
+            if all(abs(lag - other) > 0.04 * len(shares) for other in labelled):
                 axis.annotate(spoken(lag, self.calendar, 3), (lag, share), textcoords="offset points", xytext=(0, 3),
                               ha="center", fontsize=8)
-                told.append(lag)
+                labelled.append(lag)
         units = (m * k for m in sorted(plan.seasons) for k in (1, 2, 3, 4, 5) if m > 1)
         unit = next((unit for unit in units if len(shares) <= 16 * unit), max(1, round(len(shares) / 10)))
         ticks = list(range(0, len(shares), unit))
@@ -310,8 +310,8 @@ class _Rows:
         axis.set_ylabel("units by memory\nshort → long")
 
     def _shade_resets(self, axis: Axes, *, edges_only: bool = False) -> None:
-        for reset in self.found.resets:
-            begin, end = (n - self.found.first - self.length for n in (reset.first, reset.last + 1))
+        for reset in self.look.resets:
+            begin, end = (n - self.look.first - self.length for n in (reset.first, reset.last + 1))
             if edges_only:
                 for edge in (begin, end):
                     axis.axvline(edge, color=FAN, linewidth=1.2, linestyle=":")
@@ -319,11 +319,11 @@ class _Rows:
                 axis.axvspan(begin, end, color=FAN, alpha=0.3, linewidth=0)
 
 
-def _time_axis(first: Axes, last: Axes, found: Inspection, calendar: Calendar) -> None:
+def _time_axis(first: Axes, last: Axes, look: Inspection, calendar: Calendar) -> None:
     """Dates below the last of the rows that share time."""
-    length = len(found.y)
+    length = len(look.y)
     first.set_xlim(-length, 0)
-    times = calendar.times(found.first + np.arange(length))
+    times = calendar.times(look.first + np.arange(length))
     places = np.arange(-length, 0) + 0.5
     if not calendar.is_time:
         shown = np.unique(np.linspace(0, length - 1, 8).astype(int))

@@ -115,10 +115,10 @@ def in_words(scores: Scores) -> str | None:
     if simple is None:
         return None
     gain = 1 - own["mae"] / simple["mae"] if simple["mae"] > 0 else math.nan
-    told = f": {abs(gain):.0%} {'better' if gain >= 0 else 'worse'}" if math.isfinite(gain) else ""
+    gained = f": {abs(gain):.0%} {'better' if gain >= 0 else 'worse'}" if math.isfinite(gain) else ""
     how = "repeating the last season" if scores.reference_name == REFERENCE else "repeating the last value"
     return (f"on {counted(scores.windows, 'past window')} it erred by {own['mae']:.4g} on average, {how} by "
-            f"{simple['mae']:.4g}{told}")
+            f"{simple['mae']:.4g}{gained}")
 
 
 def step_line(scores: Scores, model: str) -> str:

@@ -22,9 +22,9 @@ SATURATED = 0.1                                                         # slope 
 
 # the document: every number, lengths of time in points and in words
 
-def described(found: Inspection, run: Run, lags: int) -> dict[str, Any]:
+def described(look: Inspection, run: Run, lags: int) -> dict[str, Any]:
     """All of an inspection as plain values. What rests on a network that is not used is None."""
-    calendar, contract, plan = run.contract.calendar, run.contract, found.plan
+    calendar, contract, plan = run.contract.calendar, run.contract, look.plan
     shape = run.predictor.leader.shape
 
     def length(points: float, digits: int = 2) -> dict[str, Any]:
@@ -34,53 +34,53 @@ def described(found: Inspection, run: Run, lags: int) -> dict[str, Any]:
         texts = contract.time_text(calendar.times([first, last]))
         return {"from": texts[0], "to": texts[1]}
 
-    known = found.first + int((found.y == found.y).argmax())           # the first point that is there
-    main = found.main
+    known = look.first + int((look.y == look.y).argmax())              # the first point that is there
+    main = look.main
     return {
-        "series": found.series, "source": run.predictor.name, "used": bool(found.layers),
-        "shares": run.predictor.shares(found.series), "networks": len(run.predictor.members),
-        "cell": {"kind": found.cell, "units": shape.hidden, "layers": shape.layers,
+        "series": look.series, "source": run.predictor.name, "used": bool(look.layers),
+        "shares": run.predictor.shares(look.series), "networks": len(run.predictor.members),
+        "cell": {"kind": look.cell, "units": shape.hidden, "layers": shape.layers,
                  "bidirectional": shape.bidirectional, "steps": shape.steps, "step": length(plan.segment)},
-        "context": length(plan.context) | stamps(known, found.first + plan.context - 1),
-        "seasons": [length(m) for m in plan.seasons if m > 1], "windows": found.windows,
-        "memory": None if main is None else _memory(main, found, length),
-        "resets": None if found.usual is None else {
-            "usual": found.usual, "moments": [stamps(r.first, r.last) | {"gate": r.level, "below": r.depth}
-                                              for r in found.resets]},
+        "context": length(plan.context) | stamps(known, look.first + plan.context - 1),
+        "seasons": [length(m) for m in plan.seasons if m > 1], "windows": look.windows,
+        "memory": None if main is None else _memory(main, look, length),
+        "resets": None if look.usual is None else {
+            "usual": look.usual, "moments": [stamps(r.first, r.last) | {"gate": r.level, "below": r.depth}
+                                             for r in look.resets]},
         "input_gate": None if main is None or main.let_in is None else {
             "mean": float(main.let_in.mean()),
             "goes_with": [{"property": d.name, "period": length(d.period) if d.period else None, "r": d.r,
-                           "chance": d.limit, "stands_out": d.stands_out} for d in found.drivers]},
-        "exposure": None if found.exposure is None or main is None else _exposure(found, main),
-        "attention": None if found.attention is None else _attention(found.attention, found, stamps),
-        "influence": _influence(found.influence, found, lags, length),
-        "layers": {name: _layer(layer) for name, layer in found.layers.items()}}
+                           "chance": d.limit, "stands_out": d.stands_out} for d in look.drivers]},
+        "exposure": None if look.exposure is None or main is None else _exposure(look, main),
+        "attention": None if look.attention is None else _attention(look.attention, look, stamps),
+        "influence": _influence(look.influence, look, lags, length),
+        "layers": {name: _layer(layer) for name, layer in look.layers.items()}}
 
 
-def _memory(main: Layer, found: Inspection, length: Length) -> dict[str, Any]:
-    short, long = bounds_of(found.plan)
-    classes = classes_of(main.half_lives, found.plan)
+def _memory(main: Layer, look: Inspection, length: Length) -> dict[str, Any]:
+    short, long = bounds_of(look.plan)
+    classes = classes_of(main.half_lives, look.plan)
     counts = np.bincount(classes[classes >= 0], minlength=3).tolist()
     slope = main.gates.get("slope")
     return {
         "half_life": {name: length(main.quantile(share)) for name, share in
                       (("shortest", 0.0), ("quartile", 0.25), ("median", 0.5), ("upper", 0.75), ("longest", 1.0))},
         "by": "the gate that keeps" if slope is None else "a disturbance of the unit",
-        "units": dict(zip(names_of(found.plan), counts, strict=True)),
-        "beyond_context": int((main.half_lives > found.plan.context).sum()),
+        "units": dict(zip(names_of(look.plan), counts, strict=True)),
+        "beyond_context": int((main.half_lives > look.plan.context).sum()),
         "short_below": length(short), "long_above": length(long),
         "disturbance": None if main.disturbance is None else {
-            "half_life": length(fading(main.disturbance) * found.plan.segment), "left": main.disturbance,
-            "followed": length((len(main.disturbance) - 1) * found.plan.segment),
+            "half_life": length(fading(main.disturbance) * look.plan.segment), "left": main.disturbance,
+            "followed": length((len(main.disturbance) - 1) * look.plan.segment),
             "at_the_end": float(main.disturbance[-1])},
         "slope": None if slope is None else {"mean": float(slope.mean()),
                                              "saturated": float((slope < SATURATED).mean())}}
 
 
-def _exposure(found: Inspection, main: Layer) -> dict[str, Any]:
-    exposure = found.exposure
+def _exposure(look: Inspection, main: Layer) -> dict[str, Any]:
+    exposure = look.exposure
     assert exposure is not None
-    names, share = names_of(found.plan), exposure.correction
+    names, share = names_of(look.plan), exposure.correction
     steps = [{"step": h + 1, "network": float(share[h]),
               "units": dict(zip(names, exposure.shares[h].tolist(), strict=True)),
               "output_gate": None if exposure.output_gate is None else float(exposure.output_gate[h])}
@@ -90,18 +90,18 @@ def _exposure(found: Inspection, main: Layer) -> dict[str, Any]:
             "units": dict(zip(names, exposure.shares.mean(axis=0).tolist(), strict=True)), "steps": steps}
 
 
-def _attention(weights: Floats, found: Inspection, stamps: Callable[[int, int], dict[str, str]]) -> dict[str, Any]:
-    size, steps = found.plan.segment, []
+def _attention(weights: Floats, look: Inspection, stamps: Callable[[int, int], dict[str, str]]) -> dict[str, Any]:
+    size, steps = look.plan.segment, []
     for h, row in enumerate(weights):
         t = int(row.argmax())
         steps.append({"step": h + 1, "weight": float(row[t])}
-                     | stamps(found.first + t * size, found.first + (t + 1) * size - 1)
+                     | stamps(look.first + t * size, look.first + (t + 1) * size - 1)
                      | {"as_many_as": float(np.exp(-np.sum(row * np.log(np.maximum(row, 1e-300)))))})
     return {"steps": steps, "weights": weights}
 
 
-def _influence(influence: Influence, found: Inspection, lags: int, length: Length) -> dict[str, Any]:
-    season = found.plan.season
+def _influence(influence: Influence, look: Inspection, lags: int, length: Length) -> dict[str, Any]:
+    season = look.plan.season
 
     def part(table: Floats) -> dict[str, Any]:
         shares, alike = influence.by_lag(table), influence.alike(table)
@@ -117,7 +117,7 @@ def _influence(influence: Influence, found: Inspection, lags: int, length: Lengt
     whole, network = float(influence.whole.sum()), float(influence.network.sum())
     return {"windows": influence.windows, "points_together": influence.size, "whole": part(influence.whole),
             "network": part(influence.network) | {"beside_whole": network / whole if whole > 0 else None}
-            if found.layers else None}
+            if look.layers else None}
 
 
 def _layer(layer: Layer) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 # the same in words
 
-def told(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def lines_of(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Labels and lines; every number in them stands in the document."""
     cell, context, influence = document["cell"], document["context"], document["influence"]
     yield "context", f"{context['words']}, {context['from']} .. {context['to']}"
@@ -137,7 +137,7 @@ def told(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "serves", "  ".join(f"{name} {share:.0%}" for name, share in shares) + (
         f"   (below: {_which(document)} and its linear skip)" if len(shares) > 1 or document["networks"] > 1 else "")
     if document["used"]:
-        yield from _told_of_cell(document, cell)
+        yield from _lines_of_cell(document, cell)
     else:
         yield "cell", f"the {cell['kind'].upper()} is not used: others did better on held-out windows"
     whole = influence["whole"]
@@ -165,7 +165,7 @@ def _which(document: dict[str, Any]) -> str:
     return "the network" if document["networks"] == 1 else f"that of {document['networks']} networks which weighs most,"
 
 
-def _told_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[tuple[str, str]]:
     stacked = f", the last of {cell['layers']} layers" if cell["layers"] > 1 else ""
     ways = ", forward (the other direction is in --json)" if cell["bidirectional"] else ""
     units, steps = counted(cell["units"], "unit"), counted(cell["steps"], "step")
@@ -198,7 +198,7 @@ def _told_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[tu
     if resets and not resets["moments"]:
         yield "forgets", f"no moment stands out: {keeps} {resets['usual']:.2f}"
     if gate:
-        yield "lets in", f"{opens} {gate['mean']:.2f}; {_told_of_drivers(gate['goes_with'])}"
+        yield "lets in", f"{opens} {gate['mean']:.2f}; {_opened_by(gate['goes_with'])}"
     shown = f"output gate {exposure['output_gate']:.2f}; " if exposure["output_gate"] is not None else ""
     least, most = exposure["least"], exposure["most"]
     if least["network"] == 1:
@@ -218,7 +218,7 @@ def _ends(steps: list[Any]) -> list[Any]:
     return steps if len(steps) < 2 else [steps[0], steps[-1]]
 
 
-def _told_of_drivers(drivers: list[dict[str, Any]]) -> str:
+def _opened_by(drivers: list[dict[str, Any]]) -> str:
     def named(driver: dict[str, Any]) -> str:
         period = f" in {driver['period']['words']}" if driver["period"] else ""
         return f"{driver['property']}{period} (r {driver['r']:+.2f}, chance up to {driver['chance']:.2f})"

@@ -40,8 +40,8 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
            plan: Plan) -> Verdict:
     """The verdict on a validated run that was trained on nothing after the first of these cutoffs (steps back).
 
-    A live run that has learned from all there is is compared as it was before its final fit, on the windows that it had
-    not learned from then."""
+    Where the live run has learned from all the data, it is compared as it was before its final fit, on the windows that
+    it had not learned from by then."""
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
     older, unseen, how = live.predictor, live.predictor.unseen_steps(panel), "neither has seen"
@@ -78,11 +78,11 @@ def is_worse(new: Floats, old: Floats) -> bool:
 
 
 def outdone(frame: pd.DataFrame, model: str, known: Panel, season: int) -> str | None:
-    """Which simple forecaster of a backtest frame the model is clearly worse than, the best of them; None where it is
-    not. known: the panel before the first cutoff.
+    """The best simple forecaster of a backtest frame, where the model is clearly worse than it; else None. known: the
+    panel before the first cutoff.
 
-    Errors are absolute ones of the median. Where a third of a series or more is 0, to say 0 for ever errs least; there
-    the mean quantile loss of median and bands tells."""
+    Errors are absolute errors of the median. Where a third of a series or more is 0, a median of 0 errs least for ever;
+    there the mean quantile loss of median and bands counts."""
     errors = _pairs(frame.assign(loss=_losses(frame, known)), known, season)
     worse = {name: float(errors[name].mean()) for name in SIMPLE
              if name in errors and is_worse(errors[model].to_numpy(), errors[name].to_numpy())}
@@ -106,7 +106,7 @@ def _errors(fresh: Predictor, live: Predictor, panel: Panel, windows: Sequence[i
 
 
 def _losses(frame: pd.DataFrame, known: Panel) -> Floats:
-    """What each row of a backtest frame errs by, as `outdone` says it."""
+    """The error of each row of a backtest frame, as `outdone` counts it."""
     y = frame["y"].to_numpy()
     error: Floats = np.abs(y - frame["yhat"].to_numpy())
     zeros, _ = finite_sums((known.truth == 0).astype(np.float64), known.first, known.stop)

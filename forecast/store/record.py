@@ -1,4 +1,4 @@
-"""RunRecord: what run.json of a model folder holds, what made the run and whether it went live."""
+"""RunRecord: what run.json of a model folder holds: what made the run, and whether it went live."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DataRecord:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """What is told of a reading wherever it lay."""
+        """What is said of the reading, without the places where the file lay."""
         return {"rows": self.rows, "series": self.series, "sha256": self.sha256, "notes": list(self.notes),
                 "repairs": list(self.repairs)}
 
@@ -60,10 +60,10 @@ class RunRecord:
         return {"from" if name == "origin" else name: value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> RunRecord:
-        """What is not told is as nobody knows it. Raises TypeError, ValueError or AttributeError for what is no
-        record."""
-        known = _of(cls, {"origin" if name == "from" else name: value for name, value in told.items()})
+    def from_dict(cls, content: Mapping[str, Any]) -> RunRecord:
+        """A field that is missing takes its default, which means: not known. Raises TypeError, ValueError or
+        AttributeError for what is no record."""
+        known = _of(cls, {"origin" if name == "from" else name: value for name, value in content.items()})
         data = _of(DataRecord, known.pop("data", {}))
         data |= {name: tuple(data[name]) for name in ("notes", "repairs") if name in data}
         promotion, name = known.pop("promotion", None), known.pop("name", None)
@@ -71,7 +71,7 @@ class RunRecord:
                    promotion=None if promotion is None else Verdict(**_of(Verdict, promotion)))
 
 
-def _of(kind: type[Any], told: Mapping[str, Any]) -> dict[str, Any]:
+def _of(kind: type[Any], content: Mapping[str, Any]) -> dict[str, Any]:
     """What a table says of the fields of a kind."""
     names = {f.name for f in fields(kind)}
-    return {name: value for name, value in told.items() if name in names}
+    return {name: value for name, value in content.items() if name in names}

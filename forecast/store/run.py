@@ -86,8 +86,8 @@ def _tensors(networks: Iterable[Network]) -> bytes:
 
 
 def load(folder: Path, *, validated: bool = False) -> Run:
-    """Read a folder back after checking every byte of it; with the networks as they were before the final fit, if
-    asked for. Raises ModelError naming the file that is wrong."""
+    """Read a folder back after checking every byte of it. validated: with the networks as they were before the final
+    fit. Raises ModelError naming the file that is wrong."""
     verify(folder)
     config_json, series, calibration = (_json(folder / f"{name}.json") for name in ("config", "series", "calibration"))
     try:
@@ -148,7 +148,7 @@ def verify(folder: Path) -> None:
 
 
 def _require_file(path: Path) -> None:
-    """A link may lead anywhere, and a device may never end."""
+    """Raises ModelError for anything but a plain file: a link may lead anywhere, and a device may never end."""
     if path.is_symlink() or not path.is_file():
         raise ModelError("is missing", file=str(path), code="model_corrupt", hint="Train again")
 
@@ -163,7 +163,7 @@ def _config_of(predictor: Predictor) -> dict[str, Any]:
 
 
 def _scales(units: Units) -> dict[str, list[float]]:
-    """Empty lists where each window has its own."""
+    """loc and scale of each series; empty lists where each window has its own."""
     return {"loc": units.loc.tolist(), "scale": units.scale.tolist()}
 
 

@@ -1,7 +1,7 @@
 """The store: which runs there are, which of them is live, and which were before. What is inside a run is run.py's.
 
-Only the holder of the lock writes here. The pointer is flipped by one rename, after its line in the history: a line
-whose flip never came to pass is of a run that is not live, and misleads nobody."""
+Only the holder of the lock writes here. The pointer is flipped by one rename, after its line is in the history. After
+a crash between the two the last line names a run that is not live, and misleads nobody: the pointer counts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Promotion:
 @dataclass(frozen=True)
 class Store:
     """A folder with `runs/`, the file `live` that names the run which serves, `promotions.jsonl`, `lock`, and `cache/`,
-    where whoever reads writes, with the lock or without."""
+    into which readers write, too, without the lock."""
 
     folder: Path
 
@@ -59,17 +59,17 @@ class Store:
 
     @contextmanager
     def lock(self, *, wait: float = 0.0, waiting: Callable[[str], None] = lambda holder: None) -> Iterator[list[str]]:
-        """Held by whoever writes here; yields the names of what a killed writer had left, which is gone then.
+        """Hold the lock that every writer holds. Yields the names of what a killed writer had left, now removed.
 
         Raises BusyError where another process holds it, at once or after `wait` seconds; `waiting` is told for whom."""
         with exclusive(self.folder / LOCK, by=" ".join(["forecast", *sys.argv[1:]]), wait=wait, waiting=waiting):
             yield self._cleaned()
 
     def leftovers(self) -> list[Path]:
-        """What a killed writer left behind, or one at work has not finished: only names that are ours."""
+        """What a killed writer left behind, or one at work has not finished. No file of anybody else is among them."""
         parts = [d for d in self._folders() if d.name.endswith(PARTIAL) and RUN_ID.fullmatch(d.name[:-len(PARTIAL)])]
         parts += [t for name in (LIVE, HISTORY) for t in temporaries(self.folder / name)]
-        with suppress(OSError):                                         # what is begun without the lock: begun again
+        with suppress(OSError):                                         # readings are begun without the lock
             parts += sorted(file for file in (self.folder / CACHE).iterdir() if READING_BEGUN.fullmatch(file.name))
         return parts
 
@@ -107,7 +107,7 @@ class Store:
             self._flip(run_id, before=live if live in self.ids() else self.before(live), how=how)
 
     def rollback(self) -> str:
-        """Make live what served before the live run; again, and it is the one before that. Returns its id.
+        """Make live what served before the live run; called again, what served before that. Returns its id.
 
         Raises ModelError where there is none, or it is gone."""
         live, known, gone = self.live(), set(self.ids()), set[str]()
@@ -116,27 +116,27 @@ class Store:
             gone.add(before)
             before = self.before(before)
         if live is None or before is None or before not in known:
-            told = "what served before {} is gone" if gone else "nothing is known to have served before {}"
-            raise ModelError(told.format(live or "a first model"), file=str(self.folder), code="no_model",
+            why = "what served before {} is gone" if gone else "nothing is known to have served before {}"
+            raise ModelError(why.format(live or "a first model"), file=str(self.folder), code="no_model",
                              hint="Name one: forecast models promote RUN")
         self._flip(before, before=self.before(before), how="rollback")
         return before
 
     def _flip(self, run_id: str, *, before: str | None, how: str) -> None:
         line = json.dumps(asdict(Promotion(stamp(now()), run_id, before, how)))
-        told = self._text(HISTORY)
-        write_text(self.folder / HISTORY, told + ("\n" if told and not told.endswith("\n") else "") + line + "\n")
+        lines = self._text(HISTORY)
+        write_text(self.folder / HISTORY, lines + ("\n" if lines and not lines.endswith("\n") else "") + line + "\n")
         write_text(self.folder / LIVE, run_id + "\n")
 
     def history(self) -> list[Promotion]:
         """Every promotion, the oldest first; a line that does not tell one is passed over."""
-        told = []
+        promotions = []
         for line in self._text(HISTORY).splitlines():
             try:
-                told.append(Promotion(**json.loads(line)))
+                promotions.append(Promotion(**json.loads(line)))
             except (ValueError, TypeError, RecursionError):
                 continue
-        return told
+        return promotions
 
     def _text(self, name: str) -> str:
         """What a file of the store says; nothing where it is not there."""
@@ -188,13 +188,13 @@ class Store:
         return self.record(run_id).name
 
     def record(self, run_id: str) -> RunRecord:
-        """What a run says of itself, as `told` reads it."""
+        """What a run says of itself, as `content` reads it."""
         with suppress(TypeError, ValueError, AttributeError):
-            return RunRecord.from_dict(self.told(run_id, RUN_FILE))
+            return RunRecord.from_dict(self.content(run_id, RUN_FILE))
         return RunRecord()
 
-    def told(self, run_id: str, file: str) -> dict[str, Any]:
-        """A JSON file of a run, unverified, for lists; a damaged one says nothing: load tells of it."""
+    def content(self, run_id: str, file: str) -> dict[str, Any]:
+        """A JSON file of a run, unverified, for lists. A damaged one is {}: load says what is wrong with it."""
         try:
             content = json.loads((self.runs / run_id / file).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):

@@ -15,13 +15,13 @@ VARIABLE = "FORECAST_NOW"
 
 def now() -> datetime:
     """The present moment in UTC. Raises RequestError where FORECAST_NOW is no time."""
-    told = os.environ.get(VARIABLE)
-    if not told:
+    text = os.environ.get(VARIABLE)
+    if not text:
         return datetime.now(UTC)
     try:
-        moment = datetime.fromisoformat(told)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        raise RequestError(f"{VARIABLE}={told[:40]} is no time", code="bad_clock",
+        raise RequestError(f"{VARIABLE}={text[:40]} is no time", code="bad_clock",
                            hint="Write it as 2026-09-19T04:15:00") from None
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -31,7 +31,7 @@ def stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def told(length: timedelta, finer: int = 0) -> str:
+def in_words(length: timedelta, finer: int = 0) -> str:
     """`90 seconds`, `26 hours`, `3.2 days`: two digits or so, and `finer` more."""
     seconds = length.total_seconds()
     for unit, size, most in (("seconds", 1, 120), ("minutes", 60, 7_200), ("hours", 3_600, 172_800)):
@@ -42,5 +42,5 @@ def told(length: timedelta, finer: int = 0) -> str:
 
 def told_apart(more: timedelta, less: timedelta) -> tuple[str, str]:
     """Two different lengths in words, with as many digits as it takes to read differently."""
-    pairs = [(told(more, finer), told(less, finer)) for finer in range(12)]
+    pairs = [(in_words(more, finer), in_words(less, finer)) for finer in range(12)]
     return next((pair for pair in pairs if pair[0] != pair[1]), pairs[-1])

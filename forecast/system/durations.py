@@ -16,8 +16,8 @@ def seconds_of(text: str, flag: str) -> float:
     """5400.0 from `1h30m`; also `90s`, `5m`, `2d`, `1y` (365 days), or plain seconds. Raises RequestError that names
     the flag."""
     written = text.strip().lower()
-    found = _DURATION.fullmatch(written + "s" if re.fullmatch(_NUMBER, written) else written)
-    parts = [float(part or 0) for part in found.groups()] if found else []
+    match = _DURATION.fullmatch(written + "s" if re.fullmatch(_NUMBER, written) else written)
+    parts = [float(part or 0) for part in match.groups()] if match else []
     seconds = sum(part * size for part, size in zip(parts, _SIZES, strict=False))
     if not 0 < seconds < math.inf:
         raise RequestError(f"{flag} takes a time such as 90s, 5m, 1h30m or plain seconds, not {text!r}",

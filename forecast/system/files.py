@@ -76,12 +76,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def _mode(path: Path) -> int | None:
     """Permissions of the file that stands there, None where none does."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise DiskError("is there already, and is not a file", file=str(path), code="disk", hint="Choose another name")
-    return found.st_mode & 0o777
+    return status.st_mode & 0o777
 
 
 def _beside(path: Path) -> Path:
@@ -276,7 +276,7 @@ def exclusive(path: Path, *, by: str = "another run", wait: float = 0.0,
 
 def _held(path: Path, wait: float, waiting: Callable[[str], None]) -> int:
     """A descriptor that holds the lock on the file that stands at `path` now, whoever may have taken away another."""
-    end, told = time.monotonic() + max(wait, GRACE), False
+    end, is_announced = time.monotonic() + max(wait, GRACE), False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
@@ -294,8 +294,8 @@ def _held(path: Path, wait: float, waiting: Callable[[str], None]) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        if wait and not told:
-            told = True
+        if wait and not is_announced:
+            is_announced = True
             waiting(said)
         time.sleep(min(GRACE / 4 if not wait else GRACE, max(0.0, end - time.monotonic())))
 

@@ -96,8 +96,8 @@ def _last_success(path: Path) -> str:
         before = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "0"
-    found = re.search(rf"^{SUCCESS}{{.*}} (\d+)$", before, flags=re.MULTILINE)
-    return found.group(1) if found else "0"
+    match = re.search(rf"^{SUCCESS}{{.*}} (\d+)$", before, flags=re.MULTILINE)
+    return match.group(1) if match else "0"
 
 
 def _escaped(text: str) -> str:

@@ -27,8 +27,8 @@ ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".zst", ".zip", ".bz2"
 
 @dataclass(frozen=True)
 class Request:
-    """The files to look at; where to write the series as they would be read (a file, or a folder for several), and
-    every bad row."""
+    """The files to look at. output: where the series are written as they would be read, a file, or a folder for
+    several. rejects: where every bad row is written."""
 
     files: Sequence[str]
     output: str | None = None
@@ -70,7 +70,7 @@ class Checked:
 
 
 def check(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Iterator[Checked]:
-    """Look at each file; what is to be written of one is written when the next is asked for, the bad rows at the end.
+    """Look at each file in turn. Its series are written when the next file is asked for; all bad rows, at the end.
 
     Raises RequestError before any work for places that cannot be written as asked, and DiskError."""
     target = None if request.output is None else workspace.path(request.output)
@@ -133,8 +133,8 @@ def _named(folder: Path, file: str) -> Path:
 
 
 def as_read(reading: Reading, *, typed: bool = False) -> pa.Table:
-    """The series as a table: id, time (as the file writes it, or with `typed` time stamps), target; the holes that are
-    left open are empty."""
+    """The series as a table: id, time, target. Times are text as the file writes it, or time stamps where `typed`. A
+    missing value is an empty cell."""
     panel, contract = reading.panel, reading.contract
     series = np.repeat(np.arange(len(panel)), panel.lengths)
     step = np.arange(series.size) - np.repeat(np.cumsum(panel.lengths) - panel.lengths, panel.lengths)

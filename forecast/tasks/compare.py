@@ -46,7 +46,7 @@ LINEAR = "linear"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. Raises RequestError for cells that are none, and for a budget that is no time."""
+    """What is asked for. Raises RequestError for an unknown cell, and for a budget that is no time."""
 
     data: str | Path
     cells: str = ",".join(CELLS)
@@ -102,7 +102,7 @@ class Compared:
 def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, since: float | None = None
             ) -> Compared:
     """Fit every cell with as many seeds as the budget allows, each as large as the LSTM that train would take, and rank
-    them. `since`: the monotonic time from which the budget counts; now. Keeps no model.
+    them. `since`: the monotonic time from which the budget counts, by default now. Keeps no model.
 
     Raises RequestError, DataError."""
     start = time.monotonic() if since is None else since
@@ -136,13 +136,13 @@ def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, 
             + f"   {duration(time.monotonic() - start)} of {duration(allowed)}")
     ranking = ranked((Contender(name, s.hidden, s.parameters, tuple(trials[name])) for name, s in shapes.items()),
                      metric)
-    spent, found = time.monotonic() - start, differences(ranking, metric)
+    spent, pairs = time.monotonic() - start, differences(ranking, metric)
     count = len(ranking[0].trials)
     needed = in_budget_text(now - start + 1.1 * request.seeds * (spent - (now - start)) / count)
-    words = [*_worth(ranking, found), *_wanting(ranking, found, seeds=request.seeds, needed=needed),
+    words = [*_worth(ranking, pairs), *_wanting(ranking, pairs, seeds=request.seeds, needed=needed),
              *_beside(ranking, references, metric, config)]
     return Compared(record_of(reading, source, workspace), plan, workspace.given, cutoffs, allowed, limit, spent,
-                    metric, config.model.skip, ranking, references, found, words)
+                    metric, config.model.skip, ranking, references, pairs, words)
 
 
 @dataclass(frozen=True)
@@ -190,30 +190,30 @@ class Bench:
 
 
 def _sizes(shapes: dict[str, Shape]) -> str:
-    """The units of each cell, and how near their parameters are to each other."""
+    """The units of each cell, and by how much their numbers of parameters differ."""
     counts = [shape.parameters for shape in shapes.values()]
     return "  ".join(f"{name} {shape.hidden}" for name, shape in shapes.items()) + (
         f" units: {min(counts):,} to {max(counts):,} trained parameters each")
 
 
-def _worth(ranking: Sequence[Contender], found: Sequence[Difference]) -> list[tuple[str, str]]:
+def _worth(ranking: Sequence[Contender], pairs: Sequence[Difference]) -> list[tuple[str, str]]:
     """What the ranking is worth, and by which rule."""
     count, lines = len(ranking[0].trials), list[tuple[str, str]]()
     if len(ranking) > 1:
-        lines.append(("told apart", verdict(ranking, found)))
-    if count > 1 and found:
+        lines.append(("told apart", verdict(ranking, pairs)))
+    if count > 1 and pairs:
         lines.append(("rule", f"95 % by Student's t, paired over {count} seeds, corrected for "
-                              f"{counted(len(found), 'pair')}; other windows may rank otherwise"))
+                              f"{counted(len(pairs), 'pair')}; other windows may rank otherwise"))
     return lines
 
 
-def _wanting(ranking: Sequence[Contender], found: Sequence[Difference], *, seeds: int, needed: str
+def _wanting(ranking: Sequence[Contender], pairs: Sequence[Difference], *, seeds: int, needed: str
              ) -> list[tuple[str, str]]:
-    """What it was short of. seeds: those asked for; needed: the budget that would do for them."""
+    """What would tell more. seeds: how many were asked for; needed: the budget that would do for them."""
     count, lines = len(ranking[0].trials), list[tuple[str, str]]()
     if count < seeds:
         lines.append(("more", f"--budget {needed} should do for {counted(seeds, 'seed')}"))
-    elif len(ranking) > 1 and not any(d.is_beyond_chance for d in found):
+    elif len(ranking) > 1 and not any(d.is_beyond_chance for d in pairs):
         lines.append(("more", f"--seeds {max(2 * seeds, 5)} would tell smaller differences apart"))
     if cut := [f"{c.cell} {c.hurried} of {count}" for c in ranking if c.hurried]:
         lines.append(("hurried", f"{', '.join(cut)} took fewer steps than planned, for want of time: more --budget may "

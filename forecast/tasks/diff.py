@@ -8,8 +8,8 @@ from typing import Any
 from forecast.errors import DataError, RequestError
 from forecast.ledger.issue import Issue
 from forecast.ledger.ledger import Ledger
-from forecast.ledger.reissue import Step, Told, taken_apart, total_of
-from forecast.tasks.past import issue_named, made_by, told_again
+from forecast.ledger.reissue import BySeries, Step, taken_apart, total_of
+from forecast.tasks.past import issue_named, made_again, made_by
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 
@@ -46,11 +46,11 @@ def diff(workspace: Workspace, new: str = "last", old: str | None = None, data: 
     new_run, reading = made_by(workspace, newer, data)
     runs, panel = {older.run: old_run, newer.run: new_run}, reading.panel
 
-    def told(issue: Issue, ends: dict[str, int]) -> Told:
-        return told_again(runs[issue.run], issue, panel, ends)
+    def again(issue: Issue, ends: dict[str, int]) -> BySeries:
+        return made_again(runs[issue.run], issue, panel, ends)
 
-    was, now = Told.kept(ledger.blocks(older)), Told.kept(ledger.blocks(newer))
-    chain = [was, told(older, was.ends), told(older, now.ends), told(newer, now.ends), now]
+    was, now = BySeries.kept(ledger.blocks(older)), BySeries.kept(ledger.blocks(newer))
+    chain = [was, again(older, was.ends), again(older, now.ends), again(newer, now.ends), now]
     places = [issue.quantiles.index(0.5) for issue in (older, older, older, newer, newer)]
     steps = taken_apart(chain, places)
     if not steps:
@@ -72,9 +72,9 @@ def before(ledger: Ledger, issue: Issue) -> Issue:
     def part(other: Issue) -> tuple[object, ...]:
         return other.place, other.subject, other.options.series, other.options.shard
 
-    found = [i for i in ledger.issues() if i.number < issue.number and part(i) == part(issue)
-             and (i.cutoff, i.run, i.fingerprint) != (issue.cutoff, issue.run, issue.fingerprint)]
-    if not found:
+    earlier = [i for i in ledger.issues() if i.number < issue.number and part(i) == part(issue)
+               and (i.cutoff, i.run, i.fingerprint) != (issue.cutoff, issue.run, issue.fingerprint)]
+    if not earlier:
         raise RequestError(f"there is no issue before {issue.id} about the same file", code="no_issue",
                            hint="Name OLD: forecast diff NEW OLD")
-    return found[-1]
+    return earlier[-1]

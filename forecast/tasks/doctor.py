@@ -31,7 +31,7 @@ LITTLE = 100 * 2**20                                                    # bytes 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found. `exit` is what the program ends with for it; 0 for what is fine, or only worth knowing."""
+    """What one look found. `exit` is the exit code for it: 0 for what is fine or only worth knowing."""
 
     check: str
     outcome: str                    # "ok" | "note" | "bad"
@@ -69,19 +69,19 @@ def _versions() -> Finding:
         asked = [re.match(r"([\w-]+)>=([\d.]+)$", line) for line in metadata.requires("forecast") or []]
     except metadata.PackageNotFoundError:
         return Finding("versions", "note", "forecast runs from its source: what it needs is not known; pip install .")
-    found, wrong = [], []
+    versions, wrong = [], []
     for name, least in (match.groups() for match in asked if match):
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
             wrong.append(f"{name} is missing")
             continue
-        found.append(f"{name} {version}")
+        versions.append(f"{name} {version}")
         if _numbers(version) < _numbers(least):
             wrong.append(f"{name} {version} is older than {least}")
     if wrong:
         return Finding("versions", "bad", f"{', '.join(wrong)}; pip install . again", INSTALLATION)
-    return Finding("versions", "ok", ", ".join(found))
+    return Finding("versions", "ok", ", ".join(versions))
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -134,7 +134,7 @@ def _others_write(path: Path) -> bool:
 
 
 def runs(store: Store) -> Iterator[Finding]:
-    """Every run against its checksums, the live pointer, and what is no run."""
+    """Whether every run agrees with its checksums, the live one is there, and nothing half made is left."""
     try:
         ids, live, left = store.ids(), store.live(), store.leftovers()
     except DiskError as error:
@@ -176,7 +176,8 @@ def ledger(workspace: Workspace) -> Finding:
 
 
 def data_of(record: RunRecord) -> Iterator[Finding]:
-    """The file that predict would read by itself, and a clock that has gone back since the run was made."""
+    """Whether the file that predict reads by default is there, and whether the clock has gone back since the
+    training."""
     path = record.data.path
     if path is not None and not Path(path).exists():
         yield Finding("data", "note", f"{path}, which the live run was trained on, is not there: predict needs DATA "

@@ -40,7 +40,7 @@ class Request:
     """What is asked for. Raises RequestError for what cannot be asked, before any work."""
 
     data: str | Path | pd.DataFrame | None = None       # None: the file that the model was trained on
-    model: str | Run | None = None          # None: the live one, or none at all
+    model: str | Run | None = None          # None: the live one, where there is one
     baselines: str = f"{REFERENCE},naive"
     metrics: str | None = None              # to write; None: all
     output: str | None = None               # scores as .json, and a .csv of every series beside it
@@ -90,7 +90,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Scores, and the rows they are of; no scores where nothing has come true yet."""
+    """Scores, and the rows they were made from; no scores where nothing has come true yet."""
 
     request: Request
     source: DataSource
@@ -99,7 +99,7 @@ class Evaluated:
     run: str | None
     frame: pd.DataFrame | None
     scores: Scores | None
-    told: dict[str, Any] = field(default_factory=dict)      # of --issued: what was scored, and how much was not
+    counts: dict[str, Any] = field(default_factory=dict)    # of --issued: what was scored, and how much was not
     promises: Promises | None = None
 
     @property
@@ -111,7 +111,7 @@ class Evaluated:
         """All of it, for JSON."""
         from forecast.tasks.fitting import scores_record
 
-        record = {"data": str(self.source), "how": self.how} | self.told
+        record = {"data": str(self.source), "how": self.how} | self.counts
         if self.scores is None:
             return record
         return record | {"run": self.run} | ({} if self.promises is None or self.frame is None else
@@ -119,7 +119,7 @@ class Evaluated:
 
 
 def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Evaluated:
-    """Score a forecaster on what came after rolling cutoffs, beside simple baselines; or forecasts that were made.
+    """Score a forecaster on what came after rolling cutoffs, beside simple baselines; or score forecasts made before.
 
     Writes nothing: `write` does. Raises RequestError, DataError, ModelError."""
     untrained = prior.is_asked(workspace, request.model, request.data)
@@ -137,7 +137,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
     guard(outputs(workspace, request), [source, DataSource(str(given)) if given else None])
     as_trained = run and run.predictor.config.train.precision == config.train.precision
     if not (request.issued or given or untrained or as_trained):
-        workspace.check_precision(config, config.model.cell)            # a run trained so may do without training
+        workspace.check_precision(config, config.model.cell)            # else the run may be scored as it is
     tell_settings(teller, workspace.given)
     if untrained:
         run, reading = prior.prior_for(workspace, source)
@@ -212,7 +212,8 @@ def judge(evaluated: Evaluated, teller: Teller = SILENT) -> None:
 
 
 def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> None:
-    """Raises GateError where the drift is above its limit and beyond chance. One that cannot be told is no alarm."""
+    """Raises GateError where the drift is above its limit and beyond chance. A drift that cannot be measured is no
+    alarm."""
     if drift is None or drift.least is None:
         why = "no promised MASE to hold the live one against" if drift is None else \
             "fewer than three forecasts that do not overlap have come true"
@@ -257,10 +258,10 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
 
 
 def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
-    """Cutoffs whose tests all lie behind what the model has seen; None where the data hold no such test, or other
-    settings were asked for than the model has (where it computes apart).
+    """Cutoffs whose tests lie wholly in what the model has not learned from. None where the data hold no such test, or
+    where other settings were asked for than the model's own; on which device it computes does not count.
 
-    A series that the model has not seen counts as wholly new."""
+    A series that the model has not learned from counts as wholly new."""
     predictor, asked = run.predictor, config.backtest
     same_place = replace(config.train, device=predictor.config.train.device, threads=predictor.config.train.threads)
     if (config.model, same_place) != (predictor.config.model, predictor.config.train):
@@ -293,8 +294,8 @@ def _given(path: Path, panel: Panel, reading: Reading, config: Config, run: Run 
 
 def _issued(workspace: Workspace, request: Request, teller: Teller, source: DataSource, reading: Reading,
             config: Config, run: Run | None) -> Evaluated:
-    """Score what the ledger holds about this file: of each cutoff the issue of the usual request, beside seasonal
-    naive of the same cutoffs, and beside what the backtests of the runs promised."""
+    """Score what the ledger holds about this file. Of each cutoff the issue of the usual request counts. Beside it
+    stand seasonal naive of the same cutoffs, and what the backtests of the runs promised."""
     from forecast.ledger.issue import by_weight
     from forecast.ledger.issued import beside_naive, came_true, known_before, side_by_side
     from forecast.scoring.backtest import evaluate as score
@@ -309,32 +310,33 @@ def _issued(workspace: Workspace, request: Request, teller: Teller, source: Data
     since = promises.since(request.last, panel)
     wanted = [i for i in by_weight(issues) if since is None or i.cutoff + i.horizon >= since.min()]
     bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
-    told = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
-    how = f"{counted(len(wanted), 'issue')}: {told.matched:,} of {told.rows:,} rows have come true"
-    _tell_issued(teller, how, told, bands)
-    found = Evaluated(request, source, reading, how, run.id if run else None, told.frame, None,
-                      {"issues": len(wanted), "rows": told.rows, "matched": told.matched,
-                       "passed_over": sum(told.passed.values()), "left_out": left_out})
-    if not told.matched:
+    issued = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
+    how = f"{counted(len(wanted), 'issue')}: {issued.matched:,} of {issued.rows:,} rows have come true"
+    _tell_issued(teller, how, issued, bands)
+    unscored = Evaluated(request, source, reading, how, run.id if run else None, issued.frame, None,
+                         {"issues": len(wanted), "rows": issued.rows, "matched": issued.matched,
+                          "passed_over": sum(issued.passed.values()), "left_out": left_out})
+    if not issued.matched:
         (teller.warn if request.gates else teller.say)("wait", "nothing to score yet" + (
             ": --fail-over was held against nothing" if request.gates else ""))
-        return found
-    known = known_before(told, panel)
+        return unscored
+    known = known_before(issued, panel)
     season = season_of(run, config, known)
-    naive = beside_naive(told, panel, season)
-    both = side_by_side({"issued": told.frame, REFERENCE: naive})
-    scores = score(both, known, season=season, levels=list(told.levels))
-    return replace(found, scores=scores, promises=promises.held_to(workspace, told, scores, known, beside=len(naive)))
+    naive = beside_naive(issued, panel, season)
+    both = side_by_side({"issued": issued.frame, REFERENCE: naive})
+    scores = score(both, known, season=season, levels=list(issued.levels))
+    held = promises.held_to(workspace, issued, scores, known, beside=len(naive))
+    return replace(unscored, scores=scores, promises=held)
 
 
-def _tell_issued(teller: Teller, how: str, told: Issued, bands: Sequence[float]) -> None:
+def _tell_issued(teller: Teller, how: str, issued: Issued, bands: Sequence[float]) -> None:
     """What is scored, and what is not."""
     teller.say("scored", how)
-    if told.passed:
-        rows, others = counted(sum(told.passed.values()), "row"), counted(len(told.passed), "issue")
+    if issued.passed:
+        rows, others = counted(sum(issued.passed.values()), "row"), counted(len(issued.passed), "issue")
         teller.say("passed over", f"{rows} of {others}: of one cutoff counts the newest of the request that was "
                                   "answered at the most cutoffs")
-    if missing := [f"{x:g}%" for x in bands if x not in told.levels]:
+    if missing := [f"{x:g}%" for x in bands if x not in issued.levels]:
         teller.say("bands", f"{listed(missing)} not scored: not in every issue")
 
 

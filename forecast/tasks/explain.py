@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,14 @@ class Explained:
     @property
     def lines(self) -> list[tuple[str, str]]:
         """Labels and lines; every number in them stands in the document."""
-        return list(words.told(self.document))
+        return list(words.lines_of(self.document))
 
-    def draw(self) -> Path:
-        """Write the picture; where it lies. Raises DiskError."""
-        targets = self.run.contract.targets
+    def draw(self, teller: Teller = SILENT) -> Path:
+        """Write the picture, and tell where it lies and whether it took the place of another. Raises DiskError."""
+        targets, stood = self.run.contract.targets, os.path.exists(self.path)
         draw(self.path, self.inspection, self.run.contract.calendar, title=words.headline(self.document),
              target=targets[0] if len(targets) == 1 else self.inspection.series)
+        teller.wrote(self.path, "replaced the one there" if stood else "", verb="drew")
         return self.path
 
 
@@ -69,9 +71,10 @@ def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> 
     tell_model(teller, run, source, reading)
     if not request.series and len(reading.panel) > 1:
         teller.say("series", f"{panel.ids[0]}, the first of {len(reading.panel):,}; another: forecast explain SERIES")
-    found = inspect(run.predictor, panel)
-    document = {"model": run.id, "data": str(source), "picture": str(path)} | words.described(found, run, request.lags)
-    return Explained(run, source, path, found, document)
+    inspection = inspect(run.predictor, panel)
+    document = {"model": run.id, "data": str(source), "picture": str(path)}
+    document |= words.described(inspection, run, request.lags)
+    return Explained(run, source, path, inspection, document)
 
 
 def one_series(panel: Panel, name: str | None) -> Panel:

@@ -40,10 +40,10 @@ def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]
 
 
 def planned(config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:
-    """Cutoffs, what is known before the first one, and the plan for that.
+    """The cutoffs of the backtest, the panel as it stood at the first one, and the plan for that panel.
 
-    Where the data are too short for a backtest there is no cutoff, and all is known. Raises what make_plan and
-    backtest_cutoffs raise."""
+    Where the data are too short for a backtest there is no cutoff, and the panel is the whole one. Raises what
+    make_plan and backtest_cutoffs raise."""
     plan = make_plan(config, panel)
     known, cutoffs = panel, backtest_cutoffs(config, panel, plan)
     if cutoffs:
@@ -65,7 +65,7 @@ def backtest_plan(teller: Teller, config: Config, panel: Panel) -> tuple[list[in
 
 
 def expected(teller: Teller, config: Config, known: Panel, *, rounds: float, plan: Plan | None = None) -> float:
-    """Tell about how long the training will take; the seconds."""
+    """Tell about how long the training will take. Returns the seconds."""
     seconds = rounds * pace(Predictor.new(config, known, plan), known)
     limit = config.train.time_limit
     if seconds:
@@ -86,14 +86,14 @@ def record_of(reading: Reading, source: DataSource, workspace: Workspace) -> Dat
 
 def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: str, *, closing: bool = True
             ) -> tuple[Predictor, list[Epoch]]:
-    """What a training comes to, and its epochs, which are told."""
+    """Run a training to its end and tell its epochs. Returns the predictor, and the epochs."""
     training = Training(epochs)
     history = list(teller.track(training, title, closing=closing))
     return training.result, history
 
 
 def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str, rounds: int = 2) -> Predictor:
-    """The predictor fitted on what was known, and fitted anew on all of it unless the settings leave that out."""
+    """The predictor fitted with part of `known` held out, then on all of it unless the settings leave that out."""
     def both() -> Generator[Epoch, None, Predictor]:
         fresh = yield from fit(predictor, known, rounds=rounds)
         return (yield from refit(fresh, known)) if fresh.config.train.final_fit else fresh

@@ -73,8 +73,8 @@ def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller
 
 def settled(reading: Reading, given: Mapping[str, Any], source: DataSource) -> str:
     """The text of forecast.toml. Columns are written only where the file, read with them, reads as it did without."""
-    found = found_columns(reading)
-    text = toml(reading, {**found, **given})
+    columns = found_columns(reading)
+    text = toml(reading, {**columns, **given})
     return text if _reads_alike(text, reading, source) else toml(reading, given)
 
 
@@ -119,15 +119,15 @@ def toml(reading: Reading, values: Mapping[str, Any]) -> str:
 
 
 def _toml_value(value: Any) -> str:
-    """As TOML writes it; its texts are JSON's, but for one character."""
+    """As TOML writes it. Texts are written as in JSON, but for one character."""
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
 def commands(workspace: Workspace, data: str, program: Sequence[str], *, max_age: str) -> dict[str, list[str]]:
-    """The words of the two commands, with whole paths: cron and systemd start anywhere. Both say when they should not
-    be believed: a model no better than seasonal naive does not go live, and nothing is forecast from old data."""
+    """The words of both commands, with absolute paths, since cron and systemd start anywhere. A model no better than
+    seasonal naive does not go live, and nothing is forecast from old data."""
     folder, store = workspace.folder.resolve(), workspace.store.folder.resolve()
     start = [*program, "-C", str(folder)]
     if store != folder / ".forecast":
@@ -137,8 +137,9 @@ def commands(workspace: Workspace, data: str, program: Sequence[str], *, max_age
 
 
 def max_age_of(calendar: Calendar) -> str:
-    """How old the newest point may be before something is amiss: two steps, since a stamp begins its step and the next
-    is due when that has ended, and at least two runs of the schedule; over a weekend, four days."""
+    """How old the newest point may be before something is amiss. That is two steps: a stamp stands for the beginning of
+    its step, so the next point is known two steps after it. It is at least two runs of the schedule, and four days
+    where weekends have no points."""
     step = {"fixed": calendar.every, "business": 2 * DAY, "month": 31 * DAY * calendar.every}.get(calendar.kind, DAY)
     run = {"hour": HOUR, "day": DAY, "week": 7 * DAY}[rhythm_of(calendar)]
     hours = -(-2 * max(step, run) // HOUR)
@@ -154,17 +155,17 @@ def rhythm_of(calendar: Calendar) -> str:
 
 
 def crontab(lines: Mapping[str, Sequence[str]], rhythm: str) -> list[str]:
-    """One line a command: the path that -q says is thrown away, so that cron mails only what went wrong. A % is a new
-    line to cron."""
+    """One line a command. The path that -q says is thrown away, so that cron mails only what went wrong. A % is
+    escaped: cron takes it for the end of a line."""
     return [f"{when[0]:<12} {shlex.join(words)} >/dev/null".replace("%", r"\%")
             for when, words in zip(SCHEDULES[rhythm], lines.values(), strict=True)]
 
 
 def user() -> str:
-    """Who the services run as: whoever asks for them, else root's files would lock the owner of the store out of it."""
+    """Who the services run as: whoever asks for them. Files of root in the store would lock its owner out."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):                                         # one without a name
+    except (KeyError, OSError):                                         # a user without a name
         return str(os.getuid())
 
 

@@ -1,5 +1,6 @@
-"""Issuing: what predict does beside forecasting: look whether the data are fresh, and keep what was issued in the
-ledger. What an issue was asked for is carried out here, too, for whoever makes it again."""
+"""Issuing: what predict does beside forecasting: it looks whether the data are fresh, and keeps what was issued.
+
+The options of an issue are applied here, too, for predict and for whoever makes the issue again."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ from forecast.text import counted
 
 def begin(workspace: Workspace, run: Run, source: DataSource, reading: Reading, *, horizon: int,
           levels: Sequence[float], options: Options, as_of: str | None = None) -> Draft:
-    """A draft of this issue. `draft.known` is all of the file's panel as it is to be known, cut where `as_of` says.
+    """A draft of this issue. `draft.known` holds all series of the file, cut where `as_of` says.
 
     Raises RequestError for an `as_of` that is no time of the data, or a FORECAST_NOW that is no time."""
     known = reading.panel.with_values()[0]
@@ -50,7 +51,7 @@ def begin(workspace: Workspace, run: Run, source: DataSource, reading: Reading, 
 
 
 def tell_moment(teller: Teller, run: Run, draft: Draft) -> None:
-    """Tell of a clock that was set, and of a time that is forecast from as if it were now."""
+    """Tell where FORECAST_NOW set the clock, and from which time --as-of forecasts."""
     if os.environ.get(clock.VARIABLE):
         teller.say("clock", f"{clock.stamp(clock.now())} ({clock.VARIABLE})")
     if draft.issue.as_of is not None:
@@ -68,37 +69,39 @@ def check_age(draft: Draft, contract: Contract, source: DataSource, max_age: str
 
 def since_last(workspace: Workspace, teller: Teller, draft: Draft, contract: Contract, source: DataSource, *,
                require_new: bool, output: Path | None) -> ForecastError | None:
-    """Tell what has changed since the last issue about this file; why that is unknown, where the ledger could not be
-    read. Raises StaleError where the data hold nothing new for `output` (None: standard output) and something new is
-    required."""
+    """Tell what has changed since the last issue about this file. Returns why that is unknown, where the ledger could
+    not be read.
+
+    With `require_new`, raises StaleError where the data hold nothing new for `output` (None: standard output)."""
     ledger, issue = workspace.ledger, draft.issue
     tell_empty(teller, ledger)
     try:
-        past = ledger.seen(issue.place, issue.subject)
+        past = ledger.last_seen(issue.place, issue.subject)
         answers = ledger.answers(output) if require_new else []
     except ForecastError as error:
         return error
     freshness.check_new(answers, issue, source)
     if past is None or (issue.as_of is not None and issue.cutoff < past.issue.cutoff):
-        return None                                                     # a day made up for is compared with nothing
+        return None                                                     # a day made up for: nothing stands before it
     for note, is_alarm in freshness.changes(past, draft.known, contract, clock.now(), issue.fingerprint):
         (teller.warn if is_alarm else teller.say)("since last", note)
     return None
 
 
 def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[Draft, list[Track] | None]:
-    """The draft with the factors of its bands among its options, as the misses of the issues before it ask for, and
-    what they were told from. None where the ledger could not be read: it is told, and the bands stay (exit 5)."""
+    """The draft with factors for its bands among its options, and the tracks of earlier issues that they come from.
+
+    Where the ledger could not be read, that is told, the bands stay as trained, and the tracks are None (exit 5)."""
     ledger = workspace.ledger
     if not ledger.path.exists():
         teller.say("adapted", "no band: there is no ledger yet, so nothing that was issued")
         return draft, []
     try:
-        found = tracks(ledger, draft.issue, draft.known)
+        held = tracks(ledger, draft.issue, draft.known)
     except ForecastError as error:
         teller.warn("partial", f"the bands are as trained, since the ledger could not be read: {error}")
         return draft, None
-    for track in found:
+    for track in held:
         if track.factor is None or track.missed is None:
             teller.say("adapted", f"{track.level:g} % band: as trained, {track.issues} of the {FEWEST} issues that "
                                   "it takes have come true")
@@ -106,13 +109,13 @@ def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[D
             teller.say("adapted", f"{track.level:g} % band: {100 * track.missed:.0f} % of "
                                   f"{counted(track.values, 'value')} missed it in {counted(track.issues, 'issue')} "
                                   f"-> x {track.factor:.2f}")
-    options = replace(draft.issue.options, adapt=factors_of(found))
-    return replace(draft, issue=replace(draft.issue, options=options)), found
+    options = replace(draft.issue.options, adapt=factors_of(held))
+    return replace(draft, issue=replace(draft.issue, options=options)), held
 
 
 def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Path | None) -> Issue | None:
-    """Put the draft into the ledger, after its file has been written. None where that could not be done: it is told,
-    and the forecast stands (exit 5). A crash before this leaves a file that is not in the ledger; the same command
+    """Put the draft into the ledger, after its file has been written. Where that fails it is told, the forecast stands,
+    and None is returned (exit 5). A crash before this leaves a file that is not in the ledger; the same command
     again writes the same file and records it."""
     folder = workspace.store.folder
     try:
@@ -128,13 +131,13 @@ def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Path | None
 
 
 def tell_empty(teller: Teller, ledger: Ledger) -> None:
-    """An empty file is taken for a ledger that has not begun; it may have been one."""
+    """Tell of an empty file. It counts as a ledger that has not begun, but may be what is left of one."""
     if ledger.is_empty:
         teller.warn("ledger", f"{ledger.path} is an empty file: no issue is known, the next one begins it anew")
 
 
 def forecaster_of(run: Run, options: Options) -> Predictor:
-    """The run's predictor as the options of an issue have it: below 0, or not."""
+    """The run's predictor. By the options of an issue it may forecast below 0."""
     model = run.predictor.config.model
     if not options.allow_negative or model.allow_negative:
         return run.predictor

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NEWEST = 3                                                              # promotions shown with a run
 
-# What needs numpy is imported by the functions that need it: a list is there before it is.
+# What needs numpy is imported by the functions that need it: a list need not wait for it.
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,9 @@ def models(workspace: Workspace) -> Models:
 
 def summary(store: Store, run: str) -> Listed:
     """What a list says of a run."""
-    record, metrics = store.record(run), store.told(run, "metrics.json")
-    scores, told = _part(metrics, "models"), metrics.get("serves")
-    served = told if told in scores else next((name for name in scores if name not in SIMPLE), "")
+    record, metrics = store.record(run), store.content(run, "metrics.json")
+    scores, serving = _part(metrics, "models"), metrics.get("serves")
+    served = serving if serving in scores else next((name for name in scores if name not in SIMPLE), "")
     own = _part(scores, served)
     return Listed(run, record.name, record.created or None, served or None, own.get("mase"), own.get("skill"),
                   record.data.path, record.data.last)
@@ -177,7 +177,7 @@ def rollback(workspace: Workspace, teller: Teller = SILENT, *, wait: str | None 
 
 def prune(workspace: Workspace, teller: Teller = SILENT, *, keep: int | None = None, ledger: str | None = None,
           wait: str | None = None) -> Pruned:
-    """Remove all runs but the newest `keep`, and what was issued longer ago than `ledger` ("2y"); None: nothing.
+    """Remove all runs but the newest `keep`, and what was issued longer ago than `ledger` ("2y"). None removes nothing.
 
     The live run and the one a rollback would bring back stay. Raises RequestError, ModelError, BusyError, DiskError."""
     store, before = workspace.store, None if ledger is None else long_ago(ledger)
@@ -194,7 +194,7 @@ def prune(workspace: Workspace, teller: Teller = SILENT, *, keep: int | None = N
 
 
 def long_ago(span: str) -> str:
-    """The stamp of the moment that a span before now is. Raises RequestError for what is no span."""
+    """The stamp of the moment so long before now. Raises RequestError for what is no length of time."""
     now, seconds = clock.now(), seconds_of(span, "--ledger")
     return clock.stamp(now - timedelta(seconds=min(seconds, (now - now.replace(year=1)).total_seconds())))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forecast.errors import RequestError
 from forecast.ledger.issue import Issue
-from forecast.ledger.reissue import Told, cut_at
+from forecast.ledger.reissue import BySeries, cut_at
 from forecast.reading.reader import Reading
 from forecast.series.panel import Panel
 from forecast.store.run import Run
@@ -40,10 +40,10 @@ def made_by(workspace: Workspace, issue: Issue, data: str | None) -> tuple[Run, 
     return run, workspace.read_for(run, source, issue.options.read)
 
 
-def told_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> Told:
+def made_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> BySeries:
     """What this run says, by the options of the issue, of the series as they were known before these ends."""
     known = cut_at(panel, ends)
     if not len(known):
-        return Told({})
+        return BySeries({})
     forecast = as_optioned(forecaster_of(run, issue.options).predict(known, issue.horizon), issue.options)
-    return Told.made(forecast, issue.quantiles, run.contract.decimals)
+    return BySeries.made(forecast, issue.quantiles, run.contract.decimals)

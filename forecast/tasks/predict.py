@@ -39,7 +39,7 @@ STDOUT = "-"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for. Raises RequestError for what is no such thing, before any work.
+    """What is asked for. Raises RequestError for what cannot be asked, before any work.
 
     output: a path, "-" for whoever takes the bytes, or None: the rows are in the result alone."""
 
@@ -51,7 +51,7 @@ class Request:
     levels: str | None = None               # bands, "80,95"; None: those trained
     as_of: str | None = None                # forecast from what was known then
     max_age: str | None = None              # the newest point may be so old
-    require_new: bool = False               # beside what was written last
+    require_new: bool = False               # refuse where nothing is new since the last answer
     accept_scale: bool = False              # also where the newest values have the size of another unit
     device: str | None = None               # None: the CPU, without torch
     plot: str | Path | None = None
@@ -74,9 +74,9 @@ class Request:
 
 
 @dataclass
-class Told:
-    """What is said of the forecasts when all are made. `parts`: the first of them; `tables`: the rows that go nowhere
-    else."""
+class Tally:
+    """What is counted while forecasts are made part by part, and said at the end. parts: only the first of them.
+    tables: the rows, where no file takes them."""
 
     sources: Counter[str] = field(default_factory=Counter)
     fell: list[str] = field(default_factory=list)
@@ -170,29 +170,29 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
-    told = Told()
+    tally = Tally()
     with _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = issuing.as_optioned(part, draft.issue.options)
-            told.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
+            tally.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
             if request.record:
                 draft.add(part, run.contract.decimals)
             write(part)
     rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
     if output is not None:
         teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
-    first = replace(told.parts[0], panel=panel)
+    first = replace(tally.parts[0], panel=panel)
     if plot is not None and len(panel):
         _draw(plot, first, page)
         teller.wrote(plot, verb="drew")
-    fell = _tell_sources(teller, told, valueless)
-    tell_forecast(teller, told.remarks)
+    fell = _tell_sources(teller, tally, valueless)
+    tell_forecast(teller, tally.remarks)
     issue = issuing.keep(workspace, teller, draft, output) if request.record else None
     if unread and issue:                                                # else keep has told that the ledger failed
         teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
     return Predicted(request, run.id, source, issue, draft.issue.fingerprint, output, plot if len(panel) else None,
-                     rows, len(panel), steps, dict(told.sources), fell, [r.message for r in reading.repairs],
-                     list(reading.notes), told.remarks, tracks, unread is not None, page, first, told.tables)
+                     rows, len(panel), steps, dict(tally.sources), fell, [r.message for r in reading.repairs],
+                     list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables)
 
 
 def _run(workspace: Workspace, request: Request) -> Run:
@@ -215,7 +215,8 @@ def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel,
 
 def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, draft: Draft, source: DataSource,
               reading: Reading, output: Path | None) -> tuple[Draft, list[Track] | None, ForecastError | None]:
-    """The draft with its bands adapted where asked for, and how; why what is new is unknown. Raises StaleError."""
+    """The draft, its bands adapted where asked for; the tracks they were adapted by (None: unreadable); and why it is
+    unknown what is new, or None. Raises StaleError."""
     issuing.tell_moment(teller, run, draft)
     if request.max_age is not None:
         issuing.check_age(draft, reading.contract, source, request.max_age)
@@ -256,7 +257,7 @@ def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
 
 
 def share_of(shard: str | None) -> tuple[int, int]:
-    """Which part of how many. Raises RequestError."""
+    """(1, 4) of "1/4": which part of how many. Raises RequestError."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "1/1")
     part, parts = map(int, match.groups()) if match else (0, 0)
     if not 1 <= part <= parts:
@@ -283,10 +284,10 @@ def _draw(path: Path, forecast: Forecast, page: Page) -> None:
          names=names)
 
 
-def _tell_sources(teller: Teller, told: Told, valueless: list[str]) -> list[str]:
+def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:
     """How many series each source served; those that fell back or have no value at all, named. Returns their ids."""
-    teller.say("source", "   ".join(f"{name} {count}" for name, count in told.sources.most_common()))
-    if fell := told.fell:
+    teller.say("source", "   ".join(f"{name} {count}" for name, count in tally.sources.most_common()))
+    if fell := tally.fell:
         teller.warn("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
     if valueless:
         teller.warn("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "

@@ -1,4 +1,4 @@
-"""Promises: what was issued about a file, and what came of it beside what the backtests of its runs promised."""
+"""Promises: how well issued forecasts came true, beside how well the backtests of their runs did."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ NEWEST = 5                                                              # runs s
 class Promises:
     """Live beside promised.
 
-    runs: of each run its rows, the windows of its backtest, what it promised, what came of it, and whether it is
-    `compared`: one whose backtest is not there cannot be."""
+    runs: of each run its rows, the windows of its backtest, the scores it promised, its live scores, and whether it is
+    `compared`: a run whose backtest is gone is not."""
 
     live: dict[str, Any]
     promised: dict[str, float]      # weighed by how many rows of each run have come true
@@ -58,10 +58,10 @@ class Promises:
         if not promised:
             yield "promised      unknown: no backtest of these runs is there"
         else:
-            told = [f"MASE {number(live['mase'])} live, {number(promised['mase'])} promised"] * ("mase" in promised)
-            told += [f"{x:g}% covers {percent(live[key])} live, {percent(promised[key])} promised"
-                     for x in self.levels if (key := f"coverage_{x:g}") in promised]
-            yield "backtest      " + "   ".join(told)
+            parts = [f"MASE {number(live['mase'])} live, {number(promised['mase'])} promised"] * ("mase" in promised)
+            parts += [f"{x:g}% covers {percent(live[key])} live, {percent(promised[key])} promised"
+                      for x in self.levels if (key := f"coverage_{x:g}") in promised]
+            yield "backtest      " + "   ".join(parts)
         if promised and (without := sum(r["rows"] for r in runs.values() if not r["compared"])):
             yield f"without       {without:,} rows are of runs whose backtest is not there: not compared"
         for name, run in sorted(runs.items())[-NEWEST:] if len(runs) > 1 else []:
@@ -79,13 +79,13 @@ class Promises:
                 f"{drift.least:.2f} times with 95 % confidence: train anew")
 
 
-def held_to(workspace: Workspace, told: Issued, scores: Scores, known: Panel, *, beside: int) -> Promises:
-    """What came true, as `scores` has it, beside what the backtests of its runs promised. beside: rows of naive."""
-    levels, season = list(told.levels), scores.season
-    promised, runs = _promised(workspace, score(told.frame, known, season=season, levels=levels))
-    held = told.frame[told.frame["model"].isin([name for name, r in runs.items() if r["compared"]])]
+def held_to(workspace: Workspace, issued: Issued, scores: Scores, known: Panel, *, beside: int) -> Promises:
+    """The scores of what came true, beside what the backtests of its runs promised. beside: rows of naive."""
+    levels, season = list(issued.levels), scores.season
+    promised, runs = _promised(workspace, score(issued.frame, known, season=season, levels=levels))
+    held = issued.frame[issued.frame["model"].isin([name for name, r in runs.items() if r["compared"]])]
     live = scores.own
-    if 0 < len(held) < len(told.frame):                                 # what no backtest promised is held against none
+    if 0 < len(held) < len(issued.frame):                               # rows without a promise are left out
         part = score(held.assign(model="issued"), known, season=season, levels=levels).own
         live |= {k: v for k, v in part.items() if _is_promise(k) and k != "bias"}
     drift = None
@@ -93,7 +93,7 @@ def held_to(workspace: Workspace, told: Issued, scores: Scores, known: Panel, *,
         drift = drift_of(held, known, season=season, live=live["mase"], promised=promised["mase"],
                          windows=min(r["windows"] for r in runs.values() if r["compared"]),
                          horizon=int(held["step"].max()))
-    return Promises(live, promised, runs, drift, levels, int(told.frame["cutoff"].nunique()), beside, len(held))
+    return Promises(live, promised, runs, drift, levels, int(issued.frame["cutoff"].nunique()), beside, len(held))
 
 
 def _promised(workspace: Workspace, by_run: Scores) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
@@ -104,7 +104,7 @@ def _promised(workspace: Workspace, by_run: Scores) -> tuple[dict[str, float], d
         try:
             metrics = workspace.run(name).metrics
         except ModelError:
-            metrics = {}                                                # gone since
+            metrics = {}                                                # the run is gone
         said: dict[str, Any] = next(iter(metrics.get("models", {}).values()), {})
         shown = {k: float(v) for k, v in said.items() if _is_promise(str(k)) and isinstance(v, (int, float))}
         runs[name] = {"rows": live["rows"], "windows": int(metrics.get("windows", 0)), "promised": shown,
@@ -112,10 +112,10 @@ def _promised(workspace: Workspace, by_run: Scores) -> tuple[dict[str, float], d
     by_mase = any("mase" in r["promised"] for r in runs.values())
     for r in runs.values():
         r["compared"] = "mase" in r["promised"] if by_mase else bool(r["promised"])
-    told = [r for r in runs.values() if r["compared"]]
-    shared = set.intersection(*(set(r["promised"]) for r in told)) if told else set()
-    rows = sum(r["rows"] for r in told)
-    return {key: sum(r["rows"] * r["promised"][key] for r in told) / rows for key in sorted(shared)}, runs
+    compared = [r for r in runs.values() if r["compared"]]
+    shared = set.intersection(*(set(r["promised"]) for r in compared)) if compared else set()
+    rows = sum(r["rows"] for r in compared)
+    return {key: sum(r["rows"] * r["promised"][key] for r in compared) / rows for key in sorted(shared)}, runs
 
 
 def _is_promise(name: str) -> bool:
@@ -123,26 +123,28 @@ def _is_promise(name: str) -> bool:
 
 
 def issues_about(workspace: Workspace, source: DataSource, contract: Contract, run: Run | None) -> list[Issue]:
-    """Issues about this file, the oldest first; of a run those it made, whatever file it read. Raises RequestError
-    where there are none."""
+    """Issues about this file, or all that a run made whatever file it read; the oldest first. Raises RequestError where
+    there are none."""
     issues = workspace.ledger.issues()
     if run is not None:
-        found, whose = [i for i in issues if i.run == run.id], run.id
+        matching, whose = [i for i in issues if i.run == run.id], run.id
     else:
         places = source.places(workspace.store.folder)
-        found, whose = [i for i in issues if {i.data, i.place} & places], str(source)
-    found = [i for i in found if i.subject == subject_of(contract)]
-    if not found:
+        matching, whose = [i for i in issues if {i.data, i.place} & places], str(source)
+    matching = [i for i in matching if i.subject == subject_of(contract)]
+    if not matching:
         others = list(dict.fromkeys(i.data for i in reversed(issues)))
         raise RequestError(f"{whose}: no forecast of these series was issued", code="no_issue",
                            hint="forecast predict issues them" if not others else
                            f"There are some of {', '.join(others[:3])}; --model RUN takes all of a run")
-    return found
+    return matching
 
 
 def foretold(workspace: Workspace, teller: Teller, issues: list[Issue]) -> tuple[list[Issue], dict[str, int]]:
-    """The issues whose run had not seen the truth; how many others there are, which is told. Only --as-of can ask a run
-    of what it has seen, and what a run had seen that is gone is unknown."""
+    """The issues whose run had not learned from what they forecast; and how many others there are, which is told.
+
+    Only issues made --as-of a past time can be such others. Where the run of one is gone, what it had learned from is
+    unknown: that issue is left out, too."""
     known = dict[str, Knowledge | None]()
     for name in {i.run for i in issues if i.as_of is not None}:
         try:
@@ -166,7 +168,7 @@ def foretold(workspace: Workspace, teller: Teller, issues: list[Issue]) -> tuple
 
 
 def since(last: str | None, panel: Panel) -> Ints | None:
-    """The first ordinal of each series (S,) that a span back from its newest reaches: "30d", or a number of steps.
+    """The first ordinal of each series (S,) in the last "30d", or the last N steps, before its newest.
 
     Raises RequestError."""
     if last is None:

@@ -8,9 +8,9 @@ from typing import Any
 from forecast import __version__
 from forecast.errors import GateError
 from forecast.ledger.issue import Issue
-from forecast.ledger.reissue import Deviation, Told, cut_at, deviations
+from forecast.ledger.reissue import BySeries, Deviation, cut_at, deviations
 from forecast.reading.contract import Contract
-from forecast.tasks.past import issue_named, made_by, told_again
+from forecast.tasks.past import issue_named, made_again, made_by
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -60,8 +60,8 @@ def replay(workspace: Workspace, what: str, data: str | None = None, teller: Tel
     ModelError."""
     issue, untouched = issue_named(workspace, what)
     run, reading = made_by(workspace, issue, data)
-    kept = Told.kept(workspace.ledger.blocks(issue))
-    found = deviations(kept, told_again(run, issue, reading.panel, kept.ends), issue.quantiles)
+    kept = BySeries.kept(workspace.ledger.blocks(issue))
+    differing = deviations(kept, made_again(run, issue, reading.panel, kept.ends), issue.quantiles)
     revised = None                                                      # the fingerprint is of all series
     if not issue.options.is_of_a_part:
         revised = cut_at(reading.panel, kept.ends).fingerprint() != issue.fingerprint
@@ -72,4 +72,4 @@ def replay(workspace: Workspace, what: str, data: str | None = None, teller: Tel
     if issue.version != __version__:
         teller.say("program", f"{issue.version} then, {__version__} now")
     numbers = sum(values.size for _, values in kept.of.values())
-    return Replayed(what, issue, run.contract, numbers, found, untouched, revised)
+    return Replayed(what, issue, run.contract, numbers, differing, untouched, revised)

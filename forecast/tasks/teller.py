@@ -105,7 +105,7 @@ def tell_model(teller: Teller, run: Run, source: DataSource, reading: Reading) -
 
 
 def shown(source: DataSource) -> str:
-    """A path as people read it: from here where it lies below, else whole."""
+    """A path as people read it: relative where it lies below the current folder, else whole."""
     path, here = Path(source.name), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

@@ -93,7 +93,7 @@ class Trained:
 
     @property
     def refusal(self) -> GateError | None:
-        """Why the run was to go live by its merits, and may not."""
+        """Why the run is not live, where its merits had to decide."""
         if self.verdict.passed or self.request.promote != "auto" or not self.run:
             return None
         return GateError(f"{self.run} is saved but not live: {self.verdict.reason}", code="not_better",
@@ -102,18 +102,18 @@ class Trained:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        told = {"data": self.data.reading, "plan": asdict(self.plan), "settings": self.settings, "from": self.origin,
-                "seconds_expected": self.seconds_expected}
+        record = {"data": self.data.reading, "plan": asdict(self.plan), "settings": self.settings, "from": self.origin,
+                  "seconds_expected": self.seconds_expected}
         if not self.run:
-            return told | {"backtest_cutoffs": self.cutoffs}
-        return told | {"run": self.run, "live": self.verdict.passed, "before": self.before, "metrics": self.metrics,
-                       "promotion": asdict(self.verdict), "seconds": self.seconds}
+            return record | {"backtest_cutoffs": self.cutoffs}
+        return record | {"run": self.run, "live": self.verdict.passed, "before": self.before, "metrics": self.metrics,
+                         "promotion": asdict(self.verdict), "seconds": self.seconds}
 
 
 def train(workspace: Workspace, request: Request, teller: Teller = SILENT, *, status: Status | None = None) -> Trained:
     """Read, plan, fit, backtest beside seasonal naive, fit on everything, save, and make live what may be.
 
-    `status` is told how many rows were read. A run that may not go live is saved all the same: `refusal` says why.
+    `status` learns how many rows were read. A run that may not go live is saved all the same: `refusal` says why.
     Raises ForecastError of every kind but GateError."""
     status = status or Status()
     if request.dry_run:
@@ -222,7 +222,7 @@ def _record(made: Trained, run: str, predictor: Predictor) -> RunRecord:
 
 def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: Predictor, reading: Reading,
             cutoffs: list[int]) -> tuple[Predictor, dict[str, Any], Verdict]:
-    """What is to serve, the backtest's scores, which are told, and whether the run may go live."""
+    """What is to serve, the backtest's scores, and whether the run may go live. The scores are told."""
     from forecast.tasks.fitting import baseline_makers, scored, scores_record
 
     metrics, skill = dict[str, Any](), None
@@ -241,8 +241,10 @@ def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: P
 
 def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel, scores: Scores
              ) -> tuple[Predictor, dict[str, Any]]:
-    """What is to serve: the predictor, or one that says what a simple forecast says where it is clearly worse than that
-    in its own backtest. And what the metrics keep of it. It is told."""
+    """What is to serve, and what the metrics keep of it.
+
+    That is the predictor, unless it was clearly worse than a simple forecast in its own backtest. Then it is a
+    predictor that repeats the simple forecast, and that is told."""
     from forecast.model.blending import Blend
     from forecast.store.promotion import outdone
 
@@ -259,7 +261,7 @@ def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: P
 
 
 def _only_by_median(teller: Teller, scores: Scores) -> str | None:
-    """The simple forecast whose median errs a fifth less, or more, where the whole forecast is not clearly worse."""
+    """The better simple forecast, where the model's median errs over a fifth more than its median. That is told."""
     own, simple = scores.own, scores.reference
     by = "mase" if own["mase"] == own["mase"] else "mae"
     if simple is None or not own[by] > WORSE * simple[by]:
@@ -271,7 +273,7 @@ def _only_by_median(teller: Teller, scores: Scores) -> str | None:
 
 def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, known: Panel
            ) -> tuple[Start | None, str | None]:
-    """The networks to go on from, and the run's id; where they will not do, that is told.
+    """The networks to go on from, and the run's id. Where they do not fit, that is told, and there are none.
 
     Raises ModelError for a run that is not there."""
     from forecast.model.predictor import Predictor
@@ -309,15 +311,15 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
     checkpoints = Checkpoints.of(workspace.store.folder / RESUME, *identity)
     if not request.resume:
         checkpoints.clear()
-    elif found := checkpoints.count():
-        teller.say("resume", f"{counted(found, 'network')} as left by a training that was broken off")
+    elif left := checkpoints.count():
+        teller.say("resume", f"{counted(left, 'network')} as left by a training that was broken off")
     else:
         teller.say("resume", "nothing was left by a training of these data with these settings: it starts anew")
     return checkpoints
 
 
 def _against_live(workspace: Workspace, predictor: Predictor, reading: Reading, cutoffs: list[int]) -> Verdict:
-    """Whether the validated run may follow the live one; what cannot be compared may."""
+    """Whether the validated run may follow the live one. It may where the two cannot be compared."""
     from forecast.store.promotion import judged
 
     if workspace.store.live() is None:
@@ -336,6 +338,6 @@ def as_asked(request: Request, verdict: Verdict, skill: float | None) -> Verdict
         return replace(verdict, passed=request.promote == "always",
                        reason=f"--promote {request.promote}; {verdict.reason}")
     if request.min_skill is not None and (skill is None or not skill >= request.min_skill):
-        told = "unknown" if skill is None else f"{skill:.3f}"
-        return replace(verdict, passed=False, reason=f"skill {told} is below --min-skill {request.min_skill:g}")
+        shown = "unknown" if skill is None else f"{skill:.3f}"
+        return replace(verdict, passed=False, reason=f"skill {shown} is below --min-skill {request.min_skill:g}")
     return verdict

@@ -1,4 +1,4 @@
-"""Workspace: where tasks work: a folder, its store, its settings settled once, and what is read from there."""
+"""Workspace: where tasks work: a folder, its store, its settings resolved once, and what is read from there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from forecast.reading.reader import Reading
     from forecast.store.run import Run
 
-# What needs numpy or pyarrow is imported by the methods that need it: a list of models is there before they are.
+# What needs numpy or pyarrow is imported by the methods that need it: a list of models need not wait for them.
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Workspace:
     @classmethod
     def at(cls, folder: Path = Path(), *, store: Path | str | None = None, flags: Mapping[str, Any] | None = None,
            sets: tuple[str, ...] = (), environment: Mapping[str, str] | None = None) -> Workspace:
-        """A store is seen from the folder; without one it is FORECAST_STORE, else .forecast beside the nearest
-        forecast.toml, else in the folder."""
+        """store: a path from the folder. By default it is FORECAST_STORE, else .forecast beside the nearest
+        forecast.toml, else .forecast in the folder."""
         environment = os.environ if environment is None else environment
         named, file = store or environment.get("FORECAST_STORE"), find_file(folder)
         place = folder / named if named else (file.parent if file else folder) / ".forecast"
@@ -58,8 +58,8 @@ class Workspace:
     def given(self) -> dict[str, Any]:
         """The settings that somebody gave, and what they were set to. Raises RequestError."""
         settled = self.config.to_dict()
-        found = layers(self.flags, sets=self.sets, environment=self.environment, file=self.file)
-        keys = [key.split(".") for _, values in found for key in values]
+        layered = layers(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+        keys = [key.split(".") for _, values in layered for key in values]
         return {f"{section}.{name}": settled[section][name] for section, name in keys}
 
     @staticmethod
@@ -89,12 +89,13 @@ class Workspace:
         return self.folder / name
 
     def source(self, name: str | Path | pd.DataFrame) -> DataSource:
-        """Data as they were named: a path, - for standard input, or a data frame; an address stays as it is to be
-        refused."""
+        """Data as they were named: a path, - for standard input, or a data frame. An address on a network is kept as it
+        is: whoever reads it refuses it."""
         return DataSource.seen_from(self.folder, name)
 
     def source_of(self, run: Run) -> DataSource:
-        """The file a run was trained on: as it lies from the store, else as it lay. Raises RequestError for none."""
+        """The file a run was trained on: where it lies from the store, else where it lay. Raises RequestError for
+        none."""
         if run.record.data.path is None:
             raise RequestError("the model was trained from standard input or a data frame, so DATA must be named",
                                code="no_data", hint="forecast predict DATA")
@@ -118,8 +119,8 @@ class Workspace:
         return self.read(source, config.data, run.contract)
 
     def run(self, name: str | Run = "live", *, validated: bool = False) -> Run:
-        """A run: `live`, an id, its beginning, a --name, or a path; with its networks of before the final fit, if asked
-        for. One that is loaded is itself. Raises ModelError."""
+        """A run by name: `live`, an id, its beginning, a --name, or a path. A loaded run is returned as it is.
+        validated: with its networks as they were before the final fit. Raises ModelError."""
         if not isinstance(name, str):
             return name
         from forecast.store.run import load
@@ -128,7 +129,7 @@ class Workspace:
 
     @contextmanager
     def locked(self, teller: Teller, wait: str | None = None) -> Iterator[None]:
-        """Hold the store's lock, after waiting for it so long ("10m") at most; what a killed run had left is gone then.
+        """Hold the store's lock, after waiting for it at most `wait` ("10m"). What a killed run had left is removed.
 
         Raises BusyError, and RequestError for what is no time."""
         seconds = seconds_of(wait, "--wait") if wait is not None else 0.0

@@ -1,7 +1,7 @@
 """Layers of recurrent cells for training: the fast torch twins of cells.py, with torch's names for the weights.
 
 What one step computes is cells.py's business, and the tests hold these equal to it; which inputs come, and what is made
-of the hidden states, is model.py's."""
+of the hidden states, is torch_network.py's."""
 
 # B batch  T steps  I inputs  D hidden  E = D, or 2 D in both directions  G blocks of D rows  N layers times directions
 

@@ -1,4 +1,4 @@
-"""RecurrentForecaster: the network as torch trains it, equal to network.Network with the same weights.
+"""RecurrentForecaster: the network as torch trains it, equal to Network of network.py with the same weights.
 
 A recurrent cell over segments of the context, on top of a linear skip. Everything here is in normalised units; which
 window, which units and which series are others' business."""

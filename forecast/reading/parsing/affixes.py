@@ -49,8 +49,8 @@ def find_affixes(texts: Any) -> tuple[str, str]:
 
 def share_one_unit(cells: Iterable[str]) -> bool:
     """Whether all these cells, two or more, are numbers with one and the same unit behind."""
-    found = [affixes_of(text.strip()) for text in cells]
-    return len(found) > 1 and len(set(found)) == 1 and bool(found[0][1])
+    units = [affixes_of(text.strip()) for text in cells]
+    return len(units) > 1 and len(set(units)) == 1 and bool(units[0][1])
 
 
 def without_affixes(texts: Any, prefix: str, suffix: str) -> tuple[Any, NDArray[np.bool_]]:

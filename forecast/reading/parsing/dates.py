@@ -122,10 +122,10 @@ def read_iso(cells: Any) -> Times | None:
 
 def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None = None,
                date_like: bool = True, plain: bool = True) -> list[Times]:
-    """Every reading of the column (N,) that as many cells fit as any other, the plainest first.
+    """The readings of the column (N,) that fit the most cells, the plainest first.
 
-    `pattern` leaves one. `date_like`: the header speaks of dates, so that 43831 may be an Excel day. `plain`: five to
-    eight digits that are no date may be plain numbers."""
+    `pattern`: the only one to try. `date_like`: the header speaks of dates, so that 43831 may be an Excel day. `plain`:
+    five to eight digits that are no date may be plain numbers."""
     if pattern is None or pattern.startswith("%Y-%m-%d"):
         quick = read_iso(cells)
         if quick is not None and pattern in (None, quick.format.pattern):
@@ -193,14 +193,14 @@ def _candidates(texts: Any, dayfirst: bool | None, date_like: bool, plain: bool 
         return []
     numbers = [t for t in sample if re.fullmatch(r"[+-]?\d+(\.\d+)?", t)]
     if len(numbers) > 0.5 * len(sample):                            # the others are headers and footers
-        found = _numeric_candidates(numbers, date_like, plain)
+        patterns = _numeric_candidates(numbers, date_like, plain)
     else:
         shares = {p: sum(bool(_shape(p).fullmatch(t)) for t in sample) for p in _shapes_of(sample)}
         most = max(shares.values(), default=0)
-        found = [p for p, n in shares.items() if n and n >= 0.9 * most]
+        patterns = [p for p, n in shares.items() if n and n >= 0.9 * most]
     if dayfirst is not None:
-        return [p for p in found if _day_order(p) in (None, dayfirst)] or found
-    return found
+        return [p for p in patterns if _day_order(p) in (None, dayfirst)] or patterns
+    return patterns
 
 
 def _day_order(pattern: str) -> bool | None:
@@ -211,13 +211,13 @@ def _day_order(pattern: str) -> bool | None:
 
 def _shapes_of(sample: Sequence[str]) -> list[str]:
     """Patterns of the usual cells: a date pattern, what parts it from the clock, a clock pattern, an offset."""
-    found: dict[str, None] = {}
+    patterns: dict[str, None] = {}
     for text in dict.fromkeys((sample[0], sample[len(sample) // 2], sample[-1])):
         for date in _DATES:
             begin = _shape(date).match(text)
             if begin:
-                found.update((p, None) for p in _with_clock(date, text[begin.end():]))
-    return list(found)
+                patterns.update((p, None) for p in _with_clock(date, text[begin.end():]))
+    return list(patterns)
 
 
 def _with_clock(date: str, rest: str) -> list[str]:
@@ -230,16 +230,16 @@ def _with_clock(date: str, rest: str) -> list[str]:
         zone = re.fullmatch(_GROUPS["z"], rest)
         return [f"{date}%z"] if zone else []
     clock_text = rest[parted.end():]
-    found = []
+    patterns = []
     for face in _CLOCKS[1:]:
         begin = _shape(face).match(clock_text)
         tail = clock_text[begin.end():] if begin else "?"
         if not tail:
-            found.append(f"{date}{parted.group()}{face}")
+            patterns.append(f"{date}{parted.group()}{face}")
         elif re.fullmatch(rf" ?(?:{_GROUPS['z']})", tail):
             gap = " " if tail[0] == " " and tail.strip() not in ("UTC", "GMT") else ""
-            found.append(f"{date}{parted.group()}{face}{gap}%z")
-    return found
+            patterns.append(f"{date}{parted.group()}{face}{gap}%z")
+    return patterns
 
 
 def _numeric_candidates(sample: Sequence[str], date_like: bool, plain: bool) -> list[str]:
@@ -247,22 +247,22 @@ def _numeric_candidates(sample: Sequence[str], date_like: bool, plain: bool) -> 
     if any("." in t for t in sample):
         return _fraction_candidates(sample, date_like)
     widths = {len(t) for t in sample}
-    found = ["integer"]
+    patterns = ["integer"]
     if widths == {4} and all(FIRST_YEAR <= int(t) <= LAST_YEAR for t in sample) and date_like:
         return ["%Y"]
     if widths == {10}:
-        found = ["epoch_s", "%Y%m%d%H"]
-    if widths <= {9, 10} and found == ["integer"]:
-        found = ["epoch_s"]
+        patterns = ["epoch_s", "%Y%m%d%H"]
+    if widths <= {9, 10} and patterns == ["integer"]:
+        patterns = ["epoch_s"]
     long = {12: ["%Y%m%d%H%M", "epoch_ms"], 13: ["epoch_ms"], 14: ["%Y%m%d%H%M%S"], 16: ["epoch_us"], 19: ["epoch_ns"]}
     if len(widths) == 1 and max(widths) in long:
-        found = long[max(widths)]
+        patterns = long[max(widths)]
     usual, count = Counter(len(t) for t in sample).most_common(1)[0]
     if {usual} <= widths <= {7, 8}:
         usual, count = max(widths), len(sample)
     if usual in _DIGITS and count > 0.8 * len(sample):
         return _digit_candidates(sample, usual, date_like, plain)
-    possible = [p for p in found if p == "integer" or all(_plausible(t, p) for t in sample[:50])]
+    possible = [p for p in patterns if p == "integer" or all(_plausible(t, p) for t in sample[:50])]
     return possible or ["integer"]
 
 

@@ -66,9 +66,9 @@ def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known:
     if best.fields > MAX_FIELDS:
         raise DataError(f"has {best.fields:,} columns; {MAX_FIELDS:,} at most", file=file, row=1,
                         code="too_many_columns", hint="Leave out columns, or write one row per series and time")
-    found = _with_header(best, file, known)
-    told = () if best.delimiter == "," or chosen else (f"delimiter {NAMES.get(best.delimiter, best.delimiter)}",)
-    return replace(found, notes=told + found.notes)
+    dialect = _with_header(best, file, known)
+    notes = () if best.delimiter == "," or chosen else (f"delimiter {NAMES.get(best.delimiter, best.delimiter)}",)
+    return replace(dialect, notes=notes + dialect.notes)
 
 
 def split(text: str, delimiter: str, quote: str | None, *, skip_space: bool = False) -> list[str]:
@@ -151,9 +151,9 @@ def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
                        skip_space=_spaced(best), notes=("no header",))
     if looks != "header" or (at and not lowered and any(len(row) > 1 and not _is_title(row) for row in rows[:at])):
         above = len(rows[0])
-        found = (f"header has {counted(above, 'name')}, rows have {fields}" if above != fields
+        fault = (f"header has {counted(above, 'name')}, rows have {fields}" if above != fields
                  else "is neither a header nor a row of data")
-        raise DataError(found, file=file, row=int(best.records.line[0]) if above != fields else line,
+        raise DataError(fault, file=file, row=int(best.records.line[0]) if above != fields else line,
                         code="bad_header", value=best.records.text(0)[:200],
                         hint="Write one name per column on the first line")
     notes: tuple[str, ...] = ()

@@ -219,12 +219,12 @@ def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_part
         absent |= _bools(pc.is_in(texts, value_set=pa.array([text.replace("−", "-") for text in missing])))
     words = _counts(texts.filter(pa.array(absent))) if absent.any() else {}
     present, rows = texts.filter(pa.array(~absent)), np.flatnonzero(~absent)
-    told = style is not None or decimal is not None
+    is_given = style is not None or decimal is not None
     usual = style if style is not None and decimal is None else None
     prefix, suffix = (usual.prefix, usual.suffix) if usual else find_affixes(present)
     bare, has = without_affixes(present, prefix, suffix)
     usual = usual or replace(_find_style(bare, decimal), prefix=prefix, suffix=suffix)
-    undecided = "" if told else _doubt(bare, comma_parted)
+    undecided = "" if is_given else _doubt(bare, comma_parted)
     fits = _bools(pc.match_substring_regex(bare, usual.pattern)) & has
     good = _plainly(bare.filter(pa.array(fits)), usual)
     numbers = _to_numpy(pc.cast(good, pa.float64()))

@@ -31,7 +31,7 @@ Cells = Any                         # pyarrow.ChunkedArray of strings
 
 MAX_LINE = 16 << 20
 BLOCK = 1 << 20                     # bytes parsed at a time, at least
-LISTED = 20_000                     # rows with a cell too many told one by one
+LISTED = 20_000                     # rows with a cell too many listed one by one
 _FOOTER_RECORDS = 10
 _BREAK = re.compile("\r\n|\n|\r")
 ASIDE = "--bad-rows quarantine sets such rows aside"
@@ -115,16 +115,16 @@ def check_lines(data: bytes, file: str) -> None:
     at = 0
     while len(data) - at > MAX_LINE:
         stop = at + MAX_LINE
-        found = max(data.rfind(b"\n", at, stop), data.rfind(b"\r", at, stop))
-        if found < 0:
+        end = max(data.rfind(b"\n", at, stop), data.rfind(b"\r", at, stop))
+        if end < 0:
             line = 1 + data.count(b"\n", 0, at) + data.count(b"\r", 0, at) - data.count(b"\r\n", 0, at)
             raise DataError(f"the line has more than {MAX_LINE:,} bytes", file=file, row=line, code="long_line")
-        at = found + 1
+        at = end + 1
 
 
 def _without_overhang(table: Table, last: int, *, set_aside: bool) -> Table:
-    """Without the last column, which has no name. Where the first rows leave it empty a delimiter ends every row, and
-    a cell that stands there later is one that its row parted: a decimal comma, a comma in a text."""
+    """Without the last column, which has no name: where the first rows leave it empty, a delimiter ends every row. A
+    cell that stands there in a later row comes of a field that was parted, by a decimal comma or a comma in a text."""
     columns = {k: cells for k, cells in table.columns.items() if k != last}
     written = np.asarray(pc.match_substring_regex(table.columns[last], r"\S"), dtype=bool)
     if not written.any() or written[:LOOK // 2].any():

@@ -1,4 +1,4 @@
-"""Encoding: bytes to UTF-8, by their mark, as told, or by what they can only be."""
+"""Encoding: bytes to UTF-8: as the user says, by their mark, or by what they can only be."""
 from __future__ import annotations
 
 import codecs
@@ -20,7 +20,7 @@ def decode(raw: bytes, file: str, encoding: str | None) -> tuple[bytes, str, tup
         if name and encoding.lower().replace("_", "-") in ("utf-16", "utf16", "utf-32", "utf32") and \
                 name.startswith(codecs.lookup(encoding).name):
             encoding = name                                         # the mark tells the order of the bytes
-        return _told(raw[skip:] if name else raw, file, encoding)
+        return _as_given(raw[skip:] if name else raw, file, encoding)
     if name is None:
         name = _unmarked_wide(raw)
     if name is not None and name != "utf-8":
@@ -56,7 +56,7 @@ def _unmarked_wide(raw: bytes) -> str | None:
                  if all(z > 0.9 if s else z < 0.1 for z, s in zip(zeros, shape, strict=True))), None)
 
 
-def _told(raw: bytes, file: str, encoding: str) -> tuple[bytes, str, tuple[str, ...]]:
+def _as_given(raw: bytes, file: str, encoding: str) -> tuple[bytes, str, tuple[str, ...]]:
     try:
         name = codecs.lookup(encoding).name
         "".encode(name)

@@ -58,7 +58,7 @@ class Text:
         return self._data
 
     def let_go(self) -> None:
-        """Memory for what follows."""
+        """Give the memory of the text back to what follows."""
         if self._again is not None and self._data is not None and len(self._data) >= LARGE:
             self._data = None
 
@@ -163,7 +163,7 @@ def _opened(raw: bytes, file: str, encoding: str | None, *, again: bool = False)
 
 
 def _hashing(raw: bytes) -> Callable[[], str]:
-    """What gives the hash when it is asked for; of a large file it is found beside the reading."""
+    """A function that gives the hash. Of a large file it is computed while the text is read."""
     if len(raw) < CHUNK:
         digest = hashlib.sha256(raw).hexdigest()
         return lambda: digest
@@ -232,7 +232,7 @@ def _fifo(path: Path, file: str) -> Iterator[bytes]:
 
 
 def _stream_limit() -> int:
-    """Bytes of a stream, which may be endless: what is kept twice while it is joined has to fit into memory."""
+    """The most bytes of a stream, which may be endless. While its chunks are joined they are in memory twice."""
     try:
         free = next(int(line.split()[1]) << 10 for line in Path("/proc/meminfo").read_text().splitlines()
                     if line.startswith("MemAvailable"))

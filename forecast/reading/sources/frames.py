@@ -43,8 +43,8 @@ def zone_of(frame: pd.DataFrame, name: str) -> Any:
 
 @dataclass(frozen=True)
 class FrameColumns:
-    """The columns of a frame, those of its index that tell something before them. They become Arrow's when they are
-    asked for."""
+    """The columns of a frame, behind those levels of its index that tell something. A column becomes an Arrow array
+    when it is asked for."""
 
     names: tuple[str, ...]
     series: tuple[pd.Series, ...]
@@ -92,18 +92,18 @@ class FrameColumns:
 
 def _of_index(index: pd.Index, names: Sequence[str], series: Sequence[pd.Series]) -> list[tuple[str, pd.Series]]:
     """The levels of an index that have a name or tell times; numbers without a name only count the rows."""
-    found: list[tuple[str, pd.Series]] = []
+    levels: list[tuple[str, pd.Series]] = []
     for level in range(index.nlevels):
         values = index.get_level_values(level)
         if values.name is None and index.nlevels == 1 and not _tells_times(values):
             continue
-        taken = [*names, *(name for name, _ in found)]
+        taken = [*names, *(name for name, _ in levels)]
         usual = "time" if _tells_times(values) else "id"
         name = str(values.name) if values.name is not None else usual if usual not in taken else f"index {level}"
         if name in names and values.equals(pd.Index(series[names.index(name)])):
             continue                                                    # set_index(drop=False): it stands there twice
-        found.append((name, values.to_series(index=pd.RangeIndex(len(values)))))
-    return found
+        levels.append((name, values.to_series(index=pd.RangeIndex(len(values)))))
+    return levels
 
 
 def _tells_times(values: pd.Index) -> bool:
