@@ -60,6 +60,10 @@ class ModelConfig:
     cell: str = setting("lstm", "recurrent cell", choices=("lstm", "gru", "rnn", "peephole", "coupled"))
     bidirectional: bool = setting(False, "read the context in both directions")
     attention: bool = setting(False, "let each step of the horizon weigh all steps of the context")
+    head: str = setting("decoder", "how a memory becomes a forecast: by a recurrent decoder, step for step through the "
+                                   "segments of the horizon, or flat, all at once", choices=("decoder", "flat"))
+    embedding: bool = setting(True, "bring each segment to as many numbers as the cell has units, before it is read")
+    tune_skip: bool = setting(True, "train the linear skip along with the network, from its closed form on")
     hidden: int | None = setting(None, "units of the cell; 16, 64 or 128 by the number of windows", low=1, high=4096)
     layers: int = setting(1, "stacked recurrent layers", low=1, high=16)
     horizon: int | None = setting(None, "steps to forecast", low=1, high=100_000)

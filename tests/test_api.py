@@ -219,6 +219,23 @@ def test_a_killed_training_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch)
     assert resumed.predict()["yhat"].tolist() == trained(one(), store="b").predict()["yhat"].tolist()
 
 
+def test_what_a_program_of_another_format_left_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as older:
+        older.setattr("forecast.store.run.FORMAT", 5)
+        older.setattr("forecast.tasks.train._kept", stop)
+        with pytest.raises(KeyboardInterrupt):
+            trained(one())
+    before = set(Path(".forecast/resume").iterdir())
+    with monkeypatch.context() as broken:
+        broken.setattr("forecast.tasks.train._kept", stop)
+        with pytest.raises(KeyboardInterrupt):
+            trained(one(), resume=True)
+    assert len(set(Path(".forecast/resume").iterdir()) - before) == 1   # begun anew, in a place of its own
+
+
 # reading and checking
 
 def test_a_file_is_read_as_the_commands_read_it_and_said_what_was_mended() -> None:

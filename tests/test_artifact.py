@@ -304,7 +304,7 @@ def test_a_folder_that_fits_its_manifest_but_describes_no_model_is_refused(tmp_p
 
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
     folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=FORMAT + 1))
-    assert f"was written in format {FORMAT + 1}, this program reads 4 and 5. Train again" in refusal(folder)
+    assert f"was written in format {FORMAT + 1}, this program reads 4, 5 and 6. Train again" in refusal(folder)
 
 
 def test_a_run_of_format_4_whose_members_bear_no_shape_predicts_what_it_did() -> None:
@@ -321,6 +321,29 @@ def test_a_run_of_format_4_whose_members_bear_no_shape_predicts_what_it_did() ->
     for name, values in medians.items():
         np.testing.assert_allclose(said[name][:, :, 1], values, rtol=1e-9, err_msg=name)
     assert predictor.predict(panel, 3).values[:, :, 1].tolist() == [[10, 11, 12], [48, 47, 46]]
+
+
+def test_a_run_of_format_5_which_knew_a_flat_head_alone_predicts_the_same_to_the_bit(tmp_path: Path) -> None:
+    predictor = tiny(cell="gru")
+    shapes = [replace(m.shape, head="flat", embedding=False, tuned=False, attention=True) for m in predictor.members]
+    networks = [shaken(Network.blank(shape), seed=k) for k, shape in enumerate(shapes)]
+    members = tuple(replace(m, network=n) for m, n in zip(predictor.members, networks, strict=True))
+    config = predictor.config.override({"model.head": "flat", "model.embedding": False, "model.tune_skip": False,
+                                        "model.attention": True}, source="test")
+    predictor = replace(predictor, members=members, config=config, validated_networks=tuple(networks))
+
+    def older(content: Any) -> None:
+        for name in ("head", "embedding", "tune_skip"):
+            del content["config"]["model"][name]
+        for member in content["members"]:
+            for name in ("channels", "head", "embedding", "tuned"):
+                del member["shape"][name]
+
+    folder = changed(saved(tmp_path / "run", predictor), "config.json", older)
+    loaded = load(changed(folder, MANIFEST, lambda c: c.update(format=5)), validated=True).predictor
+    np.testing.assert_array_equal(forecast_of(loaded), forecast_of(predictor))
+    assert loaded.config == config
+    assert [m.shape for m in loaded.members] == shapes
 
 
 def test_members_of_different_shapes_are_read_back_each_with_its_own(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from forecast.model import cells
 from forecast.model.cells import Gates, State, Weights, scan
+from forecast.model.channels import CHANNELS
 from forecast.model.network import Shape
 from forecast.training import torch_cells
 from forecast.training.torch_cells import open_gates
 
-B, T, IN, D = 3, 7, 4, 5
+B, T, D = 3, 7, 5
+IN = 2 * len(CHANNELS)                                                  # segments of two points
 EVERY = sorted(cells.CELLS)
 GATED = ("coupled", "gru", "lstm", "peephole")
 LSTMS = ("coupled", "lstm", "peephole")
@@ -128,10 +130,11 @@ def test_where_torch_has_the_cell_the_fast_twin_is_torchs(name: str, torchs: Cal
 @pytest.mark.parametrize("name", EVERY)
 def test_weights_are_named_and_shaped_as_the_network_file_says(
         name: str, num_layers: int, bidirectional: bool) -> None:
-    shape = Shape(name, context=6, segment=2, hidden=D, layers=num_layers, horizon=3, quantiles=(0.5,),
-                  bidirectional=bidirectional)
+    segment = IN // len(CHANNELS)
+    shape = Shape(name, context=3 * segment, segment=segment, hidden=D, layers=num_layers, horizon=3, quantiles=(0.5,),
+                  bidirectional=bidirectional, channels=len(CHANNELS))
     said = {key.removeprefix("cell."): size for key, size in shape.tensors.items() if key.startswith("cell.")}
-    module = module_of(name, num_layers=num_layers, bidirectional=bidirectional)       # IN = segment * 2 channels
+    module = module_of(name, num_layers=num_layers, bidirectional=bidirectional)
     assert {key: tuple(weight.shape) for key, weight in module.named_parameters()} == said
 
 

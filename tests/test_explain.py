@@ -24,7 +24,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "lstm": ("--set", "model.members=4"),
     **{cell: ("--cell", cell) for cell in ("gru", "rnn", "peephole", "coupled")},
     "all of it": ("--bidirectional", "--attention", "--layers", "2"),
-    "one step": ("--context", "12", "--set", "model.segment=12")}
+    "one step": ("--context", "12", "--set", "model.segment=12"), "flat": ("--set", "model.head=flat", "--attention")}
 DRAWN = ("rnn", "all of it", "one step")                                # each with other rows; the lstm is drawn below
 
 
@@ -75,7 +75,8 @@ def test_every_cell_is_explained_in_words_json_and_a_picture(run: Run, stores: P
     assert labels >= {"context", "cell", "memory", "exposes", "reads", "lags"}
     assert ("forgets" in labels) == (way != "one step")
     assert ("lets" in labels) == (way != "rnn")
-    assert ("attends" in labels) == (way == "all of it")
+    assert ("attends" in labels) == (way in ("all of it", "flat"))
+    assert ("writes" in labels) == (way != "flat")
 
     monkeypatch.setattr("forecast.tasks.explain.draw", lambda *_, **__: None)
     again = run("--store", store, "explain", "--json", "-o", "other.png")
@@ -85,9 +86,14 @@ def test_every_cell_is_explained_in_words_json_and_a_picture(run: Run, stores: P
     assert set(document["layers"]) == layers
     assert {len(layer["half_life_points"]) for layer in document["layers"].values()} == {4}
     assert sum(document["memory"]["units"].values()) == (0 if way == "one step" else 4)
+    assert (document["decoder"] is None) == (way == "flat")
+    if decoder := document["decoder"]:
+        assert set(decoder["layers"]) == ({"l0", "l1"} if way == "all of it" else {"l0"})
+        assert decoder["steps"] * decoder["step"]["points"] >= 12
+        assert decoder["steps"] == len(decoder["left"]) - 1
     assert sum(document["influence"]["whole"]["by_lag"]) == pytest.approx(1)
     for step in document["exposure"]["steps"]:
-        assert sum(step["units"].values()) == pytest.approx(0 if way == "one step" else 1)
+        assert sum(step["units"].values()) == pytest.approx(1)          # of the decoder, which is handed a memory
         assert step["network"] == 1                                     # there is no linear skip here
     if document["attention"]:
         assert [sum(row) for row in document["attention"]["weights"]] == pytest.approx([1] * 12)

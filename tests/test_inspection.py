@@ -9,24 +9,29 @@ import pytest
 from forecast.errors import DataError
 from forecast.explaining.influence import Influence, by_cycle, influence_of, windows_at
 from forecast.explaining.inspection import (
+    bias_of,
+    decoder_of,
     disturbance,
     drivers_of,
     fading,
     half_lives_of,
     inspect,
     layers_of,
+    moves_of,
     properties_of,
     resets_of,
 )
 from forecast.model.cells import Weights, scan
-from forecast.model.network import Network
+from forecast.model.channels import CHANNELS
+from forecast.model.network import HEADS, Network
 from forecast.model.predictor import Predictor
 from forecast.series.arrays import Floats
 from forecast.series.batch import Batch
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
-from tests.conftest import altered, in_units, quick, trained
+from tests.conftest import altered, in_units, quick, shaken, trained
 
+PLAIN = {"model_head": "flat", "model_embedding": False}                # so that what weights do can be said in numbers
 KEEPS = {"lstm": 1, "peephole": 1, "coupled": 0, "gru": 1}              # block of rows of the gate that keeps
 
 
@@ -35,7 +40,7 @@ def handmade(y: Floats, *, cell: str = "lstm", hidden: int = 2, context: int = 3
     """A predictor whose weights are all 0 and whose network counts as used, and a panel of one series."""
     panel = Panel.of([y], Calendar.of("step"), ids=["a"])
     config = quick(model_cell=cell, model_hidden=hidden, model_context=context, model_segment=segment,
-                   model_season=(season,), model_horizon=horizon, **more)
+                   model_season=(season,), model_horizon=horizon, **PLAIN | more)
     return altered(Predictor.new(config, panel), steps=1), panel
 
 
@@ -51,6 +56,11 @@ def gate_rows(cell: str, hidden: int, values: Floats, columns: int = 1) -> Float
     rows = np.zeros((blocks, hidden, columns))
     rows[KEEPS[cell]] = np.reshape(values, (hidden, -1))
     return rows.reshape(blocks * hidden, columns)
+
+
+def seen_as(value: float, there: float = 0.0) -> list[float]:
+    """Weights of the channels of one point."""
+    return [value, there] + [0.0] * (len(CHANNELS) - 2)
 
 
 def logit(p: Floats) -> Floats:
@@ -83,8 +93,8 @@ def test_the_gate_closes_at_a_marker_and_that_moment_is_reported_and_no_other(ce
     y = np.random.default_rng(1).uniform(0.9, 1.1, 120)
     y[105] = 9.0                                                        # within the newest context of 30
     predictor, panel = handmade(y, cell=cell)
-    columns = np.array([[-3.0, 0.0], [-3.0, 0.0]])                      # of the value, and of whether it is there
-    found = inspect(weighted(predictor, cell__weight_ih_l0=gate_rows(cell, 2, columns, 2),
+    columns = np.array([seen_as(-3.0)] * 2)
+    found = inspect(weighted(predictor, cell__weight_ih_l0=gate_rows(cell, 2, columns, len(CHANNELS)),
                              cell__bias_ih_l0=gate_rows(cell, 2, np.full(2, 5.0))[:, 0]), panel)
     reset, = found.resets
     assert (reset.first, reset.last) == (105, 105)
@@ -97,8 +107,8 @@ def test_a_marker_in_a_segment_is_reported_as_that_segment_and_neighbours_as_one
     y = np.random.default_rng(1).uniform(0.9, 1.1, 150)
     y[[133, 137]] = 9.0                                                 # segments 130..134 and 135..139
     predictor, panel = handmade(y, context=40, segment=5)
-    columns = np.tile([-3.0, 0.0], (2, 5))
-    found = inspect(weighted(predictor, cell__weight_ih_l0=gate_rows("lstm", 2, columns, 10),
+    columns = np.tile(seen_as(-3.0), (2, 5))
+    found = inspect(weighted(predictor, cell__weight_ih_l0=gate_rows("lstm", 2, columns, 5 * len(CHANNELS)),
                              cell__bias_ih_l0=gate_rows("lstm", 2, np.full(2, 5.0))[:, 0]), panel)
     assert [(r.first, r.last) for r in found.resets] == [(130, 139)]
 
@@ -200,13 +210,12 @@ def test_a_cell_of_one_step_remembers_nothing() -> None:
 
 # what opens the input gate
 
-@pytest.mark.parametrize(("cell", "shape", "block", "sign"), [("lstm", (4, 2, 2), 0, 1), ("gru", (3, 2, 2), 1, -1)])
-def test_an_input_gate_that_follows_the_level_is_told_so(cell: str, shape: tuple[int, ...], block: int,
-                                                         sign: int) -> None:
+@pytest.mark.parametrize(("cell", "blocks", "block", "sign"), [("lstm", 4, 0, 1), ("gru", 3, 1, -1)])
+def test_an_input_gate_that_follows_the_level_is_told_so(cell: str, blocks: int, block: int, sign: int) -> None:
     predictor, panel = handmade(noise(200), cell=cell)
-    rows = np.zeros(shape)
+    rows = np.zeros((blocks, 2, len(CHANNELS)))
     rows[block, :, 0] = sign                                            # the gate sees the value
-    driver, *_ = inspect(weighted(predictor, cell__weight_ih_l0=rows.reshape(-1, 2)), panel).drivers
+    driver, *_ = inspect(weighted(predictor, cell__weight_ih_l0=rows.reshape(2 * blocks, -1)), panel).drivers
     assert (driver.name, driver.stands_out) == ("level", True)
     assert driver.r > 0.95
 
@@ -276,12 +285,63 @@ def test_attention_to_a_marker_is_found_at_its_step() -> None:
     y = np.random.default_rng(1).uniform(0.9, 1.1, 120)
     y[105] = 9.0
     predictor, panel = handmade(y, cell="rnn", hidden=1, horizon=2, model_attention=True)
-    found = inspect(weighted(predictor, cell__weight_ih_l0=np.array([[1.0, 0.0]]), attention__step=np.ones((2, 1)),
+    found = inspect(weighted(predictor, cell__weight_ih_l0=np.array([seen_as(1.0)]), attention__step=np.ones((2, 1)),
                              attention__key__weight=np.array([[50.0]])), panel)
     assert found.attention is not None
     assert found.attention.shape == (2, 30)
     assert found.attention.argmax(axis=1).tolist() == [15, 15]          # the context begins at 90
     assert found.attention.max(axis=1) == pytest.approx(1, abs=1e-6)
+
+
+# the decoder
+
+def test_a_decoder_forgets_what_it_was_handed_from_its_first_step_on() -> None:
+    predictor, panel = handmade(noise(150), hidden=3, horizon=6, segment=2, model_head="decoder")
+    steps = np.array([0.5, 3.0, 40.0])
+    bias = gate_rows("lstm", 3, logit(2 ** (-1 / steps)))[:, 0]
+    found = inspect(weighted(predictor, decoder__bias_ih_l0=bias), panel)
+    assert found.writes is not None
+    assert found.writes.half_lives == pytest.approx(2 * steps, rel=1e-5)                    # points: two a step
+    assert found.writes.hidden.shape == (3, 3)
+    left = np.sqrt((2 ** (-2 * np.arange(4)[:, None] / steps)).mean(axis=1))
+    assert found.writes.disturbance == pytest.approx(left, rel=1e-5)    # of the state that the encoder handed over
+    assert found.forecast.shape == (6, len(predictor.quantiles))
+
+
+def test_the_decoders_layers_are_those_that_the_network_walks() -> None:
+    random = np.random.default_rng(5)
+    predictor, _ = handmade(noise(120), cell="gru", hidden=3, horizon=5, segment=2, model_layers=2,
+                            model_bidirectional=True, model_head="decoder", model_embedding=True)
+    shape = predictor.members[0].network.shape
+    network = Network(shape, {name: random.normal(size=s).astype(np.float32) for name, s in shape.tensors.items()})
+    batch = Batch(random.normal(size=(1, shape.context)))
+    _, seen = network.look(batch)
+    layers = decoder_of(network, batch)
+    assert list(layers) == list(seen.decoder) == ["l0", "l1"]
+    for end, gates in seen.decoder.items():
+        for name, gate in gates.items():
+            np.testing.assert_array_equal(layers[end].gates[name], gate[0])
+    np.testing.assert_array_equal(layers["l1"].hidden, seen.read[0])
+
+
+@pytest.mark.parametrize("attention", [False, True])
+@pytest.mark.parametrize("head", HEADS)
+def test_what_the_units_add_is_what_the_network_adds_to_the_skip(head: str, attention: bool) -> None:
+    predictor, panel = handmade(noise(150), hidden=3, horizon=5, segment=3, model_head=head, model_attention=attention)
+    network = shaken(predictor.members[0].network, spread=0.5)
+    quiet = network.replace(offset=np.zeros(network.tensors["offset"].shape),
+                            **{"head.weight": np.repeat(network.tensors["head.weight"].reshape(
+                                -1, len(predictor.quantiles), network.tensors["head.weight"].shape[1])[:, :1],
+                                len(predictor.quantiles), axis=1).reshape(network.tensors["head.weight"].shape)})
+    if head == "flat" and attention:
+        value = network.tensors["attention.value"]
+        quiet = quiet.replace(**{"attention.value": np.repeat(value[..., :1], value.shape[-1], axis=-1)})
+    quiet = quiet.replace(**{"head.bias": np.full(network.tensors["head.bias"].shape, 0.25)})
+    batch = Batch(noise(2 * 30, seed=3).reshape(2, 30))                 # all quantiles are the median now
+    values, seen = quiet.look(batch)
+    added = moves_of(quiet, seen).sum(axis=2) + bias_of(quiet)
+    np.testing.assert_allclose(values[..., 0], seen.linear + added, atol=1e-12)
+    assert len(panel) == 1
 
 
 # influence
@@ -315,8 +375,8 @@ def test_a_cycle_is_what_lies_within_half_a_season_of_it() -> None:
 
 def test_a_network_that_reads_one_place_of_the_last_segment_has_all_its_influence_there() -> None:
     predictor, panel = handmade(noise(150), cell="rnn", hidden=1, segment=6)
-    weights = np.zeros((1, 12))
-    weights[0, 2 * 2] = 0.1                                             # the third of six: lag 4
+    weights = np.zeros((1, 6 * len(CHANNELS)))
+    weights[0, 2 * len(CHANNELS)] = 0.1                                 # the third of six: lag 4
     influence = influence_of(weighted(predictor, cell__weight_ih_l0=weights,
                                       head__weight=np.ones((len(predictor.quantiles), 1))), panel)
     assert influence.top(influence.network, 3, 6) == [(4, pytest.approx(1), 0)]
@@ -341,7 +401,8 @@ def test_blocks_of_points_hold_the_influence_of_their_points() -> None:
 
 
 def test_a_long_context_is_occluded_in_blocks_that_hold_the_lag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forecast.explaining.influence.BUDGET", 12 * 30 * 2 * 10)  # ten rows for each of twelve windows
+    walked = 30 * 2 + 1 * 2                                             # steps of the encoder and the decoder, x units
+    monkeypatch.setattr("forecast.explaining.influence.BUDGET", 12 * walked * 10)           # ten rows for each window
     predictor, panel = handmade(noise(150))
     skip = np.zeros((31, 1))
     skip[30 - 8] = 1.0
@@ -383,7 +444,7 @@ def test_an_occluded_point_is_not_told_to_be_missing_nor_a_missing_one_to_be_the
     y = noise(150)
     y[-4] = np.nan
     predictor, panel = handmade(y, cell="rnn", hidden=1)
-    sees_whether_there = weighted(predictor, cell__weight_ih_l0=np.array([[0.0, 1.0]]),
+    sees_whether_there = weighted(predictor, cell__weight_ih_l0=np.array([seen_as(0.0, 1.0)]),
                                   head__weight=np.ones((len(predictor.quantiles), 1)))
     assert influence_of(sees_whether_there, panel).whole == pytest.approx(0)
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from forecast.model.cells import CELLS
+from forecast.model.channels import channels
 from forecast.model.network import Shape
 from forecast.series.batch import Batch
-from forecast.training.torch_network import RecurrentForecaster, channels, pinball
+from forecast.training.torch_network import RecurrentForecaster, pinball
 
 QUANTILES = (0.1, 0.5, 0.9)
 

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from forecast.model.cells import CELLS
-from forecast.model.network import BLOCK, Network, Shape
+from forecast.model.cells import CELLS, scan
+from forecast.model.network import BLOCK, CLOSED_FORMS, HEADS, Network, Shape
 from forecast.series.batch import Batch
 from forecast.training.torch_network import RecurrentForecaster, forward_on
 from tests.conftest import shaken
 
 SIZES: dict[str, Any] = {"context": 12, "segment": 3, "hidden": 5, "horizon": 4, "quantiles": (0.1, 0.5, 0.9)}
-every_shape = pytest.mark.parametrize(("cell", "layers", "bidirectional", "attention"),
-                                      list(itertools.product(CELLS, (1, 2), (False, True), (False, True))))
+NAMES = "cell", "layers", "bidirectional", "attention", "head"
+ALL = [dict(zip(NAMES, each, strict=True))
+       for each in itertools.product(CELLS, (1, 2), (False, True), (False, True), HEADS)]
+SHAPES = [kind | {"embedding": bool(k % 3), "tuned": bool(k % 5)} for k, kind in enumerate(ALL)]
+every_shape = pytest.mark.parametrize("kind", SHAPES, ids=lambda kind: "-".join(map(str, kind.values())))
 
 
 def network(**changes: Any) -> Network:
@@ -29,8 +32,8 @@ def contexts(rows: int) -> Any:
 
 
 @every_shape
-def test_numpy_and_torch_agree_to_twelve_digits(cell: str, layers: int, bidirectional: bool, attention: bool) -> None:
-    ours = network(cell=cell, layers=layers, bidirectional=bidirectional, attention=attention)
+def test_numpy_and_torch_agree_to_twelve_digits(kind: dict[str, Any]) -> None:
+    ours = network(**kind)
     theirs = RecurrentForecaster(ours.shape).load(ours).double().eval()
     context = contexts(7)
     context[2, :5] = np.nan
@@ -54,9 +57,8 @@ def test_a_gpu_gives_the_same_nine_digits() -> None:
 
 
 @every_shape
-def test_the_weights_it_names_are_those_of_the_trained_one(cell: str, layers: int, bidirectional: bool,
-                                                           attention: bool) -> None:
-    shape = network(cell=cell, layers=layers, bidirectional=bidirectional, attention=attention).shape
+def test_the_weights_it_names_are_those_of_the_trained_one(kind: dict[str, Any]) -> None:
+    shape = network(**kind).shape
     model = RecurrentForecaster(shape)
     assert shape.tensors == {name: tuple(t.shape) for name, t in model.state_dict().items()}
     assert shape.parameters == sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -64,9 +66,10 @@ def test_the_weights_it_names_are_those_of_the_trained_one(cell: str, layers: in
         np.testing.assert_array_equal(t, model.state_dict()[name].numpy())
 
 
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_row_is_the_same_to_the_bit_whatever_its_neighbours(cell: str) -> None:
-    ours, context = network(cell=cell, attention=True), contexts(BLOCK + 9)
+def test_a_row_is_the_same_to_the_bit_whatever_its_neighbours(cell: str, head: str) -> None:
+    ours, context = network(cell=cell, head=head, attention=True, embedding=True, tuned=True), contexts(BLOCK + 9)
     whole = ours.forward(Batch(context))
     for rows in (slice(0, 1), slice(5, 8), slice(BLOCK - 1, BLOCK + 2), slice(BLOCK + 8, None)):
         np.testing.assert_array_equal(ours.forward(Batch(context[rows])), whole[rows])
@@ -82,20 +85,22 @@ def test_the_forward_direction_cannot_see_what_is_behind_it_and_the_backward_one
     assert backward.all()
 
 
-def test_attention_weighs_every_step_and_sums_to_one() -> None:
-    seen = network(attention=True).look(Batch(contexts(6)))[1]
+@pytest.mark.parametrize("head", HEADS)
+def test_attention_weighs_every_step_and_sums_to_one(head: str) -> None:
+    seen = network(attention=True, head=head).look(Batch(contexts(6)))[1]
     assert seen.attention is not None
     assert seen.attention.shape == (6, SIZES["horizon"], 4)
     assert (seen.attention > 0).all()
     np.testing.assert_allclose(seen.attention.sum(axis=-1), 1)
 
 
-def test_untrained_attention_changes_nothing_and_learns() -> None:
-    shape = network(attention=True).shape
+@pytest.mark.parametrize("head", HEADS)
+def test_untrained_attention_changes_nothing_and_learns(head: str) -> None:
+    shape = network(attention=True, head=head).shape
     model = RecurrentForecaster(shape)
     before = model.network().tensors
-    without = Network(network().shape, {k: v for k, v in before.items() if "attention" not in k})
-    np.testing.assert_array_equal(model.network().forward(Batch(contexts(3))), without.forward(Batch(contexts(3))))
+    ours = model.network()
+    np.testing.assert_array_equal(ours.forward(Batch(contexts(3))), ours.linear(Batch(contexts(3))))
     context = torch.from_numpy(contexts(3)).float()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     for _ in range(2):                                                  # first the values, then what they are read by
@@ -104,6 +109,58 @@ def test_untrained_attention_changes_nothing_and_learns() -> None:
         optimiser.step()
     after = model.network().tensors
     assert [k for k in after if "attention" in k and np.array_equal(after[k], before[k])] == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SHAPES if kind["head"] == "decoder"][::7], ids=str)
+def test_the_untrained_network_is_its_closed_forms(kind: dict[str, Any]) -> None:
+    ours = RecurrentForecaster(network(**kind).shape).network()
+    closed = {name: np.random.default_rng(2).normal(size=t.shape) for name, t in ours.tensors.items()
+              if name in CLOSED_FORMS}
+    ours, batch = ours.replace(**closed), Batch(contexts(3))
+    np.testing.assert_array_equal(ours.forward(batch), ours.linear(batch))
+
+
+def test_a_decoder_writes_segment_by_segment_and_what_leads_beyond_the_horizon_is_cut() -> None:
+    """A segment of the horizon hangs on its own position and those before it; the last one is cut to a single step."""
+    ours = network(head="decoder")
+    positions = ours.tensors["positions"].copy()
+    assert len(positions) == 2                                          # 3 and 1 of 4 steps
+    positions[1] += 1
+    changed = ours.replace(positions=positions)
+    one, two = ours.forward(Batch(contexts(2))), changed.forward(Batch(contexts(2)))
+    assert one.shape == (2, 4, 3)
+    np.testing.assert_array_equal(one[:, :3], two[:, :3])
+    assert (one[:, 3] != two[:, 3]).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_decoder_begins_where_the_encoder_ends(cell: str) -> None:
+    """Of weights and positions that are the encoder's own, so that it goes on as the encoder would have."""
+    ours = network(cell=cell, head="decoder", embedding=True, context=12, horizon=12)
+    taken = {name.replace("cell.", "decoder."): t for name, t in ours.tensors.items() if name.startswith("cell.")}
+    batch = Batch(contexts(1))
+    ours = ours.replace(**taken)
+    ours = ours.replace(positions=ours.read(batch)[0])
+    _, end, _ = scan(cell, np.concatenate([ours.read(batch)] * 2, axis=1), ours.weights("l0"))
+    _, last, _ = scan(cell, ours.asked(batch), ours.weights("l0", "decoder"), ours.look(batch)[1].decoded[0])
+    for one, two in zip(end, last, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)                 # positions are kept in float32
+
+
+def test_a_skip_that_is_trained_along_leaves_the_closed_form_as_it_was() -> None:
+    ours, batch = network(tuned=True, head="decoder"), Batch(contexts(2))
+    still = ours.replace(tuned=np.zeros(ours.tensors["tuned"].shape))
+    np.testing.assert_array_equal(ours.linear(batch), still.linear(batch))
+    _, seen = ours.look(batch)
+    np.testing.assert_allclose(seen.linear, batch.context @ ours.line[:-1] + ours.line[-1])
+    assert not np.allclose(seen.linear, still.look(batch)[1].linear)
+
+
+def test_a_network_of_fewer_channels_reads_those_alone() -> None:
+    ours, context = network(channels=1), contexts(1)
+    context[0, 3] = np.nan
+    zero = np.nan_to_num(context)
+    np.testing.assert_array_equal(ours.forward(Batch(context)), ours.forward(Batch(zero)))
 
 
 def test_a_missing_value_is_not_a_zero() -> None:

@@ -100,7 +100,8 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     stand alone unless the context is too long for that in a second."""
     member = predictor.leader
     plan, network, shape = predictor.plan_of(member), member.network, member.shape
-    rows = max(1, BUDGET // (shape.steps * shape.encoded * shape.layers)) if predictor.is_used else BUDGET
+    walked = shape.layers * (shape.steps * shape.encoded + shape.ahead * shape.hidden)
+    rows = max(1, BUDGET // walked) if predictor.is_used else BUDGET
     size = max(1, math.ceil(plan.context * LEAST_WINDOWS / rows))
     blocks = -(-plan.context // size)
     count = max(1, min(MOST_WINDOWS, rows // blocks))
@@ -108,7 +109,7 @@ def influence_of(predictor: Predictor, panel: Panel) -> Influence:
     z: Floats = batch.context
     neutral = np.where(np.isnan(z), np.nan, _local_mean(z, plan.context if plan.seasons == (1,) else
                                                         min(plan.context, max(plan.seasons))))
-    middle, skip = shape.quantiles.index(0.5), network.tensors["skip"].astype(np.float64)
+    middle, skip = shape.quantiles.index(0.5), network.line if predictor.is_used else network.closed
     block = (plan.context - 1 - np.arange(plan.context)) // size        # of each point of the context
     occluded = block == np.arange(blocks)[:, None]                      # (K, L)
     whole, learned = np.zeros((2, blocks, plan.horizon))

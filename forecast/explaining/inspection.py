@@ -1,14 +1,15 @@
-"""Inspection: what the cell of a predictor forgets, lets in and exposes on one series.
+"""Inspection: what the cell of a predictor forgets, lets in and exposes on one series, reading and writing.
 
 Numbers only, in normalised units; words are words.py's, the picture is inside.py's, which past values count is
 influence.py's. Times are counted in points of the series, unless they are called steps (of the cell)."""
 
-# W windows  L context  T steps of the cell  D hidden  E = D, or 2 D in both directions  H horizon  R steps back
+# W windows  L context  T steps of the encoder  H horizon  U steps of the decoder  D hidden  E = D, or 2 D in both
+# directions  R units that the head reads
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.explaining.influence import MOST_WINDOWS, Influence, cuts, influence_of, windows_at
-from forecast.model.cells import CELLS, Gates, Weights, scan
-from forecast.model.network import Network, channels, summary
+from forecast.model.cells import CELLS, Gates, State, Weights, scan
+from forecast.model.network import Network, Seen
 from forecast.model.plan import Plan
 from forecast.model.predictor import Predictor
 from forecast.series.arrays import Floats, Ints
@@ -39,13 +40,13 @@ REFUSALS = {"fallback:short": "is too short for the model", "seasonal_naive": "h
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer in one direction over the newest context."""
+    """One layer in one direction over the newest context; or of the decoder over the horizon, where U stands for T."""
 
     gates: Gates                        # gate -> (T, D), in the order of time
     hidden: Floats                      # (T, D) h, what the layer shows
     seen: NDArray[np.bool_]             # (T,) steps inside the series at which there was something to forget
     half_lives: Floats                  # (D,) points; inf where nothing is forgotten, NaN where no step is seen
-    disturbance: Floats | None          # (R + 1,) what is left of a disturbance of the memory, by steps since; [0] is 1
+    disturbance: Floats | None          # what is left of a disturbance of the memory, by steps since; [0] is 1
 
     @property
     def keep(self) -> Floats | None:
@@ -102,7 +103,7 @@ class Exposure:
 
     shares: Floats                      # (H, 3) of |head weight x h| summed over units, by the class of their memory
     correction: Floats                  # (H,) mean |network| / (mean |network| + mean |linear skip|)
-    output_gate: Floats | None          # (H,) at the last step, units weighted by what they contribute
+    output_gate: Floats | None          # (H,) where the head reads, units weighted by what they contribute
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,10 @@ class Inspection:
     cell: str
     first: int                          # ordinal of the oldest point of the context
     y: Floats                           # (L,) the newest context in original units, NaN before the series begins
+    forecast: Floats                    # (H, Q) what is forecast from it by all that serve
     influence: Influence
     layers: dict[str, Layer]            # "l0", "l0_reverse", "l1", ...
+    decoder: dict[str, Layer] = field(default_factory=dict)             # "l0", ...; empty where the head is flat
     windows: int = 0                    # a segment apart, behind the usual level, the drivers and the exposure
     usual: float | None = None          # median over their steps of the unit-mean forget gate
     resets: tuple[Reset, ...] = ()
@@ -128,20 +131,26 @@ class Inspection:
         """The last layer's forward direction."""
         return next((v for k, v in reversed(self.layers.items()) if not k.endswith("_reverse")), None)
 
+    @property
+    def writes(self) -> Layer | None:
+        """The decoder's last layer."""
+        return next(reversed(self.decoder.values()), None)
+
 
 def inspect(predictor: Predictor, panel: Panel) -> Inspection:
     """Look into the predictor on the newest context of a panel of one series, and on windows before it.
 
     Raises DataError where the predictor would leave the series to a simpler forecast."""
     plan, network, name = predictor.plan_of(predictor.leader), predictor.leader.network, str(panel.ids[0])
-    source = str(predictor.predict(panel, 1).source[0])
+    forecast = predictor.predict(panel, plan.horizon)
+    source = str(forecast.source[0])
     if source in REFUSALS:
         raise DataError(f"series {name} {REFUSALS[source]}: there is nothing to explain",
                         code="not_served", hint="Choose another series")
     first, y = int(panel.end[0]) - plan.context, contexts(panel.y, ends_of(panel), plan.context)[0]
     influence = influence_of(predictor, panel)
     if not predictor.is_used:
-        return Inspection(name, plan, network.shape.cell, first, y, influence, {})
+        return Inspection(name, plan, network.shape.cell, first, y, forecast.values[0], influence, {})
 
     batch = windows_at(predictor, panel, cuts(panel, plan.context, MOST_WINDOWS, plan.segment))
     before = max(0, plan.context - int(panel.lengths[0])) // plan.segment                   # steps before the series
@@ -152,9 +161,14 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
         usual, spans = resets_of(pool.keep[-1], ends[0].seen, pool.keep[:, ends[0].seen].ravel())
         resets = [Reset(first + a * plan.segment, first + b * plan.segment - 1, low, usual - low)
                   for a, b, low in spans]
-    classes = classes_of(np.concatenate([layer.half_lives for layer in ends]), plan)
+    decoder, lives = decoder_of(network, batch.take([-1])), np.concatenate([layer.half_lives for layer in ends])
+    if decoder:
+        written = decoder[f"l{network.shape.layers - 1}"].half_lives
+        lives = np.concatenate([written, lives]) if network.shape.attention else written
+    classes = classes_of(lives, plan)
     return Inspection(
-        name, plan, network.shape.cell, first, y, influence, layers, len(batch), usual, tuple(resets),
+        name, plan, network.shape.cell, first, y, forecast.values[0], influence, layers, decoder, len(batch), usual,
+        tuple(resets),
         () if pool.let_in is None else tuple(drivers_of(pool.let_in, properties_of(batch.context, plan))),
         exposure_of(network, pool, classes), pool.attention)
 
@@ -165,29 +179,37 @@ class _Pool:
 
     keep: Floats | None                 # (W, T)
     let_in: Floats | None               # (W,) at the last step
-    output: Floats | None               # (W, E) where the head reads
-    ends: Floats                        # (W, E) what the head reads
-    read: Floats | None                 # (W, H, E) what attention reads
+    output: Floats | None               # (W, U, D) or (W, 1, E) where the head reads
+    moves: Floats                       # (W, H, R) of the median forecast by each unit that the head reads
     attention: Floats | None            # (H, T) of the newest window
     linear: Floats                      # (W, H)
 
 
 def _pool(network: Network, batch: Batch) -> _Pool:
     shape = network.shape
-    rows = max(1, 2**22 // (shape.steps * shape.encoded))
+    rows = max(1, 2**22 // (shape.steps * shape.encoded + shape.horizon * (shape.hidden + shape.encoded)))
     looks = [network.look(batch.take(slice(begin, begin + rows)))[1] for begin in range(0, len(batch), rows)]
-    layers = [[Layer(gates, seen.hidden, np.empty(0, bool), np.empty(0), None) for key, gates in seen.gates.items()
-               if key.startswith(f"l{shape.layers - 1}")] for seen in looks]
-    shown = [[layer.expose[:, -k] for k, layer in enumerate(part, 1) if layer.expose is not None] for part in layers]
+    last = f"l{shape.layers - 1}"
+    layers = [[_layer(gates) for key, gates in seen.gates.items() if key.startswith(last)] for seen in looks]
     weights = looks[-1].attention
     return _Pool(
         keep=_joined([None if forward.keep is None else forward.keep.mean(axis=2) for forward, *_ in layers]),
         let_in=_joined([None if forward.let_in is None else forward.let_in[:, -1].mean(axis=1)
                         for forward, *_ in layers]),
-        output=_joined([np.concatenate(gates, axis=-1) if gates else None for gates in shown]),
-        ends=np.concatenate([summary(seen.hidden, shape.hidden) for seen in looks]),
-        read=_joined([None if seen.attention is None else seen.attention @ seen.hidden for seen in looks]),
+        output=_joined([_layer(seen.decoder[last]).expose if seen.decoder else _at_the_ends(part)
+                        for part, seen in zip(layers, looks, strict=True)]),
+        moves=np.concatenate([moves_of(network, seen) for seen in looks]),
         attention=None if weights is None else weights[-1], linear=np.concatenate([seen.linear for seen in looks]))
+
+
+def _layer(gates: Gates) -> Layer:
+    return Layer(gates, np.empty(0), np.empty(0, bool), np.empty(0), None)
+
+
+def _at_the_ends(directions: list[Layer]) -> Floats | None:
+    """(W, 1, E) the output gates where each direction ends."""
+    shown = [layer.expose[:, -k] for k, layer in enumerate(directions, 1) if layer.expose is not None]
+    return np.concatenate(shown, axis=-1)[:, None] if shown else None
 
 
 def _joined(parts: list[Floats | None]) -> Floats | None:
@@ -203,26 +225,49 @@ def layers_of(network: Network, batch: Batch, before: int = 0) -> dict[str, Laye
     A half-life comes from the gate that keeps, by the mean of its logarithm over steps. The first step meets an empty
     state and has nothing to forget. The RNN has no gate; there, it is how long a disturbance of the unit is felt."""
     shape, result = network.shape, dict[str, Layer]()
-    steps = channels(batch).reshape(1, shape.steps, -1)
+    steps = network.read(batch)
     for layer in range(shape.layers):
         outputs = []
         for direction in shape.directions:
-            order, weights = slice(None, None, -1 if direction else 1), network.weights(f"l{layer}{direction}")
-            hidden, _, gates = scan(shape.cell, steps[:, order], weights)
+            order = slice(None, None, -1 if direction else 1)
             seen = np.arange(shape.steps) >= before
             seen[-1 if direction else before] = False
-            summarised = layer == shape.layers - 1 and not direction
-            one = Layer({name: gate[0, order] for name, gate in gates.items()}, hidden[0, order], seen, np.empty(0),
-                          None)
-            gain = by_unit = None
-            if one.keep is None or summarised:
-                gain, by_unit = disturbance(shape.cell, steps[0, order], weights, int(seen.sum()))
-            half_lives = half_lives_of(one.keep[seen]) if one.keep is not None else np.array(
-                [fading(unit) if seen.any() else math.nan for unit in by_unit.T])           # type: ignore[union-attr]
-            result[f"l{layer}{direction}"] = replace(one, half_lives=half_lives * shape.segment, disturbance=gain)
-            outputs.append(hidden[:, order])
-        steps = np.concatenate(outputs, axis=-1)
+            one = _walked(network, steps[:, order], network.weights(f"l{layer}{direction}"), seen[order],
+                          summarised=layer == shape.layers - 1 and not direction)
+            one = replace(one, gates={name: gate[order] for name, gate in one.gates.items()}, hidden=one.hidden[order],
+                          seen=seen)
+            result[f"l{layer}{direction}"] = one
+            outputs.append(one.hidden)
+        steps = np.concatenate(outputs, axis=-1)[None]
     return result
+
+
+def decoder_of(network: Network, batch: Batch) -> dict[str, Layer]:
+    """Every layer of the decoder on a batch of one window; {} where there is none. From its first step on there is
+    something to forget: what the encoder handed over."""
+    result = dict[str, Layer]()
+    if network.shape.head == "flat":
+        return result
+    steps, begun = network.asked(batch), network.look(batch)[1].decoded
+    for layer, state in enumerate(begun):
+        one = _walked(network, steps, network.weights(f"l{layer}", "decoder"), np.ones(network.shape.ahead, dtype=bool),
+                      state, summarised=layer == len(begun) - 1)
+        result[f"l{layer}"] = one
+        steps = one.hidden[None]
+    return result
+
+
+def _walked(network: Network, x: Floats, weights: Weights, seen: NDArray[np.bool_], state: State | None = None, *,
+            summarised: bool) -> Layer:
+    """A layer along x (1, T, I), in the order it walks; how a disturbance fades where that is asked for or needed."""
+    shape, gain, by_unit = network.shape, None, np.empty((0, 0))
+    hidden, _, gates = scan(shape.cell, x, weights, state)
+    one = Layer({name: gate[0] for name, gate in gates.items()}, hidden[0], seen, np.empty(0), None)
+    if one.keep is None or summarised:
+        gain, by_unit = disturbance(shape.cell, x[0], weights, int(seen.sum()), state)
+    half_lives = half_lives_of(one.keep[seen]) if one.keep is not None else np.array(
+        [fading(unit) if seen.any() else math.nan for unit in by_unit.T])
+    return replace(one, half_lives=half_lives * shape.segment, disturbance=gain)
 
 
 def half_lives_of(keep: Floats) -> Floats:
@@ -234,9 +279,10 @@ def half_lives_of(keep: Floats) -> Floats:
     return np.where(rate < 0, math.log(0.5) / np.where(rate < 0, rate, 1.0), np.inf)
 
 
-def disturbance(name: str, x: Floats, weights: Weights, reach: int) -> tuple[Floats, Floats]:
-    """What is left at the last step of a disturbance of the memory made some steps before: (R + 1,) of one in a random
-    direction, (R + 1, D) of one of each unit.
+def disturbance(name: str, x: Floats, weights: Weights, reach: int, first: State | None = None
+                ) -> tuple[Floats, Floats]:
+    """What is left at the last step of a disturbance of the memory made some steps before: (N + 1,) of one in a random
+    direction, (N + 1, D) of one of each unit, up to N = `reach` steps before. `first`: the state, if not 0.
 
     It is the norm of the product of the Jacobians of the steps between (Pascanu et al. 2013), taken by central
     differences; the RNN's are diag(1 - h^2) U. x (T, I) in the order the cell walks. The memory, disturbed there and
@@ -250,7 +296,8 @@ def disturbance(name: str, x: Floats, weights: Weights, reach: int) -> tuple[Flo
         state = tuple(rows[:, k * d:(k + 1) * d] for k in range(cell.states))
         return np.concatenate(cell.step(a[t:t + 1], state, weights)[0], axis=1)
 
-    state, jacobians = np.zeros((1, size)), list[Floats]()
+    state = np.zeros((1, size)) if first is None else np.concatenate(first, axis=1)
+    jacobians = list[Floats]()
     for t in range(len(x)):
         if t >= len(x) - min(reach, REACH):
             after = step(t, state + nudges)
@@ -365,19 +412,37 @@ def _limit(count: float, tests: int, degrees: int) -> float:
 
 def exposure_of(network: Network, pool: _Pool, classes: Ints) -> Exposure:
     """What the units of each class contribute to the median, and how much all of it is beside the linear skip, whose
-    movement is its distance from loc. classes (E,) of the units that the head reads."""
-    shape, middle = network.shape, network.shape.quantiles.index(0.5)
-    head, bias, value = (None if name not in network.tensors else network.tensors[name].astype(np.float64)
-                         for name in ("head.weight", "head.bias", "attention.value"))
-    assert head is not None
-    assert bias is not None
-    moves = head.reshape(shape.horizon, -1, shape.encoded)[:, middle] * pool.ends[:, None]   # (W, H, E)
-    if pool.read is not None and value is not None:
-        moves = moves + value[..., middle] * pool.read
-    size = np.abs(moves).mean(axis=0)                                    # (H, E)
+    movement is its distance from loc. classes (R,) of the units that the head reads."""
+    size = np.abs(pool.moves).mean(axis=0)                              # (H, R)
     size = size / np.maximum(size.sum(axis=1, keepdims=True), 1e-300)
-    learned = np.abs(moves.sum(axis=2) + bias.reshape(shape.horizon, -1)[:, middle]).mean(axis=0)
+    learned = np.abs(pool.moves.sum(axis=2) + bias_of(network)).mean(axis=0)
     linear = np.abs(pool.linear).mean(axis=0)
     return Exposure(np.stack([size[:, classes == c].sum(axis=1) for c in range(CLASSES)], axis=1),
                     learned / np.maximum(learned + linear, 1e-300),
-                    None if pool.output is None else size @ pool.output.mean(axis=0))
+                    None if pool.output is None else _shown(size, pool.output.mean(axis=0), network.shape.segment))
+
+
+def _shown(size: Floats, output: Floats, segment: int) -> Floats:
+    """(H,) the output gate (U, D) of the units, weighted by their part (H, R) of the movement; those come first."""
+    gates = np.repeat(output, segment, axis=0)[:len(size)] if len(output) > 1 else output
+    part = size[:, :gates.shape[1]]
+    return np.asarray((part * gates).sum(axis=1) / np.maximum(part.sum(axis=1), 1e-300))
+
+
+def moves_of(network: Network, seen: Seen) -> Floats:
+    """(W, H, R) what each unit that the head reads adds to the median; attention's part where a flat head has one."""
+    shape, middle = network.shape, network.shape.quantiles.index(0.5)
+    head = network.tensors["head.weight"].astype(np.float64).reshape(-1, len(shape.quantiles), seen.read.shape[-1])
+    moves = head[:, middle] * seen.read[:, :, None]                     # (W, U, segment or H, R)
+    moves = moves.reshape(len(moves), -1, moves.shape[-1])[:, :shape.horizon]
+    if shape.head == "flat" and seen.attention is not None:
+        value = network.tensors["attention.value"].astype(np.float64)[..., middle]
+        moves = moves + value * (seen.attention @ seen.hidden)
+    return np.asarray(moves)
+
+
+def bias_of(network: Network) -> Floats:
+    """(H,) what the head adds to the median whatever it reads."""
+    shape = network.shape
+    bias = network.tensors["head.bias"].astype(np.float64).reshape(-1, len(shape.quantiles))
+    return np.asarray(np.resize(bias[:, shape.quantiles.index(0.5)], shape.horizon))        # again for each segment

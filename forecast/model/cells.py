@@ -123,13 +123,13 @@ def blocks(rows: Array, count: int) -> list[Array]:
     return [rows[..., k * size:(k + 1) * size] for k in range(count)]
 
 
-def stacked(steps: list[Array]) -> Array:
+def stacked(parts: list[Array], axis: int = 1) -> Array:
     """T arrays (B, D) -> (B, T, D)."""
-    if isinstance(steps[0], np.ndarray):
-        return np.stack(steps, axis=1)
+    if isinstance(parts[0], np.ndarray):
+        return np.stack(parts, axis=axis)
     import torch
 
-    return torch.stack(steps, dim=1)
+    return torch.stack(parts, dim=axis)
 
 
 def sigmoid(x: Array) -> Array:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 
 from forecast.config import Config
+from forecast.model.channels import CHANNELS
 from forecast.model.network import Network, Shape
 from forecast.model.plan import Plan
 from forecast.series.batch import Batch
@@ -51,4 +52,5 @@ def shape_of(config: Config, plan: Plan) -> Shape:
     model = config.model
     return Shape(cell=model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden, layers=model.layers,
                  horizon=plan.horizon, quantiles=quantile_grid(model.levels), dropout=model.dropout,
-                 bidirectional=model.bidirectional, attention=model.attention)
+                 bidirectional=model.bidirectional, attention=model.attention, channels=len(CHANNELS), head=model.head,
+                 embedding=model.embedding, tuned=model.tune_skip and model.skip)

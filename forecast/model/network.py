@@ -2,31 +2,34 @@
 
 Everything here is in normalised units; which window, which units and which series are others' business."""
 
-# B batch  L context  C channels  T segments  D hidden  E = D, or 2 D in both directions  H horizon  Q quantiles
+# B batch  L context  C channels  T segments of it  H horizon  U segments of it  D hidden  E = D, or 2 D in both
+# directions  R what the head reads  Q quantiles
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.model.cells import CELLS, Gates, Weights, scan
+from forecast.model.cells import CELLS, Gates, State, Weights, scan
+from forecast.model.channels import channels
 from forecast.model.skip import design, linear
 from forecast.series.arrays import Floats
 from forecast.series.batch import Batch
 
 Tensors = Mapping[str, NDArray[np.float32]]
-CHANNELS = 2                                                            # value, and whether it is there
 BLOCK = 64          # rows computed together, always: in a fixed shape, a row's bits do not depend on its neighbours
 DIRECTIONS = ("", "_reverse")                                           # as torch calls them
+HEADS = ("decoder", "flat")     # from each state of a decoder to a segment, or from the last state to the whole horizon
+CLOSED_FORMS = ("skip", "offset")                                       # what is not trained
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that fix every weight."""
+    """The sizes that fix every weight. Fields with a default are as they were before they could be chosen."""
 
     cell: str
     context: int
@@ -38,11 +41,20 @@ class Shape:
     dropout: float = 0.0
     bidirectional: bool = False
     attention: bool = False
+    channels: int = 2
+    head: str = "flat"                  # one of HEADS
+    embedding: bool = False             # whether a segment is brought to D numbers before the cell reads it
+    tuned: bool = False                 # whether the linear skip is trained along
 
     @property
     def steps(self) -> int:
         """T, the steps the cell takes through a context."""
         return self.context // self.segment
+
+    @property
+    def ahead(self) -> int:
+        """U, the steps a decoder takes through a horizon; the last one may lead beyond it."""
+        return -(-self.horizon // self.segment)
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -53,30 +65,53 @@ class Shape:
         """E, the size of what all directions say at one step."""
         return self.hidden * len(self.directions)
 
+    @property
+    def inputs(self) -> int:
+        """Numbers that the cell reads at one step."""
+        return self.hidden if self.embedding else self.segment * self.channels
+
     @cached_property
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every array of weights, as in weights.safetensors."""
-        cell, d, e, h, q = CELLS[self.cell], self.hidden, self.encoded, self.horizon, len(self.quantiles)
-        rows = cell.blocks * d
-        shapes: dict[str, tuple[int, ...]] = {}
-        for layer in range(self.layers):
-            for direction in self.directions:
-                end = f"l{layer}{direction}"
-                shapes |= {f"cell.weight_ih_{end}": (rows, e if layer else self.segment * CHANNELS),
-                           f"cell.weight_hh_{end}": (rows, d), f"cell.bias_ih_{end}": (rows,),
-                           f"cell.bias_hh_{end}": (rows,)}
-                if cell.peepholes:
-                    shapes[f"cell.peephole_{end}"] = (3, d)
-        shapes |= {"head.weight": (h * q, e), "head.bias": (h * q,)}
-        if self.attention:
-            shapes |= {"attention.query.weight": (d, e), "attention.key.weight": (d, e), "attention.step": (h, d),
-                       "attention.value": (h, e, q)}
+        d, h, q = self.hidden, self.horizon, len(self.quantiles)
+        shapes = self._recurrent("cell", self.inputs, self.directions) | self._headed()
+        if self.embedding:
+            shapes |= {"embedding.weight": (d, self.segment * self.channels), "embedding.bias": (d,)}
+        if self.tuned:
+            shapes["tuned"] = self.context + 1, h
         return shapes | {"skip": (self.context + 1, h), "offset": (h, q)}
+
+    def _recurrent(self, name: str, inputs: int, directions: Sequence[str]) -> dict[str, tuple[int, ...]]:
+        """Of layers of the cell."""
+        cell, d, shapes = CELLS[self.cell], self.hidden, dict[str, tuple[int, ...]]()
+        rows = cell.blocks * d
+        for end, layer in ((f"l{layer}{direction}", layer) for layer in range(self.layers) for direction in directions):
+            shapes |= {f"{name}.weight_ih_{end}": (rows, d * len(directions) if layer else inputs),
+                       f"{name}.weight_hh_{end}": (rows, d), f"{name}.bias_ih_{end}": (rows,),
+                       f"{name}.bias_hh_{end}": (rows,)}
+            if cell.peepholes:
+                shapes[f"{name}.peephole_{end}"] = (3, d)
+        return shapes
+
+    def _headed(self) -> dict[str, tuple[int, ...]]:
+        """Of all that comes after the encoder."""
+        d, e, h, q = self.hidden, self.encoded, self.horizon, len(self.quantiles)
+        query = {"attention.query.weight": (d, d if self.head == "decoder" else e), "attention.key.weight": (d, e)}
+        if self.head == "flat":
+            beside = query | {"attention.step": (h, d), "attention.value": (h, e, q)} if self.attention else {}
+            return {"head.weight": (h * q, e), "head.bias": (h * q,)} | beside
+        shapes = self._recurrent("decoder", d, DIRECTIONS[:1])
+        read = d + e if self.attention else d
+        shapes |= {"positions": (self.ahead, d), "head.weight": (self.segment * q, read),
+                   "head.bias": (self.segment * q,)}
+        if self.bidirectional:
+            shapes["bridge"] = (CELLS[self.cell].states, self.layers, d, e)
+        return shapes | query if self.attention else shapes
 
     @property
     def parameters(self) -> int:
         """Weights that are trained: all but the closed forms."""
-        return sum(int(np.prod(s)) for name, s in self.tensors.items() if name not in ("skip", "offset"))
+        return sum(int(np.prod(s)) for name, s in self.tensors.items() if name not in CLOSED_FORMS)
 
 
 @dataclass(frozen=True)
@@ -85,6 +120,9 @@ class Seen:
 
     hidden: Floats                      # (B, T, E) of the last layer
     gates: dict[str, Gates]             # "l0", "l0_reverse", ... -> gate -> (B, T, D), in the order of time
+    decoder: dict[str, Gates]           # "l0", ... -> gate -> (B, U, D); empty where the head is flat
+    decoded: list[State]                # of each layer of the decoder, the state with which it begins
+    read: Floats                        # (B, U, R) what the head reads; U = 1 where it is flat
     attention: Floats | None            # (B, H, T) weights of the steps for each step of the horizon, sum 1
     linear: Floats                      # (B, H) what the linear skip says
 
@@ -113,6 +151,16 @@ class Network:
     def _float64(self) -> dict[str, Floats]:
         return {name: t.astype(np.float64) for name, t in self.tensors.items()}
 
+    @property
+    def closed(self) -> Floats:
+        """(L + 1, H) the linear skip in its closed form."""
+        return self._float64["skip"]
+
+    @cached_property
+    def line(self) -> Floats:
+        """(L + 1, H) the linear skip as the network has it: the closed form, and how training changed it."""
+        return self.closed + self._float64["tuned"] if self.shape.tuned else self.closed
+
     def forward(self, batch: Batch) -> Floats:
         """Quantiles of the next H steps (B, H, Q), ascending, in the batch's units."""
         result = np.empty((len(batch), self.shape.horizon, len(self.shape.quantiles)))
@@ -122,59 +170,106 @@ class Network:
         return result
 
     def linear(self, batch: Batch) -> Floats:
-        """What the linear skip forecasts without the network, and the spread of its errors: (B, H, Q)."""
-        k = self._float64
-        return np.sort(linear(design(batch), k["skip"])[..., None] + k["offset"], axis=-1)
+        """What the closed forms say, the linear skip and the spread of its errors, without the network: (B, H, Q)."""
+        return np.sort(linear(design(batch), self.closed)[..., None] + self._float64["offset"], axis=-1)
 
     def look(self, batch: Batch) -> tuple[Floats, Seen]:
         """`forward` for one block of any size, with what was seen on the way."""
         shape, k = self.shape, self._float64
-        point: Floats = linear(design(batch), k["skip"])                # (B, H)
-        hidden, gates = self._encode(channels(batch))
-        learned = summary(hidden, shape.hidden) @ k["head.weight"].T + k["head.bias"]
-        learned = learned.reshape(len(batch), shape.horizon, -1)      # (B, H, Q)
-        weights = None
-        if shape.attention:
-            weights = self._attend(hidden)
-            read = weights @ hidden                                     # (B, H, E)
-            learned = learned + np.matmul(read.swapaxes(0, 1), k["attention.value"]).swapaxes(0, 1)
+        point: Floats = linear(design(batch), self.line)                # (B, H)
+        hidden, ends, gates = self._encode(batch)
+        if shape.head == "flat":
+            learned, read, weights = self._flat(hidden)
+            begun, decoder = list[State](), dict[str, Gates]()
+        else:
+            begun = self._handed(ends)
+            decoded, decoder = self._decode(batch, begun)
+            learned, read, weights = self._from_segments(decoded, hidden)
         quantiles = point[..., None] + k["offset"] + learned
-        return np.sort(quantiles, axis=-1), Seen(hidden, gates, weights, point)
+        return np.sort(quantiles, axis=-1), Seen(hidden, gates, decoder, begun, read, weights, point)
 
-    def _encode(self, context: Floats) -> tuple[Floats, dict[str, Gates]]:
-        """Channels (B, L, C) -> hidden of the last layer (B, T, E), gates by layer and direction."""
-        shape, seen = self.shape, dict[str, Gates]()
-        steps = context.reshape(len(context), shape.steps, shape.segment * CHANNELS)        # (B, T, segment * C)
+    def read(self, batch: Batch) -> Floats:
+        """What the cell reads at each step (B, T, I)."""
+        shape, k = self.shape, self._float64
+        steps: Floats = channels(batch, shape.channels).reshape(len(batch), shape.steps, -1)
+        return np.maximum(steps @ k["embedding.weight"].T + k["embedding.bias"], 0) if shape.embedding else steps
+
+    def _encode(self, batch: Batch) -> tuple[Floats, list[State], dict[str, Gates]]:
+        """Hidden of the last layer (B, T, E); by layer and direction the last states, and the gates."""
+        shape, seen, ends = self.shape, dict[str, Gates](), list[State]()
+        steps = self.read(batch)
         for layer in range(shape.layers):
             outputs = []
             for direction in shape.directions:
                 order = slice(None, None, -1 if direction else 1)
-                hidden, _, gates = scan(shape.cell, steps[:, order], self.weights(f"l{layer}{direction}"))
+                hidden, end, gates = scan(shape.cell, steps[:, order], self.weights(f"l{layer}{direction}"))
                 outputs.append(hidden[:, order])
+                ends.append(end)
                 seen[f"l{layer}{direction}"] = {name: gate[:, order] for name, gate in gates.items()}
             steps = np.concatenate(outputs, axis=-1)
+        return steps, ends, seen
+
+    def weights(self, end: str, module: str = "cell") -> Weights:
+        """Of one layer in one direction ("l0", "l0_reverse") of the encoder ("cell") or the "decoder"."""
+        k = self._float64
+        return Weights(k[f"{module}.weight_ih_{end}"], k[f"{module}.weight_hh_{end}"], k[f"{module}.bias_ih_{end}"],
+                       k[f"{module}.bias_hh_{end}"], k.get(f"{module}.peephole_{end}"))
+
+    # a decoder
+
+    def asked(self, batch: Batch) -> Floats:
+        """What the decoder reads at each segment of the horizon (B, U, D): its learned position. Whatever else is known
+        of the horizon, its calendar, its covariates, joins it here."""
+        positions = self._float64["positions"]
+        return np.broadcast_to(positions, (len(batch), *positions.shape))
+
+    def _handed(self, ends: list[State]) -> list[State]:
+        """The state with which each layer of the decoder begins, from the encoder's last ones."""
+        if not self.shape.bidirectional:
+            return ends
+        bridge = self._float64["bridge"].swapaxes(0, 1)                 # (layers, states, D, 2 D)
+        return [tuple(np.concatenate([one, other], axis=-1) @ k.T for one, other, k in zip(*pair, weights, strict=True))
+                for *pair, weights in zip(ends[::2], ends[1::2], bridge, strict=True)]
+
+    def _decode(self, batch: Batch, begun: list[State]) -> tuple[Floats, dict[str, Gates]]:
+        """Hidden of the last layer (B, U, D), gates by layer."""
+        steps, seen = self.asked(batch), dict[str, Gates]()
+        for layer, state in enumerate(begun):
+            steps, _, seen[f"l{layer}"] = scan(self.shape.cell, steps, self.weights(f"l{layer}", "decoder"), state)
         return steps, seen
 
-    def weights(self, end: str) -> Weights:
-        """Of one layer in one direction: "l0", "l0_reverse"."""
-        k = self._float64
-        return Weights(k[f"cell.weight_ih_{end}"], k[f"cell.weight_hh_{end}"], k[f"cell.bias_ih_{end}"],
-                       k[f"cell.bias_hh_{end}"], k.get(f"cell.peephole_{end}"))
+    def _from_segments(self, decoded: Floats, hidden: Floats) -> tuple[Floats, Floats, Floats | None]:
+        """What is learned (B, H, Q), what the head read (B, U, R), and what each step weighs (B, H, T)."""
+        shape, k, weights = self.shape, self._float64, None
+        if shape.attention:
+            weights = self._weighed(decoded @ k["attention.query.weight"].T, hidden)                # (B, U, T)
+            decoded = np.concatenate([decoded, weights @ hidden], axis=-1)
+            weights = np.repeat(weights, shape.segment, axis=1)[:, :shape.horizon]
+        learned = decoded @ k["head.weight"].T + k["head.bias"]         # (B, U, segment * Q)
+        learned = learned.reshape(len(decoded), shape.ahead * shape.segment, -1)[:, :shape.horizon]
+        return learned, decoded, weights
 
-    def _attend(self, hidden: Floats) -> Floats:
-        """(B, T, E) -> (B, H, T): how much each step of the horizon reads from each step of the context."""
-        k, d = self._float64, self.shape.hidden
-        asked = (summary(hidden, d) @ k["attention.query.weight"].T)[:, None] + k["attention.step"]     # (B, H, D)
-        keys = hidden @ k["attention.key.weight"].T                                                     # (B, T, D)
-        score = asked @ keys.swapaxes(1, 2) / np.sqrt(d)
+    # a flat head
+
+    def _flat(self, hidden: Floats) -> tuple[Floats, Floats, Floats | None]:
+        """What is learned (B, H, Q), what the head read (B, 1, E), and what each step weighs (B, H, T)."""
+        shape, k, weights = self.shape, self._float64, None
+        ends = summary(hidden, shape.hidden)
+        learned = ends @ k["head.weight"].T + k["head.bias"]
+        learned = learned.reshape(len(hidden), shape.horizon, -1)
+        if shape.attention:
+            asked = (ends @ k["attention.query.weight"].T)[:, None] + k["attention.step"]           # (B, H, D)
+            weights = self._weighed(asked, hidden)
+            read = weights @ hidden                                     # (B, H, E)
+            learned = learned + np.matmul(read.swapaxes(0, 1), k["attention.value"]).swapaxes(0, 1)
+        return learned, ends[:, None], weights
+
+    def _weighed(self, asked: Floats, hidden: Floats) -> Floats:
+        """How much what asks (B, N, D) reads from each step of the context: (B, T, E) -> (B, N, T), sum 1."""
+        keys = hidden @ self._float64["attention.key.weight"].T         # (B, T, D)
+        score = asked @ keys.swapaxes(1, 2) / np.sqrt(self.shape.hidden)
         score = np.exp(score - score.max(axis=-1, keepdims=True))
         return np.asarray(score / score.sum(axis=-1, keepdims=True))
-
-
-def channels(batch: Batch) -> Floats:
-    """What a cell reads at each point of the context (B, L, C): the value or 0, and 1 or 0 for whether it is there."""
-    there = ~np.isnan(batch.context)
-    return np.stack([np.nan_to_num(batch.context), there.astype(batch.context.dtype)], axis=-1)
 
 
 def _filled(rows: Floats) -> Floats:

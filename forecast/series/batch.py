@@ -39,6 +39,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.context)
 
+    @property
+    def known(self) -> Array:
+        """The context (B, L), 0 where missing."""
+        context = self.context
+        return np.nan_to_num(context) if isinstance(context, np.ndarray) else context.nan_to_num()
+
     def take(self, rows: Any) -> Batch:
         """The windows at these positions, or of a slice."""
         return self.map(lambda array: array[rows])

@@ -1,10 +1,12 @@
-"""Picture: one PNG of an Inspection: the series above, what the cell does with it below, aligned in time."""
+"""Picture: one PNG of an Inspection: the series above, what the cell does with it below, aligned in time; the horizon,
+and what the decoder does there, beside the context."""
 
-# L context  T steps of the cell  D hidden  H horizon
+# L context  T steps of the encoder  H horizon  U steps of the decoder  D hidden
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +87,7 @@ def draw(path: Path, look: Inspection, calendar: Calendar, *, title: str, target
         left[-1].tick_params(labelbottom=k == len(rows.names) - 1)
         beside = figure.add_subplot(grid[k, 1])
         getattr(rows, name)(figure, left[-1], beside)
+        left[-1].axvline(0, color="black", linewidth=0.7)              # from here on it is the future
         beside.set_visible(beside.has_data())
     _time_axis(left[0], left[-1], look, calendar)
     rows.by_lag(figure.add_subplot(grid[-1, :]))
@@ -112,11 +115,14 @@ class _Rows:
         return self.look.main
 
     def series(self, figure: Figure, axis: Axes, beside: Axes) -> None:
-        axis.plot(np.arange(-self.length, 0) + 0.5, self.look.y, color=INK, linewidth=1.1,
-                  marker="." if self.length <= 60 else "")
+        marker = "." if self.length <= 60 else ""
+        axis.plot(np.arange(-self.length, 0) + 0.5, self.look.y, color=INK, linewidth=1.1, marker=marker)
+        ahead, quantiles = np.arange(len(self.look.forecast)) + 0.5, self.look.forecast
+        axis.fill_between(ahead, quantiles[:, 0], quantiles[:, -1], color=FAN, alpha=0.25, linewidth=0)
+        axis.plot(ahead, quantiles[:, quantiles.shape[1] // 2], color=FAN, linewidth=1.1, marker=marker)
         axis.set_ylabel(_plain(shorten(self.target, 24)))
         self._shade_resets(axis)
-        _title(axis, "the series, over all that the model reads" + (
+        _title(axis, "the series, over all that the model reads, and the forecast" + (
             "; shaded: it forgets clearly more than usual" if self.look.resets else ""))
         _open(axis)
         if self.look.main is None or self.main.disturbance is None:
@@ -164,10 +170,11 @@ class _Rows:
         main = self.main
         words = "forget gate: how much of the memory stays" if "forget" in main.gates else \
             "update gate z: how much of the memory stays"
-        gate = main.keep
-        if gate is None:
-            gate, words = main.gates["slope"], "slope of tanh, 1 - h²: at 0 a unit is saturated and deaf"
-        self._heat(figure, axis, np.where(main.seen[:, None], gate, np.nan), words + " (line: mean over units)")
+        if main.keep is None:
+            words = "slope of tanh, 1 - h²: at 0 a unit is saturated and deaf"
+        gate, written = self._both(lambda layer: layer.gates["slope"] if layer.keep is None else layer.keep)
+        gate = np.where(main.seen[:, None], gate, np.nan)
+        self._heat(figure, axis, gate, written, words + " (line: mean over units)")
         self._shade_resets(axis, edges_only=True)
         short, long = bounds_of(self.look.plan)
         lives = main.half_lives[main.order]
@@ -190,10 +197,9 @@ class _Rows:
         _title(beside, f"half-life of each unit: median {spoken(main.quantile(0.5), self.calendar)}")
 
     def lets_in(self, figure: Figure, axis: Axes, beside: Axes) -> None:
-        gate = self.main.let_in
-        assert gate is not None
+        gate, written = self._both(lambda layer: layer.let_in)
         name = "input gate" if "input" in self.main.gates else "1 - z"
-        self._relative(figure, axis, gate, f"{name}: how far the memory is open for the new")
+        self._relative(figure, axis, gate, written, f"{name}: how far the memory is open for the new")
         shown = self.look.drivers[:5][::-1]
         if not shown:
             beside.text(0.02, 0.6, "too few windows to tell\nwhat opens the gate", transform=beside.transAxes)
@@ -213,11 +219,13 @@ class _Rows:
         _open(beside)
 
     def exposes(self, figure: Figure, axis: Axes, beside: Axes) -> None:
-        gate, exposure, plan = self.main.expose, self.look.exposure, self.look.plan
-        if gate is not None:
-            self._relative(figure, axis, gate, "output gate: how much of the memory is shown")
+        exposure, plan = self.look.exposure, self.look.plan
+        if self.main.expose is not None:
+            gate, written = self._both(lambda layer: layer.expose)
+            self._relative(figure, axis, gate, written, "output gate: how much of the memory is shown")
         else:
-            self._own(figure, axis, self.main.hidden, 1.0)
+            hidden, written = self._both(lambda layer: layer.hidden)
+            self._own(figure, axis, hidden, written, 1.0)
             _title(axis, "the memory itself, which is shown as it is: h")
         assert exposure is not None
         steps, base = np.arange(1, plan.horizon + 1), np.zeros(plan.horizon)
@@ -270,40 +278,60 @@ class _Rows:
         _title(axis, "influence by lag: from the value read to the step forecast")
         _open(axis)
 
-    def _heat(self, figure: Figure, axis: Axes, gate: Floats, words: str) -> None:
-        """A gate (T, D) between 0 and 1."""
-        image = self._image(axis, gate[:, self.main.order].T, "YlGnBu", (0, 1), (0, gate.shape[1]))
-        figure.colorbar(image, ax=axis, pad=0.005, fraction=0.02, ticks=[0, 0.5, 1])
-        self._mean(axis, gate)
+    def _both(self, what: Callable[[Layer], Floats | None]) -> tuple[Floats, Floats | None]:
+        """(T, D) of the encoder, (U, D) of the decoder where there is one."""
+        gate, last = what(self.main), self.look.writes
+        assert gate is not None
+        return gate, None if last is None else what(last)
+
+    def _heat(self, figure: Figure, axis: Axes, gate: Floats, written: Floats | None, words: str) -> None:
+        """A gate (T, D), and that of the decoder (U, D), between 0 and 1."""
+        self._units(figure, axis, gate, written, "YlGnBu", (0, 1))
+        self._mean(axis, gate, written)
         _title(axis, words)
 
-    def _relative(self, figure: Figure, axis: Axes, gate: Floats, words: str) -> None:
-        """A gate (T, D) beside each unit's own median, where there are steps enough for one."""
+    def _relative(self, figure: Figure, axis: Axes, gate: Floats, written: Floats | None, words: str) -> None:
+        """A gate (T, D), and that of the decoder (U, D), beside each unit's own median, where there are steps enough
+        for one."""
         if len(gate) < LEAST_STEPS:
-            self._heat(figure, axis, gate, words)
+            self._heat(figure, axis, gate, written, words)
             return
-        own = gate - np.median(gate, axis=0)
-        self._own(figure, axis, own, max(0.1, float(np.quantile(np.abs(own), 0.98))))
-        self._mean(axis, gate)
+        usual = np.median(gate, axis=0)
+        own = gate - usual
+        self._own(figure, axis, own, None if written is None else written - usual,
+                  max(0.1, float(np.quantile(np.abs(own), 0.98))))
+        self._mean(axis, gate, written)
         _title(axis, words + " (line: mean; blue more, red less than a unit mostly does)")
 
-    def _own(self, figure: Figure, axis: Axes, values: Floats, top: float) -> None:
-        image = self._image(axis, values[:, self.main.order].T, "RdBu", (-top, top), (0, values.shape[1]))
-        figure.colorbar(image, ax=axis, pad=0.005, fraction=0.02)
+    def _own(self, figure: Figure, axis: Axes, values: Floats, written: Floats | None, top: float) -> None:
+        self._units(figure, axis, values, written, "RdBu", (-top, top))
         self._unit_axis(axis)
 
-    def _mean(self, axis: Axes, gate: Floats) -> None:
+    def _units(self, figure: Figure, axis: Axes, values: Floats, written: Floats | None, colours: str,
+               scale: tuple[float, float]) -> None:
+        """The encoder's units over the context, the decoder's, in the same order, over the horizon."""
+        order, rows = self.main.order, (0.0, float(values.shape[1]))
+        image = self._image(axis, values[:, order].T, colours, scale, rows)
+        if written is not None:
+            self._image(axis, written[:, order].T, colours, scale, rows, (0, len(written) * self.look.plan.segment))
+        figure.colorbar(image, ax=axis, pad=0.005, fraction=0.02)
+
+    def _mean(self, axis: Axes, gate: Floats, written: Floats | None) -> None:
         """The mean over units: 0 at the lower edge, 1 at the upper."""
-        axis.stairs(gate.mean(axis=1) * gate.shape[1], np.linspace(-self.length, 0, len(gate) + 1), color=FAN,
-                    linewidth=1.8, baseline=None)
+        edges = np.linspace(-self.length, 0, len(gate) + 1)
+        if written is not None:
+            gate = np.concatenate([gate, written])
+            edges = np.concatenate([edges, self.look.plan.segment * np.arange(1, len(written) + 1)])
+        axis.stairs(gate.mean(axis=1) * gate.shape[1], edges, color=FAN, linewidth=1.8, baseline=None)
         self._unit_axis(axis)
 
     def _image(self, axis: Axes, values: Floats, colours: str, scale: tuple[float, float],
-               rows: tuple[float, float]) -> Any:
-        """Rows from bottom to top, columns over the whole context; grey where there is nothing."""
+               rows: tuple[float, float], span: tuple[float, float] | None = None) -> Any:
+        """Rows from bottom to top, columns over the whole context, or a span; grey where there is nothing."""
         axis.set_facecolor("#e8e8e8")
+        begin, end = span or (-self.length, 0)
         return axis.imshow(values, aspect="auto", origin="lower", interpolation="nearest", cmap=colours, vmin=scale[0],
-                           vmax=max(scale[1], 1e-300), extent=(-self.length, 0, *rows))
+                           vmax=max(scale[1], 1e-300), extent=(begin, end, *rows))
 
     def _unit_axis(self, axis: Axes) -> None:
         axis.set_yticks([])
@@ -321,12 +349,12 @@ class _Rows:
 
 def _time_axis(first: Axes, last: Axes, look: Inspection, calendar: Calendar) -> None:
     """Dates below the last of the rows that share time."""
-    length = len(look.y)
-    first.set_xlim(-length, 0)
-    times = calendar.times(look.first + np.arange(length))
-    places = np.arange(-length, 0) + 0.5
+    length, horizon = len(look.y), len(look.forecast)
+    first.set_xlim(-length, horizon)
+    times = calendar.times(look.first + np.arange(length + horizon))
+    places = np.arange(-length, horizon) + 0.5
     if not calendar.is_time:
-        shown = np.unique(np.linspace(0, length - 1, 8).astype(int))
+        shown = np.unique(np.linspace(0, length + horizon - 1, 8).astype(int))
         last.set_xticks(places[shown], [str(t) for t in times[shown]])
         return
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num, num2date

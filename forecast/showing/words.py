@@ -17,6 +17,7 @@ from forecast.text import counted
 
 Length = Callable[..., dict[str, Any]]                                  # points (, digits) -> {"points": , "words": }
 NAMED = 3                                                               # properties, and cycles, told in a line
+_SHARES = (("shortest", 0.0), ("quartile", 0.25), ("median", 0.5), ("upper", 0.75), ("longest", 1.0))
 SATURATED = 0.1                                                         # slope of tanh below which a unit is deaf
 
 
@@ -40,13 +41,15 @@ def described(look: Inspection, run: Run, lags: int) -> dict[str, Any]:
         "series": look.series, "source": run.predictor.name, "used": bool(look.layers),
         "shares": run.predictor.shares(look.series), "networks": len(run.predictor.members),
         "cell": {"kind": look.cell, "units": shape.hidden, "layers": shape.layers,
-                 "bidirectional": shape.bidirectional, "steps": shape.steps, "step": length(plan.segment)},
+                 "bidirectional": shape.bidirectional, "steps": shape.steps, "step": length(plan.segment),
+                 "head": shape.head, "embedding": shape.embedding},
         "context": length(plan.context) | stamps(known, look.first + plan.context - 1),
         "seasons": [length(m) for m in plan.seasons if m > 1], "windows": look.windows,
         "memory": None if main is None else _memory(main, look, length),
+        "decoder": _decoder(look, length),
         "resets": None if look.usual is None else {
             "usual": look.usual, "moments": [stamps(r.first, r.last) | {"gate": r.level, "below": r.depth}
-                                             for r in look.resets]},
+                                              for r in look.resets]},
         "input_gate": None if main is None or main.let_in is None else {
             "mean": float(main.let_in.mean()),
             "goes_with": [{"property": d.name, "period": length(d.period) if d.period else None, "r": d.r,
@@ -63,8 +66,7 @@ def _memory(main: Layer, look: Inspection, length: Length) -> dict[str, Any]:
     counts = np.bincount(classes[classes >= 0], minlength=3).tolist()
     slope = main.gates.get("slope")
     return {
-        "half_life": {name: length(main.quantile(share)) for name, share in
-                      (("shortest", 0.0), ("quartile", 0.25), ("median", 0.5), ("upper", 0.75), ("longest", 1.0))},
+        "half_life": {name: length(main.quantile(share)) for name, share in _SHARES},
         "by": "the gate that keeps" if slope is None else "a disturbance of the unit",
         "units": dict(zip(names_of(look.plan), counts, strict=True)),
         "beyond_context": int((main.half_lives > look.plan.context).sum()),
@@ -75,6 +77,17 @@ def _memory(main: Layer, look: Inspection, length: Length) -> dict[str, Any]:
             "at_the_end": float(main.disturbance[-1])},
         "slope": None if slope is None else {"mean": float(slope.mean()),
                                              "saturated": float((slope < SATURATED).mean())}}
+
+
+def _decoder(look: Inspection, length: Length) -> dict[str, Any] | None:
+    last = look.writes
+    if last is None:
+        return None
+    left = last.disturbance
+    return {"steps": len(last.hidden), "step": length(look.plan.segment),
+            "half_life": {name: length(last.quantile(share)) for name, share in _SHARES},
+            "left": left, "at_the_end": None if left is None else float(left[-1]),
+            "layers": {name: _layer(layer) for name, layer in look.decoder.items()}}
 
 
 def _exposure(look: Inspection, main: Layer) -> dict[str, Any]:
@@ -199,6 +212,11 @@ def _lines_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[t
         yield "forgets", f"no moment stands out: {keeps} {resets['usual']:.2f}"
     if gate:
         yield "lets in", f"{opens} {gate['mean']:.2f}; {_opened_by(gate['goes_with'])}"
+    if writes := document["decoder"]:
+        left = "" if writes["at_the_end"] is None else (f"; of a disturbance of what it was handed, "
+                                                        f"{writes['at_the_end']:.0%} are left at the end")
+        yield "writes", (f"a decoder, {counted(writes['steps'], 'step')} of {writes['step']['words']}; half-life of a "
+                         f"unit: median {writes['half_life']['median']['words']}{left}")
     shown = f"output gate {exposure['output_gate']:.2f}; " if exposure["output_gate"] is not None else ""
     least, most = exposure["least"], exposure["most"]
     if least["network"] == 1:
@@ -207,7 +225,7 @@ def _lines_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[t
         yield "exposes", (f"{shown}the network makes {exposure['network']:.0%} of the movement, from "
                           f"{least['network']:.0%} (step {least['step']}) to {most['network']:.0%} "
                           f"(step {most['step']}); the rest is the linear skip's")
-    if cell["steps"] > 1:
+    if cell["steps"] > 1 or document["decoder"]:
         yield "", "carried by units of memory " + ", ".join(f"{n} {s:.0%}" for n, s in exposure["units"].items())
     for step in _ends(document["attention"]["steps"]) if document["attention"] else []:
         yield "attends", (f"step {step['step']} most to {step['from']} .. {step['to']} ({step['weight']:.0%}), "

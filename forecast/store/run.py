@@ -20,9 +20,10 @@ from forecast.config import Config
 from forecast.errors import ForecastError, ModelError
 from forecast.model.blending import Blend
 from forecast.model.cells import CELLS
+from forecast.model.channels import CHANNELS
 from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
-from forecast.model.network import Network, Shape
+from forecast.model.network import HEADS, Network, Shape
 from forecast.model.plan import Plan
 from forecast.model.predictor import EXPERTS, Predictor
 from forecast.model.prior import Prior, Tuned
@@ -32,7 +33,8 @@ from forecast.store.record import RunRecord
 from forecast.system.files import new_folder, sha256, to_json, write_bytes, write_text
 
 FORMAT = 6
-READABLE = (4, 5, FORMAT)                                              # 4: all members of the plan's shape; 5: no prior
+READABLE = (4, 5, FORMAT)                                               # 4: members of one shape; 5: no prior
+BEFORE = {"head": "flat", "embedding": False, "tune_skip": False}       # settings that 4 and 5 did not know, as it was
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 VALIDATED = "validated.safetensors"                                     # of the networks before their final fit
@@ -91,7 +93,8 @@ def load(folder: Path, *, validated: bool = False) -> Run:
     verify(folder)
     config_json, series, calibration = (_json(folder / f"{name}.json") for name in ("config", "series", "calibration"))
     try:
-        config = Config.from_dict(config_json["config"])
+        settings: dict[str, dict[str, Any]] = config_json["config"]
+        config = Config.from_dict({**settings, "model": BEFORE | settings["model"]})
         sizes: dict[str, Any] = config_json["plan"]
         plan = Plan(**sizes | {"seasons": tuple(sizes["seasons"])})
         entries = config_json["members"]
@@ -129,7 +132,7 @@ def verify(folder: Path) -> None:
     content = _json(folder / MANIFEST)
     if content.get("format") not in READABLE:
         raise ModelError(f"was written in format {content.get('format')}, this program reads "
-                         f"{' and '.join(map(str, READABLE))}",
+                         f"{', '.join(map(str, READABLE[:-1]))} and {FORMAT}",
                          file=str(folder / MANIFEST), code="model_format", hint="Train again")
     manifest = content.get("files")
     files = FILES if content["format"] == FORMAT else [name for name in FILES if name != PRIOR]
@@ -177,7 +180,9 @@ def _shape(entry: dict[str, Any], config: Config, plan: Plan) -> Shape:
         raise ValueError(f"a network of {lengths}")
     if (shape.horizon, shape.quantiles) != (usual.horizon, usual.quantiles):
         raise ValueError("a network of another horizon or other quantiles than the plan's")
-    if [type(flag) for flag in (shape.bidirectional, shape.attention)] != [bool, bool]:
+    if {type(flag) for flag in (shape.bidirectional, shape.attention, shape.embedding, shape.tuned)} != {bool}:
+        raise ValueError(f"a network {shape}")
+    if shape.head not in HEADS or type(shape.channels) is not int or not 1 <= shape.channels <= len(CHANNELS):
         raise ValueError(f"a network {shape}")
     return shape
 

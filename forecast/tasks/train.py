@@ -161,7 +161,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     if request.dry_run:
         return made
 
-    checkpoints = _checkpoints(workspace, request, teller, reading, origin)
+    checkpoints = _checkpoints(workspace, request, teller, reading, plan, origin)
     predictor, history = fitting.tracked(teller, fit(
         Predictor.new(config, known, plan), known, rounds=rounds, checkpoints=checkpoints, start=start), "training")
     if start and (anew := len(predictor.members) - start.count(predictor)):
@@ -298,16 +298,18 @@ def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, k
     return start, folder.resolve().name
 
 
-def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading: Reading, origin: str | None
-                 ) -> Checkpoints:
+def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading: Reading, plan: Plan,
+                 origin: str | None) -> Checkpoints:
     """Where this training, and no other, leaves what it takes to go on; emptied unless it is to be resumed."""
     import numpy
     import torch
 
+    from forecast.model.member import shape_of
+    from forecast.store.run import FORMAT
     from forecast.training.checkpoints import Checkpoints
 
-    identity = (__version__, torch.__version__, numpy.__version__, torch.get_num_threads(), workspace.config.to_dict(),
-                reading.sha256, origin)
+    identity = (__version__, FORMAT, torch.__version__, numpy.__version__, torch.get_num_threads(),
+                workspace.config.to_dict(), asdict(shape_of(workspace.config, plan)), reading.sha256, origin)
     checkpoints = Checkpoints.of(workspace.store.folder / RESUME, *identity)
     if not request.resume:
         checkpoints.clear()

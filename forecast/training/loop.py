@@ -19,7 +19,7 @@ from torch.optim.adamw import adamw
 
 from forecast.config import TrainConfig
 from forecast.model.member import Member
-from forecast.model.network import Network
+from forecast.model.network import CLOSED_FORMS, Network
 from forecast.series.arrays import Ints
 from forecast.series.batch import Batch
 from forecast.series.panel import Panel, Windows
@@ -30,7 +30,6 @@ from forecast.training.torch_network import RecurrentForecaster, pinball
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ROWS = 1024                         # windows brought to unit size at a time
 ABSURD = 30.0                       # units of its context from which on a target teaches nothing
-CLOSED_FORMS = ("skip", "offset")   # what is not trained
 _SEEDING = threading.Lock()         # torch draws first weights from one generator for all threads
 
 

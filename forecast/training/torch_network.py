@@ -1,21 +1,25 @@
 """RecurrentForecaster: the network as torch trains it, equal to Network of network.py with the same weights.
 
-A recurrent cell over segments of the context, on top of a linear skip. Everything here is in normalised units; which
-window, which units and which series are others' business."""
+A recurrent encoder over segments of the context and a decoder over those of the horizon, on top of a linear skip.
+Everything here is in normalised units; which window, which units and which series are others' business."""
 
-# B batch  L context  C channels  T segments  D hidden  E = D, or 2 D in both directions  H horizon  Q quantiles
+# B batch  L context  C channels  T segments of it  H horizon  U segments of it  D hidden  E = D, or 2 D in both
+# directions  Q quantiles
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from forecast.errors import RequestError
-from forecast.model.network import CHANNELS, Network, Shape
+from forecast.model.cells import CELLS as CELL_TABLE
+from forecast.model.channels import channels
+from forecast.model.network import Network, Shape
 from forecast.model.skip import design, linear
 from forecast.series.arrays import Floats
 from forecast.series.batch import Batch
@@ -26,57 +30,102 @@ from forecast.training.torch_cells import CELLS, open_gates
 class RecurrentForecaster(nn.Module):
     """A batch of tensors -> quantiles of the next H steps (B, H, Q), ascending (in training: as they come).
 
-        forecast = skip(context) + offset + head(h_T),   h_t = cell(segment_t, h_{t-1})
+        forecast = skip(context) + offset + head(d_u),   d_u = decoder(position_u, d_{u-1}),   d_0 = encoder(context)
 
-    `skip` (L+1, H) is a linear forecast from context to horizon and `offset` (H, Q) the spread of its errors; both are
-    set from closed forms, not trained. The head starts at zero, so that the untrained network is the linear forecast
-    and training can only leave it for something better (skip: Zeng et al. 2023, DLinear; segments as steps: Lin et al.
-    2023, SegRNN). In both directions, h_T is where each of them ends."""
+    The encoder reads segments of the context, the decoder writes segments of the horizon; a flat head takes all of it
+    from the encoder's last state. `skip` (L+1, H) is a linear forecast from context to horizon and `offset` (H, Q) the
+    spread of its errors; both are set from closed forms. `tuned` is what training adds to the skip. The head starts at
+    zero, so that the untrained network is the linear forecast and training can only leave it for something better
+    (skip: Zeng et al. 2023, DLinear; segments as steps, read and written: Lin et al. 2023, SegRNN)."""
 
     def __init__(self, shape: Shape, memory: float | None = None) -> None:
         """memory: the longest memory, in steps of the cell, for chrono initialisation; None for forget bias 1."""
         super().__init__()
         self.shape = shape
-        self.cell = CELLS[shape.cell](shape.segment * CHANNELS, shape.hidden, shape.layers, batch_first=True,
-                                      bidirectional=shape.bidirectional)
         self.random: torch.Generator | None = None
         self.rough = False                                              # the cell's products in bfloat16 while training
-        self.head = nn.Linear(shape.encoded, shape.horizon * len(shape.quantiles))
-        self.attention = Attention(shape) if shape.attention else None
+        quantiles = len(shape.quantiles)
+        self.embedding = nn.Linear(shape.segment * shape.channels, shape.hidden) if shape.embedding else None
+        self.cell = CELLS[shape.cell](shape.inputs, shape.hidden, shape.layers, batch_first=True,
+                                      bidirectional=shape.bidirectional)
+        open_gates(shape.cell, self.cell, shape.hidden, memory)
+        self.attention = ATTENTION[shape.head](shape) if shape.attention else None
+        if shape.head == "flat":
+            self.head = nn.Linear(shape.encoded, shape.horizon * quantiles)
+        else:
+            self.decoder = CELLS[shape.cell](shape.hidden, shape.hidden, shape.layers, batch_first=True)
+            open_gates(shape.cell, self.decoder, shape.hidden)
+            self.positions = nn.Parameter(torch.randn(shape.ahead, shape.hidden))
+            self.bridge = _bridge(shape) if shape.bidirectional else None
+            read = shape.hidden + (shape.encoded if shape.attention else 0)
+            self.head = nn.Linear(read, shape.segment * quantiles)
+        self.tuned = nn.Parameter(torch.zeros(shape.context + 1, shape.horizon)) if shape.tuned else None
         self.skip = nn.Parameter(torch.zeros(shape.context + 1, shape.horizon), requires_grad=False)
-        self.offset = nn.Parameter(torch.zeros(shape.horizon, len(shape.quantiles)), requires_grad=False)
+        self.offset = nn.Parameter(torch.zeros(shape.horizon, quantiles), requires_grad=False)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        open_gates(shape.cell, self.cell, shape.hidden, memory)
 
     def forward(self, batch: Batch) -> Tensor:
-        context, shape = channels(batch), self.shape                    # (B, L, C)
-        segments = context.reshape(len(context), shape.steps, shape.segment * CHANNELS)     # (B, T, segment * C)
-        with torch.autocast(context.device.type, torch.bfloat16, enabled=self.rough and self.training):
-            hidden = self.cell(segments)[0].to(context.dtype)           # (B, T, E)
-        ends = torch.cat([hidden[:, -1, :shape.hidden], hidden[:, 0, shape.hidden:]], dim=-1)
-        learned = self.head(self._dropped(ends)).reshape(len(context), shape.horizon, -1)    # (B, H, Q)
-        if self.attention is not None:
-            learned = learned + self.attention(hidden, ends)
-        quantiles: Tensor = self._linear(batch) + learned
+        with torch.autocast(batch.context.device.type, torch.bfloat16, enabled=self.rough and self.training):
+            learned = self._flat(batch) if self.shape.head == "flat" else self._from_segments(batch)
+        point = linear(design(batch), self.skip if self.tuned is None else self.skip + self.tuned)
+        quantiles: Tensor = point[..., None] + self.offset + learned
         return quantiles if self.training else quantiles.sort(dim=-1).values
 
     def closed(self, batch: Batch) -> Tensor:
-        """What the closed forms say without the cell (B, H, Q), ascending."""
-        return self._linear(batch).sort(dim=-1).values
+        """What the closed forms say without the network (B, H, Q), ascending."""
+        point = linear(design(batch), self.skip)
+        quantiles: Tensor = point[..., None] + self.offset
+        return quantiles.sort(dim=-1).values
 
-    def _linear(self, batch: Batch) -> Tensor:
-        spread: Tensor = linear(design(batch), self.skip)[..., None] + self.offset
-        return spread
+    def _encode(self, batch: Batch) -> tuple[Tensor, Any]:
+        """Hidden (B, T, E), and the last state."""
+        seen = channels(batch, self.shape.channels)                     # (B, L, C)
+        steps = seen.reshape(len(batch), self.shape.steps, -1)          # (B, T, segment * C)
+        hidden, state = self.cell(steps if self.embedding is None else self.embedding(steps).relu())
+        return hidden.to(batch.context.dtype), state
 
-    def _dropped(self, ends: Tensor) -> Tensor:
-        """In training, a share of what the head sees put to 0 (Srivastava et al. 2014), drawn from a generator of its
+    def _flat(self, batch: Batch) -> Tensor:
+        """What is learned (B, H, Q), from the last state to the whole horizon at once."""
+        hidden, _ = self._encode(batch)
+        with torch.autocast(hidden.device.type, enabled=False):
+            ends = torch.cat([hidden[:, -1, :self.shape.hidden], hidden[:, 0, self.shape.hidden:]], dim=-1)
+            learned: Tensor = self.head(self._dropped(ends)).reshape(len(ends), self.shape.horizon, -1)
+            return learned if self.attention is None else learned + self.attention(hidden, ends)
+
+    def _from_segments(self, batch: Batch) -> Tensor:
+        """What is learned (B, H, Q), a segment from each state of the decoder, whose last one is cut."""
+        shape = self.shape
+        hidden, state = self._encode(batch)
+        decoded = self.decoder(self.asked(batch), self._handed(state))[0].to(hidden.dtype)          # (B, U, D)
+        with torch.autocast(hidden.device.type, enabled=False):
+            if self.attention is not None:
+                decoded = torch.cat([decoded, self.attention(hidden, decoded)], dim=-1)
+            learned: Tensor = self.head(self._dropped(decoded))         # (B, U, segment * Q)
+            return learned.reshape(len(decoded), shape.ahead * shape.segment, -1)[:, :shape.horizon]
+
+    def asked(self, batch: Batch) -> Tensor:
+        """What the decoder reads at each segment of the horizon (B, U, D): its learned position. Whatever else is known
+        of the horizon, its calendar, its covariates, joins it here."""
+        return self.positions.expand(len(batch), -1, -1)
+
+    def _handed(self, state: Any) -> Any:
+        """The state with which the decoder begins, from the encoder's last one, as torch has them: (layers, B, D)."""
+        if self.bridge is None:
+            return state
+        each = [state] if isinstance(state, Tensor) else list(state)    # (layers * 2, B, D)
+        pairs = [s.unflatten(0, (self.shape.layers, 2)).transpose(1, 2).flatten(2) for s in each]   # (layers, B, 2 D)
+        handed = [pair.to(k.dtype) @ k.transpose(1, 2) for pair, k in zip(pairs, self.bridge, strict=True)]
+        return handed[0] if isinstance(state, Tensor) else tuple(handed)
+
+    def _dropped(self, read: Tensor) -> Tensor:
+        """In training, a share of what the head reads put to 0 (Srivastava et al. 2014), drawn from a generator of its
         own: networks trained side by side do not disturb each other."""
         share = self.shape.dropout
         if not self.training or share == 0:
-            return ends
-        kept = torch.rand(ends.shape, generator=self.random, device=ends.device) >= share
-        return ends * kept / (1 - share)
+            return read
+        kept = torch.rand(read.shape, generator=self.random, device=read.device) >= share
+        return read * kept / (1 - share)
 
     def seeded(self, seed: int) -> RecurrentForecaster:
         """Itself, drawing from a generator of its own."""
@@ -125,9 +174,21 @@ def forward_on(network: Network, device: torch.device) -> Callable[[Batch], Floa
 
 
 class Attention(nn.Module):
-    """Each step of the horizon weighs all steps of the context and reads from them (Bahdanau et al. 2015; the score is
-    the scaled product of Vaswani et al. 2017): softmax_t((W_q h_T + s_h) . W_k h_t / sqrt(D)). What it reads counts
-    nothing at first."""
+    """Each step of the decoder weighs all steps of the context and reads from them (Bahdanau et al. 2015; the score is
+    the scaled product of Vaswani et al. 2017): softmax_t(W_q d_u . W_k h_t / sqrt(D)), (B, U, E)."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.query = nn.Linear(shape.hidden, shape.hidden, bias=False)
+        self.key = nn.Linear(shape.encoded, shape.hidden, bias=False)
+
+    def forward(self, hidden: Tensor, decoded: Tensor) -> Tensor:
+        return _read(self.query(decoded), self.key(hidden), hidden)
+
+
+class FlatAttention(nn.Module):
+    """The same for a flat head: each step of the horizon asks softmax_t((W_q h_T + s_h) . W_k h_t / sqrt(D)). What it
+    reads counts nothing at first."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -138,16 +199,24 @@ class Attention(nn.Module):
         self.value = nn.Parameter(torch.zeros(shape.horizon, e, len(shape.quantiles)))
 
     def forward(self, hidden: Tensor, ends: Tensor) -> Tensor:
-        asked = self.query(ends)[:, None] + self.step                   # (B, H, D)
-        score = asked @ self.key(hidden).transpose(1, 2) / math.sqrt(asked.shape[-1])
-        read = score.softmax(dim=-1) @ hidden                           # (B, H, E)
+        read = _read(self.query(ends)[:, None] + self.step, self.key(hidden), hidden)               # (B, H, E)
         return torch.matmul(read.transpose(0, 1), self.value).transpose(0, 1)
 
 
-def channels(batch: Batch) -> Tensor:
-    """What a cell reads at each point of the context (B, L, C): the value or 0, and 1 or 0 for whether it is there."""
-    there = ~torch.isnan(batch.context)
-    return torch.stack([torch.nan_to_num(batch.context), there.to(batch.context.dtype)], dim=-1)
+ATTENTION: dict[str, Callable[[Shape], nn.Module]] = {"decoder": Attention, "flat": FlatAttention}
+
+
+def _read(asked: Tensor, keys: Tensor, hidden: Tensor) -> Tensor:
+    """What those who ask (B, N, D) read of the steps (B, T, E), by their keys (B, T, D): (B, N, E)."""
+    score = asked @ keys.transpose(1, 2) / math.sqrt(asked.shape[-1])
+    return score.softmax(dim=-1) @ hidden
+
+
+def _bridge(shape: Shape) -> nn.Parameter:
+    """From where both directions end to where the decoder begins, for each array of the state and each layer."""
+    bound = shape.encoded ** -0.5
+    size = CELL_TABLE[shape.cell].states, shape.layers, shape.hidden, shape.encoded
+    return nn.Parameter(torch.empty(size).uniform_(-bound, bound))
 
 
 def pinball(forecast: Tensor, target: Tensor, quantiles: Tensor) -> Tensor:

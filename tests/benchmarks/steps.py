@@ -24,6 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from forecast.model.channels import CHANNELS
+
 SERIES, POINTS = 100, 1000                                              # peers.py makes as many
 
 
@@ -70,7 +72,7 @@ def plain(size: Size) -> Iterator[None]:
     import torch
     from torch import nn
 
-    x = torch.randn(size.batch, size.context // size.segment, 2 * size.segment)
+    x = torch.randn(size.batch, size.context // size.segment, len(CHANNELS) * size.segment)
     y = torch.randn(size.batch, size.horizon)
     lstm = nn.LSTM(x.shape[-1], size.hidden, size.layers, batch_first=True)
     head = nn.Linear(size.hidden, size.horizon)
@@ -103,7 +105,7 @@ def floors(size: Size) -> dict[str, float]:
     import torch
 
     b, t, d = size.batch, size.context // size.segment, size.hidden
-    inputs = [2 * size.segment] + [d] * (size.layers - 1)
+    inputs = [len(CHANNELS) * size.segment] + [d] * (size.layers - 1)
     recurrent = size.layers * 3 * 2 * b * t * 4 * d * d                 # forward, and backward by input and weight
     others = sum(3 * 2 * b * t * 4 * d * i for i in inputs) - 2 * b * t * 4 * d * inputs[0]
     others += 3 * 2 * b * d * size.horizon * 5                          # the head, of Q = 5
