@@ -340,7 +340,12 @@ def test_a_run_of_format_5_which_knew_a_flat_head_alone_predicts_the_same_to_the
                 del member["shape"][name]
 
     folder = changed(saved(tmp_path / "run", predictor), "config.json", older)
-    loaded = load(changed(folder, MANIFEST, lambda c: c.update(format=5)), validated=True).predictor
+    def earlier(content: Any) -> None:
+        content["format"] = 5
+        del content["files"]["prior.safetensors"]
+
+    loaded = load(changed(folder, MANIFEST, earlier), validated=True).predictor
+    assert loaded.prior is None
     np.testing.assert_array_equal(forecast_of(loaded), forecast_of(predictor))
     assert loaded.config == config
     assert [m.shape for m in loaded.members] == shapes

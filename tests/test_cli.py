@@ -120,7 +120,8 @@ def test_train_says_what_it_assumed_and_makes_the_run_live(run: Run, tmp_path: P
     assert "80% covers (width)" in ended.out
     files = {f.name for f in (tmp_path / ".forecast" / "runs" / live).iterdir()}
     assert files == {"config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json",
-                     "history.csv", "weights.safetensors", "validated.safetensors", "manifest.json"}
+                     "history.csv", "weights.safetensors", "validated.safetensors", "prior.safetensors",
+                     "manifest.json"}
 
 
 def test_a_training_goes_on_from_the_live_run_in_a_quarter_of_the_steps(run: Run, tmp_path: Path) -> None:
@@ -364,7 +365,7 @@ def test_several_series_keep_their_ids_and_order_byte_for_byte(run: Run, tmp_pat
 
 
 def test_in_parts_or_at_once_the_same_bytes_are_written(run: Run, tmp_path: Path) -> None:
-    lines = [f"{s},{t},{9 * s + t % 6 + 1 / (s + t + 1):.3f}" for s in range(7) for t in range(3 if s == 5 else 48)]
+    lines = [f"{s},{t},{9 * s + t % 6 + 1 / (s + t + 1):.3f}" for s in range(7) for t in range(2 if s == 5 else 48)]
     (tmp_path / "seven.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
     settings = ["--horizon", "4", "--season", "6", "--set", "train.steps=5", "--set", "model.blend=true"]
     assert run("train", "seven.csv", *settings, "--no-final-fit").code == 0
@@ -391,7 +392,7 @@ def test_a_shard_that_is_none_is_refused(run: Run, store: Path, shard: str) -> N
 
 
 def test_a_series_that_falls_back_is_named_and_exits_5(run: Run, tmp_path: Path) -> None:
-    lines = [f"{s},{t},{v}" for s, n in (("long", 80), ("short", 3)) for t, v in enumerate(range(100, 100 + n))]
+    lines = [f"{s},{t},{v}" for s, n in (("long", 80), ("short", 2)) for t, v in enumerate(range(100, 100 + n))]
     (tmp_path / "two.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
     assert run("train", "two.csv", "--horizon", "4", *FAST).code == 0
     ended = run("predict")
@@ -692,7 +693,7 @@ def test_a_positive_series_that_ends_in_zeros_can_still_be_forecast(run: Run, tm
 
 
 def test_partial_forecasts_are_named_even_when_quiet(run: Run, tmp_path: Path) -> None:
-    lines = [f"{s},{t},{v}" for s, n in (("long", 80), ("short", 3)) for t, v in enumerate(range(100, 100 + n))]
+    lines = [f"{s},{t},{v}" for s, n in (("long", 80), ("short", 2)) for t, v in enumerate(range(100, 100 + n))]
     (tmp_path / "two.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
     run("train", "two.csv", "--horizon", "4", *FAST)
     ended = run("predict", "-q")

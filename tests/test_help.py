@@ -56,7 +56,8 @@ def test_the_topics_are_the_files_of_the_package() -> None:
     files = {file.name for file in resources.files("forecast").joinpath("help").iterdir()}
     assert files == {f"{name}.md" for name in TOPICS}
     setup = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert setup["package-data"] == {"forecast": ["help/*.md", "py.typed"]}         # else a wheel has none of them
+    files = ["help/*.md", "model/*.safetensors", "py.typed"]                        # else a wheel has none of them
+    assert setup["package-data"] == {"forecast": files}
 
 
 def test_without_a_topic_all_are_listed_with_a_line_each(run: Run) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from forecast.errors import DataError
+from forecast.explaining.exposure import bias_of, moves_of
 from forecast.explaining.influence import Influence, by_cycle, influence_of, windows_at
 from forecast.explaining.inspection import (
-    bias_of,
     decoder_of,
     disturbance,
     drivers_of,
@@ -17,7 +17,6 @@ from forecast.explaining.inspection import (
     half_lives_of,
     inspect,
     layers_of,
-    moves_of,
     properties_of,
     resets_of,
 )

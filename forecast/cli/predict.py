@@ -56,10 +56,9 @@ def predict(
 
     Where there is no model yet, DATA is forecast at once by the prior, a network that comes with the program.
     Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
-    known, the run and what served the series; keeps it in the ledger. Exit 5: written, but some series fell back to a
-    simpler forecast or have no value to forecast from, or the ledger failed. Exit 7: stale, nothing written."""
+    known, the run and what served the series; keeps it in the ledger. Exit 5: some series fell back to a simpler
+    forecast or have no value, or the ledger failed. Exit 7: stale, nothing written."""
     from forecast.system import machine
-
     machine.spare_pandas()
     from forecast.cli.console import Console, write_bytes_out
     from forecast.ledger.options import Options

@@ -43,12 +43,16 @@ class Settings(TypedDict, total=False):
     transform: str
     scaling: str
     blend: bool
+    prior: bool
     members: int
     levels: float | Sequence[float]
     conformal: bool
     allow_negative: bool
     skip: bool
     init: str
+    head: str
+    embedding: bool
+    tune_skip: bool
     dropout: float
     seed: int
     device: str

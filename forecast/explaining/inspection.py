@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
+from forecast.explaining.exposure import Exposure, exposure_of, moves_of
 from forecast.explaining.influence import MOST_WINDOWS, Influence, cuts, influence_of, windows_at
 from forecast.model.cells import CELLS, Gates, State, Weights, scan
-from forecast.model.network import Network, Seen
+from forecast.model.network import Network
 from forecast.model.plan import Plan
 from forecast.model.predictor import Predictor
 from forecast.series.arrays import Floats, Ints
@@ -26,7 +27,6 @@ from forecast.series.batch import Batch
 from forecast.series.panel import Panel
 from forecast.series.windows import contexts, ends_of
 
-CLASSES = 3                         # of memory: short, seasonal, long
 REACH = 200                         # steps that a disturbance is followed back
 DEEP, RARE = 0.1, 3.0               # a reset lies so far below the usual gate, and so many robust deviations
 CHANCE = 0.05                       # that any of the properties seems to open the input gate of a cell it does not
@@ -98,15 +98,6 @@ class Driver:
 
 
 @dataclass(frozen=True)
-class Exposure:
-    """How the memory reaches the median forecast, averaged over windows."""
-
-    shares: Floats                      # (H, 3) of |head weight x h| summed over units, by the class of their memory
-    correction: Floats                  # (H,) mean |network| / (mean |network| + mean |linear skip|)
-    output_gate: Floats | None          # (H,) where the head reads, units weighted by what they contribute
-
-
-@dataclass(frozen=True)
 class Inspection:
     """A look at one series. Where the network is not used, `layers` is empty and so is what rests on it."""
 
@@ -143,7 +134,7 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
     Raises DataError where the predictor would leave the series to a simpler forecast."""
     plan, network, name = predictor.plan_of(predictor.leader), predictor.leader.network, str(panel.ids[0])
     forecast = predictor.predict(panel, plan.horizon)
-    source = str(forecast.source[0])
+    source = str(forecast.source[0]) if panel.lengths[0] >= plan.min_context else "fallback:short"
     if source in REFUSALS:
         raise DataError(f"series {name} {REFUSALS[source]}: there is nothing to explain",
                         code="not_served", hint="Choose another series")
@@ -170,7 +161,7 @@ def inspect(predictor: Predictor, panel: Panel) -> Inspection:
         name, plan, network.shape.cell, first, y, forecast.values[0], influence, layers, decoder, len(batch), usual,
         tuple(resets),
         () if pool.let_in is None else tuple(drivers_of(pool.let_in, properties_of(batch.context, plan))),
-        exposure_of(network, pool, classes), pool.attention)
+        exposure_of(network, pool.moves, pool.linear, pool.output, classes), pool.attention)
 
 
 @dataclass(frozen=True)
@@ -406,43 +397,3 @@ def _limit(count: float, tests: int, degrees: int) -> float:
     p = CHANCE / tests
     deviance = NormalDist().inv_cdf(1 - p / 2) ** 2 if degrees == 1 else -2 * math.log(p)   # chi-squared, 1 or 2
     return max(LEAST_R, math.tanh(math.sqrt(deviance / (count - 3))))
-
-
-# exposure
-
-def exposure_of(network: Network, pool: _Pool, classes: Ints) -> Exposure:
-    """What the units of each class contribute to the median, and how much all of it is beside the linear skip, whose
-    movement is its distance from loc. classes (R,) of the units that the head reads."""
-    size = np.abs(pool.moves).mean(axis=0)                              # (H, R)
-    size = size / np.maximum(size.sum(axis=1, keepdims=True), 1e-300)
-    learned = np.abs(pool.moves.sum(axis=2) + bias_of(network)).mean(axis=0)
-    linear = np.abs(pool.linear).mean(axis=0)
-    return Exposure(np.stack([size[:, classes == c].sum(axis=1) for c in range(CLASSES)], axis=1),
-                    learned / np.maximum(learned + linear, 1e-300),
-                    None if pool.output is None else _shown(size, pool.output.mean(axis=0), network.shape.segment))
-
-
-def _shown(size: Floats, output: Floats, segment: int) -> Floats:
-    """(H,) the output gate (U, D) of the units, weighted by their part (H, R) of the movement; those come first."""
-    gates = np.repeat(output, segment, axis=0)[:len(size)] if len(output) > 1 else output
-    part = size[:, :gates.shape[1]]
-    return np.asarray((part * gates).sum(axis=1) / np.maximum(part.sum(axis=1), 1e-300))
-
-
-def moves_of(network: Network, seen: Seen) -> Floats:
-    """(W, H, R) what each unit that the head reads adds to the median; attention's part where a flat head has one."""
-    shape, middle = network.shape, network.shape.quantiles.index(0.5)
-    head = network.tensors["head.weight"].astype(np.float64).reshape(-1, len(shape.quantiles), seen.read.shape[-1])
-    moves = head[:, middle] * seen.read[:, :, None]                     # (W, U, segment or H, R)
-    moves = moves.reshape(len(moves), -1, moves.shape[-1])[:, :shape.horizon]
-    if shape.head == "flat" and seen.attention is not None:
-        value = network.tensors["attention.value"].astype(np.float64)[..., middle]
-        moves = moves + value * (seen.attention @ seen.hidden)
-    return np.asarray(moves)
-
-
-def bias_of(network: Network) -> Floats:
-    """(H,) what the head adds to the median whatever it reads."""
-    shape = network.shape
-    bias = network.tensors["head.bias"].astype(np.float64).reshape(-1, len(shape.quantiles))
-    return np.asarray(np.resize(bias[:, shape.quantiles.index(0.5)], shape.horizon))        # again for each segment

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import RequestError
+from forecast.explaining.exposure import CLASSES
 from forecast.explaining.influence import by_cycle
-from forecast.explaining.inspection import CLASSES, Driver, Inspection, Layer, bounds_of, classes_of, names_of
+from forecast.explaining.inspection import Driver, Inspection, Layer, bounds_of, classes_of, names_of
 from forecast.series.arrays import Floats
 from forecast.series.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
 from forecast.showing.tables import FAN, INK

@@ -184,7 +184,7 @@ def _lines_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[t
     units, steps = counted(cell["units"], "unit"), counted(cell["steps"], "step")
     yield "cell", (f"{cell['kind'].upper()} of {units}{stacked}{ways}, {steps} of "
                    f"{cell['step']['words']}")
-    memory, resets, gate, exposure = (document[k] for k in ("memory", "resets", "input_gate", "exposure"))
+    memory, resets, gate = (document[k] for k in ("memory", "resets", "input_gate"))
     keeps, opens = ("update gate z", "1 - z") if cell["kind"] == "gru" else ("forget gate", "input gate")
     lives, kinds, fades = memory["half_life"], memory["units"], memory["disturbance"]
     if cell["steps"] < 2:
@@ -212,6 +212,11 @@ def _lines_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[t
         yield "forgets", f"no moment stands out: {keeps} {resets['usual']:.2f}"
     if gate:
         yield "lets in", f"{opens} {gate['mean']:.2f}; {_opened_by(gate['goes_with'])}"
+    yield from _of_exposure(document, document["exposure"], cell)
+
+
+def _of_exposure(document: dict[str, Any], exposure: dict[str, Any], cell: dict[str, Any]
+                      ) -> Iterator[tuple[str, str]]:
     if writes := document["decoder"]:
         left = "" if writes["at_the_end"] is None else (f"; of a disturbance of what it was handed, "
                                                         f"{writes['at_the_end']:.0%} are left at the end")

@@ -90,7 +90,7 @@ def _tensors(networks: Iterable[Network]) -> bytes:
 def load(folder: Path, *, validated: bool = False) -> Run:
     """Read a folder back after checking every byte of it. validated: with the networks as they were before the final
     fit. Raises ModelError naming the file that is wrong."""
-    verify(folder)
+    files = verify(folder)
     config_json, series, calibration = (_json(folder / f"{name}.json") for name in ("config", "series", "calibration"))
     try:
         settings: dict[str, dict[str, Any]] = config_json["config"]
@@ -111,7 +111,7 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
             blend=_blend(len(entries), **calibration["blend"]),
-            **_priors(folder / PRIOR, config_json.get("tuned"), validated=validated))
+            **(_priors(folder / PRIOR, config_json.get("tuned"), validated=validated) if PRIOR in files else {}))
         _check(predictor)
         record = _record(_json(folder / "run.json"))
         contract = Contract.from_dict(_json(folder / "contract.json"))
@@ -125,8 +125,9 @@ def load(folder: Path, *, validated: bool = False) -> Run:
     return Run(folder.resolve().name, folder, predictor, contract, record, metrics)
 
 
-def verify(folder: Path) -> None:
-    """Compare every file with the manifest. Raises ModelError naming the first that is missing or changed."""
+def verify(folder: Path) -> Sequence[str]:
+    """Compare every file with the manifest; their names. Raises ModelError naming the first that is missing or
+    changed."""
     if not folder.is_dir():
         raise ModelError("is not a model folder", file=str(folder), code="no_model")
     content = _json(folder / MANIFEST)
@@ -148,6 +149,7 @@ def verify(folder: Path) -> None:
         if as_it_is != manifest[name]:
             raise ModelError("differs from its checksum in manifest.json", file=str(path), code="model_corrupt",
                              hint="Train again, or put the file back as it was")
+    return files
 
 
 def _require_file(path: Path) -> None:
@@ -273,8 +275,6 @@ def _priors_of(predictor: Predictor) -> bytes:
 
 def _priors(path: Path, tuned: dict[str, int] | None, *, validated: bool) -> dict[str, Any]:
     """What `_priors_of` wrote, as fields of a predictor. Raises ModelError."""
-    if not path.is_file():
-        return {}                                                       # a run of before there was one
     try:
         tensors = safetensors.numpy.load(path.read_bytes())
         kinds = {kind: Prior.of({name.removeprefix(kind + "."): t for name, t in tensors.items()

@@ -142,22 +142,9 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     ledger. `out` takes the bytes of an output "-" when all are made; without it the rows are in the result.
 
     guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
-    run = None if prior.is_asked(workspace, request.model, request.data) else _run(workspace, request)
-    if request.data is not None:
-        source = workspace.source(request.data)
-    else:
-        assert run is not None                                          # the prior is not asked without data
-        source = workspace.source_of(run)
     output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
-    guard([output, plot, *guarded], [source])
-    if run is None:
-        run, reading = prior.prior_for(workspace, source, request.options.read, horizon=request.horizon,
-                                       levels=request.levels)
-    else:
-        reading = workspace.read_for(run, source, request.options.read)
-    if not request.accept_scale:
-        reading.check_scale()
+    run, source, reading = _read(workspace, request, [output, plot, *guarded])
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
     levels = levels_of(request.levels, run.predictor.config.model.levels)
     page = Page(run.contract, levels, run.id, request.options.mean)
@@ -193,6 +180,23 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     return Predicted(request, run.id, source, issue, draft.issue.fingerprint, output, plot if len(panel) else None,
                      rows, len(panel), steps, dict(tally.sources), fell, [r.message for r in reading.repairs],
                      list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables)
+
+
+def _read(workspace: Workspace, request: Request, outputs: Sequence[Path | None]) -> tuple[Run, DataSource, Reading]:
+    """The model, or the prior, and the data it is to speak of, which none of the outputs overwrites."""
+    if prior.is_asked(workspace, request.model, request.data):
+        source = workspace.source(prior.named(request.data))
+        guard(outputs, [source])
+        run, reading = prior.prior_for(workspace, source, request.options.read, horizon=request.horizon,
+                                       levels=request.levels)
+    else:
+        run = _run(workspace, request)
+        source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
+        guard(outputs, [source])
+        reading = workspace.read_for(run, source, request.options.read)
+    if not request.accept_scale:
+        reading.check_scale()
+    return run, source, reading
 
 
 def _run(workspace: Workspace, request: Request) -> Run:

@@ -24,11 +24,16 @@ def is_asked(workspace: Workspace, model: str | Run | None, data: str | Path | p
 
     Raises RequestError where it is named without data."""
     if model == NAME:
-        if data is None:
-            raise RequestError("the prior has no data of its own, so DATA must be named", code="no_data",
-                               hint="forecast predict DATA --model prior")
-        return True
+        return named(data) is not None
     return model == "live" and data is not None and not workspace.store.ids()
+
+
+def named(data: str | Path | pd.DataFrame | None) -> str | Path | pd.DataFrame:
+    """Data that were named. Raises RequestError where they were not."""
+    if data is None:
+        raise RequestError("the prior has no data of its own, so DATA must be named", code="no_data",
+                           hint="forecast predict DATA --model prior")
+    return data
 
 
 def is_of_prior(run: str) -> bool:

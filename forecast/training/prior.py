@@ -1,4 +1,4 @@
-"""Training of the prior, from one seed: `python -m forecast.training.prior FOLDER [--steps N] [--seed N] [--workers N]`
+"""Training of the prior, from one seed; run by itself: `python -m forecast.training.prior FOLDER [STEPS [SEED [WORKERS]]]`.
 
 It goes on from what it finds in the folder, and may be stopped at any time. Every step learns from new series, drawn in
 other processes by their number: how many those are changes nothing."""
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast.model.prior import Prior
+from forecast.errors import DataError
 from forecast.model.sight import look
 from forecast.series.arrays import Floats, Ints
 from forecast.system import machine
@@ -161,8 +161,8 @@ class Course:
         arrays = safetensors.numpy.load_file(folder / CHECKPOINT)
         done, steps = arrays.pop("done").tolist()
         if steps != self.steps:
-            raise SystemExit(f"{folder / CHECKPOINT} is of a training of {steps} steps: give --steps {steps}, or "
-                             "another folder")
+            raise DataError(f"is of a training of {steps} steps", file=str(folder / CHECKPOINT), code="checkpoint",
+                            hint="Train as many steps, or in another folder")
         for name, model in (("model", self.model), ("mean", self.mean)):
             model.load_state_dict({k.removeprefix(name + "/"): torch.from_numpy(v)
                                    for k, v in arrays.items() if k.startswith(name + "/")})
@@ -178,8 +178,10 @@ def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(array)
 
 
-def train(folder: Path, *, steps: int, seed: int, workers: int = 1) -> Prior:
-    """The prior after so many steps; says how it goes on."""
+def train(folder: Path, *, steps: int, seed: int, workers: int = 1) -> Iterator[str]:
+    """Train, with a checkpoint and a line about it every SAVED steps; the weights are left in the folder.
+
+    Raises DataError for a checkpoint of another training, DiskError."""
     machine.set_up("cpu", 1)
     course = Course(steps, seed)
     course.load(folder)
@@ -193,17 +195,15 @@ def train(folder: Path, *, steps: int, seed: int, workers: int = 1) -> Prior:
         some = []
         if course.done % SAVED == 0 or course.done == steps:
             course.save(folder)
-            print(f"step {course.done} of {steps} · loss {np.mean(losses):.4f} · {time.monotonic() - since:.0f} s",
-                  flush=True)
-    return Prior({key: value.numpy() for key, value in course.mean.state_dict().items()})
+            yield f"step {course.done} of {steps} · loss {np.mean(losses):.4f} · {time.monotonic() - since:.0f} s"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=60_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=1)
+    for name, usual in (("steps", 40_000), ("seed", 0), ("workers", 1)):
+        parser.add_argument(name, type=int, nargs="?", default=usual)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    train(asked.folder, steps=asked.steps, seed=asked.seed, workers=asked.workers)
+    for line in train(asked.folder, steps=asked.steps, seed=asked.seed, workers=asked.workers):
+        print(line, flush=True)
