@@ -1,4 +1,4 @@
-"""Training of the prior, from one seed; run by itself: `python -m forecast.training.prior FOLDER [STEPS [SEED [WORKERS]]]`.
+"""Training of the prior, from one seed: `python -m forecast.training.prior FOLDER [STEPS [SEED [WORKERS]]]`.
 
 It goes on from what it finds in the folder, and may be stopped at any time. Every step learns from new series, drawn in
 other processes by their number: how many those are changes nothing."""
