@@ -60,6 +60,7 @@ def test_a_season_that_the_data_do_not_hold_twice_is_left_out() -> None:
     assert planned(24 * 10, freq="h").seasons == (24,)
     assert planned(24 * 15, freq="h").seasons == (24, 168)
     assert planned(24 * 60, freq="h").context == 2 * 168
+    assert planned(600, freq="W").context == 3 * 52
     assert planned(23, freq="MS", model_horizon=2).seasons == (1,)
 
 

@@ -34,6 +34,9 @@ class Settings(TypedDict, total=False):
     cell: str
     bidirectional: bool
     attention: bool
+    head: str
+    embedding: bool
+    tune_skip: bool
     hidden: int
     layers: int
     horizon: int

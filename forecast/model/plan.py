@@ -18,7 +18,8 @@ MOST_SERIES = 1_000                 # looked at for seasons
 MAX_LAG = 400                       # longest season looked for
 CLEAR_OF_NOISE = 4                  # standard errors above 0: the highest of many lags is looked at
 STANDS_OUT = 0.005                  # autocorrelation above its neighbours' that makes a multiple a season
-LONG_SEASON = 48                    # from here on two seasons of context are enough
+LONG_SEASON = 48                    # beyond it, a quarter of the season is a segment
+LONGEST_SEASON = 100                # from here on two seasons of context are enough
 SHORT_CONTEXT = 16                  # least context where no season is known
 SIZES = ((500, 16, 400, 0.003), (50_000, 64, 600, 0.003), (np.inf, 128, 1000, 0.01))   # below so many windows: units,
                                                                         # training steps, learning rate
@@ -109,7 +110,7 @@ def seasons_of(config: Config, panel: Panel) -> tuple[tuple[int, ...], str]:
 def _context(seasons: tuple[int, ...], horizon: int) -> int:
     """Two or three of the longest season; some more of a short one."""
     longest = max(seasons)
-    if longest >= LONG_SEASON:
+    if longest >= LONGEST_SEASON:
         return 2 * longest
     return max(3 * longest if longest >= 12 else 8 * longest, SHORT_CONTEXT, 2 * horizon)
 

@@ -73,7 +73,7 @@ def trial(name: str, panel: Panel, settings: dict[str, Any], seed: int) -> tuple
     from forecast.training.fit import finished, fit
 
     windows, horizon, season = SETS[name]
-    panel = panel.drop_last(horizon)
+    panel = panel.take(np.flatnonzero(panel.drop_last(horizon * (windows + 1)).lengths)).drop_last(horizon)
     known = [panel.drop_last(horizon * k) for k in range(windows, 0, -1)]
     config = Config().override({"model.horizon": horizon, "train.seed": seed, **ALONE, **settings}, source="benchmark")
     began = time.process_time()
