@@ -53,9 +53,6 @@ class Settings(TypedDict, total=False):
     allow_negative: bool
     skip: bool
     init: str
-    head: str
-    embedding: bool
-    tune_skip: bool
     dropout: float
     seed: int
     device: str
