@@ -116,7 +116,8 @@ def _course_of_prior(predictor: Predictor, device: torch.device, stage: str, che
                      rounds: int | None = None) -> Course:
     """How the prior is tuned; in a final fit, for as many steps as it was when it was validated."""
     train, count = predictor.config.train, len(predictor.members)
-    steps = predictor.tuned.schedule if predictor.tuned else max(1, round(STEPS * train.effort))
+    usual = max(1, round(STEPS * train.effort)) if train.steps is None else min(STEPS, train.steps)
+    steps = predictor.tuned.schedule if predictor.tuned else usual
     limit = train.time_limit / rounds / (count + 1) if train.time_limit and rounds else None
     return Course(train, train.seed, steps, RATE, None, limit, device, member=count, members=count + 1,
                   place=_place(checkpoints, f"{stage}-prior", 0))

@@ -8,6 +8,7 @@ FOLDER holds the public series named below; those that are missing are said and 
 - holdout: the last H points of each series are taken off; `forecast train` and `forecast predict` see the shortened
   file alone. M4 by its own H, MASE's m and OWA (its denominators are Naive2's on the official test, whatever the
   windows here); AirPassengers by 5 seeds.
+- official: the M1 competition, its own test. The season is told.
 - ltsf: ETTh1, 12/4/4 months, one forecast a time step of the test, MSE and MAE in standard deviations of the training
   part. Ours is fitted on all that stands before the test: training and validation part.
 --dev moves everything to just before the test, which then is not looked at: that is where choices are made.
@@ -51,11 +52,13 @@ ROLLING: dict[str, tuple[int, int | None]] = {                          # window
 HOLDOUT: dict[str, tuple[int, int, tuple[float, float] | None, int]] = {    # H, m, Naive2's sMAPE and MASE, seeds
     "airpassengers.csv": (12, 12, None, 5), "m4_weekly.csv": (13, 1, (9.161, 2.777), 1),
     "m4_hourly.csv": (48, 24, (18.383, 2.395), 1)}
+M1 = {"m1_yearly_train.csv": (6, 1), "m1_quarterly_train.csv": (8, 4), "m1_monthly_train.csv": (18, 12)}    # H, m
 LTSF = {"ETTh1.csv": (96, 192, 336, 720)}
 TRAINING, TEST = 8_640, 2_880                                           # rows of ltsf: training, validation = test
 VARIANTS: dict[str, tuple[str, ...]] = {
     "1 network": ("--set", "model.members=1"),
     "8 networks, 2 x steps": ("--best",),
+    "without the prior": ("--set", "model.prior=false"),
     "no blend": ("--set", "model.blend=false"),
     "bands as trained": ("--set", "model.conformal=false"),
     "linear skip alone": ("--set", "train.steps=0", "--set", "model.blend=false"),
@@ -279,6 +282,13 @@ def trained(folder: Path, task: Task, file: Path, *flags: object) -> Forecast:
     return laid_out(task, frame, {"fit s": fit, "predict s": predict, "cores": (cpu + more) / (fit + predict)})
 
 
+def untrained(folder: Path, task: Task, file: Path, *flags: object) -> Forecast:
+    """The prior alone, without any training."""
+    _, seconds, cpu = run(folder, "predict", file, "--model", "prior", "-o", "prior.csv", *flags)
+    frame = pd.read_csv(folder / "prior.csv", dtype={task.series.columns[0]: str})
+    return laid_out(task, frame, {"predict s": seconds, "cores": cpu / seconds})
+
+
 # The peers ------------------------------------------------------------------------------------------------------------
 
 def peers(task: Task, asked: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Forecast, str]]:
@@ -341,7 +351,22 @@ def holdout(name: str, file: Path, asked: argparse.Namespace, folder: Path) -> N
     task = Task(f"{file.stem} holdout{' dev' * asked.dev}", series, series.cutoffs([horizon]), horizon, season, plan,
                 naive2)
     show(task, asked, folder, lambda extra: [
-        trained(folder, task, short, "--horizon", horizon, "--seed", seed, *extra) for seed in range(seeds)])
+        trained(folder, task, short, "--horizon", horizon, "--seed", seed, *extra) for seed in range(seeds)],
+        lambda: untrained(folder, task, short, "--horizon", horizon))
+
+
+def official(name: str, file: Path, asked: argparse.Namespace, folder: Path) -> None:
+    (horizon, season), whole = M1[name], folder / name
+    known = cut(folder, file, off=horizon) if asked.dev else file
+    test = () if asked.dev else (file.with_name(name.replace("train", "test")),)
+    parts = [pd.read_csv(f, dtype=str) for f in (file, *test)]
+    pd.concat(parts).sort_values(parts[0].columns[0], kind="stable").to_csv(whole, index=False)
+    flags = ("--horizon", horizon, "--season", season)
+    series, plan = read(folder, whole), planned(folder, known, *flags)
+    task = Task(f"{file.stem.removesuffix('_train')} official{' dev' * asked.dev}", series, series.cutoffs([horizon]),
+                horizon, season, plan)
+    show(task, asked, folder, lambda extra: [trained(folder, task, known, *flags, *extra)],
+         lambda: untrained(folder, task, known, *flags))
 
 
 def ltsf(name: str, file: Path, asked: argparse.Namespace, folder: Path) -> None:
@@ -358,12 +383,13 @@ def ltsf(name: str, file: Path, asked: argparse.Namespace, folder: Path) -> None
             evaluated(folder, task, base, *flags, *extra)])
 
 
-PROTOCOLS = {"rolling": (rolling, ROLLING), "holdout": (holdout, HOLDOUT), "ltsf": (ltsf, LTSF)}
+PROTOCOLS = {"rolling": (rolling, ROLLING), "holdout": (holdout, HOLDOUT), "official": (official, M1),
+             "ltsf": (ltsf, LTSF)}
 
 
 def show(task: Task, asked: argparse.Namespace, folder: Path,
-         forecasts: Callable[[Sequence[str]], list[Forecast]]) -> None:
-    """The table of a task: ours (`forecasts(flags)`, one a seed), seasonal naive, naive, the peers."""
+         forecasts: Callable[[Sequence[str]], list[Forecast]], alone: Callable[[], Forecast] | None = None) -> None:
+    """The table of a task: ours (`forecasts(flags)`, one a seed), the prior `alone`, seasonal naive, naive, peers."""
     naive, there = seasonal_naive(task, task.season), np.isfinite(task.truth)
     left_out = ("MSE", "MAE") if task.unit is None else ("MASE", "sMAPE", "OWA", "RMSE", "80%", "95%", "width")
     columns = {c: (int(form.split(".")[0]), form) for c, form in COLUMNS.items() if c not in left_out}
@@ -391,6 +417,8 @@ def show(task: Task, asked: argparse.Namespace, folder: Path,
                 print(f"  remark: {(there & ~ours).sum():,} steps that `forecast` did not score are left out for all")
                 there &= ours
             row(label + "".join(f" {p}" for p in asked.preset), made)
+        if alone is not None:
+            row("prior alone", [alone()])
     row("seasonal naive", [naive])
     if task.season > 1:
         row("naive", [seasonal_naive(task, 1)])
@@ -423,7 +451,7 @@ def main() -> None:
         asked.keep = asked.keep.resolve()
     asked.peers = asked.peers and asked.peers.absolute()
     print(f"{len(os.sched_getaffinity(0))} CPUs, load {os.getloadavg()[0]:.1f}{'; dev: not the test' * asked.dev}")
-    for name in ROLLING:
+    for name in (*ROLLING, *M1):
         if asked.only and not any(word in name for word in asked.only):
             continue
         file = next((f.resolve() for f in (asked.folder / name, OWN / name) if f.is_file()), None)
