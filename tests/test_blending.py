@@ -32,6 +32,15 @@ def test_few_windows_tell_less() -> None:
     assert blend([1.0], [1.5], independent=20.0).names == ("network",)
 
 
+def test_odds_count_beside_the_errors_and_less_where_many_windows_tell() -> None:
+    def share(independent: float) -> float:
+        errors = np.array([[1.0], [1.2]])[:, :, None]
+        return Blend.of(NAMES[:2], errors, ids("a"), independent=independent, odds=(1.0, 4.0)).pooled[1]
+
+    assert share(2.0) == pytest.approx(4 / (4 + 1.2 ** 4))
+    assert share(20.0) == pytest.approx(4 / (4 + 1.2 ** 12))
+
+
 def test_equal_errors_give_equal_shares_whatever_the_series() -> None:
     of = Blend.of(NAMES, np.tile([1.0, 5.0], (3, 1))[:, :, None], ids("a", "b"), independent=2.0)
     np.testing.assert_allclose(of.weights(ids("a", "b", "new")), 1 / 3)

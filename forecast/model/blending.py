@@ -38,11 +38,12 @@ class Blend:
         return cls((name,), (1.0,), (), {})
 
     @classmethod
-    def of(cls, names: Sequence[str], errors: Floats, ids: NDArray[np.object_], *, independent: float) -> Blend:
+    def of(cls, names: Sequence[str], errors: Floats, ids: NDArray[np.object_], *, independent: float,
+           odds: Sequence[float] | None = None) -> Blend:
         """From errors (M, W, H) on windows of the series ids (W,), in one unit for all; NaN where unknown.
 
-        A pooled weight is the mean error to the power -12, nearer to equal shares where there are only few
-        `independent` windows to tell by. In each series it is tilted by how its own errors differ from what the means
+        A pooled weight is the mean error to the power -12, nearer to shares as the `odds` (equal by default) where
+        there are only few `independent` windows to tell by. In each series it is tilted by how its own errors differ from what the means
         over all series let expect in a series as hard as this one."""
         series, which = np.unique(ids.astype(str), return_inverse=True)
         errors = _window_means(errors, which)                           # (M, W)
@@ -56,7 +57,8 @@ class Blend:
         mean = own.mean(axis=1)                                         # (M,)
         expected = mean[:, None] * own.mean(axis=0) / max(mean.mean(), np.finfo(float).tiny)
         least = np.finfo(float).tiny
-        pooled = _shares(-min(POWER, FEW + independent) * np.log(np.maximum(mean, least)))
+        before = np.zeros(len(names)) if odds is None else np.log(odds)
+        pooled = _shares(before - min(POWER, FEW + independent) * np.log(np.maximum(mean, least)))
         kept = np.flatnonzero(pooled >= LEAST)
         believed = np.log(np.maximum(OWN * own + (1 - OWN) * expected, least) / np.maximum(expected, least))
         weights = _shares(np.log(pooled[kept])[:, None] - TILT * believed[kept])

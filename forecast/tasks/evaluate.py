@@ -143,7 +143,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
         run, reading = prior.prior_for(workspace, source)
     else:
         reading = workspace.read(source, config.data, run.contract if run else None)
-    if not request.accept_scale:
+    if not (request.accept_scale or untrained):
         reading.check_scale()
     tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()

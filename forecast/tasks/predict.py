@@ -194,8 +194,8 @@ def _read(workspace: Workspace, request: Request, outputs: Sequence[Path | None]
         source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
         guard(outputs, [source])
         reading = workspace.read_for(run, source, request.options.read)
-    if not request.accept_scale:
-        reading.check_scale()
+        if not request.accept_scale:                                    # a first reading knows of no other unit
+            reading.check_scale()
     return run, source, reading
 
 
