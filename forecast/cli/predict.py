@@ -61,7 +61,8 @@ def predict(
     from forecast.system import machine
 
     machine.spare_pandas()
-    from forecast.cli.console import Console, write_bytes_out
+    from forecast.cli.console import Console
+    from forecast.cli.streams import write_bytes_out
     from forecast.ledger.options import Options
     from forecast.system.monitor import check_status_path, reported
     from forecast.tasks import predict as task
