@@ -323,6 +323,13 @@ def resolve(flags: Mapping[str, Any], *, sets: tuple[str, ...] = (), environment
     return config
 
 
+def set_by(sets: tuple[str, ...]) -> dict[str, str]:
+    """The settings of some --set, as they were written. Raises RequestError for what is none, or not its value."""
+    pairs = _from_pairs(sets)
+    Config().override(pairs, source="--set")
+    return pairs
+
+
 def _from_toml(file: Path) -> dict[str, Any]:
     try:
         sections = tomllib.loads(file.read_text(encoding="utf-8-sig"))

@@ -66,6 +66,21 @@ def test_a_change_behind_rows_that_were_fine_is_found() -> None:
     assert [p.row for p in reading.rescaled] == [145]
 
 
+@pytest.mark.parametrize("factor", [1000, 1 / 1000])
+@pytest.mark.parametrize(("new", "begin"), [(0, 106), (0, 92), (7, 100)])
+def test_values_the_model_knew_otherwise_are_told_where_they_are_beyond_all_it_knows(factor: float, new: int,
+                                                                                    begin: int) -> None:
+    assert [p.row for p in later(table(120, new, factor=factor, begin=begin)).rescaled] == [begin + 2]
+
+
+def test_a_change_that_the_model_was_trained_on_is_no_news_whatever_else_was_revised() -> None:
+    text = table(120, 0, factor=1000, begin=100)
+    known = read(text).contract
+    assert read(text, contract=known).rescaled == ()
+    assert read(text.replace("2024-01-05,66", "2024-01-05,67"), contract=known).rescaled == ()
+    assert "2024-01-05,66" in text
+
+
 @pytest.mark.parametrize("factor", [1, 2, 0.4, 8, 1 / 8, 15, 1 / 15])
 def test_a_level_that_moves_is_no_unit(factor: float) -> None:
     assert later(table(120, 7, factor=factor)).rescaled == ()

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NamedTuple
 
 from forecast import __version__
+from forecast.system import signals
 
 
 class Row(NamedTuple):
@@ -40,35 +39,43 @@ COMMANDS = (
 def main(arguments: list[str] | None = None) -> None:
     """Run and exit. Every expected failure is one line on stderr (JSON with --json) and its own exit code."""
     arguments = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if arguments == ["--version"]:
-        print(f"forecast {__version__}")
-        sys.exit(0)
-    signal.signal(signal.SIGTERM, _terminate)
+    signals.listen()
     try:
-        from forecast.cli.program import program
-
-        code = program().main(arguments, prog_name="forecast", standalone_mode=False)
+        code = _called(arguments)
     except KeyboardInterrupt:
         code = 130
     except Exception as error:
         from forecast.cli.failing import ended
 
         code = ended(error, arguments)
-    sys.exit(code or 0)
+    heard = signals.answered()
+    sys.exit(code or heard)
+
+
+def _called(arguments: list[str]) -> int:
+    if arguments == ["--version"]:
+        from forecast.cli.streams import write_out
+
+        write_out(f"forecast {__version__}\n")
+        return 0
+    from forecast.cli.program import program
+
+    return int(program().main(arguments, prog_name="forecast", standalone_mode=False) or 0)
 
 
 def run() -> None:
     """The program: `main`, and then an end at once. Threads that C++ libraries leave behind have been seen to abort a
     process that was already done (once in some hundred runs on a busy machine); its exit code would be lost."""
     try:
+        from forecast.cli.streams import secure
+
+        secure()
         main()
+    except KeyboardInterrupt:
+        code = 130
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    for stream in filter(None, (sys.stdout, sys.stderr)):
+    for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):                  # whoever read it may be gone
             stream.flush()
     os._exit(code)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)                                      # unwinds: temporary files go, locks are let go

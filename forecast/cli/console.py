@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console as RichConsole
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from forecast.cli.session import Session
-from forecast.errors import DiskError
-from forecast.system.files import REMEDIES, to_json
+from forecast.cli.streams import write_out
+from forecast.system.files import to_json
 from forecast.text import counted, duration, safe
 
 if TYPE_CHECKING:
@@ -163,22 +162,3 @@ def _ended(last: list[Epoch]) -> str:
     rest = "it began with and is" if idle == 1 else "they began with and are"
     unused = f", {idle} of them did not better what {rest} not used" if idle else ""
     return f"{len(last)} networks, {counted(max(epoch.number for epoch in last), 'epoch')} each{unused}"
-
-
-def write_out(text: str) -> None:
-    """To stdout, now. A reader that has gone away ends the program quietly (141); a full disk is DiskError."""
-    write_bytes_out(text.encode("utf-8", "backslashreplace"))
-
-
-def write_bytes_out(content: bytes) -> None:
-    """Bytes to stdout, as in `write_out`."""
-    try:
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        sys.stdout = None                                               # nothing is left to flush at exit
-        raise typer.Exit(141) from None
-    except OSError as error:
-        sys.stdout = None
-        raise DiskError(f"cannot write: {error.strerror}", file="standard output", code="disk",
-                        hint=REMEDIES.get(error.errno or 0)) from error

@@ -16,7 +16,7 @@ SHOWN = 10                                                              # series
 WORDS = {"revised": "revised history", "new_data": "new data", "new_model": "new model", "since": "revised since"}
 
 
-@command()
+@command(sets="none")
 def diff(
     session: Session,
     new: Annotated[str, typer.Argument(metavar="[NEW]", help="an issue, or a file that predict wrote")] = "last",

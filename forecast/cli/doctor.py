@@ -5,7 +5,7 @@ from __future__ import annotations
 from forecast.cli.options import Session, command
 
 
-@command()
+@command(sets="any")
 def doctor(session: Session) -> int:
     """Check the installation and the store.
 

@@ -9,7 +9,7 @@ import typer
 from forecast.cli.options import Session, command
 
 
-@command()
+@command(sets="none")
 def explain(
     session: Session,
     series: Annotated[str | None, typer.Argument(metavar="[SERIES]", show_default=False,

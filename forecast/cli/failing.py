@@ -6,8 +6,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from forecast.errors import ForecastError, Problem
-from forecast.system.files import to_json
+from forecast.errors import DiskError, ForecastError, Problem
+from forecast.system.files import REMEDIES, to_json
+from forecast.system.monitor import exit_code_of
 from forecast.text import safe
 
 SHOWN = 10                                                              # problems of one kind printed one by one
@@ -17,17 +18,39 @@ def ended(error: Exception, arguments: Sequence[str]) -> int:
     """Say what went wrong; the exit code. What nobody foresaw is a bug: said in a line, shown with --debug."""
     if isinstance(error, ForecastError):
         return _failed(error, arguments)
+    if (code := _stopped(error)) is not None:
+        return code
+    if isinstance(error, OSError):
+        return _failed(_disk(error), arguments, error)
     if isinstance(error, ImportError):
         return _failed(ForecastError(f"the installation is broken: {error}", code="installation",
                                      hint="forecast doctor looks at all of it"), arguments, error)
     import typer
 
-    if isinstance(error, typer.Abort):
-        return 130
+    if isinstance(error, typer.Exit):
+        return error.exit_code
     if isinstance(error, typer.BadParameter.__bases__[0]):              # UsageError: typer gives no name to it
         return _failed(_usage(error), arguments)
     return _failed(ForecastError(f"{type(error).__name__}: {error}", code="bug",
                                  hint="This is a bug in forecast; --debug shows where"), arguments, error)
+
+
+def _stopped(error: BaseException) -> int | None:
+    """The exit code of a signal that became another error on its way, as in the middle of an import; else None."""
+    behind: BaseException | None = error
+    met: set[int] = set()
+    while behind is not None and id(behind) not in met:
+        if isinstance(behind, (KeyboardInterrupt, SystemExit)):
+            return exit_code_of(behind)
+        met.add(id(behind))
+        behind = behind.__cause__ or behind.__context__
+    return None
+
+
+def _disk(error: OSError) -> DiskError:
+    """What the operating system refused where nobody thought of it."""
+    return DiskError(f"cannot go on: {error.strerror or error}", code="disk", hint=REMEDIES.get(error.errno or 0),
+                     file=None if error.filename is None else str(error.filename))
 
 
 class _Usage(ForecastError):

@@ -9,7 +9,7 @@ import typer
 from forecast.cli.options import Session, command
 
 
-@command()
+@command(sets="none")
 def help(
     session: Session,
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", show_default=False,

@@ -16,7 +16,7 @@ ACTIONS = ("list", "show", "promote", "rollback", "prune")
 NAMING = ("show", "promote")                                            # actions on one run
 
 
-@command()
+@command(sets="none")
 def models(
     session: Session,
     action: Annotated[str, typer.Argument(metavar="[" + "|".join(ACTIONS) + "]", show_default=False,

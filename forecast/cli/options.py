@@ -66,9 +66,12 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
                                     show_default=False)
 
 
-def command(*, settings: Sequence[str] = (), after: str = "") -> Callable[[Callable[..., int | None]], Any]:
+def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "checked"
+            ) -> Callable[[Callable[..., int | None]], Any]:
     """Make a story `(session, own arguments) -> exit code or None` the command of its name; its help is the story's
-    docstring, and what comes `after` it."""
+    docstring, and what comes `after` it.
+
+    sets: what --set may give: what is "checked" to be a setting, "none", or "any" text, which the story looks at."""
     options = {name: option for key in settings for name, option in options_of(key).items()}
     shared = global_options()
 
@@ -79,6 +82,9 @@ def command(*, settings: Sequence[str] = (), after: str = "") -> Callable[[Calla
             outer = ctx.parent.params if ctx.parent else {}
             chosen = {k: values.pop(k) or outer.get(k) for k in shared}
             session = session_of(chosen, outer, _settings(values, options))
+            if sets != "any":
+                session.workspace.check_sets(SETTINGS if sets == "checked" else (), user=f"forecast {story.__name__}",
+                                            hint="Settings count in train, compare and evaluate")
             machine.prepare(threads=1)
             raise typer.Exit(story(session, **values) or 0)
 

@@ -53,7 +53,7 @@ def show(text: str) -> None:
     import subprocess
     import sys
 
-    from forecast.cli.console import write_out
+    from forecast.cli.streams import write_out
 
     pager = os.environ.get("PAGER") or PAGER
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM") == "dumb":

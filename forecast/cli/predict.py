@@ -58,17 +58,17 @@ def predict(
     Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
     known, the run and what served the series; keeps it in the ledger. Exit 5: some series fell back to a simpler
     forecast or have no value, or the ledger failed. Exit 7: stale, nothing written."""
-    from forecast.system import machine
-    machine.spare_pandas()
-    from forecast.cli.console import Console, write_bytes_out
+    from forecast.system.machine import spare_pandas
+    spare_pandas()
+    from forecast.cli.console import Console
+    from forecast.cli.streams import write_bytes_out
     from forecast.ledger.options import Options
     from forecast.system.monitor import check_status_path, reported
     from forecast.tasks import predict as task
 
-    asked = {key: value for key, value in session.workspace.flags.items() if value is not None}
     options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, layout=layout,
                       shard=shard, adapt={} if adapt else None, allow_negative=allow_negative, mean=mean,
-                      read=asked or None)
+                      read=session.workspace.said or None)
     request = task.Request(data, model=model, horizon=horizon, output=output, options=options, levels=levels,
                            as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
                            accept_scale=accept_scale)

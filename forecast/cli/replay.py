@@ -11,7 +11,7 @@ from forecast.cli.options import Session, command
 SHOWN = 5                                                               # deviations printed one by one
 
 
-@command()
+@command(sets="none")
 def replay(
     session: Session,
     what: Annotated[str, typer.Argument(metavar="FORECAST|ISSUE", show_default=False,

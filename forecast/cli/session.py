@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from forecast.cli.streams import write_out
+
 if TYPE_CHECKING:
     from forecast.tasks.workspace import Workspace
 
@@ -64,7 +66,13 @@ def _show_version(asked: bool) -> None:
     if asked:
         from forecast import __version__
 
-        typer.echo(f"forecast {__version__}")
+        write_out(f"forecast {__version__}\n")
+        raise typer.Exit
+
+
+def _show_help(ctx: typer.Context, param: Any, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        write_out(ctx.get_help() + "\n")
         raise typer.Exit
 
 
@@ -87,7 +95,8 @@ def session_of(chosen: Mapping[str, Any], outer: Mapping[str, Any], flags: Mappi
 
 
 def lightened(command: Any) -> Any:
-    """The same command, which asks typer to convert only what has to be: for that it imports pydantic, 0.1 s."""
+    """The same command, which asks typer to convert only what has to be: for that it imports pydantic, 0.1 s. Its help
+    is written as all results are."""
     params_of = command.get_params
 
     def params(ctx: typer.Context) -> list[Any]:
@@ -95,6 +104,8 @@ def lightened(command: Any) -> Any:
         for param in parameters:
             if "process_value" not in vars(param):
                 param.process_value = partial(_converted, param, param.process_value)
+            if param.name == "help" and param.is_eager:
+                param.callback = _show_help
         return parameters
 
     command.get_params = params

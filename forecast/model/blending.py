@@ -43,8 +43,8 @@ class Blend:
         """From errors (M, W, H) on windows of the series ids (W,), in one unit for all; NaN where unknown.
 
         A pooled weight is the mean error to the power -12, nearer to shares as the `odds` (equal by default) where
-        there are only few `independent` windows to tell by. In each series it is tilted by how its own errors differ from what the means
-        over all series let expect in a series as hard as this one."""
+        there are only few `independent` windows to tell by. In each series it is tilted by how its own errors differ
+        from what the means over all series let expect in a series as hard as this one."""
         series, which = np.unique(ids.astype(str), return_inverse=True)
         errors = _window_means(errors, which)                           # (M, W)
         known: NDArray[np.bool_] = np.all(~np.isnan(errors), axis=0, keepdims=True)[0]

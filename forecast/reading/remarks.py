@@ -18,7 +18,7 @@ from forecast.reading.parsing.numbers import Numbers
 from forecast.reading.parsing.table import Table
 from forecast.reading.roles import Roles
 from forecast.reading.rows import Repair, Rows
-from forecast.reading.scales import Change, find_changes
+from forecast.reading.scales import APART, Change, find_changes
 from forecast.reading.sources.files import Source
 from forecast.series.calendar import DAY
 from forecast.system import clock
@@ -110,14 +110,31 @@ def _differences(contract: Contract, regular: Regular, rows: Rows) -> tuple[str,
 
 
 def rescaled_in(regular: Regular, rows: Rows, contract: Contract | None) -> tuple[Problem, ...]:
-    """Series whose newest values, those that a contract does not know, seem to be in another unit than their past."""
+    """Series whose newest values seem to be in another unit than their past: those that a contract does not know, and
+    those it knew otherwise, where they are now beyond all that it knows."""
     ends = [None if contract is None else contract.known_until(name) for name in rows.ids]
     first, stop, start = regular.first, regular.stop, regular.start
     known = np.array([begin if end is None else end for end, begin in zip(ends, start.tolist(), strict=True)])
     new = np.array([contract is not None and end is None for end in ends], dtype=bool)
     truth = regular.y if regular.filled is None else np.where(regular.filled, np.nan, regular.y)
     changes = find_changes(truth, first, stop, np.clip(first + known - start, first, stop), new=new)
+    if contract is not None:
+        found = {change.series for change in changes}
+        older = [c for c in find_changes(truth, first, stop, first, new=new) if c.series not in found]
+        changes += [c for c in older if _is_new_to(contract, c, regular, str(rows.ids[c.series]))]
+        changes.sort(key=lambda change: change.series)
     return tuple(_rescaled(regular, rows, change) for change in changes[:LISTED])
+
+
+def _is_new_to(contract: Contract, change: Change, regular: Regular, name: str) -> bool:
+    """Whether a series was revised, and lies from this change on beyond all values that the contract knows."""
+    first, stop, start = (int(a[change.series]) for a in (regular.first, regular.stop, regular.start))
+    if contract.low is None or contract.high is None or not contract.was_revised(name, start, regular.y[first:stop]):
+        return False
+    sizes = sorted((abs(contract.low), abs(contract.high)))
+    least, most = sizes[0] if contract.low * contract.high > 0 else 0.0, sizes[1]
+    now = float(np.nanmedian(np.abs(regular.y[change.at:stop])))
+    return now > APART * most if change.factor > 1 else now < least / APART
 
 
 def words_of(rescaled: Sequence[Problem], most: int = 3) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from forecast.config import SETTINGS
 from forecast.errors import DataError, ForecastError, RequestError
 from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
@@ -200,8 +201,10 @@ def _read(workspace: Workspace, request: Request, outputs: Sequence[Path | None]
 
 
 def _run(workspace: Workspace, request: Request) -> Run:
-    """The model, on the device that was asked for."""
+    """The model, on the device that was asked for. Raises RequestError for --set of what only a training decides."""
     run = workspace.run(request.model)
+    workspace.check_sets([key for key in SETTINGS if key.startswith("data.") or key == "model.season"],
+                         user=f"{run.id}: it is trained already", hint="Such settings count in forecast train")
     if request.device is not None:
         from forecast.training.torch_network import forward_on  # torch: only who names a device pays for it
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast.config import Config, DataConfig, find_file, layers, resolve
+from forecast.config import Config, DataConfig, find_file, layers, resolve, set_by
 from forecast.errors import RequestError
 from forecast.store.store import Store
 from forecast.system.datasource import DataSource
@@ -61,6 +61,16 @@ class Workspace:
         layered = layers(self.flags, sets=self.sets, environment=self.environment, file=self.file)
         keys = [key.split(".") for _, values in layered for key in values]
         return {f"{section}.{name}": settled[section][name] for section, name in keys}
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The settings of this call alone, by flag or --set. Raises RequestError."""
+        return set_by(self.sets) | {key: value for key, value in self.flags.items() if value is not None}
+
+    def check_sets(self, takes: Collection[str], *, user: str, hint: str) -> None:
+        """Raises RequestError for a --set that is no setting, or none of those that its user takes."""
+        if idle := [key for key in set_by(self.sets) if key not in takes]:
+            raise RequestError(f"--set {idle[0]}: has no effect on {user}", code="no_effect", hint=hint)
 
     @staticmethod
     def check_precision(config: Config, *cells: str) -> None:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from forecast.system import signals
 from forecast.training.loop import Epoch
 
 T = TypeVar("T")
@@ -21,7 +22,8 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
     """Run several trainings on `threads` threads, `workers` of them at a time; their epochs come as they are made.
 
     What each comes to does not depend on the others: every training draws from generators of its own. They run beside
-    the main thread, which is free to hear a signal: an exception there lets each come to the end of its epoch."""
+    the main thread, which is free to hear a signal: an exception there lets each come to the end of its epoch. One that
+    got lost on its way is heard at the next epoch."""
     queue, stopped = SimpleQueue[Epoch | None](), threading.Event()
 
     def drain(job: Callable[[], Generator[Epoch, None, T]]) -> T:
@@ -49,6 +51,7 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
         try:
             going = len(jobs)
             while going:
+                signals.check()
                 if (epoch := queue.get()) is None:
                     going -= 1
                 else:

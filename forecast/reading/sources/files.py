@@ -142,8 +142,8 @@ def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> So
                         hint="Download it first")
     try:
         if file == "-":
-            raw = _limited(iter(lambda: sys.stdin.buffer.read(CHUNK), b""), "<stdin>", _stream_limit())
             file = "<stdin>"
+            raw = _limited(_standard_input(), file, _stream_limit())
         else:
             raw = _read(Path(file), file)
         return _opened(raw, file, encoding, again=file != "<stdin>" and Path(file).is_file())
@@ -212,6 +212,15 @@ def _read(path: Path, file: str) -> bytes:
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or len(raw) != before.st_size:
         raise _changing(file)
     return raw
+
+
+def _standard_input() -> Iterator[bytes]:
+    try:
+        yield from iter(lambda: sys.stdin.buffer.read(CHUNK), b"")
+    except (OSError, AttributeError) as error:                      # closed: Python has no stream for it
+        why = getattr(error, "strerror", None) or "it is closed"
+        raise DataError(f"cannot be read: {why}", file="<stdin>", code="unreadable",
+                        hint="Pass the data on: cat FILE | forecast ... -") from error
 
 
 def _fifo(path: Path, file: str) -> Iterator[bytes]:
