@@ -24,6 +24,14 @@ def _handlers_as_found() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_are_heard() -> Iterator[None]:
+    """A job in the background of a shell begins with them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def swallowed(number: signal.Signals, kind: type[BaseException]) -> None:
     """As in a destructor, or in an import that tries many things."""
     with pytest.raises(kind):

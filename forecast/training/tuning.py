@@ -33,7 +33,7 @@ from forecast.training.torch_prior import TorchPrior, loss
 
 STEPS, RATE = 300, 1e-3                     # of a tuning, before train.effort; its highest learning rate
 BATCH, FEWEST = 128, 16                     # windows of a step; of few windows there are a quarter, but not fewer
-LOOKED_AT = 1_000                           # held-out windows behind a look
+LOOKED_AT = 250                             # held-out windows behind a look
 ASKED = 64                                  # steps of a long horizon that a batch is asked for
 BETTER = 0.995                              # share of the prior's loss on held-out windows from which on it is tuned
 
