@@ -18,18 +18,11 @@ from forecast.training.together import together
 @pytest.fixture(autouse=True)
 def _handlers_as_found() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)            # a shell's background job begins without it
     yield
     signals.answered()
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-@pytest.fixture(autouse=True)
-def _interrupts_are_heard() -> Iterator[None]:
-    """A job in the background of a shell begins with them ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def swallowed(number: signal.Signals, kind: type[BaseException]) -> None:
