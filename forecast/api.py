@@ -57,7 +57,9 @@ _TRAINING = threading.Lock()            # torch has one set of settings for the 
 
 
 def _workspace(store: str | os.PathLike[str] | None, flags: Mapping[str, Any] | None = None) -> Workspace:
-    return Workspace.at(Path(), store=None if store is None else Path(store), flags=flags)
+    workspace = Workspace.at(Path(), store=None if store is None else Path(store), flags=flags)
+    workspace.check_store()
+    return workspace
 
 
 def _named(data: Data) -> str | pd.DataFrame:
@@ -196,10 +198,10 @@ def predict(data: Data, /, *, series: Several | None = None, mean: bool = False,
 
 
 @in_python()
-def load(name: str = "live", *, store: str | os.PathLike[str] | None = None) -> Model:
+def load(name: str | os.PathLike[str] = "live", *, store: str | os.PathLike[str] | None = None) -> Model:
     """A model of the store: "live", a run's id or its beginning, the name it was given, or a path to its folder.
 
-    Raises ModelError where it is missing, or not as it was written."""
+    Raises ModelError where it is missing, or not as it was written, RequestError for what is no name."""
     workspace = _workspace(store)
     return Model(workspace.run(name), workspace.store.folder)
 
@@ -310,7 +312,8 @@ class Model:
         is not kept. A frame lies in no place by which the ledger could find it again, so it cannot be.
 
         Raises DataError, RequestError, ModelError, StaleError."""
-        check_known(options, Asked.__annotations__, "predict()")
+        check_known(options, Asked.__annotations__, "predict()",
+                    own=("horizon", "levels", "series", "mean", "as_of", "record"))
         data, contract = self._of(frame), self._run.contract
         if record and isinstance(data, pd.DataFrame):
             raise RequestError("a frame has no place that the ledger could name", code="no_place",

@@ -42,7 +42,8 @@ class Problem:
         if self.column is not None:
             parts.append(f"column '{self.column}'")
         parts.append(self.message)
-        return ": ".join(parts) + (f". {self.hint}" if self.hint else "")
+        said = ": ".join(parts)
+        return said if not self.hint else f"{said}{'' if said.endswith('?') else '.'} {self.hint}"
 
 
 class ForecastError(Exception):
@@ -145,8 +146,8 @@ EXIT_CODES = {                                                          # code: 
         "nothing was promoted", "look at the scores; `forecast models promote RUN` overrules"),
     7: ("stale: the data are older than `--max-age`, or hold nothing new (`--require-new`)",
         "look at what should have brought new data"),
-    8: ("busy: another run holds the lock", "`--wait 10m`"),
+    8: ("busy: another run holds the lock", "run it again later; `train` and `models` wait for it with `--wait 10m`"),
     9: ("the disk: full, read-only, or broken; what stood before still stands", "make room, then run it again"),
-    130: ("interrupted", "`forecast train DATA --resume` goes on"),
-    143: ("terminated", "`forecast train DATA --resume` goes on"),
+    130: ("interrupted", "where a training says so, the same command with `--resume` goes on"),
+    143: ("terminated", "as after 130"),
 }

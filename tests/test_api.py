@@ -300,8 +300,20 @@ def test_a_wrong_request_names_the_near_word(shops: forecast.Model) -> None:
         forecast.train(one(), quick=True, best=True)
     with pytest.raises(RequestError, match="levels=70: this model was trained for 80,95"):
         shops.predict(levels=(70,))
+    with pytest.raises(RequestError, match="there is no 'foo'") as raised:
+        shops.predict(foo=1)                                            # type: ignore[call-arg]
+    assert {"horizon", "levels", "mean", "record", "nonnegative"} <= set(str(raised.value.hint).split("Known: ")[1]
+                                                                        .split(", "))
     with pytest.raises(ModelError):
         forecast.load("nobody")
+    with pytest.raises(RequestError, match="a model is named by a text, not by None"):
+        forecast.load(None)                                             # type: ignore[arg-type]
+
+
+def test_a_column_that_separates_the_series_is_told_in_one_problem() -> None:
+    checked = forecast.check(long().rename(columns={"store": "place"}))
+    assert len(checked.problems) == 1
+    assert "id='place'" in str(checked.problems[0])
 
 
 @pytest.mark.parametrize(("flags", "keywords"), [

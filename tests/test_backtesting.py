@@ -12,6 +12,8 @@ from forecast.scoring.backtest import backtest, evaluate
 from forecast.series.calendar import Calendar
 from forecast.series.forecast import Forecast, quantile_grid
 from forecast.series.panel import Panel
+from forecast.tasks.fitting import tell_windows
+from forecast.tasks.teller import Silent
 from tests.conftest import quick, trained, waves
 
 LEVELS = (80.0, 95.0)
@@ -158,3 +160,19 @@ def test_what_came_after_a_gap_does_not_reach_a_fit_that_ends_inside_it() -> Non
                 for p in (with_a_gap(later=40), with_a_gap(later=900)))
     np.testing.assert_array_equal(one.members[0].network.tensors["skip"], two.members[0].network.tensors["skip"])
     assert one.members[0].steps == two.members[0].steps
+
+
+def test_windows_that_could_not_be_scored_are_told() -> None:
+    panel = Panel.of([np.arange(40.0)], Calendar.of("step"))
+    frame = backtest(panel, {"spy": lambda _: Spy([])}, horizon=4, cutoffs=[8, 4], levels=LEVELS)
+    scores = evaluate(frame, panel.drop_last(8), season=1, levels=LEVELS)
+    told: list[str] = []
+
+    class Listening(Silent):
+        def say(self, label: str, text: str) -> None:
+            told.append(f"{label} {text}")
+
+    tell_windows(Listening(), scores, [8, 4])
+    assert told == []
+    tell_windows(Listening(), scores, [12, 8, 4])
+    assert told[0].startswith("scored on 2 of 3 windows")

@@ -37,7 +37,7 @@ def test_each_outcome_is_said_with_lines_and_flags(files: dict[str, Path], capsy
     assert "1 missing day -> linear   (--fill)" in out
     assert "line 9" in out
     assert "refused, 5 problems" in out
-    assert "not a number, 5   Leave the cell empty" in out
+    assert "not a number, 5 times   Leave the cell empty" in out
     assert "line 37       column 'value': \"abc\" is not a number" in out
     assert "and 2 more" in out
 

@@ -7,7 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.text import counted, csv_cell, from_csv_cell, listed, quoted, safe, shorten, sparkline
+from forecast.errors import ForecastError
+from forecast.text import counted, csv_cell, duration, from_csv_cell, listed, quoted, safe, shorten, sparkline
 
 
 @given(st.text(st.characters()))
@@ -46,6 +47,16 @@ def test_a_quoted_cell_is_short_whatever_it_holds() -> None:
 def test_numbers_of_things() -> None:
     assert [counted(1, "day"), counted(1200, "day"), counted(2, "series")] == ["1 day", "1,200 days", "2 series"]
     assert listed(["a", "b", "c"], 2) == "a, b and 1 more"
+
+
+def test_spans_are_written_one_way() -> None:
+    assert [duration(s) for s in (0.44, 58, 60, 139.4, 3600, 7400)] == [
+        "0.4 s", "58 s", "1 min", "2 min 19 s", "1 h 0 min", "2 h 3 min"]
+
+
+def test_a_remedy_follows_a_sentence() -> None:
+    assert str(ForecastError("Did you mean 'train'?", hint="See --help")) == "Did you mean 'train'? See --help"
+    assert str(ForecastError("no such command", hint="See --help")) == "no such command. See --help"
 
 
 def test_a_sparkline_has_one_bar_per_value() -> None:

@@ -109,3 +109,26 @@ def test_a_live_run_of_tomorrow_and_a_training_file_that_is_gone_are_told() -> N
     record = RunRecord(created="2999-01-01T00:00:00Z", data=DataRecord(path="/no/such.csv"))
     assert [f.check for f in data_of(record)] == ["data", "clock"]
     assert list(data_of(RunRecord(created="2020-01-01T00:00:00Z"))) == []
+
+
+def test_a_spoilt_history_is_found(run: Run, store: Store) -> None:
+    history = store.folder / "promotions.jsonl"
+    history.write_text(history.read_text() + "{half a li\n")
+    code, found = findings(run)
+    assert (code, found["history"][0]) == (4, "bad")
+    assert f"line {len(store.history()) + 1} tells no promotion" in found["history"][1]
+
+
+def test_a_folder_in_the_place_of_the_live_pointer_is_a_fault_of_the_model(run: Run, store: Store) -> None:
+    (store.folder / "live").unlink()
+    (store.folder / "live").mkdir()
+    assert (run("predict").code, findings(run)[0]) == (4, 4)
+    assert "is a folder, and has to be a file" in run("models").err
+
+
+@pytest.mark.parametrize("command", ["train a.csv", "predict", "models", "check a.csv", "help", "replay last"])
+def test_a_file_in_the_place_of_the_store_is_told(run: Run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "a.csv").write_text("date,y\n2024-01-01,1\n2024-01-02,2\n")
+    ended = run("--store", "a.csv", *command.split())
+    assert (ended.code, "a.csv: is a file, and the store has to be a folder" in ended.err) == (9, True)
+    assert findings(run, "--store", "a.csv")[0] == 9

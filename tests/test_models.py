@@ -158,7 +158,8 @@ def test_train_keeps_a_better_live_model_and_says_why(run: Run, tmp_path: Path) 
     worse = ("--set", "model.skip=false", *BARE[:4], "--set", "backtest.windows=3", "--status-file", "t.prom")
     ended = run("train", "data.csv", *worse)
     assert ended.code == 6
-    assert re.search(rf"is saved but not live: error \S+, {first} \S+, in 3 windows that neither has seen", ended.err)
+    assert re.search(rf"is saved but not live: its error is \S+, that of {first} is \S+, on 3 past windows that "
+                     "neither has learned from", ended.err)
     assert f"{first} serves on" in ended.err
     assert (store.live(), len(store.ids())) == (first, 2)
     told = (tmp_path / "t.prom").read_text()

@@ -59,7 +59,7 @@ def test_a_run_that_is_worse_on_what_neither_has_seen_is_refused_and_the_numbers
     assert not told.passed
     assert told.windows == 3                                            # the one 16 back reaches into what it has seen
     assert told.new > 2 * told.live
-    assert f"error {told.new:.4g}, OLD {told.live:.4g}, in 3 windows" in told.reason
+    assert f"its error is {told.new:.4g}, that of OLD is {told.live:.4g}, on 3 past windows" in told.reason
 
 
 @pytest.mark.parametrize(("new", "live"), [(0.0, 2.0), (0.0, 0.0)])

@@ -305,7 +305,7 @@ def test_columns_of_a_later_file_are_matched_by_name() -> None:
 @pytest.mark.parametrize("stamps", [HOURS, range(40), MONTHS, [date(2020, 1, 1) + timedelta(7 * k) for k in range(20)]])
 def test_a_file_of_another_step_is_not_for_this_model(stamps: Sequence[object]) -> None:
     contract = read(days()).contract
-    with pytest.raises(ModelError, match="model: D, file: "):
+    with pytest.raises(ModelError, match="the model was trained on steps of D, and this file has "):
         read(column(stamps), contract=contract)
 
 
@@ -327,3 +327,41 @@ def test_any_grid_is_read_as_it_was_written(start: datetime, step: str, count: i
     reading = read(column(str(t).replace("T", " ") for t in stamps))
     np.testing.assert_array_equal(reading.panel.times(0), stamps.astype("datetime64[us]"))
     assert not reading.repairs
+
+
+@pytest.mark.parametrize("share", [0.5, 0.3, 0.8])
+def test_two_ways_of_writing_dates_are_told_with_counts_and_lines(share: float) -> None:
+    first = round(share * len(DAYS))
+    stamps = [d.strftime("%d/%m/%Y") if k < first else str(d) for k, d in enumerate(DAYS)]
+    stamps = [s for s, d in zip(stamps, DAYS, strict=True) if d.day < 13]           # day or month first: both fit
+    error = refused(column(stamps))
+    assert error.code == "mixed_dates"
+    if share == 0.5:
+        assert 'mixed: 12 like "01/01/2020" (line 2) and 9 like "2020-02-01" (line 14)' in str(error)
+    assert error.hint == "Write all dates one way"
+
+
+@pytest.mark.parametrize("word", ["Total", "total", "Grand total", "Summe", "Sum", "TOTAL:"])
+def test_a_total_below_the_rows_is_a_footer(word: str) -> None:
+    reading = read(days() + f"{word},12345\n")
+    assert (reading.panel.y.size, reading.panel.y.max()) == (40, 39.5)
+    assert [(r.kind, r.count, r.examples[0].row) for r in reading.repairs] == [("footer", 1, 42)]
+    assert refused(changed(days(), 20, lambda line: f"{word},3")).code == "not_a_date"    # amid the rows
+    assert refused(days() + "yesterday,3\n").code == "not_a_date"
+
+
+def test_a_total_beside_an_empty_date_is_a_footer_too() -> None:
+    rows = "".join(f"{name},{d},{k}\n" for name in "ab" for k, d in enumerate(DAYS[:10]))
+    reading = read("store,date,sales\n" + rows + ",,\nTotal,,90\n\n")
+    assert (list(reading.panel.ids), repairs(reading)) == (["a", "b"], {"footer": 1})
+
+
+def test_one_stamp_far_ahead_is_one_problem() -> None:
+    stamps = [*map(str, DAYS[:20]), "2052-01-01", *map(str, DAYS[21:])]
+    error = refused(column(stamps))
+    assert [p.code for p in error.problems] == ["backward_step"]
+
+
+def test_without_a_header_columns_are_named_by_their_position() -> None:
+    reading = read("".join(f"{d},{k}\n" for k, d in enumerate(DAYS)))
+    assert (reading.contract.time, reading.contract.read_from) == ("time", (None, "1"))

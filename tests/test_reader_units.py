@@ -127,3 +127,10 @@ def test_what_stands_before_and_behind_a_number(cell: str, found: tuple[str, str
 def test_decimals_are_those_of_the_number_alone(cells: list[str], decimals: int) -> None:
     reading = read(column(DAYS[:len(cells)], cells, mark=";", header="date;value"))
     assert reading.contract.decimals == decimals
+
+
+def test_numbers_of_several_units_are_told_where_no_target_is_named() -> None:
+    cells = [f"{k} {'kWh' if k % 5 else 'MWh'}" for k in range(len(DAYS))]
+    error = refused(column(DAYS, cells, header="date,use"))
+    assert (error.code, error.column) == ("several_units", "use")
+    assert "several units stand in one column: MWh, kWh" in str(error)

@@ -55,7 +55,8 @@ def _show_refusal(console: Console, file: str, error: ForecastError) -> None:
     for code, problems in kinds.items():
         hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
         more = " (and others, by line)" if len(hints) > 1 else ""
-        console.result(f"  {code.replace('_', ' ')}, {len(problems):,}" + (f"   {hints[0]}{more}" if hints else ""))
+        times = f", {len(problems):,} times" if len(problems) > 1 else ""
+        console.result(f"  {code.replace('_', ' ')}{times}" + (f"   {hints[0]}{more}" if hints else ""))
         _show_lines(console, problems)
 
 
@@ -66,8 +67,9 @@ def _show_reading(console: Console, reading: Reading, outcome: str) -> None:
     first, last = contract.time_text(contract.calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))
     console.result(f"{reading.file}   {outcome}, {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
                    f"step {contract.calendar.freq}, {first} .. {last}")
-    ident = f"id={contract.id}  " if contract.layout == "long" else ""
-    console.result(f"  columns   {ident}time={contract.time}  target={listed(contract.targets)}")
+    name, time = contract.read_from
+    ident = f"id={name}  " if contract.layout == "long" else ""
+    console.result(f"  columns   {ident}time={time}  target={listed(contract.targets)}")
     for note in reading.notes:
         console.result(f"  read      {note}")
     for repair in reading.repairs:

@@ -67,12 +67,13 @@ class Console:
         if not (self.session.json or self.session.quiet):
             text = io.StringIO()
             RichConsole(file=text, width=WIDE, no_color=True, markup=False, emoji=False, highlight=False).print(table)
-            write_out("\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n")
+            lines = (line.rstrip() for line in text.getvalue().splitlines())
+            write_out("\n".join(_wrapped(line, self.width or WIDE, indent=4) for line in lines) + "\n")
 
-    def result(self, text: str, *, fold: int | None = None) -> None:
-        """A line of the result for people; at a terminal folded below this column, if one is given."""
+    def result(self, text: str, *, fold: int = 12) -> None:
+        """A line of the result for people; at a terminal folded below this column."""
         if not (self.session.json or self.session.quiet):
-            write_out((safe(text) if fold is None else _wrapped(safe(text), self.width or WIDE, indent=fold)) + "\n")
+            write_out(_wrapped(safe(text), self.width or WIDE, indent=fold) + "\n")
 
     def wrote(self, path: object, words: str = "", verb: str = "wrote") -> None:
         """What was written, and where: the only thing that --quiet says."""

@@ -71,7 +71,8 @@ def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "check
     """Make a story `(session, own arguments) -> exit code or None` the command of its name; its help is the story's
     docstring, and what comes `after` it.
 
-    sets: what --set may give: what is "checked" to be a setting, "none", or "any" text, which the story looks at."""
+    sets: what --set may give: what is "checked" to be a setting, "none", or "any" text: the story looks at that itself,
+    and at the store."""
     options = {name: option for key in settings for name, option in options_of(key).items()}
     shared = global_options()
 
@@ -83,6 +84,7 @@ def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "check
             chosen = {k: values.pop(k) or outer.get(k) for k in shared}
             session = session_of(chosen, outer, _settings(values, options))
             if sets != "any":
+                session.workspace.check_store()
                 session.workspace.check_sets(SETTINGS if sets == "checked" else (), user=f"forecast {story.__name__}",
                                             hint="Settings count in train, compare and evaluate")
             machine.prepare(threads=1)

@@ -75,8 +75,8 @@ def predict(
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "predict") as status:
-        predicted = task.predict(workspace, request, console, guarded=[status_path],
-                                 out=None if session.json else write_bytes_out)
+        out = None if session.json else write_bytes_out
+        predicted = task.predict(workspace, request, console, guarded=[status_path], out=out)
         _spark(console, predicted)
         console.document(predicted.to_dict())
         status.rows, status.exit_code = predicted.rows, PARTIAL if predicted.is_partial else 0
@@ -92,8 +92,7 @@ def _spark(console: Console, predicted: Predicted, most: int = 3) -> None:
 
     forecast, page = predicted.first, predicted.page
     for s in range(min(most, len(forecast.panel))):
-        past = forecast.panel.values(s)[-SPARK:].tolist()
-        bars = sparkline(past + forecast.point[s].tolist())
+        bars = sparkline((past := forecast.panel.values(s)[-SPARK:].tolist()) + forecast.point[s].tolist())
         name = shorten(str(forecast.panel.ids[s]) if page.contract.id else page.contract.targets[0], 10)
         low, high = forecast.band(page.levels[0])
         console.say(name, f"{bars[:len(past)]}|{bars[len(past):]}   next {number(forecast.point[s][0])} "

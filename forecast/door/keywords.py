@@ -94,8 +94,10 @@ _KEYS = {key.split(".")[1]: key for key in SETTINGS}
 _PRESETS = ("quick", "best")
 
 
-def check_known(given: Iterable[str], known: Collection[str], where: str) -> None:
-    """Raises RequestError for a name that is not known, with the nearest one that is."""
+def check_known(given: Iterable[str], known: Collection[str], where: str, *, own: Collection[str] = ()) -> None:
+    """Raises RequestError for a name that is not known, with the nearest one that is. own: those that the signature
+    names itself, and that cannot be wrong."""
+    known = [*own, *known]
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name.split(".")[-1], known, n=1)

@@ -128,7 +128,7 @@ def thickened(values: Floats, panel: Panel, history: History, quantiles: Sequenc
         return values
     grid = np.asarray(quantiles)
     share = (grid - 0.5) / max(grid[-1] - 0.5, np.finfo(float).tiny)
-    step, moves = _usual_step(panel.take(thin))
+    step, moves = _newest_step(panel.take(thin))
     step = np.where(history.whole[thin] & moves, np.maximum(THIN * step, 1.0), THIN * step)
     least = step[:, None, None] * share
     some = values[thin]
@@ -138,7 +138,7 @@ def thickened(values: Floats, panel: Panel, history: History, quantiles: Sequenc
     return np.asarray(mended)
 
 
-def _usual_step(panel: Panel) -> tuple[Floats, Bools]:
+def _newest_step(panel: Panel) -> tuple[Floats, Bools]:
     """The median size of the newest steps that are any (S,), 0 for a series that never moves; and whether most are."""
     steps = np.abs(np.diff(contexts(panel.y, ends_of(panel), NEWEST), axis=1))
     moves = np.count_nonzero(steps > 0, axis=1) > 0.5 * np.count_nonzero(~np.isnan(steps), axis=1)

@@ -47,6 +47,11 @@ class Contract:
     marks: tuple[str, ...] = ()     # of each series: where it began, how long it was, hashes of its values
     has_header: bool = True
 
+    @property
+    def read_from(self) -> tuple[str | None, str]:
+        """The headers of the columns of ids and of times; where there are no headers, their positions."""
+        return (self.id, self.time) if self.has_header else (self.id_column, ",".join(self.time_columns))
+
     def was_revised(self, name: str, start: int, values: NDArray[np.float64]) -> bool:
         """Whether a series of the training file reads otherwise now, as far as both tell of the same times.
 

@@ -33,6 +33,7 @@ from forecast.reading.parsing.numbers import (
     codes_of,
     fault_of,
     most_decimals,
+    rounded_in,
 )
 from forecast.reading.parsing.table import ASIDE, Lines, Table, as_written
 from forecast.reading.parsing.timeformat import TimeFormat
@@ -246,19 +247,13 @@ def _numbers(opened: Opened, columns: FrameColumns, k: int, options: DataConfig,
     good = known & (np.abs(values) <= LARGEST)
     decimals = 0 if whole else decimals_of(values[good])
     faults = Faults(bad, lambda row: fault_of(row, str(cells[row].as_py()), NumberStyle()))
-    rounded = _rounded(cells, values) if whole else 0
+    rounded = rounded_in(cells, values) if whole else 0
     return Numbers(np.where(good, values, np.nan), decimals, NumberStyle(), seen, faults, rounded=rounded)
 
 
 def _is_text(kind: Any) -> bool:
     """Whether cells of this type are read by how they are written: texts and decimals."""
     return bool(pa.types.is_decimal(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _rounded(cells: Any, values: Floats) -> int:
-    """Whole numbers of more digits than a float holds."""
-    large = np.flatnonzero(np.abs(values) >= EXACT)
-    return sum(int(values[row]) != cells[int(row)].as_py() for row in large)
 
 
 def decimals_of(values: Floats) -> int:

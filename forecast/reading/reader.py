@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +38,7 @@ from forecast.reading.stamps import joined, read_stamps, time_header
 from forecast.series.arrays import Ints
 from forecast.series.calendar import DAY, Calendar
 from forecast.series.panel import Panel
-from forecast.text import from_csv_cell, shorten
+from forecast.text import counted, from_csv_cell, quoted, shorten
 
 __all__ = ["Cells", "Reading", "Repair", "as_agreed", "read_column", "read_panel", "reading_of", "series_codes",
            "values_of"]
@@ -99,7 +100,7 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     numbers = values_of(opened, table, damage,
                         lambda k: read_column(opened, table.columns[k], options, contract))
     if damage.faults:
-        damage.forgive(_blank(table, opened))
+        table = _without_totals(table, opened, damage)
     else:                                                           # only the stamps are asked for again
         table = table.without({*table.columns} - {*opened.roles.time})
     stamps = joined(table, opened.roles)
@@ -202,6 +203,23 @@ def _blank(table: Table, opened: Opened) -> NDArray[np.bool_]:
     return blank
 
 
+def _without_totals(table: Table, opened: Opened, damage: Damage) -> Table:
+    """Rows without data are none: those that are blank, and totals below the others, which are counted as footers."""
+    blank, at = _blank(table, opened), table.rows
+    names = [k for k in (*opened.roles.time, opened.roles.id) if k is not None]
+    left = list[Problem]()
+    while at > 0 and len(left) < MOST_TOTALS:
+        at -= 1
+        cells = [text for k in names if (text := str(table.columns[k][at].as_py()).strip())]
+        if not blank[at] and not (damage.bad[at] and len(cells) == 1 and TOTAL.fullmatch(cells[0])):
+            break
+        if not blank[at]:
+            blank[at] = True
+            left.append(Problem("footer", f"left out: {quoted(cells[0])}", table.file, table.lines.of(at)))
+    damage.forgive(blank)
+    return dataclasses.replace(table, left_out=(*table.left_out, *reversed(left)))
+
+
 def _with_rows(rows: Rows) -> Rows:
     """Without the ids whose rows were all set aside."""
     present, codes = np.unique(rows.codes, return_inverse=True)
@@ -210,6 +228,9 @@ def _with_rows(rows: Rows) -> Rows:
 
 _STACKED = ("duplicate_time", "backward_step", "late_midnight")
 _SHORTEST_MONTH = 27 * DAY           # steps from which they may be months
+TOTAL = re.compile("((grand |sub)?totals?|sum|summe|gesamt|total général|totale|suma|average|mean|mittelwert):?",
+                   re.IGNORECASE)   # in place of a date, in a row below all others
+MOST_TOTALS = 3
 FEW = 8                             # rows that hardly tell a step
 
 
@@ -224,8 +245,9 @@ def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, cont
         remedy = separators(rows, opened.roles, opened.spare) if error.problem.code in _STACKED else ""
         if not remedy:
             raise
-        first = dataclasses.replace(error.problem, hint=remedy)
-        raise DataError(first, more=error.problems[1:]) from error
+        more = f" (and {counted(len(error.problems) - 1, 'such row')} more)" if len(error.problems) > 1 else ""
+        raise DataError(dataclasses.replace(error.problem, message=error.problem.message + more, hint=remedy)
+                        ) from error
     if contract is None and options.id is None and opened.has_header:
         check_stacked(rows, opened.roles, opened.names, lambda wanted: opened.read(wanted, set_aside=True))
     return regular
@@ -248,9 +270,10 @@ def _check_step(rows: Rows, agreed: Calendar, *, is_given: bool) -> None:
         alike = (calendar.kind, calendar.every) == (agreed.kind, agreed.every)
         if beside < 0.5 and (alike or is_given or (rows.codes.size < FEW and beside == 0) or _week(calendar, agreed)):
             return
-    what = calendar.freq if rows.is_time else "whole numbers in the time column"
+    what = f"steps of {calendar.freq}" if rows.is_time else "whole numbers in the time column"
     shifted = " at another time of day" if calendar.freq == agreed.freq else ""
-    raise ModelError(f"model: {agreed.freq}, file: {what}{shifted}", file=rows.file, code="frequency",
+    raise ModelError(f"the model was trained on steps of {agreed.freq}, and this file has {what}{shifted}",
+                     file=rows.file, code="frequency",
                      hint="Train a model on data of this step")
 
 

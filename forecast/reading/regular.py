@@ -47,9 +47,11 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
         problems = []                                               # in order of time, every row has its place
     problems += _beside_grid(rows, off, calendar) if off.size else []
     problems += _changed_step(rows_on, gaps, calendar, options)
-    problems += _long_gaps(rows_on, gaps, calendar, options) + codes
+    is_ordered = not any(problem.code == "backward_step" for problem in problems)   # else gaps come of the order
+    problems += [*(_long_gaps(rows_on, gaps, calendar, options) if is_ordered else []), *codes]
     if problems:
-        raise DataError(problems[0], more=[*problems[1:], *_gap_problems(rows_on, gaps, calendar)])
+        raise DataError(problems[0], more=[*problems[1:],
+                                           *(_gap_problems(rows_on, gaps, calendar) if is_ordered else [])])
     return laid_out(rows_on, calendar, options, (*repairs, *merged, *_gap_repairs(rows_on, gaps, calendar, options)))
 
 

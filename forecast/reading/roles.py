@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from forecast.config import DataConfig
 from forecast.errors import DataError
 from forecast.reading.contract import Contract
-from forecast.reading.parsing.affixes import share_one_unit
+from forecast.reading.parsing.affixes import affixes_of, share_one_unit
 from forecast.reading.parsing.kinds import kind
 from forecast.text import listed, quoted, safe, shorten
 
@@ -65,6 +65,12 @@ class _Columns:
     def holds(self, column: int, *kinds: str, share: float = 0.8) -> bool:
         of_cells = self.kinds(column)
         return bool(of_cells) and sum(k in kinds for k in of_cells) >= share * len(of_cells)
+
+    def units(self, column: int) -> list[str]:
+        """The units behind the numbers of a column that holds nothing else."""
+        cells = [text for row in self.rows if (text := row[column].strip()) and text not in self.absent]
+        units = [affixes_of(text)[1] for text in cells]
+        return list(dict.fromkeys(units)) if all(units) else []
 
     def find(self, name: str, flag: str) -> int:
         """The column of this header, in its own case or else in any. Raises DataError."""
@@ -284,6 +290,11 @@ def _is_index(columns: _Columns, column: int) -> bool:
 def _no_numbers(columns: _Columns, free: Sequence[int]) -> DataError:
     if not columns.rows:
         return DataError("has a header and no rows", file=columns.file, code="no_rows")
+    for k in free:
+        if len(units := columns.units(k)) > 1:
+            return DataError(f"numbers of several units stand in one column: {listed(units)}", file=columns.file,
+                             column=shorten(columns.names[k], 60), code="several_units",
+                             hint="Bring all values to one unit, written in every cell or in none")
     shown = f"column {quoted(columns.names[free[0]])} holds {quoted(columns.rows[0][free[0]])}" if free else "no other"
     return DataError(f"no column of numbers to forecast ({shown})", file=columns.file, code="no_target",
                      hint="Name it with --target")

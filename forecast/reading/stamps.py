@@ -94,6 +94,7 @@ def time_header(table: Table, roles: Roles) -> str:
 
 def _settled(readings: Sequence[Times], cells: Any, codes: Ints, table: Table, header: str) -> Times:
     """Of several readings the one that makes the step even. Raises DataError where that tells nothing."""
+    _check_mixed(readings, cells, table, header)
     scores = [_evenness(times, codes) for times in readings]
     order = sorted(range(len(scores)), key=lambda k: -scores[k])
     best, second = readings[order[0]], readings[order[1]]
@@ -106,6 +107,20 @@ def _settled(readings: Sequence[Times], cells: Any, codes: Ints, table: Table, h
                     f"and both make {'even' if scores[order[1]] > 0.5 else 'uneven'} steps", file=table.file,
                     row=table.lines.of(where), column=shorten(header, 60), code="ambiguous_date",
                     hint=f"Try --date-format {either}")
+
+
+def _check_mixed(readings: Sequence[Times], cells: Any, table: Table, header: str) -> None:
+    """Raises DataError where a tenth or more of the cells are written in another way than the most."""
+    most = min(readings, key=lambda times: len(times.faults))
+    if 10 * len(most.faults) < table.rows or len(most.faults) in (0, table.rows):
+        return
+    fits = np.ones(table.rows, dtype=bool)
+    fits[most.faults.rows] = False
+    one, other = int(np.flatnonzero(fits)[0]), int(most.faults.rows[0])
+    ways = " and ".join(f"{int(count):,} like {quoted(cells[row].as_py())} (line {table.lines.of(row)})" for row, count
+                        in sorted(((one, fits.sum()), (other, (~fits).sum()))))
+    raise DataError(f"two ways of writing dates are mixed: {ways}", file=table.file, code="mixed_dates",
+                    row=table.lines.of(max(one, other)), column=shorten(header, 60), hint="Write all dates one way")
 
 
 def _weeks_or_months(readings: list[Times], name: str) -> list[Times]:

@@ -44,9 +44,9 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
     it had not learned from by then."""
     if not _is_of(live, panel, contract):
         return Verdict(True, f"{live.id} was trained on other data and cannot be compared")
-    older, unseen, how = live.predictor, live.predictor.unseen_steps(panel), "neither has seen"
+    older, unseen, how = live.predictor, live.predictor.unseen_steps(panel), "that neither has learned from"
     if unseen < 1 and live.predictor.validated_networks:
-        older, how = live.predictor.as_validated(), "neither had seen before its final fit"
+        older, how = live.predictor.as_validated(), "that neither had learned from before its final fit"
         unseen = older.unseen_steps(panel)
     windows = [k for k in cutoffs if k <= unseen]
     if not windows and unseen >= 1 and older is live.predictor:
@@ -60,7 +60,8 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
     if not len(new):
         return Verdict(True, f"{live.id} cannot be compared: nothing in its new windows is known")
     passed = not is_worse(new, old)
-    reason = f"error {new.mean():.4g}, {live.id} {old.mean():.4g}, in {counted(len(windows), 'window')} that {how}"
+    reason = (f"its error is {new.mean():.4g}, that of {live.id} is {old.mean():.4g}, on "
+              f"{counted(len(windows), 'past window')} {how}")
     return Verdict(passed, reason, float(new.mean()), float(old.mean()), len(windows))
 
 

@@ -130,17 +130,25 @@ class Store:
 
     def history(self) -> list[Promotion]:
         """Every promotion, the oldest first; a line that does not tell one is passed over."""
-        promotions = []
+        return [told for told in self._lines() if told is not None]
+
+    def spoilt(self) -> list[int]:
+        """The lines of the history that tell no promotion, 1 the first."""
+        return [number for number, told in enumerate(self._lines(), 1) if told is None]
+
+    def _lines(self) -> Iterator[Promotion | None]:
         for line in self._text(HISTORY).splitlines():
             try:
-                promotions.append(Promotion(**json.loads(line)))
+                yield Promotion(**json.loads(line))
             except (ValueError, TypeError, RecursionError):
-                continue
-        return promotions
+                yield None
 
     def _text(self, name: str) -> str:
-        """What a file of the store says; nothing where it is not there."""
+        """What a file of the store says; nothing where it is not there. Raises ModelError for a folder in its place."""
         path = self.folder / name
+        if path.is_dir():
+            raise ModelError("is a folder, and has to be a file", file=str(path), code="bad_store",
+                             hint="Remove it, then name the live model anew: forecast models promote RUN")
         with disk_errors(path, "read"), suppress(FileNotFoundError, NotADirectoryError):
             return path.read_text(encoding="utf-8", errors="replace")
         return ""

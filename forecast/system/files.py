@@ -42,8 +42,11 @@ def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        hint = REMEDIES.get(error.errno or 0)
+        if error.errno == errno.ENOENT and path.parent.is_dir():
+            hint = "No file can be made in this folder: choose another place"
         raise DiskError(f"cannot {doing}: {os.strerror(error.errno or errno.EIO)}", file=str(path), code="disk",
-                        hint=REMEDIES.get(error.errno or 0)) from error
+                        hint=hint) from error
 
 
 @contextlib.contextmanager
@@ -290,7 +293,8 @@ def _held(path: Path, wait: float, waiting: Callable[[str], None]) -> int:
             os.close(descriptor)
             if time.monotonic() >= end:
                 raise BusyError(f"{said} is writing to this store", file=str(path), code="busy",
-                                hint="Wait for it to end, or use another --store") from error
+                                hint="Wait for it (train and models have --wait 10m), or use another --store"
+                                ) from error
         except BaseException:
             os.close(descriptor)
             raise

@@ -18,7 +18,7 @@ from forecast.errors import DiskError, ForecastError, ModelError, RequestError
 from forecast.reading.cache import readings
 from forecast.store.record import RunRecord
 from forecast.store.run import load
-from forecast.store.store import LOCK, Store
+from forecast.store.store import HISTORY, LOCK, Store
 from forecast.system.clock import stamp
 from forecast.system.files import holder, remove_file, write_bytes
 from forecast.system.machine import usable_cpus
@@ -106,7 +106,9 @@ def disk(store: Store) -> Iterator[Finding]:
             write_bytes(folder / ".doctor", bytes(4096))
             remove_file(folder / ".doctor")
         elif not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise DiskError("cannot write: Permission denied", file=str(folder))
+            why = "is a file, and the store has to be a folder" if folder == store.folder.absolute() else \
+                "cannot write: Permission denied"
+            raise DiskError(why, file=str(folder))
         free = shutil.disk_usage(folder).free
         yield Finding("store", "note" if free < LITTLE else "ok", f"{store.folder} "
                       + ("can be written" if store.folder.is_dir() else "is not there yet, and can be made")
@@ -136,9 +138,9 @@ def _others_write(path: Path) -> bool:
 def runs(store: Store) -> Iterator[Finding]:
     """Whether every run agrees with its checksums, the live one is there, and nothing half made is left."""
     try:
-        ids, live, left = store.ids(), store.live(), store.leftovers()
-    except DiskError as error:
-        yield Finding("runs", "bad", str(error), DISK)
+        ids, live, left, spoilt = store.ids(), store.live(), store.leftovers(), store.spoilt()
+    except ForecastError as error:
+        yield Finding("runs", "bad", str(error), error.exit_code)
         return
     whole = []
     for run_id in ids:
@@ -160,6 +162,9 @@ def runs(store: Store) -> Iterator[Finding]:
     else:
         yield Finding("live", "bad", f"{live} is named as live, and is no whole model here; forecast models rollback, "
                                      f"or promote RUN", MODEL)
+    if spoilt:
+        yield Finding("history", "bad", f"{store.folder / HISTORY}: line {spoilt[0]} tells no promotion, a rollback "
+                                        f"passes it over; {counted(len(spoilt), 'such line')} may be removed", MODEL)
     if left:
         yield Finding("leftovers", "note", f"{', '.join(p.name for p in left)}; a run at work, or the next to hold the "
                                            f"lock removes them")

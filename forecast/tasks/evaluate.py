@@ -228,7 +228,7 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
 
 def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, names: list[str]
                 ) -> tuple[pd.DataFrame, Scores, str]:
-    from forecast.tasks.fitting import backtest_plan, baseline_makers, expected, fitted, scored
+    from forecast.tasks.fitting import backtest_plan, baseline_makers, expected, fitted, scored, tell_windows
 
     cutoffs = _unseen(run, config, panel) if run else None
     if run and not cutoffs and prior.is_of_prior(run.id):
@@ -254,6 +254,7 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
     season = config.model.season[0] if config.model.season else plan.season
     frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=config.model.levels,
                            refit=config.backtest.refit, season=season)
+    tell_windows(teller, scores, cutoffs)
     return frame, scores, f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
 
 

@@ -120,6 +120,13 @@ def scored(panel: Panel, makers: dict[str, Callable[[Panel], Forecaster]], *, pl
     return frame, scores
 
 
+def tell_windows(teller: Teller, scores: Scores, cutoffs: Sequence[int]) -> None:
+    """Where some windows of the plan were not scored, how many and why."""
+    if scores.windows < len(cutoffs):
+        teller.say("scored", f"on {scores.windows} of {counted(len(cutoffs), 'window')}: in the others nothing was "
+                             "measured, or they begin in a gap")
+
+
 def is_wanted(column: str, metrics: Sequence[str]) -> bool:
     """Whether a column of scores (`mase`, `coverage_80`) is one of these metrics."""
     return column.split("_")[0] in metrics

@@ -75,10 +75,11 @@ def tell_reading(teller: Teller, reading: Reading) -> None:
     calendar, (first, last) = contract.calendar, reading.span
     teller.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
                        f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
-    columns = [f"time={contract.time}", f"target={','.join(contract.targets[:6])}"
+    ident, time = contract.read_from
+    columns = [f"time={time}", f"target={','.join(contract.targets[:6])}"
                + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
     if contract.layout == "long":
-        columns.insert(0, f"id={contract.id}")
+        columns.insert(0, f"id={ident}")
     teller.say("columns", "  ".join(columns) + "   (change with --id --time --target)")
     tell_remarks(teller, reading, flags=True)
 
@@ -114,7 +115,7 @@ def _age(seconds: float) -> str:
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return "a minute"
+    return "a minute" if seconds >= 60 else f"{max(0, round(seconds))} seconds"
 
 
 LABELS = {"level": "level", "silenced": "guard"}                        # of the remarks on forecasts

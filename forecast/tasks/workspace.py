@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.config import Config, DataConfig, find_file, layers, resolve, set_by
-from forecast.errors import RequestError
+from forecast.errors import DiskError, RequestError
 from forecast.store.store import Store
 from forecast.system.datasource import DataSource
 from forecast.system.durations import seconds_of
@@ -72,6 +72,12 @@ class Workspace:
         if idle := [key for key in set_by(self.sets) if key not in takes]:
             raise RequestError(f"--set {idle[0]}: has no effect on {user}", code="no_effect", hint=hint)
 
+    def check_store(self) -> None:
+        """Raises DiskError where a file stands in the place of the store."""
+        if self.store.folder.exists() and not self.store.folder.is_dir():
+            raise DiskError("is a file, and the store has to be a folder", file=str(self.store.folder),
+                            code="no_folder", hint="Give another --store, or remove the file")
+
     @staticmethod
     def check_precision(config: Config, *cells: str) -> None:
         """Before any work: these cells can be trained here as train.precision asks. Raises RequestError."""
@@ -128,12 +134,17 @@ class Workspace:
         config = run.predictor.config.override(given or {}, source="command line")
         return self.read(source, config.data, run.contract)
 
-    def run(self, name: str | Run = "live", *, validated: bool = False) -> Run:
+    def run(self, name: str | os.PathLike[str] | Run = "live", *, validated: bool = False) -> Run:
         """A run by name: `live`, an id, its beginning, a --name, or a path. A loaded run is returned as it is.
         validated: with its networks as they were before the final fit. Raises ModelError."""
-        if not isinstance(name, str):
+        from forecast.store.run import Run, load
+
+        if isinstance(name, Run):
             return name
-        from forecast.store.run import load
+        name = os.fspath(name) if isinstance(name, os.PathLike) else name
+        if not isinstance(name, str):
+            raise RequestError(f"a model is named by a text, not by {name!r}", code="bad_name",
+                               hint="As in live, a run's id or its beginning, its name, or a path")
 
         return load(self.store.find(name), validated=validated)
 

@@ -92,7 +92,7 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
         predictor = yield from _tuned(predictor, known, Lessons(panel, held_out, predictor.two_seasons, plan.horizon),
                                       _course_of_prior(predictor, device, "validated", checkpoints, rounds))
     predictor = weighed(predictor, panel, known, held_out)
-    return replace(predictor, usual_step=_usual_step(known), knowledge=Knowledge.of(panel), kept_back="",
+    return replace(predictor, usual_step=_relative_step(known), knowledge=Knowledge.of(panel), kept_back="",
                    validated_knowledge=start.knowledge_with(known) if start else Knowledge.of(known),
                    validated_networks=tuple(m.network for m in predictor.members),
                    validated_prior=predictor.tuned.prior if predictor.tuned else None)
@@ -239,7 +239,7 @@ def _has_left(predictor: Predictor, refitted: Sequence[Member], panel: Panel) ->
     return ""
 
 
-def _usual_step(panel: Panel) -> float:
+def _relative_step(panel: Panel) -> float:
     """The median over the series of the mean step between neighbours, relative to the mean value; 0 if unknown."""
     steps, count = finite_sums(np.abs(np.diff(panel.truth, append=np.nan)), panel.first, panel.stop - 1)
     sizes, there = finite_sums(np.abs(panel.truth), panel.first, panel.stop)

@@ -18,6 +18,7 @@ from forecast.reading.parsing.timeformat import (
     offset_minutes,
 )
 from forecast.series.arrays import Bools, Ints
+from forecast.series.months import first_day
 
 Reading = tuple[Ints, Bools, dict[str, Any]]
 
@@ -49,9 +50,9 @@ def _calendar_days(number: Mapping[str, Ints], parts: Mapping[str, Any], good: B
                    seen: dict[str, Any]) -> tuple[Ints, Bools]:
     year = number["Y"] if "Y" in number else _full_year(number["y"])
     if "j" in number:
-        first = _first_day(year, np.ones_like(year))
+        first = _begin_of(year, np.ones_like(year))
         days = first + number["j"] - 1
-        return days, (number["j"] >= 1) & (days < _first_day(year + 1, np.ones_like(year)))
+        return days, (number["j"] >= 1) & (days < _begin_of(year + 1, np.ones_like(year)))
     if "b" in parts:
         month = _month_numbers(parts["b"])
         seen["b"] = parts["b"]
@@ -60,14 +61,12 @@ def _calendar_days(number: Mapping[str, Ints], parts: Mapping[str, Any], good: B
     day = number.get("d", np.ones_like(year))
     fine = (month >= 1) & (month <= 12) & (day >= 1)
     month = np.clip(month, 1, 12)
-    first = _first_day(year, month)
-    return first + day - 1, fine & (day <= _first_day(year, month + 1) - first)
+    first = _begin_of(year, month)
+    return first + day - 1, fine & (day <= _begin_of(year, month + 1) - first)
 
 
-def _first_day(year: Ints, month: Ints) -> Ints:
-    months = (year - 1970) * 12 + month - 1
-    days: Ints = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return days
+def _begin_of(year: Ints, month: Ints) -> Ints:
+    return first_day((year - 1970) * 12 + month - 1)
 
 
 def _full_year(short: Ints) -> Ints:
@@ -82,9 +81,9 @@ def _month_numbers(names: Any) -> Ints:
 
 def _week_days(year: Ints, week: Ints, weekday: Ints | None) -> tuple[Ints, Bools]:
     """ISO 8601: week 1 holds 4 January; a week stands for its Monday."""
-    fourth = _first_day(year, np.ones_like(year)) + 3
+    fourth = _begin_of(year, np.ones_like(year)) + 3
     monday = fourth - (fourth + 3) % 7
-    next_fourth = _first_day(year + 1, np.ones_like(year)) + 3
+    next_fourth = _begin_of(year + 1, np.ones_like(year)) + 3
     weeks = (next_fourth - (next_fourth + 3) % 7 - monday) // 7
     return monday + (week - 1) * 7 + (0 if weekday is None else weekday - 1), (week >= 1) & (week <= weeks)
 

@@ -173,14 +173,15 @@ def _plain(cells: Any, values: Floats) -> Numbers:
         texts = pc.unique(cells.filter(pa.array(values == 0)))
         odd = texts.filter(pc.match_substring_regex(texts, "^[^eE]*[1-9]"))
         under = int(pc.sum(pc.is_in(cells, value_set=odd)).as_py() or 0) if len(odd) else 0
-    return Numbers(values, most_decimals(cells), NumberStyle(), underflows=under, rounded=_rounded(cells, values))
+    return Numbers(values, most_decimals(cells), NumberStyle(), underflows=under, rounded=rounded_in(cells, values))
 
 
-def _rounded(cells: Any, values: Floats) -> int:
+def rounded_in(cells: Any, values: Floats) -> int:
+    """How many cells (N,), texts or whole numbers, hold a whole number of more digits than its float (N,)."""
     if not values.size or (values.max() < EXACT and values.min() > -EXACT):
         return 0
     texts = cells.filter(pa.array((np.abs(values) >= EXACT) & np.isfinite(values))).to_pylist()
-    digits = [t.strip("+-").lstrip("0") for t in texts]             # not many: the number is finite
+    digits = [str(t).strip("+-").lstrip("0") for t in texts]             # not many: the number is finite
     return sum(1 for t in digits if t.isdigit() and int(t) != int(float(t)))
 
 
@@ -237,7 +238,7 @@ def _slow(cells: Any, decimal: str | None, style: NumberStyle | None, comma_part
     number, kept = usual, good.filter(pa.array(~coded))
     return Numbers(values, most_decimals(kept), usual, dict(words),
                    Faults(bad, lambda row: fault_of(row, str(texts[row].as_py()), number)), undecided=undecided,
-                   rounded=_rounded(kept, numbers[~coded]), underflows=_underflows(kept, numbers[~coded]))
+                   rounded=rounded_in(kept, numbers[~coded]), underflows=_underflows(kept, numbers[~coded]))
 
 
 def _bools(mask: Any) -> Bools:
