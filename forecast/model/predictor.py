@@ -256,7 +256,7 @@ class Predictor:
         witnesses = guard.witnesses(panel, self.plan.season, self.plan.horizon)
         for name, mute in zip(self.blend.names, guard.silenced(medians, witnesses, history, unit),
                               strict=True):
-            if mute.any() and name not in SIMPLE:
+            if mute.any() and name not in SIMPLE and self.members:      # the prior alone speaks, kept within bounds
                 silent[name] = np.flatnonzero(mute)
                 parts[name][mute] = np.nan
         return silent
