@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from forecast.series.arrays import Floats, Ints, finite_sums
 from forecast.series.calendar import Calendar
+from forecast.series.covariates import Covariates
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Panel:
     y (N,) float64 in original units · first, stop (S,) positions in y · start (S,) the calendar's ordinal of
     `y[first]` · ids (S,) object array of str, in the order of the file, byte for byte as written there ·
     filled (N,) bool: points invented from their neighbours on both sides. They carry a context over a hole; they are no
-    truth to learn or to score, and a cut among them would let the future in."""
+    truth to learn or to score, and a cut among them would let the future in ·
+    beside, row (S,): the covariates of the file, and whose of its series they are."""
 
     y: Floats
     first: Ints
@@ -55,6 +57,8 @@ class Panel:
     ids: NDArray[np.object_]
     calendar: Calendar
     filled: NDArray[np.bool_] | None = None
+    beside: Covariates | None = None
+    row: Ints | None = None
 
     @classmethod
     def of(cls, series: Sequence[Sequence[float] | Floats], calendar: Calendar, *, ids: Sequence[str] | None = None,
@@ -171,7 +175,7 @@ class Panel:
         """The series at these positions (or under this mask), in this order."""
         index = np.asarray(which)
         return replace(self, first=self.first[index], stop=self.stop[index], start=self.start[index],
-                       ids=self.ids[index])
+                       ids=self.ids[index], row=None if self.row is None else self.row[index])
 
     def rolled(self, steps_back: Sequence[int]) -> Panel:
         """The panel as it stood at several points: `len(steps_back)` shortened panels, one after the other.
@@ -179,11 +183,16 @@ class Panel:
         No value is copied; row k * S + s is series s as it stood `steps_back[k]` steps ago."""
         cuts = [self.drop_last(k) for k in steps_back]
         return replace(self, first=np.concatenate([c.first for c in cuts]), stop=np.concatenate([c.stop for c in cuts]),
-                       start=np.concatenate([c.start for c in cuts]), ids=np.concatenate([c.ids for c in cuts]))
+                       start=np.concatenate([c.start for c in cuts]), ids=np.concatenate([c.ids for c in cuts]),
+                       row=None if self.row is None else np.tile(self.row, len(cuts)))
 
     def at(self, windows: Windows) -> Panel:
         """A row for each window: its series as it stood at the cut. No value is copied."""
         return replace(self.take(windows.series), first=windows.first, stop=windows.cut)
+
+    def cuts(self, windows: Windows) -> Ints:
+        """The ordinals (W,) at which these windows are cut."""
+        return np.asarray(self.start[windows.series] + windows.cut - self.first[windows.series])
 
     def ended_on_truth(self) -> Panel:
         """Each series up to its last value that was measured: what was filled in behind it knew the future."""
