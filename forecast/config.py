@@ -78,7 +78,7 @@ class ModelConfig:
     blend: bool = setting(True, "weigh the network, its linear skip and classical experts by their errors on held-out "
                                 "windows; else the network alone")
     prior: bool = setting(True, "let the network that comes with the program, trained on synthetic series, have a say")
-    members: int = setting(4, "networks to train and weigh: with and without the linear skip, of values and of their "
+    members: int = setting(2, "networks to train and weigh: with and without the linear skip, of values and of their "
                               "logarithms, then with other seeds", low=1, high=100)
     levels: tuple[float, ...] = setting((80.0, 95.0), "bands to give, in percent", low=1.0, high=99.8)
     conformal: bool = setting(True, "widen or narrow the bands as held-out windows needed it")

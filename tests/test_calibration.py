@@ -1,4 +1,4 @@
-"""Width factors: near 1 for honest forecasts, wide enough for overconfident ones, never narrow on little proof."""
+"""Width factors: near 1 for honest forecasts, wide enough for overconfident ones, never narrower."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.model.calibration import ENOUGH, NARROWEST, WIDEST, tracked, widened, widths
+from forecast.model.calibration import WIDEST, tracked, widened, widths
 from forecast.series.arrays import Floats
 from forecast.series.forecast import quantile_grid
 
@@ -31,7 +31,7 @@ def test_honest_forecasts_are_left_nearly_alone() -> None:
     np.testing.assert_allclose(factors, 1.0, atol=0.05)
 
 
-@pytest.mark.parametrize("spread", [0.4, 0.8, 2.0])
+@pytest.mark.parametrize("spread", [0.4, 0.8])
 def test_new_truths_fall_below_each_quantile_as_often_as_it_says(spread: float) -> None:
     factors = widths(*forecasts(5_000, spread=spread), GRID)
     values, truth = forecasts(20_000, spread=spread, seed=1)
@@ -41,45 +41,31 @@ def test_new_truths_fall_below_each_quantile_as_often_as_it_says(spread: float) 
 
 
 def test_factors_by_hand() -> None:
-    """Nine windows, truths 1..9 above the median, upper quantile at 1: the 0.9 quantile of ten parts is the ninth."""
+    """Nine windows, truths .5, 1, ... 4.5 away from the median on either side, both ends at 1."""
     values = np.tile([-1.0, 0.0, 1.0], (9, 1, 1))
-    truth = np.arange(1.0, 10.0)[:, None] / 2
+    truth = np.arange(1.0, 10.0)[:, None] / 2 * np.where(np.arange(9) % 2, -1, 1)[:, None]
     factors = widths(values, truth, (0.1, 0.5, 0.9))
-    assert factors.tolist() == [[1.0, 1.0, 4.5]]
+    up = 0.5 + 4.0 * 0.8 * 10 / 9                                       # 8/9 of the way from .5 to 4.5
+    np.testing.assert_allclose(factors, [[up, 1.0, up]])
 
 
-def test_each_step_has_a_factor_of_its_own_where_windows_are_enough() -> None:
-    values, truth = forecasts(2_000, spread=1.0)
-    truth[:, 2] += 3 * (truth[:, 2] - values[:, 2, MIDDLE])
+def test_both_ends_of_a_band_and_all_steps_bear_one_factor() -> None:
+    values, truth = forecasts(300, spread=0.5)
+    truth += 1.0                                                        # one end alone is missed
     factors = widths(values, truth, GRID)
-    np.testing.assert_allclose(factors[:2, [0, -1]], 1.0, atol=0.2)
-    np.testing.assert_allclose(factors[2, [0, -1]], 4.0, atol=0.8)
-
-
-@given(st.integers(1, ENOUGH - 1), st.integers(0, 5))
-@quick
-def test_few_windows_never_make_a_band_narrower(windows: int, seed: int) -> None:
-    factors = widths(*forecasts(windows, spread=10.0, seed=seed), GRID)
-    assert (factors == 1).all()
-
-
-def test_few_windows_give_every_step_the_same_factors() -> None:
-    factors = widths(*forecasts(30, spread=0.5), GRID)
     np.testing.assert_array_equal(factors, factors[[0, 0, 0]])
+    np.testing.assert_array_equal(factors, factors[:, ::-1])
     assert (factors[0, [0, -1]] > 1.2).all()
 
 
-def test_many_windows_that_hold_few_truths_never_make_a_band_narrower() -> None:
-    values, truth = forecasts(ENOUGH, spread=10.0)
-    truth[5:, 1] = np.nan
-    factors = widths(values, truth, GRID)
-    assert (factors[1] == 1).all()
-    assert (factors[[0, 2]][:, [0, -1]] < 1).all()
+@given(st.integers(0, 400), st.integers(0, 5))
+@quick
+def test_no_band_is_made_narrower(windows: int, seed: int) -> None:
+    assert (widths(*forecasts(windows, spread=10.0, seed=seed), GRID) == 1).all()
 
 
-def test_factors_stay_between_their_bounds() -> None:
-    assert widths(*forecasts(ENOUGH, spread=1000.0), GRID).min() == NARROWEST
-    assert widths(*forecasts(ENOUGH, spread=0.001), GRID).max() == WIDEST
+def test_factors_stay_below_their_bound() -> None:
+    assert widths(*forecasts(200, spread=0.001), GRID).max() == WIDEST
 
 
 def test_missing_truths_do_not_count() -> None:
@@ -89,7 +75,7 @@ def test_missing_truths_do_not_count() -> None:
                                   widths(values, truth, GRID))
 
 
-@pytest.mark.parametrize("windows", [0, 1, ENOUGH])
+@pytest.mark.parametrize("windows", [0, 1, 200])
 def test_nothing_to_learn_from_leaves_everything_alone(windows: int) -> None:
     values, truth = forecasts(windows, spread=1.0)
     assert (widths(values, truth * np.nan, GRID) == 1).all()
@@ -101,7 +87,7 @@ def test_nothing_to_learn_from_leaves_everything_alone(windows: int) -> None:
 def test_the_median_is_untouched_and_quantiles_ascend(seed: int) -> None:
     rng = np.random.default_rng(seed)
     values = np.sort(rng.normal(size=(4, 3, len(GRID))), axis=-1)
-    wide = widened(values, rng.uniform(NARROWEST, WIDEST, size=(3, len(GRID))), GRID)
+    wide = widened(values, rng.uniform(0.3, WIDEST, size=(3, len(GRID))), GRID)
     np.testing.assert_array_equal(wide[:, :, MIDDLE], values[:, :, MIDDLE])
     assert (np.diff(wide, axis=-1) >= 0).all()
 

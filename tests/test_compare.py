@@ -231,10 +231,9 @@ def test_every_fit_has_the_same_limit_and_nothing_behind_the_first_cutoff(
         compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def spy(predictor: Predictor, panel: Panel, *, rounds: int) -> Generator[Epoch, None, Predictor]:
-        assert rounds == 1
+    def spy(predictor: Predictor, panel: Panel) -> Generator[Epoch, None, Predictor]:
         seen.append((predictor.config, predictor.members[0].network.shape, panel))
-        return fit(predictor, panel, rounds=rounds)
+        return fit(predictor, panel)
 
     monkeypatch.setattr("forecast.tasks.compare.fit", spy)
     _, out, _ = compare("--cells", "lstm,rnn", "--seeds", 2, "--json", "--budget", "1h", "--windows", 3)

@@ -11,7 +11,6 @@ import torch
 
 from forecast.config import Config
 from forecast.errors import DataError, ModelError, RequestError
-from forecast.model.knowledge import Knowledge
 from forecast.model.network import Network
 from forecast.model.predictor import Predictor
 from forecast.series.arrays import Ints
@@ -281,7 +280,7 @@ def test_a_loss_that_never_is_a_number_leaves_the_linear_skip_and_says_so(monkey
 
 
 def test_members_trained_side_by_side_come_to_what_they_come_to_alone(panel: Panel) -> None:
-    alone, beside = (trained(quick(model_blend=True, train_threads=n), panel) for n in (1, 2))
+    alone, beside = (trained(quick(model_blend=True, model_members=4, train_threads=n), panel) for n in (1, 2))
     assert len(alone.members) == 4
     assert {(m.units.transform, m.skip) for m in alone.members} == {(t, s) for t in ("none", "log") for s in (0, 1)}
     for one, two in zip(alone.members, beside.members, strict=True):
@@ -434,17 +433,26 @@ def test_time_stamps_make_no_difference_to_the_numbers() -> None:
 def going_on(older: Predictor, panel: Panel, **changes: object) -> Predictor:
     predictor = Predictor.new(quick(train_steps=1, train_lr=1e-8, **changes), panel)
     start = Start.of(older, predictor, panel)
-    return finished(refit(finished(fit(predictor, panel, start=start)), panel, start=start))
+    return finished(refit(finished(fit(predictor, panel, start=start)), panel))
 
 
-def test_a_fit_goes_on_from_validated_networks_and_the_final_fit_from_final_ones(panel: Panel) -> None:
+def test_a_fit_goes_on_from_validated_networks(panel: Panel) -> None:
     older = trained(quick(model_skip=False, model_transform="none"), panel.drop_last(6))
     newer = going_on(older, panel, model_skip=False, model_transform="none")
     validated, final = older.validated_networks[0].tensors, older.members[0].network.tensors
     for name in ("head.weight", "cell.weight_hh_l0"):
         assert not np.array_equal(validated[name], final[name])
         np.testing.assert_allclose(newer.validated_networks[0].tensors[name], validated[name], atol=1e-6)
-        np.testing.assert_allclose(newer.members[0].network.tensors[name], final[name], atol=1e-6)
+
+
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_a_final_fit_goes_on_from_validated_weights_only_where_windows_are_many(
+        few: int, panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "FEW", few)
+    validated = finished(fit(Predictor.new(quick(model_skip=False, model_transform="none"), panel), panel))
+    calm = dataclasses.replace(validated, plan=dataclasses.replace(validated.plan, lr=1e-9))
+    before, after = (p.members[0].network.tensors["head.weight"] for p in (validated, finished(refit(calm, panel))))
+    assert np.allclose(before, after, atol=1e-6) == (few == 0)
 
 
 def test_each_member_goes_on_from_its_like(panel: Panel) -> None:
@@ -470,15 +478,10 @@ def test_what_a_network_has_learned_from_is_known_to_those_that_go_on_from_it() 
     panel, bare = waves(2, 90), {"model_skip": False, "model_transform": "none"}
     first = trained(quick(train_steps=1, **bare), panel)
     newer = going_on(first, panel.take([1]), **bare)                    # has learned from the other series by the first
-    assert newer.validated_knowledge.ends["s0"] == first.knowledge.ends["s0"]
-    assert newer.unseen_steps(panel) == 0
+    assert newer.validated_knowledge.ends["s0"] == first.validated_knowledge.ends["s0"]
     old = dataclasses.replace(panel, stop=panel.stop - [20, 0])
     with pytest.raises(ModelError, match="has learned from"):
         Start.of(newer, Predictor.new(quick(**bare), old), old)
-    unread = dataclasses.replace(first, validated_knowledge=Knowledge(dict.fromkeys(first.knowledge.ends, 0)))
-    start = Start.of(unread, newer, panel.drop_last(4))
-    assert start.for_all_of(panel) is start.final
-    assert start.for_all_of(panel.drop_last(4)) is start.validated      # the final ones have seen more
 
 
 def test_on_a_calendar_a_series_by_another_name_is_not_new() -> None:

@@ -10,44 +10,32 @@ import numpy as np
 
 from forecast.series.arrays import Floats
 
-ENOUGH = 200                                                            # windows for a factor of a step's own
-NARROWEST, WIDEST = 0.3, 5.0                                            # factors; with few windows none below 1
+WIDEST = 5.0                                                            # factor; none is below 1
 RATE = 0.1                                                              # of the logarithm of a tracked factor, an issue
 TRACKED = (0.5, 3.0)                                                    # bounds of a tracked factor
 
 
 def widths(values: Floats, truth: Floats, quantiles: tuple[float, ...]) -> Floats:
-    """(H, Q) factors on the distance from the median, from forecasts whose truth is known.
+    """(H, Q) factors on the distance from the median, from forecasts whose truth is known; the same for every step.
 
-    For a quantile below the median, r = (y - median) / (value - median) exceeds its factor with probability q; the
-    factor is the matching empirical quantile of r over the windows (split conformal, Vovk et al. 2005, with its
-    (n + 1) / n correction; one-sided as in Romano et al. 2019), per step where there are windows enough, else over
-    all steps, and then no band is made narrower: a few lucky windows are no proof.
-    values (W, H, Q), truth (W, H) with NaN where missing, one unit for both."""
-    windows, horizon, _ = values.shape
-    median = values[:, :, quantiles.index(0.5)]
-    factors = np.ones((horizon, len(quantiles)))
-    for k, q in enumerate(quantiles):
-        if q == 0.5:
-            continue
-        distance = values[:, :, k] - median
-        usable = ~np.isnan(truth) & (distance != 0)
-        ratio = np.where(usable, truth - median, np.nan) / np.where(usable, distance, 1.0)
-        tail = min(q, 1 - q)
-        if windows >= ENOUGH:
-            least = np.where(usable.sum(axis=0) >= ENOUGH, NARROWEST, 1.0)
-            factors[:, k] = [_conformal(ratio[:, h], tail, least[h]) for h in range(horizon)]
-        else:
-            factors[:, k] = _conformal(ratio.ravel(), tail, 1.0)
-    return factors
-
-
-def _conformal(ratio: Floats, tail: float, least: float) -> float:
-    there = ratio[~np.isnan(ratio)]
-    if len(there) < 2:
-        return 1.0
-    rank = min(1.0, (1 - tail) * (len(there) + 1) / len(there))
-    return float(np.clip(np.quantile(there, rank), least, WIDEST))
+    Both ends of a band bear the same one: the empirical quantile, at the band's level, of |y - median| over the
+    distance of the end on y's side, over all windows and steps (split conformal, Vovk et al. 2005, with its (n + 1) / n
+    correction, n the windows: the steps of one are no proof of each other). No band is made narrower: the forecasters
+    were chosen by these windows, and series that end on one day share its luck.
+    values (W, H, Q), truth (W, H) with NaN where missing, one unit for both; quantiles symmetric around 0.5."""
+    middle, factors = quantiles.index(0.5), np.ones(len(quantiles))
+    median = values[:, :, middle]
+    for k in range(middle):
+        pair = [k, len(quantiles) - 1 - k]
+        end = values[:, :, pair]
+        distance = np.abs(np.where(truth < median, end[..., 0], end[..., 1]) - median)
+        usable = ~np.isnan(truth) & (distance > 0)
+        ratio = np.abs(truth - median)[usable] / distance[usable]
+        windows = int(usable.any(axis=1).sum())
+        if windows >= 2:
+            rank = min(1.0, (quantiles[pair[1]] - quantiles[k]) * (windows + 1) / windows)
+            factors[pair] = np.clip(np.quantile(ratio, rank), 1.0, WIDEST)
+    return np.tile(factors, (values.shape[1], 1))
 
 
 def widened(values: Floats, factors: Floats, quantiles: tuple[float, ...]) -> Floats:

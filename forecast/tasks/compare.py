@@ -159,7 +159,7 @@ class Bench:
     def references(self) -> dict[str, dict[str, float]]:
         """The scores of seasonal naive, and of the linear skip alone."""
         config = self._changed({"model.skip": True, "train.steps": 0, "train.precision": "float32"})
-        predictor = finished(fit(Predictor.new(config, self.known), self.known, rounds=1))
+        predictor = finished(fit(Predictor.new(config, self.known), self.known))
         scores = self._scores(LINEAR, predictor)
         return {name: scores[name] for name in (LINEAR, REFERENCE)}
 
@@ -169,7 +169,7 @@ class Bench:
         limit = min(limit, self.config.train.time_limit or limit)
         config = self._changed({"model.cell": shape.cell, "model.hidden": shape.hidden, "train.seed": seed,
                                 "train.time_limit": limit})
-        predictor, history = tracked(self.teller, fit(Predictor.new(config, self.known), self.known, rounds=1),
+        predictor, history = tracked(self.teller, fit(Predictor.new(config, self.known), self.known),
                                      f"{shape.cell} {seed}", closing=False)
         seconds = time.monotonic() - start
         number, best = (history[-1].number, history[-1].best_epoch) if history else (0, 0)

@@ -229,6 +229,7 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
 def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, names: list[str]
                 ) -> tuple[pd.DataFrame, Scores, str]:
     from forecast.tasks.fitting import backtest_plan, baseline_makers, expected, fitted, scored, tell_windows
+    from forecast.training.fit import rounds_of
 
     cutoffs = _unseen(run, config, panel) if run else None
     if run and not cutoffs and prior.is_of_prior(run.id):
@@ -246,9 +247,9 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
             makers = {config.model.cell: lambda known: fitted(teller, Predictor.new(config, known), known,
                                                               title="training")}
         else:
-            rounds = 2 if config.train.final_fit else 1
-            expected(teller, config, known, rounds=rounds, plan=plan)
-            fit = fitted(teller, Predictor.new(config, known, plan), known, title="training", rounds=rounds)
+            untrained = Predictor.new(config, known, plan)
+            expected(teller, untrained, known, rounds=rounds_of(untrained, known))
+            fit = fitted(teller, untrained, known, title="training")
             makers = {fit.name: lambda known: fit}
     makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else plan.season

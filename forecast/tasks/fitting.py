@@ -21,7 +21,7 @@ from forecast.system.datasource import DataSource
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration, safe
-from forecast.training.fit import Training, fit, pace, refit
+from forecast.training.fit import Training, fit, pace, refit, rounds_of
 from forecast.training.loop import Epoch
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
@@ -64,10 +64,10 @@ def backtest_plan(teller: Teller, config: Config, panel: Panel) -> tuple[list[in
     return cutoffs, known, plan
 
 
-def expected(teller: Teller, config: Config, known: Panel, *, rounds: float, plan: Plan | None = None) -> float:
-    """Tell about how long the training will take. Returns the seconds."""
-    seconds = rounds * pace(Predictor.new(config, known, plan), known)
-    limit = config.train.time_limit
+def expected(teller: Teller, predictor: Predictor, known: Panel, *, rounds: float) -> float:
+    """Tell about how long the training of a blank predictor will take. Returns the seconds."""
+    seconds = rounds * pace(predictor, known)
+    limit = predictor.config.train.time_limit
     if seconds:
         teller.say("time", f"about {duration(min(seconds, limit or seconds))} of training"
                    + (f", within the limit of {duration(limit)}" if limit and limit < seconds else ""))
@@ -92,10 +92,10 @@ def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: st
     return training.result, history
 
 
-def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str, rounds: int = 2) -> Predictor:
+def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str) -> Predictor:
     """The predictor fitted with part of `known` held out, then on all of it unless the settings leave that out."""
     def both() -> Generator[Epoch, None, Predictor]:
-        fresh = yield from fit(predictor, known, rounds=rounds)
+        fresh = yield from fit(predictor, known, rounds=rounds_of(predictor, known))
         return (yield from refit(fresh, known)) if fresh.config.train.final_fit else fresh
 
     return tracked(teller, both(), title)[0]

@@ -143,7 +143,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
 
     from forecast.model.predictor import Predictor
     from forecast.tasks import fitting
-    from forecast.training.fit import fit, refit
+    from forecast.training.fit import fit, refit, rounds_of
 
     config, status.rows = workspace.config, reading.rows
     tell_settings(teller, workspace.given)
@@ -153,9 +153,9 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
         cutoffs, known, plan = fitting.planned(config, panel)
     fitting.tell_plan(teller, config, plan, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
-    rounds = 2 if config.train.final_fit else 1
-    seconds = fitting.expected(teller, config, known, plan=plan,
-                               rounds=rounds * (start.share(plan.members) if start else 1))
+    untrained = Predictor.new(config, known, plan)
+    rounds = rounds_of(untrained, known)
+    seconds = fitting.expected(teller, untrained, known, rounds=rounds * (start.share(plan.members) if start else 1))
     made = Trained(request, fitting.record_of(reading, source, workspace), plan, workspace.given, origin, seconds,
                    cutoffs)
     if request.dry_run:
@@ -163,13 +163,13 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
 
     checkpoints = _checkpoints(workspace, request, teller, reading, plan, origin)
     predictor, history = fitting.tracked(teller, fit(
-        Predictor.new(config, known, plan), known, rounds=rounds, checkpoints=checkpoints, start=start), "training")
+        untrained, known, rounds=rounds, checkpoints=checkpoints, start=start), "training")
     if start and (anew := len(predictor.members) - start.count(predictor)):
         teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
                            "trained one upon the same transformation and skip")
     predictor, metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
     if config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
-        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints, start=start),
+        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints),
                                             "final fit")
         history += epochs
     if predictor.kept_back:
@@ -295,7 +295,7 @@ def _start(workspace: Workspace, request: Request, teller: Teller, plan: Plan, k
     except ModelError as error:
         teller.say("from", f"{folder.name} cannot be gone on from: {error.problem.message}; training begins anew")
         return None, None
-    teller.say("from", f"{counted(len(start.final), 'network')} of {folder.name}, in a quarter of the steps")
+    teller.say("from", f"{counted(len(start.validated), 'network')} of {folder.name}, in a quarter of the steps")
     return start, folder.resolve().name
 
 

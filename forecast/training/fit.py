@@ -2,15 +2,15 @@
 
 `fit` sets the closed forms (linear skip, spread of its errors) for each transformation; the members' networks learn
 what they leave over, with looks at held-out windows; the same windows say what each member and each expert weighs, and
-how wide the bands are. `refit` trains all networks anew on everything, for as many steps. Both are generators whose
-return value is the new predictor: see Training and finished."""
+how wide the bands are. `refit` lets them learn from everything. Both are generators whose return value is the new
+predictor: see Training and finished."""
 
 # W windows  L context  H horizon  Q quantiles
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -21,8 +21,10 @@ import torch
 from forecast.model.guard import History, silenced
 from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part
+from forecast.model.network import Network
 from forecast.model.plan import Plan
 from forecast.model.predictor import Predictor
+from forecast.model.prior import Prior, Tuned
 from forecast.series.arrays import finite_sums
 from forecast.series.levels import levelled
 from forecast.series.panel import Panel, Windows
@@ -40,8 +42,10 @@ from forecast.training.weighing import LEAST_WEIGHED, MOST_WEIGHED, naive_errors
 
 WORSE = 1.5                         # a final fit is not taken if it errs more than so many times as before,
 STRAY = 0.02                        # or newly leads beyond the history in more than this share of the series
+FEW = 500                           # windows, below which a final fit begins anew
 LONG = 100                          # a cell of so many steps begins with memories up to the context's length
 T = TypeVar("T")
+Job = Callable[[], Generator[Epoch, None, T]]
 
 
 class Training(Generic[T]):
@@ -64,7 +68,20 @@ def finished(epochs: Generator[Epoch, None, T]) -> T:
     return training.result
 
 
-def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Checkpoints | None = None,
+def rounds_of(predictor: Predictor, panel: Panel) -> float:
+    """How long all trainings take together, where the fit takes 1: the final fit has its share."""
+    if not predictor.config.train.final_fit:
+        return 1.0
+    return 1.0 + _share(_windows_of(predictor.plan, panel))
+
+
+def _share(windows: AllWindows) -> float:
+    """Of the steps of a fit, those of its final fit: of many windows a quarter, from the validated weights on; of few
+    windows, all of them, anew."""
+    return SHORTER if len(windows) >= FEW else 1.0
+
+
+def fit(predictor: Predictor, panel: Panel, *, rounds: float = 1.0, checkpoints: Checkpoints | None = None,
         start: Start | None = None) -> Generator[Epoch, None, Predictor]:
     """Choose, train and validate on a panel, which is never changed; what comes back has not learned from its newest
     steps, by which it was validated. `refit` is the caller's to call.
@@ -83,14 +100,19 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
     predictor = replace(predictor, members=tuple(members))
     if len(training) and len(held_out):
         from_others, fewer = origins(members, start.validated if start else {}), math.ceil(SHORTER * plan.steps)
-        jobs = [partial(learn, Material(m, known, training), Material(m, panel, held_out),
-                        _course(predictor, k, device, fewer if origin else plan.steps, rounds,
-                                _place(checkpoints, "validated", k)), origin)
-                for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
-        learned = yield from together(jobs, *_hands(predictor, device))
-        predictor = replace(predictor, members=tuple(map(_trained, members, learned)))
-        predictor = yield from _tuned(predictor, known, Lessons(panel, held_out, predictor.two_seasons, plan.horizon),
-                                      _course_of_prior(predictor, device, "validated", checkpoints, rounds))
+        jobs: list[Job[Learned] | Job[Tuned]] = [
+            partial(learn, Material(m, known, training), Material(m, panel, held_out),
+                    _course(predictor, k, device, fewer if origin else plan.steps, rounds,
+                            _place(checkpoints, "validated", k)), origin)
+            for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
+        if predictor.prior and _is_tuned(predictor):
+            held_out_lessons = Lessons(panel, held_out, predictor.two_seasons, plan.horizon)
+            jobs.insert(0, partial(tune, predictor.prior, _lessons(predictor, known), held_out_lessons,
+                                   _course_of_prior(predictor, device, "validated", checkpoints, rounds)))
+        results = yield from together(jobs, *_hands(predictor, device))
+        learned = [result for result in results if isinstance(result, Learned)]
+        tuned = next((result for result in results if isinstance(result, Tuned) and result.steps), None)
+        predictor = replace(predictor, members=tuple(map(_trained, members, learned)), tuned=tuned)
     predictor = weighed(predictor, panel, known, held_out)
     return replace(predictor, usual_step=_relative_step(known), knowledge=Knowledge.of(panel), kept_back="",
                    validated_knowledge=start.knowledge_with(known) if start else Knowledge.of(known),
@@ -98,14 +120,9 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: int = 2, checkpoints: Che
                    validated_prior=predictor.tuned.prior if predictor.tuned else None)
 
 
-def _tuned(predictor: Predictor, known: Panel, held_out: Lessons, course: Course
-           ) -> Generator[Epoch, None, Predictor]:
-    """The predictor with the prior tuned on what is known, where it is to have a say and is the better for it."""
-    if predictor.prior is None or not predictor.plan.steps or not predictor.config.model.blend:
-        return predictor
-    job = partial(tune, predictor.prior, _lessons(predictor, known), held_out, course)
-    tuned, = yield from together([job], 1, predictor.config.train.threads or machine.usable_cpus())
-    return replace(predictor, tuned=tuned if tuned.steps else None)
+def _is_tuned(predictor: Predictor) -> bool:
+    """Whether the prior is to be tuned on the user's data, beside the networks."""
+    return predictor.prior is not None and predictor.plan.steps > 0 and predictor.config.model.blend
 
 
 def _lessons(predictor: Predictor, panel: Panel) -> Lessons:
@@ -113,20 +130,19 @@ def _lessons(predictor: Predictor, panel: Panel) -> Lessons:
 
 
 def _course_of_prior(predictor: Predictor, device: torch.device, stage: str, checkpoints: Checkpoints | None,
-                     rounds: int | None = None) -> Course:
+                     rounds: float | None = None) -> Course:
     """How the prior is tuned; in a final fit, for as many steps as it was when it was validated."""
     train, count = predictor.config.train, len(predictor.members)
     usual = max(1, round(STEPS * train.effort)) if train.steps is None else min(STEPS, train.steps)
     steps = predictor.tuned.schedule if predictor.tuned else usual
-    limit = train.time_limit / rounds / (count + 1) if train.time_limit and rounds else None
-    return Course(train, train.seed, steps, RATE, None, limit, device, member=count, members=count + 1,
-                  place=_place(checkpoints, f"{stage}-prior", 0))
+    return Course(train, train.seed, steps, RATE, None, _limit(predictor, device, rounds), device, member=count,
+                  members=count + 1, place=_place(checkpoints, f"{stage}-prior", 0))
 
 
-def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, start: Start | None = None
+def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None
           ) -> Generator[Epoch, None, Predictor]:
-    """The predictor with its members trained anew on everything in a panel; what the fit chose stays: penalties, steps,
-    weights and widths.
+    """The predictor with its members trained on everything in a panel: from the validated weights on, or anew where
+    there are few windows. What the fit chose stays: penalties, steps, weights and widths.
 
     Where a member comes to no number, or to one far from what was validated, all members stay as they were, and
     `kept_back` says why."""
@@ -136,17 +152,21 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     units = {t: units_of(predictor, t, panel) for t in {m.units.transform for m in predictor.members}}
     members = on_forms([replace(m, units=units[m.units.transform]) for m in predictor.members], predictor.plan.season,
                        panel, windows)
-    jobs = [partial(relearn, Material(m, panel, windows),
-                    _course(predictor, k, device, m.schedule or predictor.plan.steps,
-                            place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), origin)
-            for k, (m, origin) in enumerate(zip(members, origins(members, start.for_all_of(panel) if start else {}),
-                                                strict=True))]
-    networks = yield from together(jobs, *_hands(predictor, device))
-    if (tuned := predictor.tuned) and predictor.prior:
-        course = _course_of_prior(predictor, device, f"fitted-{int(panel.lengths.sum())}", checkpoints)
-        job = partial(retune, predictor.prior, _lessons(predictor, panel), course, tuned.steps)
-        prior, = yield from together([job], 1, predictor.config.train.threads or machine.usable_cpus())
-        tuned = replace(tuned, prior=prior)
+    share, place = _share(windows), f"fitted-{int(panel.lengths.sum())}"
+    jobs: list[Job[Network] | Job[Prior]] = [
+        partial(relearn, Material(replace(m, steps=math.ceil(share * m.steps)), panel, windows),
+                _course(predictor, k, device, math.ceil(share * (m.schedule or predictor.plan.steps)),
+                        place=_place(checkpoints, place, k)), validated.network if share < 1 else None)
+        for k, (m, validated) in enumerate(zip(members, predictor.members, strict=True))]
+    tuned = predictor.tuned
+    if tuned and predictor.prior:
+        course = _course_of_prior(predictor, device, place, checkpoints)
+        course = replace(course, steps=math.ceil(share * course.steps))
+        jobs.insert(0, partial(retune, tuned.prior if share < 1 else predictor.prior, _lessons(predictor, panel),
+                               course, math.ceil(share * tuned.steps)))
+    results = yield from together(jobs, *_hands(predictor, device))
+    networks = [result for result in results if isinstance(result, Network)]
+    tuned = next((replace(tuned, prior=result) for result in results if tuned and isinstance(result, Prior)), None)
     refitted = tuple(replace(m, network=n) for m, n in zip(members, networks, strict=True))
     kept_back = "" if all(n.is_finite for n in networks) else "the loss of the final fit came to no number"
     kept_back = kept_back or _has_left(predictor, refitted, panel)
@@ -155,8 +175,8 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
-    """About how many seconds one round of training all members will take, by some steps taken now, as many networks
-    side by side as there will be."""
+    """About how many seconds a fit will take, by some steps taken now, as many networks side by side as there will be;
+    the prior is counted as one of them."""
     plan, steps = predictor.plan, 4
     device = machine.set_up(predictor.config.train.device, predictor.config.train.threads)
     windows = _windows_of(plan, panel)
@@ -172,7 +192,7 @@ def pace(predictor: Predictor, panel: Panel) -> float:
     for epoch in together(jobs, workers, threads):
         ended[epoch.number - 1] = max(ended[epoch.number - 1], epoch.seconds)
     seconds = (ended[-1] - ended[0]) / (steps - 1)                      # the first step warms up
-    return float(seconds * plan.steps * math.ceil(plan.members / workers))
+    return float(seconds * plan.steps * math.ceil(_jobs(predictor) / workers))
 
 
 def _windows_of(plan: Plan, panel: Panel, newest: int | None = None) -> AllWindows:
@@ -191,25 +211,35 @@ def _trained(member: Member, learned: Learned) -> Member:
                    rate_factor=learned.rate_factor, diverged=learned.diverged)
 
 
+def _jobs(predictor: Predictor) -> int:
+    """Trainings of a round: the networks, and the prior."""
+    return len(predictor.members) + _is_tuned(predictor)
+
+
 def _hands(predictor: Predictor, device: torch.device) -> tuple[int, int]:
-    """How many networks are trained at a time, on how many threads in all. A GPU is kept busy by one."""
+    """How many trainings run at a time, on how many threads in all. A GPU is kept busy by one."""
     threads = predictor.config.train.threads or machine.usable_cpus()
-    return (min(threads, len(predictor.members)) if device.type == "cpu" else 1), threads
+    return (min(threads, _jobs(predictor)) if device.type == "cpu" else 1), threads
 
 
 def _place(checkpoints: Checkpoints | None, stage: str, member: int) -> Place:
     return checkpoints.at(f"{stage}-{member}") if checkpoints else Place()
 
 
-def _course(predictor: Predictor, k: int, device: torch.device, steps: int, rounds: int | None = None,
+def _course(predictor: Predictor, k: int, device: torch.device, steps: int, rounds: float | None = None,
             place: Place | None = None) -> Course:
     member, train = predictor.members[k], predictor.config.train
     shape, init, count = member.shape, predictor.config.model.init, len(predictor.members)
     chrono = init == "chrono" or (init == "auto" and shape.steps >= LONG)
-    workers, _ = _hands(predictor, device)
-    limit = train.time_limit / rounds / math.ceil(count / workers) if train.time_limit and rounds else None
-    return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None, limit, device,
-                  is_rough(train.precision, shape, device), k, count, place or Place())
+    return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None,
+                  _limit(predictor, device, rounds), device, is_rough(train.precision, shape, device), k, count,
+                  place or Place())
+
+
+def _limit(predictor: Predictor, device: torch.device, rounds: float | None) -> float | None:
+    """Seconds that one training may take, where all of `rounds` rounds have a limit."""
+    limit, workers = predictor.config.train.time_limit, _hands(predictor, device)[0]
+    return limit / rounds / math.ceil(_jobs(predictor) / workers) if limit and rounds else None
 
 
 def _has_left(predictor: Predictor, refitted: Sequence[Member], panel: Panel) -> str:

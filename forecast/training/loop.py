@@ -30,7 +30,7 @@ from forecast.training.torch_network import RecurrentForecaster, pinball
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ROWS = 1024                         # windows brought to unit size at a time
 ABSURD = 30.0                       # units of its context from which on a target teaches nothing
-_SEEDING = threading.Lock()         # torch draws first weights from one generator for all threads
+SEEDING = threading.Lock()         # torch draws first weights from one generator for all threads
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         course, network = self.course, self.material.member.network
-        with _SEEDING:
+        with SEEDING:
             torch.manual_seed(course.seed)
             model = RecurrentForecaster(network.shape, course.memory)
         if self.origin is not None:

@@ -18,13 +18,11 @@ Kind = tuple[str, bool, int]        # of a member: its transformation, whether i
 
 @dataclass(frozen=True)
 class Start:
-    """The trained networks of another run by the kind of their members. A fit goes on from the validated ones, a final
-    fit from the final ones, in a quarter of the steps. What these have learned from, the new ones have, too."""
+    """The validated networks of another run by the kind of their members. A fit goes on from them in a quarter of the
+    steps. What these have learned from, the new ones have, too."""
 
     validated: Mapping[Kind, Network]
-    final: Mapping[Kind, Network]
-    validated_knowledge: Knowledge  # what the validated ones have learned from
-    knowledge: Knowledge            # what the final ones have
+    knowledge: Knowledge            # what they have learned from
 
     @classmethod
     def of(cls, older: Predictor, predictor: Predictor, panel: Panel) -> Start:
@@ -41,24 +39,15 @@ class Start:
         trained = [k for k, m in enumerate(older.members) if m.steps]
         if not trained:
             raise ModelError("none of its networks bettered the linear skip", code="shape")
-        return cls({of_member[k]: older.validated_networks[k] for k in trained},
-                   {of_member[k]: older.members[k].network for k in trained},
-                   older.validated_knowledge, older.knowledge)
+        return cls({of_member[k]: older.validated_networks[k] for k in trained}, older.validated_knowledge)
 
     def count(self, predictor: Predictor) -> int:
         """How many members of a fitted predictor have gone on from one of these."""
         return sum(origin is not None for origin in origins(predictor.members, self.validated))
 
-    def for_all_of(self, panel: Panel) -> Mapping[Kind, Network]:
-        """Those for a final fit: the final ones, unless they have seen more than there is here."""
-        return self.validated if self.knowledge.exceeds(panel) else self.final
-
     def knowledge_with(self, known: Panel) -> Knowledge:
-        """What networks have learned from that go on from these and learn from what is known. On a calendar the newest
-        of all tells, and the final networks are not gone on from; elsewhere they may be, in a final fit."""
-        older = self.validated_knowledge
-        own = Knowledge.of(known).at_least(older)
-        return own.over(older if known.calendar.is_time else self.knowledge.over(older))
+        """What networks have learned from that go on from these and learn from what is known."""
+        return Knowledge.of(known).at_least(self.knowledge).over(self.knowledge)
 
     def share(self, members: int) -> float:
         """About which part of the usual steps so many members will take."""

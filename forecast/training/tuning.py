@@ -28,10 +28,10 @@ from forecast.series.units import without_absurd
 from forecast.series.windows import AllWindows, contexts, evenly, targets
 from forecast.training.checkpoints import Arrays
 from forecast.training.learning import _left
-from forecast.training.loop import Course, Epoch, one_cycle
+from forecast.training.loop import SEEDING, Course, Epoch, one_cycle
 from forecast.training.torch_prior import TorchPrior, loss
 
-STEPS, RATE = 300, 1e-3                     # of a tuning, before train.effort; its highest learning rate
+STEPS, RATE = 600, 1e-3                     # of a tuning, before train.effort; its highest learning rate
 BATCH, FEWEST = 128, 16                     # windows of a step; of few windows there are a quarter, but not fewer
 LOOKED_AT = 250                             # held-out windows behind a look
 ASKED = 64                                  # steps of a long horizon that a batch is asked for
@@ -70,7 +70,8 @@ class _Loop:
 
     def __init__(self, prior: Prior, lessons: Lessons, course: Course) -> None:
         self.lessons, self.course = lessons, course
-        model = TorchPrior()
+        with SEEDING:                                                   # the first weights are drawn, too
+            model = TorchPrior()
         model.load_state_dict({name: torch.from_numpy(t.astype(np.float32)) for name, t in prior.tensors.items()})
         self.model, self.mean = model.to(course.device), copy.deepcopy(model).to(course.device)
         self.weights: list[Tensor]
