@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from forecast.scoring import metrics
 from forecast.scoring.formulas import METRICS
-from forecast.scoring.metrics import mean_over_series, seasonal_scale
+from forecast.scoring.metrics import likely_share, mean_over_series, seasonal_scale
 from forecast.series.arrays import Floats, Ints
 
 S = 4
@@ -236,3 +236,10 @@ def test_every_metric_of_the_table_is_a_function_here_with_its_formula_in_the_do
 
 def test_every_metric_of_the_table_is_tested_above() -> None:
     assert SCORES.keys() == METRICS.keys()
+
+
+@pytest.mark.parametrize(("share", "count", "low", "high"), [(0.5, 100, 0.4038, 0.5962), (1.0, 10, 0.7225, 1.0),
+                                                             (0.8, 1e9, 0.8, 0.8), (0.0, 0, 0.0, 0.7935)])
+def test_a_share_of_few_trials_may_have_come_about_by_chance(share: float, count: float, low: float, high: float
+                                                               ) -> None:
+    assert likely_share(share, count) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))

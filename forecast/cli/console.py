@@ -84,11 +84,13 @@ class Console:
 
     def scores(self, scores: Scores, ids: Sequence[str]) -> None:
         """The table, and under it what it leaves out."""
-        from forecast.showing.tables import in_words, score_table, step_line, worst_series
+        from forecast.showing.tables import band_line, in_words, score_table, step_line, worst_series
 
         self.table(score_table(scores, self.width))
         if (words := in_words(scores)) is not None:
             self.result(f"in words      {words}", fold=14)
+        if bands := band_line(scores):
+            self.result(f"bands         {bands}", fold=14)
         self.result(f"MAE by step   {step_line(scores, scores.name)}", fold=14)
         if len(set(scores.per_series["series"])) > 1:
             self.result(f"worst series  {worst_series(scores, scores.name, ids)}", fold=14)

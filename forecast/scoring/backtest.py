@@ -84,6 +84,7 @@ class Scores:
     windows: int
     levels: tuple[float, ...]
     reference_name: str = REFERENCE
+    independent: float = 1.0                # windows that share no value, over all series
 
     @property
     def name(self) -> str:
@@ -99,6 +100,14 @@ class Scores:
     def reference(self) -> dict[str, Any] | None:
         """Those of what its skill is measured against; None where that is not beside it."""
         return self._row(self.reference_name) if self.reference_name in set(self.summary["model"]) else None
+
+    @property
+    def covered(self) -> dict[float, tuple[float, float, float]]:
+        """By band: the share of values that it covers, and between which shares that may lie but for chance, with 95 %
+        confidence. The steps of one window count as one trial: they are right or wrong together."""
+        shares = {level: float(self.own[f"coverage_{level:g}"]) for level in self.levels}
+        return {level: (share, *metrics.likely_share(share, self.independent)) for level, share in shares.items()
+                if share == share}
 
     def _row(self, name: str) -> dict[str, Any]:
         row = self.summary[self.summary["model"] == name].iloc[0]
@@ -125,7 +134,14 @@ def evaluate(frame: pd.DataFrame, known: Panel, *, season: int, levels: Sequence
     left_out = {m: int(first[m].isna().sum()) for m in ("mase", "wape") if m in first}
     windows = frame["cutoff"].nunique() if known.calendar.is_time else int(
         frame.groupby(["model", "series"], observed=True)["cutoff"].nunique().max() if len(frame) else 0)
-    return Scores(per_series, by_step, summary, left_out, season, int(windows), tuple(levels), reference)
+    return Scores(per_series, by_step, summary, left_out, season, int(windows), tuple(levels), reference,
+                  _independent(parts[models[0]]) if models else 1.0)
+
+
+def _independent(part: pd.DataFrame) -> float:
+    """How many windows of one forecaster's rows share no value, over all series."""
+    values = np.stack([part["series"], part["cutoff"] + part["step"]], axis=1)
+    return len(np.unique(values, axis=0)) / max(int(part["step"].max()), 1) if len(part) else 1.0
 
 
 def _better(per_series: pd.DataFrame) -> str:

@@ -69,6 +69,15 @@ def coverage(y: Floats, lo: Floats, hi: Floats, *, series: Ints, n: int) -> Floa
     return _mean(np.where(np.isnan(lo) | np.isnan(hi), np.nan, inside), y, series, n)
 
 
+def likely_share(share: float, count: float) -> tuple[float, float]:
+    """Between which true shares `share` of `count` independent trials may come about, with 95 % confidence (Wilson
+    1927)."""
+    z, count = 1.959963984540054, max(count, 1.0)
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    reach = z / (1 + z * z / count) * float(np.sqrt(share * (1 - share) / count + z * z / (4 * count * count)))
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
 def width(y: Floats, lo: Floats, hi: Floats, *, series: Ints, n: int) -> Floats:
     """Mean width of a band per series (S,): mean (hi - lo), over the rows that coverage counts."""
     return _mean(hi - lo, y, series, n)

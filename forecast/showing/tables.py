@@ -121,6 +121,14 @@ def in_words(scores: Scores) -> str | None:
             f"{simple['mae']:.4g}{gained}")
 
 
+def band_line(scores: Scores) -> str:
+    """What the bands cover, and between which shares the truth may lie."""
+    bands = [f"{level:g} %: {share:.0%} ({low:.0%} to {high:.0%})"
+             for level, (share, low, high) in scores.covered.items()]
+    return (f"covered of {'   of '.join(bands)}   in brackets what it may be but for chance, by "
+            f"{counted(max(1, round(scores.independent)), 'independent window')}") if bands else ""
+
+
 def step_line(scores: Scores, model: str) -> str:
     """The mean absolute error along the horizon: some of its steps, the last among them."""
     part = scores.by_step[scores.by_step["model"] == model]

@@ -140,7 +140,9 @@ def scores_record(scores: Scores, metrics: Sequence[str] = tuple(METRICS)) -> di
     for name, row in zip(scores.summary["model"], scores.summary[kept].to_dict("records"), strict=True):
         part = scores.by_step[scores.by_step["model"] == name]
         entries[str(name)] = row | {"mae_by_step": part["mae"].tolist()}
-    return {"season": scores.season, "skill_against": scores.reference_name, "windows": scores.windows,
+    bands = {f"{level:g}": {"covers": share, "low": low, "high": high}
+             for level, (share, low, high) in scores.covered.items()}
+    return {"season": scores.season, "bands": bands, "skill_against": scores.reference_name, "windows": scores.windows,
             "mase_left_out": scores.left_out.get("mase", 0), "models": entries}
 
 
