@@ -25,7 +25,8 @@ from forecast.series.windows import evenly, targets
 
 LEAST_WEIGHED = 200                 # windows that forecasters are weighed by: two a series, but not fewer than this
 MOST_WEIGHED = 1_000                # and not more than this; the widths of bands come from as many
-ODDS = {PRIOR: 4.0, TUNED: 2.0}     # before any window is looked at; any other forecaster has 1
+ODDS = {PRIOR: 4.0, TUNED: 2.0}     # before any window is looked at, where another forecaster has 1;
+FADING = 1_000                      # independent windows at which half of their logarithm is left
 MOST_ASKED = 5_000                  # of more series the experts, who take 2 ms for each, are not asked
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 
@@ -64,7 +65,8 @@ def _blend(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
     middle, unit = predictor.quantiles.index(0.5), naive_errors(known, plan.season)[windows.series]
     errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
     independent = len(np.unique(windows.series)) * plan.validation / plan.horizon
-    odds = [ODDS.get(name, 1.0) for name in names]
+    left = FADING / (FADING + independent)
+    odds = [ODDS.get(name, 1.0) ** left for name in names]
     return Blend.of(names, errors, panel.ids[windows.series], independent=independent, odds=odds)
 
 
