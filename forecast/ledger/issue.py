@@ -160,7 +160,7 @@ def issue_of(*, run: str, source: DataSource, store: Path, file_sha256: str, pan
     cutoff = int(panel.end.max()) - 1
     return Issue(
         run=run, data=source.identity, from_store=None if place is None else storable(place),
-        subject=subject_of(contract), fingerprint=panel.fingerprint(), file_sha256=file_sha256, cutoff=cutoff,
+        subject=subject_of(contract), fingerprint=panel.fingerprint(horizon), file_sha256=file_sha256, cutoff=cutoff,
         cutoff_text=contract.time_text(contract.calendar.times([cutoff]))[0], issued=issued, version=version,
         horizon=horizon, levels=tuple(float(x) for x in levels), options=options, as_of=as_of)
 

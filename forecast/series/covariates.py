@@ -7,6 +7,8 @@ and go on behind its end. Whoever asks at a cut gets nothing that was not known 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -56,9 +58,24 @@ class Covariates:
         """What is known at each cut of the `horizon` steps from it on (W, H, K)."""
         return self._at(row, cut[:, None] + np.arange(horizon), slice(self.known))
 
+    def known_at(self, row: Ints, cut: Ints, horizon: int) -> Iterator[bytes]:
+        """All that is known at each cut (S,) and up to `horizon` steps ahead, as bytes: equal where that is equal."""
+        yield json.dumps([[c.name, c.role, c.words] for c in self.columns]).encode()
+        yield _bytes_of(self.static[row])
+        yield _bytes_of(self.ahead(row, cut, horizon))
+        for r, end in zip(row.tolist(), cut.tolist(), strict=True):
+            past = self.values[self.first[r]:self.first[r] + max(0, min(end, int(self.stop[r])) - int(self.start[r]))]
+            yield json.dumps([int(self.start[r]), len(past)]).encode()
+            yield _bytes_of(past)
+
     def _at(self, row: Ints, ordinal: Ints, columns: slice) -> Floats:
         """Values (W, T, ...) at ordinals (W, T); NaN where there is no row."""
         inside = (ordinal >= self.start[row, None]) & (ordinal < self.stop[row, None])
         found = self.values[np.where(inside, self.first[row, None] + ordinal - self.start[row, None], 0), columns] \
             if len(self.values) else np.full((*ordinal.shape, self.values[:, columns].shape[1]), np.nan)
         return np.where(inside[..., None], found, np.nan)
+
+
+def _bytes_of(values: Floats) -> bytes:
+    """The same for every kind of NaN."""
+    return np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes()

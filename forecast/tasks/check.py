@@ -98,7 +98,7 @@ def check(workspace: Workspace, request: Request, teller: Teller = SILENT) -> It
 
 def looked_at(workspace: Workspace, data: str | pd.DataFrame) -> Checked:
     """Read one file, always anew, or a data frame."""
-    source, options = workspace.source(data), workspace.config.data
+    source, options = workspace.source(data), workspace.placed(workspace.config.data)
     name = data if isinstance(data, str) else source.name
     try:
         return Checked(name, read_panel(source.name, options) if source.frame is None else

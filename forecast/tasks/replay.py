@@ -64,7 +64,7 @@ def replay(workspace: Workspace, what: str, data: str | None = None, teller: Tel
     differing = deviations(kept, made_again(run, issue, reading.panel, kept.ends), issue.quantiles)
     revised = None                                                      # the fingerprint is of all series
     if not issue.options.is_of_a_part:
-        revised = cut_at(reading.panel, kept.ends).fingerprint() != issue.fingerprint
+        revised = cut_at(reading.panel, kept.ends).fingerprint(issue.horizon) != issue.fingerprint
     teller.say("issue", f"{issue.id}   {issue.series:,} series x {issue.horizon} steps after {issue.cutoff_text}, "
                         f"run {issue.run}")
     if revised:
