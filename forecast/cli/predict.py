@@ -48,6 +48,10 @@ def predict(
     accept_scale: Annotated[bool, typer.Option("--accept-scale", help="even where the unit seems new")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
+    future: Annotated[str | None, typer.Option(metavar="PLAN", show_default=False, help="what is known of the horizon: "
+                                               "a file of ids, times and columns")] = None,
+    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", show_default=False, help="how values "
+                                                    "missing there are made up for")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,
@@ -68,10 +72,10 @@ def predict(
 
     options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, layout=layout,
                       shard=shard, adapt={} if adapt else None, allow_negative=allow_negative, mean=mean,
-                      read=session.workspace.said or None)
+                      read=session.workspace.said or None, fill_future=fill_future)
     request = task.Request(data, model=model, horizon=horizon, output=output, options=options, levels=levels,
                            as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
-                           accept_scale=accept_scale)
+                           accept_scale=accept_scale, future=future)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "predict") as status:

@@ -15,7 +15,27 @@ import numpy as np
 from forecast.ledger.issue import Block, Issue
 from forecast.ledger.options import Options
 from forecast.ledger.packing import texts_of, unpack, unzipped
+from forecast.series.arrays import Floats
 
+TABLES = (
+    "CREATE TABLE issues (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, run TEXT NOT NULL, data TEXT NOT NULL, "
+    "from_store TEXT, subject TEXT NOT NULL, fingerprint TEXT NOT NULL, file_sha256 TEXT NOT NULL, "
+    "cutoff INTEGER NOT NULL, cutoff_text TEXT NOT NULL, as_of TEXT, issued TEXT NOT NULL, version TEXT NOT NULL, "
+    "horizon INTEGER NOT NULL, levels TEXT NOT NULL, options TEXT NOT NULL, series INTEGER NOT NULL, proof BLOB)",
+    "CREATE TABLE outputs (issue INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, proof BLOB, "
+    "PRIMARY KEY (issue, path))",
+    "CREATE TABLE names (digest BLOB PRIMARY KEY, ids BLOB NOT NULL)",
+    "CREATE TABLE blocks (issue INTEGER NOT NULL, part INTEGER NOT NULL, names BLOB NOT NULL, ends BLOB NOT NULL, "
+    "sources BLOB NOT NULL, places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, "
+    "PRIMARY KEY (issue, part))",
+    "CREATE TABLE seen (place TEXT NOT NULL, subject TEXT NOT NULL, issue INTEGER NOT NULL, marks BLOB NOT NULL, "
+    "proof BLOB, PRIMARY KEY (place, subject))",
+    "CREATE TABLE plans (issue INTEGER NOT NULL, part INTEGER NOT NULL, columns INTEGER NOT NULL, "
+    "places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (issue, part))",
+)
+OLD_TABLES = tuple(sql.replace(", proof BLOB", "") for sql in TABLES[:-1])
+VERSION = 3                         # 1: without the proofs, 2: without plans
+FORMATS = {1: OLD_TABLES, 2: TABLES[:-1], VERSION: TABLES}
 PROVED = {"outputs": ("issue", "path", "sha256"), "seen": ("place", "subject", "issue", "marks")}
 FIELDS = tuple(f.name for f in fields(Issue))
 
@@ -47,6 +67,17 @@ def block_of(issue: Issue, ids: list[str], ends: bytes, sources: bytes, places: 
                  unpack(places, numbers, issue.horizon, len(issue.quantiles)))
 
 
+def ahead_of(issue: Issue, part: int, columns: int, places: bytes, numbers: bytes, digest: bytes) -> Floats:
+    """The values known ahead (S, H, K) of a block. Raises ValueError, TypeError or zlib.error for what is no plan."""
+    if plan_digest(issue.number, part, columns, places, numbers) != digest:
+        raise ValueError("a plan that differs from its digest")
+    return unpack(places, numbers, issue.horizon, columns)
+
+
+def plan_digest(number: int, part: int, columns: int, places: bytes, numbers: bytes) -> bytes:
+    return digest_of(f"plan {number}:{part}:{columns}", places, numbers)
+
+
 def put(ledger: sqlite3.Connection, table: str, row: tuple[Any, ...]) -> None:
     """A row of a table of PROVED, in the place of one with the same key."""
     ledger.execute(f"INSERT OR REPLACE INTO {table} ({', '.join(PROVED[table])}, proof) "
@@ -62,3 +93,17 @@ def digest_of(what: str, *content: bytes) -> bytes:
     for piece in content:
         digest.update(len(piece).to_bytes(8, "little") + piece)
     return digest.digest()
+
+
+def upgrade(ledger: sqlite3.Connection, version: int) -> None:
+    """From a format before to this one. Whether the rows of the first were changed until now cannot be known."""
+    if version == 1:
+        columns = PROVED | {"issues": (*FIELDS, "key")}
+        for table, names in columns.items():
+            ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")
+            rows = ledger.execute(f"SELECT rowid, {', '.join(names)} FROM {table}").fetchall()
+            ledger.executemany(f"UPDATE {table} SET proof = ? WHERE rowid = ?",
+                               [(proof_of(table, row[1:]), row[0]) for row in rows])
+    if version < VERSION:
+        ledger.execute(TABLES[-1])
+        ledger.execute(f"PRAGMA user_version = {VERSION}")

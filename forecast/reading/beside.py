@@ -48,7 +48,8 @@ def read_strip(cells: Any, name: str, role: Role, *, agreed: Beside | None, deci
     usual = agreed or Beside(name, role)
     if not (usual.words or usual.flag):
         numbers = read_numbers(cells, decimal=decimal, comma_parted=comma_parted, missing=missing)
-        if agreed is not None or (not len(numbers.faults) and not numbers.undecided):
+        is_code = any(map(str.isalpha, numbers.style.prefix))           # A1, A2, A3 are names
+        if agreed is not None or not (len(numbers.faults) or numbers.undecided or is_code):
             return Strip(usual, numbers.values, numbers.faults)
     else:
         numbers = None

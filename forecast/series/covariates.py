@@ -68,6 +68,22 @@ class Covariates:
             yield json.dumps([int(self.start[r]), len(past)]).encode()
             yield _bytes_of(past)
 
+    def with_ahead(self, row: Ints, cut: Ints, ahead: Floats) -> Covariates:
+        """The covariates of these rows (W,) up to their cuts, and from there on `ahead` (W, H, K): a row of the result
+        is a row of `row`."""
+        start, steps = self.start[row], ahead.shape[1]
+        past = np.maximum(cut - start, 0)
+        start, stop = np.minimum(start, cut), cut + steps
+        first = np.cumsum(stop - start) - (stop - start)
+        values = np.full((int((stop - start).sum()), self.values.shape[1]), np.nan)
+        which = np.repeat(np.arange(len(row)), past)
+        at = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(past) - past, past)
+        ordinals = start[which] + at - first[which]
+        values[at] = self._at(row[which], ordinals[:, None], slice(None))[:, 0]
+        there = (first + cut - start)[:, None] + np.arange(steps)
+        values[there, :self.known] = ahead
+        return Covariates(self.columns, values, first, start, stop, self.static[row])
+
     def _at(self, row: Ints, ordinal: Ints, columns: slice) -> Floats:
         """Values (W, T, ...) at ordinals (W, T); NaN where there is no row."""
         inside = (ordinal >= self.start[row, None]) & (ordinal < self.stop[row, None])

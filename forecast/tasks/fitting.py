@@ -39,6 +39,12 @@ def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]
                        + (f"{counted(len(cutoffs), 'backtest window')}" if cutoffs else "too short for a backtest"))
 
 
+def tell_recorded(teller: Teller, panel: Panel, cutoffs: Sequence[int]) -> None:
+    """That a backtest takes what is known ahead as it was recorded, where there is such a thing."""
+    if cutoffs and panel.beside is not None and panel.beside.known:
+        teller.say("backtest", "takes what is known ahead as recorded, not as it was foreseen then")
+
+
 def planned(config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:
     """The cutoffs of the backtest, the panel as it stood at the first one, and the plan for that panel.
 
@@ -61,6 +67,7 @@ def backtest_plan(teller: Teller, config: Config, panel: Panel) -> tuple[list[in
                         code="too_short", hint="Give --windows 1" if longest >= needed else
                              f"Give a shorter --horizon; one of {plan.horizon} needs {needed} points")
     tell_plan(teller, config, plan, cutoffs)
+    tell_recorded(teller, panel, cutoffs)
     return cutoffs, known, plan
 
 

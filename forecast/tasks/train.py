@@ -152,6 +152,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     with about(source):
         cutoffs, known, plan = fitting.planned(config, panel)
     fitting.tell_plan(teller, config, plan, cutoffs)
+    fitting.tell_recorded(teller, panel, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
     rounds = 2 if config.train.final_fit else 1
     seconds = fitting.expected(teller, config, known, plan=plan,
@@ -310,7 +311,8 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
     from forecast.training.checkpoints import Checkpoints
 
     identity = (__version__, FORMAT, torch.__version__, numpy.__version__, torch.get_num_threads(),
-                workspace.config.to_dict(), asdict(shape_of(workspace.config, plan)), reading.sha256, origin)
+                workspace.config.to_dict(), asdict(shape_of(workspace.config, plan)), reading.sha256, reading.content,
+                origin)
     checkpoints = Checkpoints.of(workspace.store.folder / RESUME, *identity)
     if not request.resume:
         checkpoints.clear()
