@@ -289,8 +289,7 @@ class Model:
     @in_python()
     def predict(self, frame: Data | None = None, *, horizon: int | None = None,
                 levels: float | Sequence[float] | str | None = None, series: Several | None = None,
-                mean: bool = False, as_of: str | date | pd.Period | None = None, future: Data | None = None,
-                record: bool = False,
+                mean: bool = False, as_of: str | date | pd.Period | None = None, record: bool = False,
                 **options: Unpack[Asked]) -> pd.DataFrame:
         """What follows a data frame, or a file; without either, what follows its training data as they are now.
 
@@ -301,15 +300,15 @@ class Model:
         forecast served, or none), "issue".
 
         horizon: steps, shorter or longer than trained. levels: bands, among those trained. series: only these ids.
-        mean: a column of expected values, for totals. as_of: from what was known then. future: what is known of the
-        horizon, a frame or a file of ids, times and the columns known ahead (`model.future()` has the rows); options:
-        fill_future="last", nonnegative, allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
+        mean: a column of expected values, for totals. as_of: from what was known then. options: future, what is known of
+        the horizon, a frame or a file of ids, times and columns (`model.future()` has the rows); fill_future="last",
+        nonnegative, allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
         record: keep the forecast in the ledger. A forecast that is only looked at is issued to nobody, so by default it
         is not kept. A frame lies in no place by which the ledger could find it again, so it cannot be.
 
         Raises DataError, RequestError, ModelError, StaleError."""
         check_known(options, Asked.__annotations__, "predict()",
-                    own=("horizon", "levels", "series", "mean", "as_of", "future", "record"))
+                    own=("horizon", "levels", "series", "mean", "as_of", "record"))
         data, contract = self._of(frame), self._run.contract
         if record and isinstance(data, pd.DataFrame):
             raise RequestError("a frame has no place that the ledger could name", code="no_place",
@@ -319,7 +318,7 @@ class Model:
             data, model=self._run, horizon=steps, options=_options(options, series, mean=mean), levels=text_of(levels),
             as_of=_moment(as_of, contract), max_age=options.get("max_age"), device=options.get("device"), typed=True,
             accept_scale=options.get("accept_scale", False), record=record,
-            future=None if future is None else _named(future))
+            future=None if options.get("future") is None else _named(options["future"]))
         with _alone() if request.device else nullcontext():
             predicted = predicting.predict(_workspace(self._store), request)
         return _answer(predicted, contract, data if isinstance(data, pd.DataFrame) else None)

@@ -21,10 +21,9 @@ def predict(
     session: Session,
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
                                                help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN",
-                                       help="run id, its beginning, a --name, a path, live, or prior")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000,
-                                                help="steps to forecast; as trained by default")] = None,
+    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
+    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="steps; as trained by default")
+                       ] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
                                         help=".csv .csv.gz .parquet .json, or - for stdout")] = "predictions.csv",
     series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
@@ -48,10 +47,8 @@ def predict(
     accept_scale: Annotated[bool, typer.Option("--accept-scale", help="even where the unit seems new")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
-    future: Annotated[str | None, typer.Option(metavar="PLAN", show_default=False, help="what is known of the horizon: "
-                                               "a file of ids, times and columns")] = None,
-    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", show_default=False, help="how values "
-                                                    "missing there are made up for")] = None,
+    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
+    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,

@@ -86,6 +86,7 @@ class Settings(TypedDict, total=False):
 class Asked(TypedDict, total=False):
     """What else may be asked of a forecast; see `forecast predict --help`."""
 
+    future: Any                         # a frame, or a path
     fill_future: str
     nonnegative: bool
     allow_negative: bool

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -30,12 +30,13 @@ TABLES = (
     "PRIMARY KEY (issue, part))",
     "CREATE TABLE seen (place TEXT NOT NULL, subject TEXT NOT NULL, issue INTEGER NOT NULL, marks BLOB NOT NULL, "
     "proof BLOB, PRIMARY KEY (place, subject))",
-    "CREATE TABLE plans (issue INTEGER NOT NULL, part INTEGER NOT NULL, columns INTEGER NOT NULL, "
-    "places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (issue, part))",
 )
-OLD_TABLES = tuple(sql.replace(", proof BLOB", "") for sql in TABLES[:-1])
-VERSION = 3                         # 1: without the proofs, 2: without plans
-FORMATS = {1: OLD_TABLES, 2: TABLES[:-1], VERSION: TABLES}
+OLD_TABLES = tuple(sql.replace(", proof BLOB", "") for sql in TABLES)
+PLANS = ("CREATE TABLE plans (issue INTEGER NOT NULL, part INTEGER NOT NULL, columns INTEGER NOT NULL, "
+         "places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (issue, part))")
+VERSION = 2                         # 1: without the proofs
+WITH_PLANS = 3                      # from the first issue on that was made with what is known ahead
+FORMATS = {1: OLD_TABLES, VERSION: TABLES, WITH_PLANS: (*TABLES, PLANS)}
 PROVED = {"outputs": ("issue", "path", "sha256"), "seen": ("place", "subject", "issue", "marks")}
 FIELDS = tuple(f.name for f in fields(Issue))
 
@@ -95,15 +96,40 @@ def digest_of(what: str, *content: bytes) -> bytes:
     return digest.digest()
 
 
-def upgrade(ledger: sqlite3.Connection, version: int) -> None:
-    """From a format before to this one. Whether the rows of the first were changed until now cannot be known."""
-    if version == 1:
-        columns = PROVED | {"issues": (*FIELDS, "key")}
-        for table, names in columns.items():
-            ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")
-            rows = ledger.execute(f"SELECT rowid, {', '.join(names)} FROM {table}").fetchall()
-            ledger.executemany(f"UPDATE {table} SET proof = ? WHERE rowid = ?",
-                               [(proof_of(table, row[1:]), row[0]) for row in rows])
-    if version < VERSION:
-        ledger.execute(TABLES[-1])
-        ledger.execute(f"PRAGMA user_version = {VERSION}")
+def upgrade(ledger: sqlite3.Connection) -> None:
+    """From the format before to this one. Whether its rows were changed until now cannot be known."""
+    columns = PROVED | {"issues": (*FIELDS, "key")}
+    for table, names in columns.items():
+        ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")
+        rows = ledger.execute(f"SELECT rowid, {', '.join(names)} FROM {table}").fetchall()
+        ledger.executemany(f"UPDATE {table} SET proof = ? WHERE rowid = ?",
+                           [(proof_of(table, row[1:]), row[0]) for row in rows])
+    ledger.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def has_plans(ledger: sqlite3.Connection) -> bool:
+    return bool(ledger.execute("PRAGMA user_version").fetchone()[0] == WITH_PLANS)
+
+
+def put_plans(ledger: sqlite3.Connection, number: int, plans: Mapping[int, tuple[int, bytes, bytes]]) -> None:
+    """What was known ahead of the blocks of an issue; the first brings the table."""
+    if plans and not has_plans(ledger):
+        ledger.execute(PLANS)
+        ledger.execute(f"PRAGMA user_version = {WITH_PLANS}")
+    for part, plan in plans.items():
+        ledger.execute("INSERT INTO plans VALUES (?, ?, ?, ?, ?, ?)",
+                       (number, part, *plan, plan_digest(number, part, *plan)))
+
+
+def plans_of(ledger: sqlite3.Connection, number: int) -> dict[int, list[Any]]:
+    """The same, as the table holds it, by part."""
+    rows = ledger.execute("SELECT part, columns, places, numbers, digest FROM plans WHERE issue = ?", (number,)) \
+        if has_plans(ledger) else []
+    return {part: plan for part, *plan in rows}
+
+
+def drop(ledger: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Remove issues, and what was kept of each."""
+    tables = [("blocks", "issue"), ("issues", "number"), *([("plans", "issue")] if has_plans(ledger) else [])]
+    for table, column in tables:
+        ledger.executemany(f"DELETE FROM {table} WHERE {column} = ?", [(number,) for number in numbers])

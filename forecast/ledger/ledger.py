@@ -5,7 +5,7 @@ written after the forecasts' own file: what it holds was published. Recording th
 
 One file, a rollback journal, no WAL: it is written once a run, can be copied, and can be read where nothing may be
 written. Every row carries a digest of all that it holds. A file that is not this ledger is never touched. A ledger of
-a format before is read as it is; the next writer brings it to this format."""
+the format before, in which not every row had a digest, is read as it is; the next writer brings it to this format."""
 
 # S series  H horizon  Q quantiles
 
@@ -31,10 +31,12 @@ from forecast.ledger.columns import (
     ahead_of,
     block_of,
     digest_of,
+    drop,
     issue_in,
-    plan_digest,
+    plans_of,
     proof_of,
     put,
+    put_plans,
     row_of,
     upgrade,
 )
@@ -89,9 +91,7 @@ class Ledger:
             packed = (self._name(ledger, ids), *content.values())
             ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                            (number, part, *packed, digest_of(f"{number}:{part}", *packed)))
-        for part, plan in draft.plans.items():
-            ledger.execute("INSERT INTO plans VALUES (?, ?, ?, ?, ?, ?)",
-                           (number, part, *plan, plan_digest(number, part, *plan)))
+        put_plans(ledger, number, draft.plans)
         return issue
 
     def _is_superseded(self, ledger: sqlite3.Connection, issue: Issue) -> bool:
@@ -103,9 +103,7 @@ class Ledger:
 
     def _moved_up(self, ledger: sqlite3.Connection, before: Issue, issue: Issue, draft: Draft) -> Issue:
         """An issue recorded again behind all others, with what refers to it."""
-        for table in ("blocks", "plans"):
-            ledger.execute(f"DELETE FROM {table} WHERE issue = ?", (before.number,))
-        ledger.execute("DELETE FROM issues WHERE number = ?", (before.number,))
+        drop(ledger, [before.number])
         kept = self._insert(ledger, issue, draft)
         for table, names in PROVED.items():
             at = names.index("issue")
@@ -162,8 +160,7 @@ class Ledger:
             rows = ledger.execute("SELECT part, names, ends, sources, places, numbers, digest FROM blocks "
                                   "WHERE issue = ? ORDER BY part", (issue.number,)).fetchall()
             ids = {row[1]: self._names(ledger, row[1]) for row in rows}
-            plans = {part: plan for part, *plan in ledger.execute(
-                "SELECT part, columns, places, numbers, digest FROM plans WHERE issue = ?", (issue.number,))}
+            plans = plans_of(ledger, issue.number)
         series = 0
         for part, names, *content, digest in rows:
             if digest_of(f"{issue.number}:{part}", names, *content) != digest:
@@ -214,9 +211,9 @@ class Ledger:
         with self._connected(write=True) as ledger:
             issues = [self._issue(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
             looked = {number for _, _, number, _ in self._proved(ledger, "seen")}
-            going = [(i.number,) for i in prunable(issues, before=before, keep=keep) if i.number not in looked]
-            for table, column in (("blocks", "issue"), ("plans", "issue"), ("outputs", "issue"), ("issues", "number")):
-                ledger.executemany(f"DELETE FROM {table} WHERE {column} = ?", going)
+            going = [i.number for i in prunable(issues, before=before, keep=keep) if i.number not in looked]
+            drop(ledger, going)
+            ledger.executemany("DELETE FROM outputs WHERE issue = ?", [(number,) for number in going])
             ledger.execute("DELETE FROM names WHERE digest NOT IN (SELECT names FROM blocks)")
         return len(going), len(issues) - len(going)
 
@@ -255,15 +252,15 @@ class Ledger:
         with self._refusals(), self._opened(mode) as connection:
             connection.execute(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-            version = self._check(connection, write=write)
-            if version == VERSION or write:
-                upgrade(connection, version)
+            if not (is_old := self._check(connection, write=write)) or write:
+                if is_old:
+                    upgrade(connection)
                 yield connection
                 connection.execute("COMMIT")
             else:
                 with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
                     connection.backup(copy)
-                    upgrade(copy, version)
+                    upgrade(copy)
                     yield copy
 
     @contextlib.contextmanager
@@ -277,9 +274,9 @@ class Ledger:
                 connection.execute(f"PRAGMA {pragma}")
             yield connection
 
-    def _check(self, connection: sqlite3.Connection, *, write: bool) -> int:
-        """A ledger with our tables and nothing else; a new, empty one becomes that where it may be written. Its
-        format. Raises ModelError."""
+    def _check(self, connection: sqlite3.Connection, *, write: bool) -> bool:
+        """A ledger with our tables and nothing else; a new, empty one becomes that where it may be written. Whether it
+        is of the format before. Raises ModelError."""
         application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0]
                                 for name in ("application_id", "user_version"))
         tables = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
@@ -291,7 +288,7 @@ class Ledger:
                 connection.execute(f"PRAGMA user_version = {VERSION}")
             else:
                 raise _EmptyError("is empty", file=str(self.path), code="ledger_foreign", hint=ASIDE)
-            return VERSION
+            return False
         if application != APPLICATION:
             raise ModelError("is a database of another program", file=str(self.path), code="ledger_foreign", hint=ASIDE)
         if version not in FORMATS:
@@ -299,7 +296,7 @@ class Ledger:
                              code="ledger_format", hint=f"Use the version of forecast that wrote it. {ASIDE}")
         if tuple(sql for (sql,) in tables) != FORMATS[version]:
             raise self._damaged("its tables are not those of a ledger")
-        return int(version)
+        return bool(version < VERSION)
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
