@@ -300,8 +300,8 @@ class Model:
         forecast served, or none), "issue".
 
         horizon: steps, shorter or longer than trained. levels: bands, among those trained. series: only these ids.
-        mean: a column of expected values, for totals. as_of: from what was known then. options: future, what is known of
-        the horizon, a frame or a file of ids, times and columns (`model.future()` has the rows); fill_future="last",
+        mean: a column of expected values, for totals. as_of: from what was known then. options: future, what is known
+        of the horizon, a frame or a file of ids, times, columns (`model.future()` has the rows); fill_future="last",
         nonnegative, allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
         record: keep the forecast in the ledger. A forecast that is only looked at is issued to nobody, so by default it
         is not kept. A frame lies in no place by which the ledger could find it again, so it cannot be.

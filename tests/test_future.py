@@ -125,7 +125,7 @@ BAD = {                                                                 # plan -
     "without a column": ("store,date,cost\nnorth,2026-02-26,5\n", "has no column price, promo, used by the model"),
     "of text": ("store,date,price,promo\nnorth,2026-02-26,cheap,0\n", "plan.csv:2: column 'price': \"cheap\" is not a"),
     "twice": ("store,date,price,promo\n" + 2 * "north,2026-02-26,5,0\n", "\"2026-02-26\" stands twice in \"north\""),
-    "of numbers as times": ("store,date,price,promo\nnorth,1,5,0\n", "column 'date': holds integers as times, the data"),
+    "of numbers as times": ("store,date,price,promo\nnorth,1,5,0\n", "column 'date': holds integers as times"),
     "of no rows": ("store,date,price,promo\n", "has a header and no rows"),
 }
 
