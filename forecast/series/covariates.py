@@ -63,10 +63,10 @@ class Covariates:
         yield json.dumps([[c.name, c.role, c.words] for c in self.columns]).encode()
         yield _bytes_of(self.static[row])
         yield _bytes_of(self.ahead(row, cut, horizon))
-        for r, end in zip(row.tolist(), cut.tolist(), strict=True):
-            past = self.values[self.first[r]:self.first[r] + max(0, min(end, int(self.stop[r])) - int(self.start[r]))]
-            yield json.dumps([int(self.start[r]), len(past)]).encode()
-            yield _bytes_of(past)
+        sizes = np.clip(cut, self.start[row], self.stop[row]) - self.start[row]
+        yield np.column_stack([self.start[row], sizes]).astype("<i8").tobytes()
+        for first, size in zip(self.first[row].tolist(), sizes.tolist(), strict=True):
+            yield _bytes_of(self.values[first:first + size])
 
     def with_ahead(self, row: Ints, cut: Ints, ahead: Floats) -> Covariates:
         """The covariates of these rows (W,) up to their cuts, and from there on `ahead` (W, H, K): a row of the result
