@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -210,3 +211,14 @@ def test_integer_times_know_ahead_as_dates_do(run: Run, tmp_path: Path, monkeypa
     assert run("train", "d.csv", "-q", *FAST, "--time", "t", "--target", "y", "--known", "x").code == 0
     assert run("predict", "--horizon", "4", "-o", "-").code == 0
     assert run("predict", "--horizon", "5").code == 3
+
+
+def test_the_script_in_the_handbook_runs_and_a_higher_price_is_another_forecast(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORECAST_TRAIN_STEPS", "5")
+    page = (Path(forecast.__file__).parent / "help" / "covariates.md").read_text()
+    script = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL).group(1)             # type: ignore[union-attr]
+    exec(compile(script, "covariates.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert printed.count("2025-11-17") == 2
