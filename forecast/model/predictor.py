@@ -65,8 +65,10 @@ class Predictor:
     def new(cls, config: Config, panel: Panel, plan: Plan | None = None) -> Predictor:
         """Untrained, with the sizes settled for this panel, unless they are given. Raises what make_plan raises."""
         plan = plan or make_plan(config, panel)
-        shape = shape_of(config, plan)
-        member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
+        lags = plan.lags if panel.beside is not None else ()
+        units = Units.of("none", config.model.scaling, plan.season, panel, lags=lags)
+        shape = shape_of(config, plan, units.covariates)
+        member = Member(Network.blank(shape), units)
         return cls(config=config, plan=plan, members=(member,),
                    widths=np.ones((plan.horizon, len(shape.quantiles))), knowledge=Knowledge(),
                    prior=shipped() if config.model.prior else None)
@@ -113,6 +115,11 @@ class Predictor:
     def is_used(self) -> bool:
         """Whether a trained network carries some of the forecast."""
         return bool(self.members) and self.leader.steps > 0 and max(self._weights_of_networks()) > 0
+
+    @property
+    def reads_covariates(self) -> bool:
+        """Whether a member does."""
+        return any(member.reads_covariates for member in self.members)
 
     @property
     def transform(self) -> str:
@@ -345,7 +352,7 @@ class _Block:
     def __init__(self, panel: Panel) -> None:
         self.panel, self.windows = panel, ends_of(panel)
         self._contexts, self._sane = dict[int, Floats](), dict[int, Floats]()
-        self._batches: dict[tuple[str, int], Batch] = {}
+        self._batches: dict[tuple[str, int, bool], Batch] = {}
 
     def context(self, length: int) -> Floats:
         """(S, L) in original units."""
@@ -367,7 +374,7 @@ class _Block:
 
     def batch(self, member: Member) -> Batch:
         """What a member sees; members of the same units and context see the same."""
-        key = member.units.transform, member.shape.context
+        key = member.units.transform, member.shape.context, member.reads_covariates
         if key not in self._batches:
             self._batches[key] = member.batch(self.panel, self.windows)
         return self._batches[key]

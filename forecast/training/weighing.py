@@ -55,7 +55,7 @@ def _blend(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
     names = [part(NETWORK, k) for k, m in enumerate(members) if m.steps] or [part(LINEAR, 0)]
     if not (model.blend and model.skip):
         return Blend.alone(names[0])
-    skips = {(m.units.transform, m.shape.context): part(LINEAR, k)
+    skips = {(m.units.transform, m.shape.context, m.reads_covariates): part(LINEAR, k)
              for k, m in reversed(list(enumerate(members))) if m.skip}
     experts = [name for name in EXPERTS if {PRIOR: predictor.prior, TUNED: predictor.tuned}.get(name, True)]
     names = list(dict.fromkeys([*names, *skips.values(), *(experts if len(panel) <= MOST_ASKED else SIMPLE)]))
