@@ -84,10 +84,11 @@ def ridge_beside(batches: Iterable[Batch], prior: Floats, penalties: Sequence[fl
         whole = ~np.isnan(batch.target).any(axis=1)
         read = np.concatenate([design(batch)[whole], np.ones((int(whole.sum()), 1))], axis=1)
         residual = batch.target[whole] - read @ prior                   # (W, H)
-        told = batch.around[whole].transpose(1, 0, 2)                   # (H, W, F)
-        across = told.transpose(0, 2, 1)                                # (H, F, W)
-        terms = [np.float64(len(read)), read.T @ read, read.T @ residual, across @ read, across @ told,
-                 (across @ residual.T[:, :, None])[:, :, 0]]
+        told = batch.around[whole]                                      # (W, H, F)
+        by_step = np.ascontiguousarray(told.transpose(1, 2, 0))         # (H, F, W)
+        cross = by_step.reshape(-1, len(read)) @ read                   # one product for all steps
+        terms = [np.float64(len(read)), read.T @ read, read.T @ residual, cross.reshape(*by_step.shape[:2], -1),
+                 np.stack([a @ a.T for a in by_step]), np.einsum("hfw,wh->hf", by_step, residual)]
         sums = terms if sums is None else [a + b for a, b in zip(sums, terms, strict=True)]
     if sums is None or not sums[0]:
         horizon, told_of = (prior.shape[1], 0) if sums is None else sums[5].shape

@@ -43,7 +43,7 @@ def blanks(predictor: Predictor, known: Panel, panel: Panel, training: AllWindow
     forms = _forms(predictor, known, panel, training, held_out)
     kinds = [replace(form.member, skip=skip) for form in forms for skip in ((True, False) if model.skip else (False,))]
     if predictor.reads_covariates:
-        turns = {reads: cycle(m for m in kinds if m.reads_covariates == reads) for reads in (True, False)}
+        turns = {reads: cycle([m for m in kinds if m.reads_covariates == reads]) for reads in (True, False)}
         kinds = [next(turns[count == 1 or k % PLAIN != min(PLAIN, count) - 1]) for k in range(count)]
     members = [replace(kinds[k % len(kinds)], seed=train.seed + k) for k in range(count)]
     return on_forms(members, predictor.plan.season, known, training, {_key(f.member): f.weights for f in forms})
