@@ -53,6 +53,7 @@ class Predictor:
     validated_networks: tuple[Network, ...] = ()    # of the members before the final fit; () where they were not read
     validated_knowledge: Knowledge = field(default_factory=Knowledge)           # what those had
     blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what each forecaster weighs
+    without: Blend | None = None            # of those that read no covariates; None where none is read
     kept_back: str = ""                     # why the final fit was not taken; "" where it was
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
@@ -121,6 +122,11 @@ class Predictor:
         """Whether a member does."""
         return any(member.reads_covariates for member in self.members)
 
+    def is_moved_by_covariates(self, name: str) -> bool:
+        """Whether a forecaster of the blend reads them."""
+        owned = self._owned(name)
+        return owned is not None and self.members[owned[1]].reads_covariates
+
     @property
     def transform(self) -> str:
         """In which the bands are widened."""
@@ -162,6 +168,10 @@ class Predictor:
         knowledge = self.validated_knowledge.later(self.plan.validation)
         return replace(self, members=members, tuned=tuned, knowledge=knowledge, validated_knowledge=Knowledge())
 
+    def without_covariates(self) -> Predictor | None:
+        """What it would be had there been none; None where none is read."""
+        return replace(self, blend=self.without, without=None) if self.without else None
+
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
         forecast as history; the spreads of the parts add in quadrature.
@@ -171,7 +181,7 @@ class Predictor:
         `remarks` name both. A series that is too short, or not positive where every member needs it, is served by the
         seasonal naive forecast, and its `source` says so; the same goes for one that moved once but stood still for
         the whole context, which then says nothing of its unit. `values` are always finite, within guard.kept."""
-        near = panel.trimmed()
+        near = panel.trimmed() if horizon == self.plan.horizon else panel.trimmed().foreseen(horizon)
         level, changes = levelled(near, self.plan.season)
         history = guard.History.of(near)
         values, reasons, silent = self._quantiles(level, guard.History.of(level) if changes.series.size else history)

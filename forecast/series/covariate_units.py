@@ -11,12 +11,13 @@ Covariates.past and .ahead give at a cut."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from forecast.series.arrays import Bools, Floats, Ints, finite_sums
-from forecast.series.covariates import Column, Covariates
+from forecast.series.covariates import ROLES, Column, Covariates
 from forecast.series.panel import Panel, Windows
 
 FAR = 10.0                          # units from which on a value moves nothing further
@@ -66,6 +67,30 @@ class CovariateUnits:
         places = {str(name): s for s, name in enumerate(panel.ids)}
         return cls(beside.columns, flags, holed, lags, places, *_fitted(panel, lags[0], forward))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` gives back equal units."""
+        return {"columns": [asdict(column) for column in self.columns], "flags": self.flags, "holed": self.holed,
+                "ids": list(self.places), "loc": self.loc.tolist(), "scale": self.scale.tolist(),
+                "usual": [None if np.isnan(u) else u for u in self.usual.tolist()]}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any], lags: tuple[int, ...]) -> CovariateUnits:
+        """Raises ValueError, TypeError or KeyError for what cannot be some."""
+        columns = tuple(Column(str(c["name"]), c["role"], tuple(map(str, c["words"]))) for c in content["columns"])
+        places = {str(i): k for k, i in enumerate(content["ids"])}
+        loc, scale = (np.asarray(content[k], dtype=np.float64).reshape(len(places), len(columns))
+                      for k in ("loc", "scale"))
+        usual = np.array([np.nan if u is None else u for u in content["usual"]], dtype=np.float64)
+        flags, holed = (tuple(bool(f) for f in content[k]) for k in ("flags", "holed"))
+        if not (np.isfinite(loc).all() and np.isfinite(scale).all() and (scale > 0).all()):
+            raise ValueError("units of covariates that are no units")
+        if {len(flags), len(holed)} != {len(columns)} or len(usual) != len(places) or not places:
+            raise ValueError("units of other covariates")
+        if any(c.role not in ROLES for c in columns) or [*map(ROLES.index, (c.role for c in columns))] != sorted(
+                ROLES.index(c.role) for c in columns):
+            raise ValueError("covariates without a role, or out of order")
+        return cls(columns, flags, holed, lags, places, loc, scale, usual)
+
     @property
     def sizes(self) -> tuple[int, int, int, int]:
         """Numbers in `before` and `ahead` at each point, in `around` at each step, and in `static`."""
@@ -98,9 +123,9 @@ class CovariateUnits:
         known = ahead.shape[2]
         return Beside(np.concatenate([before, past, past_there[:, :, holes]], axis=2),
                       np.concatenate([after, ahead, ahead_there[:, :, holes[:known]]], axis=2),
-                      self._around(before, after, still), still)
+                      self._around(before, after, _mean(after, ahead_there), still), still)
 
-    def _around(self, before: Floats, after: Floats, still: Floats) -> Floats:
+    def _around(self, before: Floats, after: Floats, mean: Floats, still: Floats) -> Floats:
         """(B, H, F): of known columns the values at the step, its neighbours and the lags, and the mean over the
         horizon; of past ones the newest, and that of the same phase; of static ones what they are."""
         known, (length, horizon) = after.shape[2], (before.shape[1], after.shape[1])
@@ -108,7 +133,7 @@ class CovariateUnits:
         steps = length + np.arange(horizon)
         offsets = (-1, 0, 1, *(-lag for lag in self.lags))
         parts = [whole[:, np.clip(steps + offset, 0, length + horizon - 1)] for offset in offsets]
-        mean = np.broadcast_to(after.mean(axis=1, keepdims=True), after.shape)
+        mean = np.broadcast_to(mean, after.shape)
         other, season = before[:, :, known:], min(self.lags[0], length)
         same = other[:, length - season + np.arange(horizon) % season]
         newest = np.broadcast_to(other[:, -1:], same.shape)
