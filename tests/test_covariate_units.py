@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast.model.blending import Blend
+from forecast.model.guard import History
 from forecast.model.predictor import Predictor
 from forecast.series.arrays import Floats
 from forecast.series.covariate_units import CovariateUnits
@@ -220,3 +222,19 @@ def test_a_backtest_says_what_covariates_are_worth(taught: Predictor) -> None:
     _, scores = scored(panel, own_makers(swapped), plan=taught.plan, cutoffs=[12, 6], levels=(80.0,))
     tell_covariates(heard, scores)
     assert heard.lines[1].endswith("they do not help on these windows")
+
+
+def test_the_guard_lets_a_promotion_speak_and_silences_what_no_promotion_does(taught: Predictor) -> None:
+    """All forecasters that read covariates lead far from those that do not, but not beyond what the series showed; then
+    one of them leads there."""
+    panel = shops(1, 150)
+    blend = Blend(("network.0", "linear.0", "linear.1", "theta"), (0.25,) * 4, (), {})
+    predictor, history = replace(taught, blend=blend), History.of(panel)
+    calm = np.zeros((1, 6, 5)) + panel.values(0)[-6:].mean()
+    high = calm + 1.2 * history.range[0]
+    parts = {"network.0": high, "linear.0": high + 1, "linear.1": calm, "theta": calm + 1}
+    assert predictor._silenced(panel, {k: v.copy() for k, v in parts.items()}, history) == {}
+    parts["network.0"] = calm + 5 * history.range[0]
+    assert list(predictor._silenced(panel, parts, history)) == ["network.0"]
+    assert np.isnan(parts["network.0"]).all()
+    assert np.isfinite(parts["linear.0"]).all()
