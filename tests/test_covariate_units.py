@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast.explaining.effects import effects_of
 from forecast.model.blending import Blend
 from forecast.model.guard import History
 from forecast.model.predictor import Predictor
@@ -18,6 +20,7 @@ from forecast.series.covariates import Column, Covariates
 from forecast.series.panel import Panel
 from forecast.series.units import Units
 from forecast.series.windows import ends_of, windows_of
+from forecast.showing.effects import described, draw, lines_of
 from forecast.tasks.fitting import baseline_makers, own_makers, scored, tell_covariates
 from forecast.tasks.teller import Silent
 from forecast.training.fit import finished, fit, refit
@@ -238,3 +241,22 @@ def test_the_guard_lets_a_promotion_speak_and_silences_what_no_promotion_does(ta
     assert list(predictor._silenced(panel, parts, history)) == ["network.0"]
     assert np.isnan(parts["network.0"]).all()
     assert np.isfinite(parts["linear.0"]).all()
+
+
+def test_explain_says_what_each_covariate_moved_and_where(taught: Predictor, tmp_path: Path) -> None:
+    panel = shops(3, 150).take([2])
+    assert panel.beside is not None
+    values = panel.beside.values.copy()
+    end = panel.beside.first[2] + panel.lengths[0]
+    values[end:end + 6, 0] = [0, 0, 1, 0, 0, 0]
+    panel = replace(panel, beside=replace(panel.beside, values=values))
+    found = effects_of(taught, panel)
+    promo = next(effect for effect in found if effect.column.name == "promo")
+    assert (promo.flag, promo.neutral, promo.moved.argmax()) == (True, 0.0, 2)
+    assert promo.moved[2] > 8                                           # of 24
+    document = described(found, [f"day {k}" for k in range(1, 7)])
+    line = next(text for _, text in lines_of(document) if text.startswith("promo"))
+    assert line.endswith("at day 3 (on in place of off)")
+    draw(tmp_path / "effects.png", document, title="shops")
+    assert (tmp_path / "effects.png").read_bytes().startswith(b"\x89PNG")
+    assert effects_of(replace(taught, without=None), panel) == ()
