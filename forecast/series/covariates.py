@@ -84,6 +84,18 @@ class Covariates:
         values[there, :self.known] = ahead
         return Covariates(self.columns, values, first, start, stop, self.static[row])
 
+    def as_known(self, row: Ints, cut: Ints, horizon: int) -> Covariates:
+        """Of these series (S,), as one each, only what is known at their cuts (S,) when so many steps are forecast."""
+        size = self.stop[row] - self.start[row]
+        which = np.repeat(np.arange(len(row)), size)
+        begin = np.cumsum(size) - size
+        step = np.arange(len(which)) - begin[which]
+        values = self.values[self.first[row][which] + step]
+        late = self.start[row][which] + step - cut[which]
+        values[np.ix_(late >= 0, np.arange(self.known, values.shape[1]))] = np.nan
+        values[late >= horizon] = np.nan
+        return Covariates(self.columns, values, begin, self.start[row], self.stop[row], self.static[row])
+
     def _at(self, row: Ints, ordinal: Ints, columns: slice) -> Floats:
         """Values (W, T, ...) at ordinals (W, T); NaN where there is no row."""
         inside = (ordinal >= self.start[row, None]) & (ordinal < self.stop[row, None])

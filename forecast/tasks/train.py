@@ -224,16 +224,17 @@ def _record(made: Trained, run: str, predictor: Predictor) -> RunRecord:
 def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: Predictor, reading: Reading,
             cutoffs: list[int]) -> tuple[Predictor, dict[str, Any], Verdict]:
     """What is to serve, the backtest's scores, and whether the run may go live. The scores are told."""
-    from forecast.tasks.fitting import baseline_makers, scored, scores_record, tell_windows
+    from forecast.tasks.fitting import baseline_makers, own_makers, scored, scores_record, tell_covariates, tell_windows
 
     metrics, skill = dict[str, Any](), None
     verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
     if cutoffs:
         panel, levels, plan = reading.panel.with_values()[0], predictor.config.model.levels, predictor.plan
-        makers = {predictor.name: lambda _: predictor, **baseline_makers(SIMPLE, plan.season, levels)}
+        makers = {**own_makers(predictor), **baseline_makers(SIMPLE, plan.season, levels)}
         frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         tell_windows(teller, scores, cutoffs)
         teller.scores(scores, list(panel.ids))
+        tell_covariates(teller, scores)
         metrics, skill = scores_record(scores), scores.own.get("skill")
         predictor, serving = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]), scores)
         metrics |= serving
