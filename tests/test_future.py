@@ -221,4 +221,4 @@ def test_the_script_in_the_handbook_runs_and_a_higher_price_is_another_forecast(
     script = re.search(r"```python\n(.*?)```", page, flags=re.DOTALL).group(1)             # type: ignore[union-attr]
     exec(compile(script, "covariates.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert printed.count("2025-11-17") == 2
+    assert printed.count("2025-11-10") == 2
