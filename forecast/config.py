@@ -51,6 +51,14 @@ class DataConfig:
     delimiter: str | None = setting(None, "character between fields; 'tab' for a tabulator")
     encoding: str | None = setting(None, "encoding of the file, as in utf-8 or cp1252")
     tz: str | None = setting(None, "time zone of local time stamps, as in Europe/Berlin")
+    known: tuple[str, ...] | None = setting(None, "columns whose values over the horizon are known when a forecast is "
+                                                  "made, such as prices and promotions")
+    past: tuple[str, ...] | None = setting(None, "columns known up to the last target only, such as visitors")
+    static: tuple[str, ...] | None = setting(None, "columns with one value a series, such as a region")
+    covariates: tuple[str, ...] | None = setting(None, "a second file of such columns, joined by id and time, or by "
+                                                       "time alone; may be repeated")
+    holidays: tuple[str, ...] | None = setting(None, "country whose public holidays are a column known ahead: DE, or "
+                                                     "US-CA")
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ READING = tuple(key for key in SETTINGS if key.startswith("data."))
 SIZES = ("model.season", "model.horizon", "model.context")
 MODEL = (*SIZES, "model.cell", "model.bidirectional", "model.attention", "model.layers", "model.hidden", "model.levels",
          "train.validation_size", "train.seed", "train.device", "train.preset", "train.time_limit")
+NAMED = dict.fromkeys(("data.known", "data.past", "data.static"), "COL") | {"data.holidays": "CC"}
 FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "model.bidirectional": "--bidirectional",
          "model.attention": "--attention"}                              # switches, not values
 
@@ -44,7 +45,8 @@ def _settings(values: dict[str, Any], options: Mapping[str, tuple[str, Any, Any]
     if len(presets) > 1:
         raise RequestError("--quick and --best exclude each other", hint="Give one of them")
     for name, (key, _, _) in options.items():
-        flags[key] = next(iter(presets), None) if name.startswith("preset_") else values.pop(name)
+        value = next(iter(presets), None) if name.startswith("preset_") else values.pop(name)
+        flags[key] = None if value == [] else value                     # a flag that may be repeated, and was not given
     if flags.get("train.final_fit") is not None:
         flags["train.final_fit"] = not flags["train.final_fit"]
     return flags
@@ -59,7 +61,9 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
         meaning = f"do not {setting.meaning}" if flag.startswith("--no-") else setting.meaning
         return bool | None, typer.Option(flag, help=meaning, show_default=False)
     kinds = {int: "N", float: "TIME" if setting.time else "X", str: "TEXT", bool: "YES|NO"}
-    metavar = "|".join(setting.choices) or kinds[setting.kind]
+    if setting.key == "data.covariates":
+        return list[str] | None, typer.Option("--covariates", help=setting.meaning, metavar="FILE", show_default=False)
+    metavar = "|".join(setting.choices) or NAMED.get(setting.key, kinds[setting.kind])
     if setting.is_tuple:
         metavar += f"[,{metavar}]"
     return str | None, typer.Option("--" + name.replace("_", "-"), help=setting.meaning + said, metavar=metavar,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -31,6 +32,11 @@ class Settings(TypedDict, total=False):
     delimiter: str
     encoding: str
     tz: str
+    known: Several
+    past: Several
+    static: Several
+    covariates: Several | os.PathLike[str]
+    holidays: Several
     cell: str
     bidirectional: bool
     attention: bool
@@ -80,6 +86,8 @@ class Settings(TypedDict, total=False):
 class Asked(TypedDict, total=False):
     """What else may be asked of a forecast; see `forecast predict --help`."""
 
+    future: Any                         # a frame, or a path
+    fill_future: str
     nonnegative: bool
     allow_negative: bool
     round: bool
@@ -92,6 +100,7 @@ class Asked(TypedDict, total=False):
 
 _KEYS = {key.split(".")[1]: key for key in SETTINGS}
 _PRESETS = ("quick", "best")
+ROLE_KEYS = ("data.known", "data.past", "data.static")
 
 
 def check_known(given: Iterable[str], known: Collection[str], where: str, *, own: Collection[str] = ()) -> None:
@@ -126,4 +135,24 @@ def _plain(key: str, value: Any) -> Any:
     if key in ("data.id", "data.time", "data.target", "data.freq"):
         several = value if isinstance(value, (list, tuple)) else [getattr(value, "freqstr", value)]
         return ",".join(map(str, several))
+    if key == "data.covariates":
+        several = value if isinstance(value, (list, tuple)) else [value]
+        return [os.fspath(_file(part)) for part in several]
+    if key in ROLE_KEYS and isinstance(value, str):
+        return [value]                                                  # a name may hold a comma
     return [_plain("", part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _file(value: Any) -> Any:
+    """A path. Raises RequestError for a frame."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise RequestError("covariates= takes the path of a file", code="bad_setting",
+                           hint="Two frames are joined before: frame.merge(other, on=[...])")
+    return value
+
+
+def text_of(levels: float | Sequence[float] | str | None) -> str | None:
+    """Bands as text: "80,95"."""
+    if levels is None or isinstance(levels, str):
+        return levels
+    return ",".join(f"{x:g}" for x in (levels if isinstance(levels, Iterable) else [levels]))

@@ -18,8 +18,35 @@ from forecast.reading.parsing.numbers import NumberStyle
 from forecast.reading.parsing.timeformat import TimeFormat
 from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.series.calendar import Calendar
+from forecast.series.covariates import Column, Role
 
+HOLIDAYS = "holidays:"              # before a country, in the place of a file
 TAIL = 100                          # last points by which a series that begins later is compared
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A covariate as the training file had it.
+
+    words: of a categorical one, as in series.covariates.Column · flag: yes and no, read as 1 and 0 · low, high: the
+    range of its numbers up to the last target · source: the file beside the data, as seen from their folder; None: it
+    stands among the data; HOLIDAYS and a country: it is made"""
+
+    name: str
+    role: Role
+    words: tuple[str, ...] = ()
+    flag: bool = False
+    low: float | None = None
+    high: float | None = None
+    source: str | None = None
+
+    @property
+    def is_holiday(self) -> bool:
+        return self.source is not None and self.source.startswith(HOLIDAYS)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Beside:
+        return cls(**{**fields, "words": tuple(fields["words"])})
 
 
 @dataclass(frozen=True)
@@ -46,6 +73,12 @@ class Contract:
     last: int | None = None         # the last ordinal of all series
     marks: tuple[str, ...] = ()     # of each series: where it began, how long it was, hashes of its values
     has_header: bool = True
+    beside: tuple[Beside, ...] = ()     # covariates: known ahead, then past, then static ones
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The covariates, as a panel has them."""
+        return tuple(Column(b.name, b.role, b.words) for b in self.beside)
 
     @property
     def read_from(self) -> tuple[str | None, str]:
@@ -105,8 +138,9 @@ class Contract:
         return list(texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self)
+        """Plain JSON values; covariates only where there are some."""
+        fields = dataclasses.asdict(self)
+        return fields if self.beside else {name: value for name, value in fields.items() if name != "beside"}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Contract:
@@ -114,6 +148,7 @@ class Contract:
         whole["calendar"] = Calendar.from_dict(fields["calendar"])
         whole["time_format"] = TimeFormat.from_dict(fields["time_format"])
         whole["numbers"] = NumberStyle.from_dict(fields["numbers"])
+        whole["beside"] = tuple(map(Beside.from_dict, fields.get("beside", ())))
         return cls(**whole)
 
 

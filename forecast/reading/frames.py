@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,13 @@ from forecast.reading.reader import (
     Cells,
     Reading,
     as_agreed,
+    beside_of,
     read_column,
     reading_of,
     series_codes,
     values_of,
 )
+from forecast.reading.roles import find_roles
 from forecast.reading.sources.files import Source, Text
 from forecast.reading.sources.frames import FrameColumns
 from forecast.reading.stamps import joined, placed, read_stamps
@@ -85,9 +88,10 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
         if contract is not None and contract.calendar.is_time and contract.utc == times.utc:
             times = dataclasses.replace(times, format=contract.time_format)     # moments are in no format
     numbers = values_of(opened, table, damage, lambda k: _numbers(opened, columns, k, options, contract))
+    opened, table, strips = beside_of(opened, table, numbers, times, options, contract, damage)
     if damage.faults:
         damage.forgive(_blank(opened, columns))
-    cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()))
+    cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()), strips)
     reading = reading_of(opened, table, cells, damage, options, contract)
     return dataclasses.replace(reading, sha256=_identity(reading.panel))
 
@@ -95,7 +99,7 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
 def _opened(columns: FrameColumns, options: DataConfig, contract: Contract | None) -> Opened:
     """Which column is which. Raises DataError; headers have no row."""
     try:
-        return open_columns(Source(FRAME, Text(b""), str, "utf-8", (), columns), options, contract)
+        return open_columns(source_of(columns), partial(find_roles, options=options, contract=contract))
     except DataError as error:
         raise DataError(dataclasses.replace(error.problem, row=None), more=error.problems[1:]) from None
 
@@ -107,9 +111,15 @@ def _table(opened: Opened, columns: FrameColumns, direct: int | None) -> Table:
         assert k is not None
         texts[k] = _encoded(columns.cells(k))
     texts |= {k: as_written(columns.cells(k)) for k in roles.targets if _is_text(columns.cells(k).type)}
+    texts |= {k: as_written(columns.cells(k)) for _, k in roles.beside}
     if len(roles.time) > 1:
         texts |= {k: texts[k].cast(pa.string()) for k in roles.time}
     return Table(FRAME, columns.names, texts, columns.rows, _Positions(Text(b""), None, columns.rows))
+
+
+def source_of(columns: FrameColumns) -> Source:
+    """A frame in the place of a file."""
+    return Source(FRAME, Text(b""), str, "utf-8", (), columns)
 
 
 class _Positions(Lines):
@@ -140,7 +150,8 @@ def _blank(opened: Opened, columns: FrameColumns) -> Bools:
 def _identity(panel: Panel) -> str:
     """SHA-256 of what was read, in place of a file's bytes."""
     filled = b"" if panel.filled is None else panel.filled.tobytes()
-    return hashlib.sha256(panel.fingerprint().encode() + repr(panel.calendar).encode() + filled).hexdigest()
+    beside = b"" if panel.beside is None else panel.beside.values.tobytes()
+    return hashlib.sha256(panel.fingerprint().encode() + repr(panel.calendar).encode() + filled + beside).hexdigest()
 
 
 # time stamps

@@ -5,8 +5,9 @@ What the cells mean is not asked here, beyond the glance that finds the columns.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from forecast.config import DataConfig
 from forecast.errors import DataError
@@ -22,9 +23,10 @@ from forecast.reading.parsing.table import (
     read_table,
     without_spaces,
 )
-from forecast.reading.roles import KNOWN, Roles, find_roles
+from forecast.reading.roles import KNOWN, Like, Roles, find_beside, find_roles
 from forecast.reading.sources.files import Source, Text
 
+Find = Callable[[str, Sequence[str], Sequence[Sequence[str]]], Roles]   # of a file, its headers and first rows
 SAMPLE_ROWS = 1000
 SAMPLE_BYTES = 1 << 17
 SPARE_COLUMNS = 20                  # looked at, when rows repeat, for one that tells series apart
@@ -32,7 +34,7 @@ SPARE_COLUMNS = 20                  # looked at, when rows repeat, for one that 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file whose columns can be read. dialect: None for Parquet."""
+    """A file whose columns can be read. dialect: None for Parquet and for frames."""
 
     source: Source
     dialect: Dialect | None
@@ -52,7 +54,8 @@ class Opened:
 
     def used(self) -> list[int]:
         """Positions of the columns that have a role."""
-        return sorted({*([] if self.roles.id is None else [self.roles.id]), *self.roles.time, *self.roles.targets})
+        return sorted({*([] if self.roles.id is None else [self.roles.id]), *self.roles.time, *self.roles.targets,
+                       *(k for _, k in self.roles.beside)})
 
     def read(self, wanted: Sequence[int], *, set_aside: bool) -> Table:
         """These columns. Raises DataError."""
@@ -65,40 +68,49 @@ class Opened:
 
     def spare(self) -> Table:
         """Columns without a role."""
-        return self.read(self.roles.spare[:SPARE_COLUMNS], set_aside=True)
+        return self.read(list(self.roles.spare)[:SPARE_COLUMNS], set_aside=True)
 
 
-def open_columns(source: Source, options: DataConfig, contract: Contract | None) -> Opened:
+def open_columns(source: Source, find: Find) -> Opened:
     """Data that are columns already, and which of them is which. Raises DataError."""
     columns = source.columns
     assert columns is not None
     head = from_columns(columns.read(range(len(columns.names)), SAMPLE_ROWS), source.file, columns.names,
                         range(len(columns.names)))
     sample = list(zip(*(head.columns[k].to_pylist() for k in range(len(columns.names))), strict=True))
-    return Opened(source, None, find_roles(source.file, columns.names, sample, options, contract))
+    return Opened(source, None, find(source.file, columns.names, sample))
 
 
 def open_table(source: Source, options: DataConfig, contract: Contract | None) -> tuple[Opened, Table]:
     """The file and its used columns. Raises DataError where rows are broken or there are none."""
-    opened = _opened(source, options, contract)
+    return _with_rows(_opened(source, options, _named_by(options, contract),
+                              partial(find_roles, options=options, contract=contract)), options)
+
+
+def open_beside(source: Source, options: DataConfig, like: Like) -> tuple[Opened, Table]:
+    """A file of covariates that stands beside another one, and its used columns. Raises DataError."""
+    named = [name for name in (like.id, *like.time, *(name for _, name in like.wanted)) if name]
+    return _with_rows(_opened(source, options, named, partial(find_beside, like=like)), options)
+
+
+def _with_rows(opened: Opened, options: DataConfig) -> tuple[Opened, Table]:
     table = opened.read(opened.used(), set_aside=options.bad_rows == "quarantine")
     opened.source.text.let_go()
     if not table.rows:
         if table.faults:
             raise DataError(table.faults[0], more=table.faults[1:])
-        raise DataError("has a header and no rows", file=source.file, code="no_rows")
+        raise DataError("has a header and no rows", file=opened.source.file, code="no_rows")
     return opened, table
 
 
-def _opened(source: Source, options: DataConfig, contract: Contract | None) -> Opened:
+def _opened(source: Source, options: DataConfig, named: Sequence[str], find: Find) -> Opened:
     if source.columns is not None:
-        return open_columns(source, options, contract)
-    known = (*KNOWN, *(n.lower() for n in _named_by(options, contract)))
+        return open_columns(source, find)
+    known = (*KNOWN, *(n.lower() for n in named))
     data, dialect = _plain_dialect(source, options, known)
     if data is not source.data:
         source = dataclasses.replace(source, text=Text(data))
-    roles = find_roles(source.file, dialect.names, _sample(source.data, dialect), options, contract)
-    return Opened(source, dialect, roles)
+    return Opened(source, dialect, find(source.file, dialect.names, _sample(source.data, dialect)))
 
 
 def _plain_dialect(source: Source, options: DataConfig, known: Sequence[str]) -> tuple[bytes, Dialect]:

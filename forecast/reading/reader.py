@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from forecast.config import DataConfig
 from forecast.errors import DataError, ModelError, Problem
+from forecast.reading.beside import Strip
 from forecast.reading.contract import Contract, mark_of
 from forecast.reading.damage import Damage
 from forecast.reading.filling import Regular
+from forecast.reading.joining import Joined, joined_to
 from forecast.reading.opening import Opened, open_table
 from forecast.reading.parsing.dates import Times, encoded
 from forecast.reading.parsing.numbers import Fault, Faults, Numbers, read_numbers
@@ -32,6 +34,7 @@ from forecast.reading.parsing.zones import check_zone
 from forecast.reading.regular import make_regular
 from forecast.reading.remarks import Parsed, notes_of, repairs_of, rescaled_in, usual_size, words_of
 from forecast.reading.rows import Repair, Rows
+from forecast.reading.sheets import Main, strips_of, with_found, without_future
 from forecast.reading.sources.files import open_source
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
@@ -40,8 +43,8 @@ from forecast.series.calendar import DAY, Calendar
 from forecast.series.panel import Panel
 from forecast.text import counted, from_csv_cell, quoted, shorten
 
-__all__ = ["Cells", "Reading", "Repair", "as_agreed", "read_column", "read_panel", "reading_of", "series_codes",
-           "values_of"]
+__all__ = ["Cells", "Reading", "Repair", "as_agreed", "beside_of", "read_column", "read_panel", "reading_of",
+           "series_codes", "values_of"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Reading:
     rejects: tuple[Problem, ...] = ()
     choices: tuple[str, ...] = ()
     rescaled: tuple[Problem, ...] = ()
+    content: str = ""               # a digest of the files beside it
 
     def check_scale(self) -> None:
         """Raises DataError where newest values seem to be in another unit than their past: no forecast or score of both
@@ -77,13 +81,14 @@ class Reading:
 @dataclass(frozen=True)
 class Cells:
     """What the used cells of a table hold, row by row: the series (N,) and their ids, the stamps, the numbers of each
-    target; `text`: the stamp of a row as it is written there."""
+    target; `text`: the stamp of a row as it is written there; `strips`: the covariates."""
 
     codes: Ints
     ids: list[str]
     times: Times
     numbers: list[Numbers]
     text: Callable[[int], str]
+    strips: tuple[Strip, ...] = ()
 
 
 def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
@@ -99,32 +104,54 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     times = read_stamps(table, opened.roles, codes, options, contract, damage)
     numbers = values_of(opened, table, damage,
                         lambda k: read_column(opened, table.columns[k], options, contract))
+    opened, table, strips = beside_of(opened, table, numbers, times, options, contract, damage)
     if damage.faults:
         table = _without_totals(table, opened, damage)
     else:                                                           # only the stamps are asked for again
         table = table.without({*table.columns} - {*opened.roles.time})
     stamps = joined(table, opened.roles)
-    cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()))
+    cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()), strips)
     return reading_of(opened, table, cells, damage, options, contract)
+
+
+def beside_of(opened: Opened, table: Table, numbers: list[Numbers], times: Times, options: DataConfig,
+              contract: Contract | None, damage: Damage) -> tuple[Opened, Table, tuple[Strip, ...]]:
+    """The covariates among the columns, found or named. Raises DataError."""
+    if contract is None:
+        opened, table = with_found(opened, table, numbers, times, options)
+    decimal = options.decimal or ("," if numbers[0].style.decimal == "," else None)
+    before = () if contract is None else contract.beside
+    return opened, table, strips_of(opened, table, options, before, damage, decimal)
 
 
 def reading_of(opened: Opened, table: Table, cells: Cells, damage: Damage, options: DataConfig,
                contract: Contract | None) -> Reading:
     """What the cells come to: gapless series on one calendar, or a refusal. Raises what read_panel raises."""
     source, times, numbers = opened.source, cells.times, cells.numbers
-    rows = _long(opened, table, cells, damage)
+    kept = ~(damage.bad | damage.blank)
+    every = _long(opened, table, cells, kept)
     aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
+    has_more = cells.strips or options.covariates or options.holidays or (contract is not None and contract.beside)
+    rows, ahead = without_future(every) if has_more else (every, np.zeros(every.codes.size, dtype=bool))
     regular = _regular(rows, opened, times, options, contract)
     parsed = Parsed(source, opened.dialect, opened.roles, table, cells.ids, times, numbers, aside, rejects)
     agreed = _contract(parsed, rows.ids.tolist(), regular, options, marked=contract is None)
+    more = Joined()
+    if has_more:
+        main = Main(source.file, rows.ids.tolist(), agreed.id_column or ("series" if rows.wide else None),
+                    agreed.time_columns, regular.calendar, regular.start, regular.start + regular.stop - regular.first,
+                    times.utc, options, contract)
+        more = joined_to(regular, main, opened.roles, every, ahead, cells.strips, kept)
+        agreed = dataclasses.replace(agreed, beside=more.agreed)
     if contract is not None:
         agreed = _held_against(contract, agreed)
-    panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar,
-                  regular.filled)
+    panel = Panel(regular.y, regular.first, regular.stop, regular.start, rows.ids, regular.calendar, regular.filled,
+                  more.covariates, None if more.covariates is None else np.arange(len(rows.ids)))
     rescaled = rescaled_in(regular, rows, contract)
     units = words_of(rescaled)
-    return Reading(panel, agreed, table.rows, source.sha256, (*notes_of(parsed, regular, rows, contract), *units),
-                   repairs_of(parsed, regular), source.file, rejects, (*opened.roles.choices, *units), rescaled)
+    notes = (*notes_of(parsed, regular, rows, contract), *more.choices, *more.notes, *units)
+    return Reading(panel, agreed, table.rows, source.sha256, notes, repairs_of(parsed, regular), source.file, rejects,
+                   (*opened.roles.choices, *more.choices, *units), rescaled, more.content)
 
 
 def as_agreed(options: DataConfig, contract: Contract | None) -> DataConfig:
@@ -176,11 +203,10 @@ def values_of(opened: Opened, table: Table, damage: Damage, read: Callable[[int]
     return columns
 
 
-def _long(opened: Opened, table: Table, cells: Cells, damage: Damage) -> Rows:
-    """One row per series and stamp, the columns of a wide file one below the other; damaged rows left out."""
+def _long(opened: Opened, table: Table, cells: Cells, good: NDArray[np.bool_]) -> Rows:
+    """One row per series and stamp, the columns of a wide file one below the other; only the `good` rows (N,)."""
     roles, times, codes, numbers = opened.roles, cells.times, cells.codes, cells.numbers
     width, where = len(numbers), np.arange(table.rows)
-    good = ~(damage.bad | damage.blank)
     values, stamps = numbers[0].values, times.stamps
     if width > 1:
         values, stamps = np.concatenate([n.values for n in numbers]), np.tile(stamps, width)
@@ -294,7 +320,8 @@ def _contract(parsed: Parsed, ids: list[str], regular: Regular, options: DataCon
     header = parsed.dialect is None or parsed.dialect.has_header
     id_column = None if roles.id is None else table.names[roles.id]
     ident = {"single": None, "wide": "series"}.get(roles.layout, id_column if header else "id")
-    sizes = {"low": float(np.nanmin(regular.y)), "high": float(np.nanmax(regular.y)), "size": usual_size(regular.y)}
+    sizes: dict[str, Any] = {"low": float(np.nanmin(regular.y)), "high": float(np.nanmax(regular.y)),
+                             "size": usual_size(regular.y)}
     return Contract(
         id=ident, id_column=id_column, time=time_header(table, roles) if header else "time",
         time_columns=tuple(table.names[k] for k in roles.time), targets=tuple(table.names[k] for k in roles.targets),
@@ -309,4 +336,5 @@ def _contract(parsed: Parsed, ids: list[str], regular: Regular, options: DataCon
 def _held_against(agreed: Contract, now: Contract) -> Contract:
     """The contract of a later file: as agreed, with what may differ from file to file."""
     return dataclasses.replace(now, id=agreed.id, time=agreed.time, layout=agreed.layout,
-                               decimals=max(agreed.decimals, now.decimals), time_format=agreed.time_format)
+                               decimals=max(agreed.decimals, now.decimals), time_format=agreed.time_format,
+                               beside=agreed.beside)

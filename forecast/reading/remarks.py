@@ -47,7 +47,7 @@ class Parsed:
 def notes_of(parsed: Parsed, regular: Regular, rows: Rows, contract: Contract | None) -> tuple[str, ...]:
     """Assumptions in words, short."""
     of_text = [*parsed.source.notes, *(parsed.dialect.notes if parsed.dialect else ()), *parsed.roles.choices,
-               *parsed.roles.notes]
+               *parsed.roles.notes(parsed.table.names)]
     styles = sorted({n.style.words() for n in parsed.numbers} - {""})
     flat = describe_constant(regular.y, regular.first, regular.stop, list(rows.ids))
     short = [str(name) for name in rows.ids[(regular.stop - regular.first) < SHORT]]

@@ -1,18 +1,20 @@
-"""Roles: which column is the id, the time, the target, by name first and by what stands in it second.
+"""Roles: which column is the id, the time, the target, by name first and by what stands in it second; and which are
+covariates, by name alone.
 
 Where two columns could be meant, both are named and nothing is chosen."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from forecast.config import DataConfig
-from forecast.errors import DataError
+from forecast.errors import DataError, RequestError
 from forecast.reading.contract import Contract
 from forecast.reading.parsing.affixes import affixes_of, share_one_unit
 from forecast.reading.parsing.kinds import kind
+from forecast.series.covariates import ROLES, Role
 from forecast.text import listed, quoted, safe, shorten
 
 ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "store", "sku")
@@ -25,21 +27,33 @@ ENTITIES = ("country", "region", "state", "city", "shop", "station", "site", "se
             "product", "item", "symbol", "ticker", "customer", "branch", "plant", "machine", "category", "name",
             *ID_NAMES)
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+OFFERED = " (use with --known, --past or --static)"
+STATIC = " (the same in all rows of a series: use with --static)"
 NO_ID = "none"                      # --id none: no column names series
 KNOWN = (*ID_NAMES, *TIME_NAMES, *TARGET_NAMES)
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Positions of the columns. `spare`: columns left unread · `choices`: how they were found without a contract."""
+    """Positions of the columns. `beside`: covariates, with their roles · `elsewhere`: covariates by name that another
+    file must have · `spare`: columns left unread, with what they might be: "", OFFERED or STATIC · `choices`: how they
+    were found without a contract."""
 
     id: int | None
     time: tuple[int, ...]
     targets: tuple[int, ...]
     layout: str
-    spare: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
+    spare: Mapping[int, str] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
+    beside: tuple[tuple[Role, int], ...] = ()
+    elsewhere: tuple[tuple[Role, str], ...] = ()
+
+    def notes(self, names: Sequence[str]) -> list[str]:
+        """The columns left unread, in words, and by which flags they would be read."""
+        groups: dict[str, list[str]] = {"": [], OFFERED: [], STATIC: []}
+        for k, hint in self.spare.items():
+            groups[hint].append(names[k] or "a column without name")
+        return [f"not used: {listed(some)}{hint}" for hint, some in groups.items() if some]
 
 
 @dataclass(frozen=True)
@@ -88,13 +102,56 @@ class _Columns:
 
 def find_roles(file: str, names: Sequence[str], rows: Sequence[Sequence[str]], options: DataConfig,
                contract: Contract | None = None) -> Roles:
-    """Roles of the columns of a file. Raises DataError where they cannot be told."""
+    """Roles of the columns of a file. Raises DataError where they cannot be told, RequestError for two roles of one."""
     columns = _Columns(file, tuple(names), rows, options.missing or ())
     roles = _as_before(columns, contract) if contract is not None else _found(columns, options)
-    for k in (roles.id, *roles.time, *roles.targets):
+    for k in (roles.id, *roles.time, *roles.targets, *(k for _, k in roles.beside)):
         if k is not None and columns.names.count(columns.names[k]) > 1:
             columns.find(columns.names[k], "used")                  # refuses: which of them is meant?
     return roles
+
+
+def find_beside(file: str, names: Sequence[str], rows: Sequence[Sequence[str]], like: Like) -> Roles:
+    """Roles of the columns of a file of covariates that stands beside another one: its id and time are called as there.
+    What is wanted and is not there is left out. Raises DataError."""
+    columns = _Columns(file, tuple(names), rows)
+    own = columns.named([like.id.strip().lower()]) if like.id is not None else []
+    wanted = [(role, k) for role, name in like.wanted for k in columns.named([name.strip().lower()])[:1]]
+    if all(columns.named([t.strip().lower()]) for t in like.time):
+        time: tuple[int, ...] = tuple(columns.find(t, "the time") for t in like.time)
+    elif wanted and own and all(role == "static" for role, _ in wanted):
+        time = ()                                                   # what never changes needs no time
+    else:
+        time = _time(columns, DataConfig(), {k for _, k in wanted})[0]
+    used = {*own[:1], *time, *(k for _, k in wanted)}
+    spare = {k: OFFERED for k in range(len(columns.names)) if k not in used}
+    return Roles(own[0] if own else None, time, (), "beside", spare, beside=tuple(wanted))
+
+
+@dataclass(frozen=True)
+class Like:
+    """What a file of covariates must be like: headers of the id and the times it is joined by, and what is wanted."""
+
+    id: str | None
+    time: tuple[str, ...]
+    wanted: tuple[tuple[Role, str], ...]
+
+
+def asked_roles(options: DataConfig) -> list[tuple[Role, str]]:
+    """The covariates that settings name. Raises RequestError for a column in two roles."""
+    asked = [(role, name) for role in ROLES for name in dict.fromkeys(getattr(options, role) or ())]
+    targets = (options.target or "").split(",")
+    flags = [("--id", options.id), ("--time", options.time), *(("--target", name) for name in targets)]
+    first: dict[str, str] = {name.strip().lower(): flag for flag, name in flags if name}
+    for role, name in asked:
+        _check_one_role(name, first.setdefault(name.strip().lower(), f"--{role}"), f"--{role}")
+    return asked
+
+
+def _check_one_role(name: str, one: str, other: str) -> None:
+    if one != other:
+        raise RequestError(f"column {quoted(name)} has two roles: {one} and {other}", code="two_roles",
+                           hint="Give it one of them")
 
 
 def _as_before(columns: _Columns, contract: Contract) -> Roles:
@@ -105,26 +162,47 @@ def _as_before(columns: _Columns, contract: Contract) -> Roles:
     ident = None if contract.id_column is None else at(contract.id_column)
     time = tuple(at(name) for name in contract.time_columns)
     targets = tuple(at(name) for name in contract.targets)
-    used = {ident, *time, *targets}
-    spare = tuple(k for k in range(len(columns.names)) if k not in used)
-    return Roles(ident, time, targets, contract.layout, spare, tuple(_unused(columns, spare)))
+    beside = tuple((b.role, at(b.name)) for b in contract.beside if b.source is None)
+    elsewhere = tuple((b.role, b.name) for b in contract.beside if b.source is not None and not b.is_holiday)
+    spare = _spare(columns, {*targets, *(k for _, k in beside)}, ident, time, contract.layout)
+    return Roles(ident, time, targets, contract.layout, spare, (), beside, elsewhere)
 
 
-def _unused(columns: _Columns, spare: Sequence[int]) -> list[str]:
-    names = [columns.names[k] or "a column without name" for k in spare]
-    return [f"not used: {listed(names)}"] if names else []
+def _spare(columns: _Columns, used: Collection[int], ident: int | None, time: tuple[int, ...], layout: str
+           ) -> dict[int, str]:
+    """The other columns, and what they might be. Those of a wide file may be anything."""
+    def hint(k: int) -> str:
+        if layout == "wide" or not columns.names[k].strip() or _is_helper(columns, k) or _is_index(columns, k) \
+                or _counts_rows(columns, k, time):
+            return ""
+        return STATIC if ident is not None and _is_constant(columns, k, ident) else OFFERED
+
+    return {k: hint(k) for k in range(len(columns.names)) if k not in (*used, *time, ident)}
+
+
+def _is_constant(columns: _Columns, column: int, ident: int) -> bool:
+    """Whether a column says one thing in all rows of a series, as far as the sample tells."""
+    pairs = {(row[ident], row[column]) for row in columns.rows}
+    return len(columns.rows) > len(pairs) == len({row[ident] for row in columns.rows})
 
 
 def _found(columns: _Columns, options: DataConfig) -> Roles:
-    time, said = _time(columns, options)
-    ident = _ident(columns, options, time)
-    targets, layout = _targets(columns, options, time, ident)
+    asked = asked_roles(options)
+    here = {name.strip().lower() for name in columns.names}
+    others = [pair for pair in asked if options.covariates and pair[1].strip().lower() not in here]
+    beside = tuple((role, columns.find(name, f"--{role}")) for role, name in asked if (role, name) not in others)
+    taken = {k for _, k in beside}
+    time, said = _time(columns, options, taken)
+    ident = _ident(columns, options, time, taken)
+    targets, layout = _targets(columns, options, time, ident, taken)
     if layout == "wide" and options.target is None:
         _check_matrix(columns, time, targets)
-    used = {ident, *time, *targets}
-    spare = tuple(k for k in range(len(columns.names)) if k not in used)
+    for role, k in beside:
+        own = "--time" if k in time else "--id" if k == ident else "--target" if k in targets else f"--{role}"
+        _check_one_role(columns.names[k], own, f"--{role}")
+    spare = _spare(columns, {*targets, *taken}, ident, time, layout)
     wide = (f"wide file: {len(targets)} columns become {len(targets)} series",) if layout == "wide" else ()
-    return Roles(ident, time, targets, layout, spare, tuple(_unused(columns, spare)), (*said, *wide))
+    return Roles(ident, time, targets, layout, spare, (*said, *wide), beside, tuple(others))
 
 
 def _check_matrix(columns: _Columns, time: tuple[int, ...], targets: Sequence[int]) -> None:
@@ -142,12 +220,14 @@ def _check_matrix(columns: _Columns, time: tuple[int, ...], targets: Sequence[in
                         code="year_matrix", hint=f"Turn it into two columns, date and value, with one row per {part}")
 
 
-def _time(columns: _Columns, options: DataConfig) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _time(columns: _Columns, options: DataConfig, taken: Collection[int] = ()
+          ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     if options.time is not None:
         names = [options.time] if options.time in columns.names else options.time.split(",")
         return tuple(columns.find(name, "--time") for name in names), ()
     dated = ("date", "integer", "number")
-    named = [k for k in columns.named(TIME_NAMES) if k not in _others(columns, options)]
+    taken = {*taken, *_others(columns, options)}
+    named = [k for k in columns.named(TIME_NAMES) if k not in taken]
     clocks = [k for k in named if columns.holds(k, "clock")]
     days = [k for k in named if columns.holds(k, "date")]
     if len(clocks) == 1 and len(days) == 1 and len(named) == 2:
@@ -157,10 +237,10 @@ def _time(columns: _Columns, options: DataConfig) -> tuple[tuple[int, ...], tupl
     if len(named) > 1:
         raise _which(columns, named, "time", "--time")
     parts = _spread(columns)
-    if parts:
+    if parts and not {*parts} & taken:
         return parts, (f"time={','.join(_name(columns, k) for k in parts)}: spread over columns",)
-    periods = [k for k in columns.named(PERIOD_NAMES) if columns.holds(k, *dated)]
-    dates = [k for k in range(len(columns.names)) if _all_dates(columns, k)]
+    periods = [k for k in columns.named(PERIOD_NAMES) if k not in taken and columns.holds(k, *dated)]
+    dates = [k for k in range(len(columns.names)) if k not in taken and _all_dates(columns, k)]
     if len(dates) == 1:
         return (dates[0],), (f"time={_name(columns, dates[0])}: the only column of dates",)
     if len(dates) > 1:
@@ -221,13 +301,15 @@ def _counts_rows(columns: _Columns, column: int, time: tuple[int, ...]) -> bool:
     return len(cells) > 2 and len(stamps) == len(cells) and cells in (counts[:-1], counts[1:])
 
 
-def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...]) -> int | None:
+def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...], taken: Collection[int]) -> int | None:
     if options.id == NO_ID and NO_ID not in columns.names:
         return None
     if options.id is not None:
         return columns.find(options.id, "--id")
-    taken = {*time, *_others(columns, options)}
-    named = [k for k in columns.named(ID_NAMES) if k not in taken and not _counts_rows(columns, k, time)]
+    named = [k for k in columns.named(ID_NAMES) if k not in (*time, *_others(columns, options))
+             and not _counts_rows(columns, k, time)]
+    named = [k for k in named if k not in taken] or named           # the only one, in two roles: that is refused
+    taken = {*taken, *time, *_others(columns, options)}
     if len(named) > 1:
         raise _which(columns, named, "id", "--id")
     if not named and columns.nameless:
@@ -236,8 +318,8 @@ def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...]) -> int
     return named[0] if named else None
 
 
-def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...],
-             ident: int | None) -> tuple[tuple[int, ...], str]:
+def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...], ident: int | None,
+             taken: Collection[int]) -> tuple[tuple[int, ...], str]:
     if options.target is not None:
         names = [options.target] if options.target in columns.names else options.target.split(",")
         targets = tuple(columns.find(name, "--target") for name in names)
@@ -246,7 +328,7 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...],
                             code="several_targets")
         return targets, "wide" if len(targets) > 1 else "single" if ident is None else "long"
     layout = "single" if ident is None else "long"
-    free = [k for k in range(len(columns.names)) if k != ident and k not in time]
+    free = [k for k in range(len(columns.names)) if k != ident and k not in time and k not in taken]
     named = [k for k in columns.named(TARGET_NAMES) if k in free]
     if len(named) == 1:
         return (named[0],), layout

@@ -224,19 +224,31 @@ class Panel:
         return replace(self, y=np.concatenate([self.y, *values.values()]), first=first, stop=stop, filled=filled)
 
     def extended(self, following: Floats) -> Panel:
-        """Each series with `following` (S, H) put behind it."""
-        return Panel.of([np.concatenate([self.values(s), following[s]]) for s in range(len(self))], self.calendar,
-                        ids=list(self.ids), start=self.start.tolist())
+        """Each series with `following` (S, H) put behind it; what is beside it stays."""
+        longer = Panel.of([np.concatenate([self.values(s), following[s]]) for s in range(len(self))], self.calendar,
+                          ids=list(self.ids), start=self.start.tolist())
+        return replace(longer, beside=self.beside, row=self.row)
 
-    def fingerprint(self) -> str:
-        """SHA-256 of the series as they are known: ids, first times, values. Blank lines or another order of the rows
-        in the file do not change it, and what stands behind the cut does not either."""
+    def foreseen(self, horizon: int) -> Panel:
+        """With no more beside it than is known at the ends of the series when so many steps are forecast: it may be
+        extended then."""
+        if self.beside is None or self.row is None:
+            return self
+        return replace(self, beside=self.beside.as_known(self.row, self.end, horizon), row=np.arange(len(self)))
+
+    def fingerprint(self, horizon: int = 0) -> str:
+        """SHA-256 of the series as they are known: ids, first times, values, and of their covariates what is known at
+        the cut, up to `horizon` steps ahead. Blank lines or another order of the rows in the file do not change it, and
+        what stands behind the cut does not either."""
         digest = hashlib.sha256(json.dumps([str(i) for i in self.ids]).encode())
         for part in (self.start, self.lengths):
             digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
         for s in range(len(self)):
             values = self.values(s)
             digest.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+        if self.beside is not None and self.row is not None:
+            for piece in self.beside.known_at(self.row, self.end, horizon):
+                digest.update(piece)
         return digest.hexdigest()
 
 

@@ -7,21 +7,23 @@ import json
 import os
 import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecast.config import FILE, SETTINGS, Config
+from forecast.config import FILE, SETTINGS, Config, DataConfig
 from forecast.errors import ForecastError, RequestError
 from forecast.reading.reader import Reading, read_panel
 from forecast.series.calendar import DAY, HOUR, Calendar
+from forecast.series.covariates import ROLES
 from forecast.system.datasource import DataSource
 from forecast.system.files import write_text
 from forecast.tasks.teller import SILENT, Teller, tell_reading
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, safe
 
+Placed = Callable[[DataConfig], DataConfig]                              # files of covariates as seen from here
 SHOWN = {                                   # settings worth a line, in this order; what is not set stands as a comment
     "data": ("id", "time", "target", "freq", "fill", "duplicates", "bad_rows", "max_gap", "date_format", "decimal",
              "delimiter", "encoding", "tz"),
@@ -59,9 +61,9 @@ def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller
     if source.is_stdin:
         raise RequestError("init needs a file, not standard input", code="no_data")
     given = workspace.given
-    reading = read_panel(source.name, workspace.config.data)
+    reading = read_panel(source.name, workspace.placed(workspace.config.data))
     tell_reading(teller, reading)
-    text = settled(reading, given, source)
+    text = settled(reading, given, source, workspace.placed)
     write_text(path, text)
     teller.wrote(path)
     calendar = reading.contract.calendar
@@ -71,11 +73,11 @@ def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller
     return Begun(path, text, crontab(lines, rhythm), systemd(lines, rhythm, workspace.folder.resolve(), user()))
 
 
-def settled(reading: Reading, given: Mapping[str, Any], source: DataSource) -> str:
+def settled(reading: Reading, given: Mapping[str, Any], source: DataSource, placed: Placed = lambda x: x) -> str:
     """The text of forecast.toml. Columns are written only where the file, read with them, reads as it did without."""
     columns = found_columns(reading)
     text = toml(reading, {**columns, **given})
-    return text if _reads_alike(text, reading, source) else toml(reading, given)
+    return text if _reads_alike(text, reading, source, placed) else toml(reading, given)
 
 
 def found_columns(reading: Reading) -> dict[str, Any]:
@@ -86,14 +88,18 @@ def found_columns(reading: Reading) -> dict[str, Any]:
         columns["data.target"] = ",".join(contract.targets)
     if contract.layout == "long" and contract.id_column:
         columns["data.id"] = contract.id_column
+    for role in ROLES:
+        if names := [b.name for b in contract.beside if b.role == role and not b.is_holiday]:
+            columns[f"data.{role}"] = names
     return columns
 
 
-def _reads_alike(text: str, reading: Reading, source: DataSource) -> bool:
+def _reads_alike(text: str, reading: Reading, source: DataSource, placed: Placed) -> bool:
     try:
         text.encode()
         values = {f"{section}.{name}": v for section, keys in tomllib.loads(text).items() for name, v in keys.items()}
-        again = read_panel(source.name, Config().override(values, source="forecast.toml").data)
+        options = Config().override(values, source="forecast.toml").data
+        again = read_panel(source.name, placed(options))
     except (ForecastError, ValueError):
         return False
     return again.contract == reading.contract

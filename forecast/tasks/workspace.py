@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from forecast.reading.contract import Contract
     from forecast.reading.reader import Reading
     from forecast.store.run import Run
+
+ROLE_KEYS = ("data.known", "data.past", "data.static", "data.holidays")
 
 # What needs numpy or pyarrow is imported by the methods that need it: a list of models need not wait for them.
 
@@ -120,7 +122,7 @@ class Workspace:
     def read(self, source: DataSource, options: DataConfig | None = None, contract: Contract | None = None) -> Reading:
         """Read data, or take them from the cache. `options`: by default those of the settings. Raises DataError, and
         ModelError where they are not as the contract says."""
-        options = self.config.data if options is None else options
+        options = self.placed(self.config.data if options is None else options)
         if source.frame is not None:
             from forecast.reading.frames import read_frame
 
@@ -129,9 +131,19 @@ class Workspace:
 
         return read_cached(source.name, options, contract=contract, store=self.store.folder)
 
+    def placed(self, options: DataConfig) -> DataConfig:
+        """The settings of reading, with the files of covariates as seen from the folder."""
+        files = tuple(str(self.path(name)) for name in options.covariates or ())
+        return replace(options, covariates=files or None)
+
     def read_for(self, run: Run, source: DataSource, given: Mapping[str, Any] | None = None) -> Reading:
-        """Read data as the run's own were read, but for the settings given ("data.missing")."""
-        config = run.predictor.config.override(given or {}, source="command line")
+        """Read data as the run's own were read, but for the settings given ("data.missing"). Where its covariates lie
+        the contract knows, unless other files are given. Raises RequestError for roles: training chose them."""
+        given = given or {}
+        if roles := [key for key in given if key in ROLE_KEYS]:
+            raise RequestError(f"--{roles[0].removeprefix('data.')}: has no effect on {run.id}: it is trained already",
+                               code="no_effect", hint="The roles of columns are chosen in forecast train")
+        config = run.predictor.config.override({"data.covariates": None} | dict(given), source="command line")
         return self.read(source, config.data, run.contract)
 
     def run(self, name: str | os.PathLike[str] | Run = "live", *, validated: bool = False) -> Run:
