@@ -459,8 +459,8 @@ def test_each_member_goes_on_from_its_like(panel: Panel) -> None:
     blank = Predictor.new(quick(), panel).members[0]
     log = dataclasses.replace(blank, units=dataclasses.replace(blank.units, transform="log"))
     bare = dataclasses.replace(blank, skip=False)
-    assert kinds([blank, bare, log, blank]) == [("none", True, 0), ("none", False, 0), ("log", True, 0),
-                                                ("none", True, 1)]
+    assert kinds([blank, bare, log, blank]) == [("none", True, False, 0), ("none", False, False, 0),
+                                                ("log", True, False, 0), ("none", True, False, 1)]
     assert set(kinds([log, blank, bare])) < set(kinds([blank, bare, log, blank]))
 
 
