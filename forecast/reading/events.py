@@ -68,6 +68,7 @@ def in_steps(rows: Rows, times: Times, decimals: Sequence[int], options: DataCon
     rows, repairs = _checked(rows, calendar, options)
     ordinals = calendar.nearest(rows.times)
     low, high, cut = _whole(rows, ordinals, calendar, options)
+    early = np.bincount(rows.codes[ordinals < low], minlength=len(rows.ids)) > 0
     kept = (ordinals >= low) & (ordinals <= high)
     inside = rows if kept.all() else rows.take(kept)
     ordinals = ordinals[kept]
@@ -75,7 +76,7 @@ def in_steps(rows: Rows, times: Times, decimals: Sequence[int], options: DataCon
         [rule_of(options, rows.target)] * len(rows.ids)
     if not inside.codes.size:
         raise _too_few(rows, 0, calendar)
-    merged, filled = _merged(inside, ordinals, rules, (low, high), calendar, decimals)
+    merged, filled = _merged(inside, ordinals, rules, _Span(low, high, early), calendar, decimals)
     _check_written(merged, times, calendar, options)
     gone = [str(rows.ids[k]) for k in np.flatnonzero(np.bincount(inside.codes, minlength=len(rows.ids)) == 0)]
     lost = [Repair("all_missing", len(gone), f"{len(gone):,} series only in steps that are not whole: {listed(gone)}")]
@@ -136,12 +137,12 @@ def _whole(rows: Rows, ordinals: Ints, calendar: Calendar, options: DataConfig) 
     is_over = not start <= now < end
     if end - _covered(rows, last, calendar) > NEARLY * (end - start) or not is_over:
         why = "" if is_over else f", {NOT_OVER}"
-        said.append(_cut(rows, ordinals == high, f"the last {_unit(calendar)}, {_moment(start, calendar.tz)}, which the "
-                                                 f"file holds until {_moment(last, calendar.tz)}{why}"))
+        said.append(_cut(rows, ordinals == high, f"the last {_unit(calendar)}, {_moment(start, calendar)}, which the "
+                                                 f"file holds until {_moment(last, calendar)}{why}"))
         high -= 1
     if first - begin > NEARLY * (after - begin) and low <= high:
-        said.insert(0, _cut(rows, ordinals == low, f"the first {_unit(calendar)}, {_moment(begin, calendar.tz)}, which "
-                                                   f"the file holds from {_moment(first, calendar.tz)} on"))
+        said.insert(0, _cut(rows, ordinals == low, f"the first {_unit(calendar)}, {_moment(begin, calendar)}, which "
+                                                   f"the file holds from {_moment(first, calendar)} on"))
         low += 1
     if high - low < 1:
         raise _too_few(rows, high - low + 1, calendar)
@@ -213,32 +214,40 @@ def _usual_step(rows: Rows, calendar: Calendar) -> int:
     return usual if 0 < usual < calendar.every and times.max() >= EVEN * steps.size else 0
 
 
-def _merged(rows: Rows, ordinals: Ints, rules: Sequence[str], span: tuple[int, int], calendar: Calendar,
-            decimals: Sequence[int]) -> tuple[Rows, list[Repair]]:
-    """One row for each series and step: those that hold rows, and for sums and counts all others up to the end of the
-    file. Raises DataError for far more steps than rows."""
-    low, size = span[0], span[1] - span[0] + 1
+@dataclass(frozen=True)
+class _Span:
+    """The first and the last whole step of the file, and which series (S,) had rows before."""
+
+    low: int
+    high: int
+    early: NDArray[np.bool_]
+
+
+def _merged(rows: Rows, ordinals: Ints, rules: Sequence[str], span: _Span, calendar: Calendar, decimals: Sequence[int]
+            ) -> tuple[Rows, list[Repair]]:
+    """One row for each series and step: those that hold rows, and for sums and counts all others from the first row of
+    the series to the end of the file. Raises DataError for far more steps than rows."""
+    low, size = span.low, span.high - span.low + 1
     group, keys = _groups(rows.codes * size + ordinals - low, len(rows.ids) * size)
     values = _values(rows, group, keys, rules, size, decimals)
     adding = np.array([rule in ADDING for rule in rules])
     codes, at = np.divmod(keys, size)
     heads = np.flatnonzero(np.diff(codes, prepend=-1))
     stops = np.append(heads[1:], keys.size)
-    ends = np.where(adding[codes[heads]], size, at[stops - 1] + 1)
-    begins = at[heads]
-    lengths = np.where(adding[codes[heads]], ends - begins, stops - heads)
+    begins = np.where(span.early[codes[heads]], 0, at[heads])
+    lengths = np.where(adding[codes[heads]], size - begins, stops - heads)
     if int(lengths.sum()) > MAX_GROWTH * rows.codes.size + 1000:
         raise DataError(f"{counted(int(lengths.sum()), _unit(calendar))} for {rows.codes.size:,} rows: nearly all would "
                         "be empty", file=rows.file, code="mostly_gaps", hint="Give longer steps with --every")
-    every = np.concatenate([keys[a:b] if not adding[codes[a]] else codes[a] * size + np.arange(at[a], size)
-                            for a, b in zip(heads.tolist(), stops.tolist(), strict=True)])
-    where = np.searchsorted(keys, every, side="right") - 1
+    every = np.concatenate([keys[a:b] if not adding[codes[a]] else codes[a] * size + np.arange(begin, size)
+                            for a, b, begin in zip(heads.tolist(), stops.tolist(), begins.tolist(), strict=True)])
+    where = np.maximum(np.searchsorted(keys, every, side="right") - 1, np.repeat(heads, lengths))
     empty = keys[where] != every
     stamps = calendar.times(every % size + low).astype(np.int64)
     present, series = np.unique(every // size, return_inverse=True)
     line = _line_of(rows, group, where, keys.size)
     merged = dataclasses.replace(rows, codes=series, stamps=stamps, values=np.where(empty, 0.0, values[where]),
-                                 ids=rows.ids[present], line=line, text=lambda row: _moment(int(stamps[row]), calendar.tz))
+                                 ids=rows.ids[present], line=line, text=lambda row: _moment(int(stamps[row]), calendar))
     return merged, _zeros(merged, empty, calendar)
 
 
@@ -356,9 +365,8 @@ def _unit(calendar: Calendar) -> str:
     return calendar.unit.removesuffix("s")
 
 
-def _moment(number: int, tz: str | None) -> str:
-    """2024-03-05, or 2024-03-05 14:30, on the clock of the zone."""
-    number = number if tz is None else int(from_utc(np.array([number]), tz)[0])
-    text = str(np.datetime64(number, "us")).replace("T", " ")
-    text = text.removesuffix(".000000").removesuffix(":00")
-    return text.removesuffix(" 00:00")
+def _moment(number: int, calendar: Calendar) -> str:
+    """2024-03-05 14:30 on the clock of the zone; 2024-03-05 where steps are days or longer."""
+    number = number if calendar.tz is None else int(from_utc(np.array([number]), calendar.tz)[0])
+    text = str(np.datetime64(number, "us")).replace("T", " ").removesuffix(".000000").removesuffix(":00")
+    return text if calendar.kind == "fixed" and calendar.every < DAY else text.removesuffix(" 00:00")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from forecast.config import DataConfig
 from forecast.errors import DataError, ModelError, Problem
-from forecast.reading.aggregates import as_asked, check_columns, counts
+from forecast.reading.aggregates import as_asked, check_columns, counts, rule_of
 from forecast.reading.beside import Strip
 from forecast.reading.contract import Contract, mark_of
 from forecast.reading.damage import Damage
@@ -33,6 +33,7 @@ from forecast.reading.parsing.dates import Times, encoded
 from forecast.reading.parsing.numbers import Fault, Faults, Numbers, read_numbers
 from forecast.reading.parsing.table import ASIDE, Table, as_texts
 from forecast.reading.parsing.zones import check_zone
+from forecast.reading.proposals import with_proposal
 from forecast.reading.regular import make_regular
 from forecast.reading.remarks import Parsed, notes_of, repairs_of, rescaled_in, usual_size, words_of
 from forecast.reading.rows import Repair, Rows
@@ -140,7 +141,7 @@ def reading_of(opened: Opened, table: Table, cells: Cells, damage: Damage, optio
     rows, ahead = without_future(every) if has_more else (every, np.zeros(every.codes.size, dtype=bool))
     steps = None if options.every is None else in_steps(rows, times, [n.decimals for n in numbers], options)
     rows = rows if steps is None else steps.rows
-    regular = _regular(rows, opened, times, options, contract, steps)
+    regular = _regular(rows, opened, cells, options, contract, steps)
     parsed = Parsed(source, opened.dialect, opened.roles, table, cells.ids, times, numbers, aside, rejects)
     agreed = _contract(parsed, rows.ids.tolist(), regular, options, marked=contract is None)
     more = Joined()
@@ -194,8 +195,14 @@ def read_column(opened: Opened, column: int, cells: Any, options: DataConfig, co
         return ones(cells, options.missing or ())
     style = None if contract is None else contract.numbers
     commas = opened.dialect is None or opened.dialect.delimiter == ","
-    return read_numbers(cells, decimal=options.decimal, style=style, comma_parted=commas,
-                        missing=options.missing or ())
+    numbers = read_numbers(cells, decimal=options.decimal, style=style, comma_parted=commas,
+                           missing=options.missing or ())
+    if options.every is not None and 2 * len(numbers.faults) > len(cells):
+        fault = numbers.faults.explain(int(numbers.faults.rows[0]))
+        raise DataError(f"holds texts such as {quoted(fault.text)}, and a {rule_of(options, opened.names[column])} of "
+                        "texts is none", file=opened.source.file, column=shorten(opened.names[column], 60),
+                        code="aggregate_of_text", hint="--aggregate count counts the rows")
+    return numbers
 
 
 def values_of(opened: Opened, table: Table, damage: Damage, read: Callable[[int], Numbers]) -> list[Numbers]:
@@ -270,9 +277,10 @@ MOST_TOTALS = 3
 FEW = 8                             # rows that hardly tell a step
 
 
-def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, contract: Contract | None,
+def _regular(rows: Rows, opened: Opened, cells: Cells, options: DataConfig, contract: Contract | None,
              steps: Steps | None) -> Regular:
     """Series on their calendar; with a contract, on the model's; `steps`: on those that events were brought to."""
+    times, numbers = cells.times, cells.numbers
     if contract is not None:
         _check_step(rows, contract.calendar, is_given=options.freq is not None)
     try:
@@ -281,7 +289,7 @@ def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, cont
     except DataError as error:
         remedy = separators(rows, opened.roles, opened.spare) if error.problem.code in _STACKED else ""
         if not remedy:
-            raise
+            raise with_proposal(error, rows, times, [n.decimals for n in numbers], options) from error
         more = f" (and {counted(len(error.problems) - 1, 'such row')} more)" if len(error.problems) > 1 else ""
         raise DataError(dataclasses.replace(error.problem, message=error.problem.message + more, hint=remedy)
                         ) from error

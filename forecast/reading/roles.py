@@ -365,7 +365,7 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...], iden
         return (numeric[0],), layout
     empty = [k for k in free if columns.names[k].strip() and not columns.kinds(k)]
     words = [k for k in free if k not in numeric and k not in empty and not _is_helper(columns, k)
-             and not _is_index(columns, k)]
+             and not _is_index(columns, k) and k not in columns.counters(free, time)]
     if ident is not None or words or columns.nameless:
         raise _which(columns, numeric, "target", "--target")
     return tuple(sorted([*numeric, *empty])), "wide"
@@ -398,7 +398,7 @@ def _no_numbers(columns: _Columns, free: Sequence[int]) -> DataError:
                              hint="Bring all values to one unit, written in every cell or in none")
     shown = f"column {quoted(columns.names[free[0]])} holds {quoted(columns.rows[0][free[0]])}" if free else "no other"
     return DataError(f"no column of numbers to forecast ({shown})", file=columns.file, code="no_target",
-                     hint="Name it with --target")
+                     hint="Name it with --target, or count rows: --every day --aggregate count")
 
 
 def _which(columns: _Columns, candidates: Sequence[int], role: str, flag: str) -> DataError:
