@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.config import DataConfig
-from forecast.errors import DataError, Problem
+from forecast.errors import DataError
 from forecast.reading.aggregates import ADDING, grid_of, rule_of
 from forecast.reading.codes import code_problems
 from forecast.reading.parsing.dates import Times, encoded, read_times
@@ -137,11 +137,11 @@ def _whole(rows: Rows, ordinals: Ints, calendar: Calendar, options: DataConfig) 
     is_over = not start <= now < end
     if end - _covered(rows, last, calendar) > NEARLY * (end - start) or not is_over:
         why = "" if is_over else f", {NOT_OVER}"
-        said.append(_cut(rows, ordinals == high, f"the last {_unit(calendar)}, {_moment(start, calendar)}, which the "
+        said.append(_cut(ordinals == high, f"the last {_unit(calendar)}, {_moment(start, calendar)}, which the "
                                                  f"file holds until {_moment(last, calendar)}{why}"))
         high -= 1
     if first - begin > NEARLY * (after - begin) and low <= high:
-        said.insert(0, _cut(rows, ordinals == low, f"the first {_unit(calendar)}, {_moment(begin, calendar)}, which "
+        said.insert(0, _cut(ordinals == low, f"the first {_unit(calendar)}, {_moment(begin, calendar)}, which "
                                                    f"the file holds from {_moment(first, calendar)} on"))
         low += 1
     if high - low < 1:
@@ -173,21 +173,21 @@ def _covered(rows: Rows, last: int, calendar: Calendar) -> int:
     return last + int(np.gcd(unit, DAY))
 
 
-def _cut(rows: Rows, which: NDArray[np.bool_], words: str) -> Repair:
-    at = np.flatnonzero(which)
-    example = Problem("partial_step", f"left out: {words}", rows.file, rows.line(int(at[0])), rows.time)
-    return Repair("partial_step", int(at.size), f"{counted(int(at.size), 'row')} left out: {words}", "--every",
-                  (example,))
+def _cut(which: NDArray[np.bool_], words: str) -> Repair:
+    number = int(np.count_nonzero(which))
+    return Repair("partial_step", number, f"{counted(number, 'row')} left out: {words}", "--every")
 
 
 # what becomes of their rows
 
 def _checked(rows: Rows, calendar: Calendar, options: DataConfig) -> tuple[Rows, list[Repair]]:
     """Rows without numbers that stand for missing; readings of a clock once each. Raises DataError."""
-    if (np.diff(rows.codes) < 0).any():
-        rows = rows.take(np.argsort(_small(rows.codes, len(rows.ids)), kind="stable"))
-    codes = code_problems(rows, options.missing or ())
-    if codes:
+    order = np.argsort(_small(rows.codes, len(rows.ids)), kind="stable") if (np.diff(rows.codes) < 0).any() else None
+    grouped = rows if order is None else dataclasses.replace(
+        rows, codes=np.repeat(np.arange(len(rows.ids)), np.bincount(rows.codes, minlength=len(rows.ids))),
+        values=rows.values[order])
+    if code_problems(dataclasses.replace(grouped, line=lambda row: row), options.missing or ()):
+        codes = code_problems(rows if order is None else rows.take(order), options.missing or ())
         raise DataError(codes[0], more=codes[1:])
     if options.duplicates == "refuse" and not _usual_step(rows, calendar):
         return rows, []
@@ -244,7 +244,7 @@ def _merged(rows: Rows, ordinals: Ints, rules: Sequence[str], span: _Span, calen
     where = np.maximum(np.searchsorted(keys, every, side="right") - 1, np.repeat(heads, lengths))
     empty = keys[where] != every
     stamps = calendar.times(every % size + low).astype(np.int64)
-    present, series = np.unique(every // size, return_inverse=True)
+    present, series = codes[heads], np.repeat(np.arange(heads.size), lengths)
     line = _line_of(rows, group, where, keys.size)
     merged = dataclasses.replace(rows, codes=series, stamps=stamps, values=np.where(empty, 0.0, values[where]),
                                  ids=rows.ids[present], line=line, text=lambda row: _moment(int(stamps[row]), calendar))
@@ -335,10 +335,8 @@ def _zeros(rows: Rows, empty: NDArray[np.bool_], calendar: Calendar) -> list[Rep
     ends = np.append(np.flatnonzero(np.diff(rows.codes)), rows.codes.size - 1)
     early = [str(rows.ids[rows.codes[k]]) for k in ends[empty[ends]]]
     more = f"; without rows at their end: {listed(early, 4)}" if early and len(rows.ids) > 1 else ""
-    examples = tuple(Problem("empty_step", f"no row in {rows.text(int(k))}{rows.of_series(int(k))}", rows.file,
-                             rows.line(int(k)), rows.time) for k in at[:100])
     return [Repair("empty_steps", int(at.size), f"{counted(int(at.size), _unit(calendar))} without rows{where} -> 0{more}",
-                   "--aggregate", examples)]
+                   "--aggregate")]
 
 
 # what is said
