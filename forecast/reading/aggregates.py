@@ -55,7 +55,7 @@ def rule_of(options: DataConfig, column: str) -> str:
     return rule
 
 
-def counts(options: DataConfig, column: str) -> bool:
+def is_counted(options: DataConfig, column: str) -> bool:
     """Whether the rows of a column are counted, whatever they hold."""
     return options.every is not None and rule_of(options, column) == "count"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 _WHOLE = re.compile(r"[+]?\d+")
 _CALLED = ("id", "ids", "no", "nr", "num", "number", "nummer", "key", "order", "invoice", "transaction", "ticket",
@@ -32,4 +33,4 @@ def rises(cells: Sequence[str], stamps: Sequence[object]) -> bool:
     if len(texts) < FEW or not all(map(_WHOLE.fullmatch, texts)) or len(set(stamps)) < 2:
         return False
     numbers = [int(text) for text in texts]
-    return all(one < other for one, other in zip(numbers, numbers[1:], strict=False))
+    return all(one < other for one, other in pairwise(numbers))

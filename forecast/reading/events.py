@@ -237,8 +237,8 @@ def _merged(rows: Rows, ordinals: Ints, rules: Sequence[str], span: _Span, calen
     begins = np.where(span.early[codes[heads]], 0, at[heads])
     lengths = np.where(adding[codes[heads]], size - begins, stops - heads)
     if int(lengths.sum()) > MAX_GROWTH * rows.codes.size + 1000:
-        raise DataError(f"{counted(int(lengths.sum()), _unit(calendar))} for {rows.codes.size:,} rows: nearly all would "
-                        "be empty", file=rows.file, code="mostly_gaps", hint="Give longer steps with --every")
+        raise DataError(f"{counted(int(lengths.sum()), _unit(calendar))} for {rows.codes.size:,} rows: nearly all "
+                        "would be empty", file=rows.file, code="mostly_gaps", hint="Give longer steps with --every")
     every = np.concatenate([keys[a:b] if not adding[codes[a]] else codes[a] * size + np.arange(begin, size)
                             for a, b, begin in zip(heads.tolist(), stops.tolist(), begins.tolist(), strict=True)])
     where = np.maximum(np.searchsorted(keys, every, side="right") - 1, np.repeat(heads, lengths))
@@ -277,7 +277,7 @@ def _values(rows: Rows, group: Ints, keys: Ints, rules: Sequence[str], size: int
 
 
 def _sum(rows: Rows, group: Ints, size: int, decimals: int) -> Floats:
-    sums: Floats = np.bincount(group, np.nan_to_num(rows.values), size)
+    sums: Any = np.bincount(group, np.nan_to_num(rows.values), size)
     if decimals <= 9 and np.abs(sums).max(initial=0) < 2.0**52 / 10**decimals:
         sums = np.round(sums, decimals) + 0.0                       # in whatever order they were added
     return np.where(_count(rows, group, size, 0) > 0, sums, np.nan)
@@ -335,7 +335,8 @@ def _zeros(rows: Rows, empty: NDArray[np.bool_], calendar: Calendar) -> list[Rep
     ends = np.append(np.flatnonzero(np.diff(rows.codes)), rows.codes.size - 1)
     early = [str(rows.ids[rows.codes[k]]) for k in ends[empty[ends]]]
     more = f"; without rows at their end: {listed(early, 4)}" if early and len(rows.ids) > 1 else ""
-    return [Repair("empty_steps", int(at.size), f"{counted(int(at.size), _unit(calendar))} without rows{where} -> 0{more}",
+    number = int(at.size)
+    return [Repair("empty_steps", number, f"{counted(number, _unit(calendar))} without rows{where} -> 0{more}",
                    "--aggregate")]
 
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from forecast.config import DataConfig
 from forecast.errors import DataError
-from forecast.reading.aggregates import as_asked, counts
+from forecast.reading.aggregates import as_asked, is_counted
 from forecast.reading.contract import Contract
 from forecast.reading.damage import Damage
 from forecast.reading.opening import Opened, open_columns
@@ -241,7 +241,7 @@ class _Written:
 def _numbers(opened: Opened, columns: FrameColumns, k: int, options: DataConfig, contract: Contract | None) -> Numbers:
     """A target column. Raises DataError where it holds anything but numbers, or text that may be some."""
     cells = columns.cells(k)
-    if _is_text(cells.type) or counts(options, columns.names[k]):
+    if _is_text(cells.type) or is_counted(options, columns.names[k]):
         return read_column(opened, k, as_written(cells), options, contract)
     if pa.types.is_float16(cells.type) or pa.types.is_float32(cells.type):
         cells = cells.cast(pa.float32()).cast(pa.string()).cast(pa.float64())     # a float32 of 0.1 means 0.1

@@ -108,6 +108,8 @@ def _opened(source: Source, options: DataConfig, named: Sequence[str], find: Fin
     if source.columns is not None:
         return open_columns(source, find)
     known = (*KNOWN, *(n.lower() for n in named))
+    if source.sheet is not None:
+        options = dataclasses.replace(options, delimiter=",")       # a workbook's text has no other
     data, dialect = _plain_dialect(source, options, known)
     if data is not source.data:
         source = dataclasses.replace(source, text=Text(data))

@@ -1,4 +1,4 @@
-"""Proposals: for rows at uneven or repeated times, the flags that bring them to steps. Each is tried before it is told."""
+"""Proposals: for rows at uneven or repeated times, the flags that bring them to steps, each tried before it is told."""
 
 # N rows
 
@@ -27,7 +27,8 @@ _LEVELS = re.compile(r"temp|press|humid|price|rate|level|speed|volt|percent|rati
 _DONE = ("duplicate_time", "irregular", "off_grid")
 
 
-def with_proposal(error: DataError, rows: Rows, times: Times, decimals: Sequence[int], options: DataConfig) -> DataError:
+def with_proposal(error: DataError, rows: Rows, times: Times, decimals: Sequence[int], options: DataConfig
+                  ) -> DataError:
     """The refusal of rows (N,) at uneven or repeated times, with the flags that bring them to steps in its hints; as it
     was where none does."""
     problems = error.problems
@@ -42,7 +43,7 @@ def with_proposal(error: DataError, rows: Rows, times: Times, decimals: Sequence
 
 def _told(problem: Problem, flags: str) -> Problem:
     if problem.code == "duplicate_time" and "--duplicates last" in (problem.hint or ""):
-        return dataclasses.replace(problem, hint=f"{flags} brings such rows to steps; --duplicates last keeps one of each")
+        return dataclasses.replace(problem, hint=f"{flags} brings them to steps; --duplicates last keeps one of each")
     if problem.code in ("irregular", "off_grid") and "--freq" in (problem.hint or ""):
         return dataclasses.replace(problem, hint=f"{flags} brings them to even steps, or give the step with --freq")
     return problem

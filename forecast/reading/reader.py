@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from forecast.config import DataConfig
 from forecast.errors import DataError, ModelError, Problem
-from forecast.reading.aggregates import as_asked, check_columns, counts, rule_of
+from forecast.reading.aggregates import as_asked, check_columns, is_counted, rule_of
 from forecast.reading.beside import Strip
 from forecast.reading.contract import Contract, mark_of
 from forecast.reading.damage import Damage
@@ -38,7 +38,8 @@ from forecast.reading.regular import make_regular
 from forecast.reading.remarks import Parsed, notes_of, repairs_of, rescaled_in, usual_size, words_of
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.sheets import Main, strips_of, with_found, without_future
-from forecast.reading.sources.files import open_source
+from forecast.reading.sources.files import Source, open_source
+from forecast.reading.sources.workbook import DAYS_OF_1904
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
 from forecast.series.arrays import Ints
@@ -100,12 +101,21 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
 
     Raises DataError naming the lines, or ModelError for a file of another kind than the contract's."""
     options = as_asked(options)
-    source = open_source(path, options.encoding)
-    options = as_agreed(options, contract)
+    source = open_source(path, options.encoding, sheet=options.sheet, decimal=options.decimal)
+    return _placed(source, lambda: _read(source, as_agreed(options, contract), contract))
+
+
+def _read(source: Source, options: DataConfig, contract: Contract | None) -> Reading:
+    if source.sheet is not None:                                    # its numbers are written in one way
+        options = dataclasses.replace(options, decimal=options.decimal or ".")
     opened, table = open_table(source, options, contract)
     damage = Damage(table.without(table.columns), source.file)
     codes, ids = series_codes(opened, table, damage)
     times = read_stamps(table, opened.roles, codes, options, contract, damage)
+    if DAYS_OF_1904 in source.notes and times.format.pattern == "excel":
+        raise DataError("holds days as plain numbers, and this workbook counts them from 1904", file=source.file,
+                        column=shorten(time_header(table, opened.roles), 60), code="days_of_1904",
+                        hint="Format the column as dates in Excel")
     numbers = values_of(opened, table, damage,
                         lambda k: read_column(opened, k, table.columns[k], options, contract))
     opened, table, strips = beside_of(opened, table, numbers, times, options, contract, damage)
@@ -116,6 +126,20 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     stamps = joined(table, opened.roles)
     cells = Cells(codes, ids, times, numbers, lambda row: str(stamps[row].as_py()), strips)
     return reading_of(opened, table, cells, damage, options, contract)
+
+
+def _placed(source: Source, read: Callable[[], Reading]) -> Reading:
+    """A reading of a workbook names cells, in what it refuses too."""
+    if source.sheet is None:
+        return read()
+    placed = source.sheet.placed
+    try:
+        reading = read()
+    except DataError as error:
+        raise DataError(placed(error.problem), more=tuple(map(placed, error.problems[1:]))) from error
+    repairs = tuple(dataclasses.replace(r, examples=tuple(map(placed, r.examples))) for r in reading.repairs)
+    return dataclasses.replace(reading, repairs=repairs, rejects=tuple(map(placed, reading.rejects)),
+                               rescaled=tuple(map(placed, reading.rescaled)))
 
 
 def beside_of(opened: Opened, table: Table, numbers: list[Numbers], times: Times, options: DataConfig,
@@ -191,7 +215,7 @@ def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, li
 
 def read_column(opened: Opened, column: int, cells: Any, options: DataConfig, contract: Contract | None) -> Numbers:
     """A target column of text; where its rows are counted, whether they hold anything."""
-    if counts(options, opened.names[column]):
+    if is_counted(options, opened.names[column]):
         return ones(cells, options.missing or ())
     style = None if contract is None else contract.numbers
     commas = opened.dialect is None or opened.dialect.delimiter == ","

@@ -193,7 +193,7 @@ def _fault_of(cells: Any, row: int, code: str, message: str, hint: str) -> Fault
 
 
 def _on_the_wall(times: Times, cells: Any, tz: str, damage: Damage, header: str) -> Times:
-    """Stamps as a clock in the zone shows them: for days and longer it does not matter which of two equal hours it is."""
+    """Stamps as a clock in the zone shows them: for days it does not matter which of two equal hours it is."""
     if times.format.is_integer:
         return times
     if times.utc:
