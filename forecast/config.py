@@ -39,6 +39,9 @@ class DataConfig:
                         choices=("linear", "zero", "ffill", "mask"))
     duplicates: str = setting("refuse", "what to do with two rows for one series and time",
                               choices=("refuse", "last", "mean", "sum"))
+    every: str | None = setting(None, "bring rows at any times to steps: 15min, hour, day, week, month, quarter, year")
+    aggregate: tuple[str, ...] | None = setting(None, "what becomes of the rows of one step: sum, mean, count, last or "
+                                                      "max; amount=sum,price=mean for several columns")
     bad_rows: str = setting("refuse", "what to do with rows that cannot be read", choices=("refuse", "quarantine"))
     max_gap: int | None = setting(None, "longest run of missing steps that may be filled", low=0)
     missing: tuple[str, ...] | None = setting(None, "numbers and texts that stand for a missing value, beside the "
@@ -49,6 +52,7 @@ class DataConfig:
     dayfirst: bool | None = setting(None, "read 01/02/2020 as 1 February")
     decimal: str | None = setting(None, "decimal mark", choices=(".", ","))
     delimiter: str | None = setting(None, "character between fields; 'tab' for a tabulator")
+    sheet: str | None = setting(None, "sheet of an Excel workbook, or a part of it: Sales or 'Sales!A1:C200'")
     encoding: str | None = setting(None, "encoding of the file, as in utf-8 or cp1252")
     tz: str | None = setting(None, "time zone of local time stamps, as in Europe/Berlin")
     known: tuple[str, ...] | None = setting(None, "columns whose values over the horizon are known when a forecast is "

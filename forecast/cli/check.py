@@ -24,7 +24,8 @@ def check(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", show_default=False,
                                                help="files to look at; - for standard input")],
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", help="write the series as they would "
-                                               "be read: .csv .csv.gz .parquet .json; a folder for several")] = None,
+                                               "be read: .csv .csv.gz .parquet .json .xlsx; a folder for "
+                                               "several")] = None,
     rejects: Annotated[str | None, typer.Option(metavar="PATH", help="write every bad row to a CSV file")] = None,
 ) -> int:
     """Say everything wrong with each file and which flag mends it.

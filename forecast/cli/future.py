@@ -19,7 +19,7 @@ def future(
     horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000,
                                                 help="steps to forecast; as trained by default")] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
-                                        help=".csv .csv.gz .parquet .json")] = "plan.csv",
+                                        help=".csv .csv.gz .parquet .json .xlsx")] = "plan.csv",
     series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
 ) -> None:
     """Write the rows of the horizon in which columns known ahead are to be filled in.

@@ -22,6 +22,8 @@ class Settings(TypedDict, total=False):
     freq: str | int
     fill: str
     duplicates: str
+    every: str
+    aggregate: Several
     bad_rows: str
     max_gap: int
     missing: Several | float | Sequence[float]
@@ -30,6 +32,7 @@ class Settings(TypedDict, total=False):
     dayfirst: bool
     decimal: str
     delimiter: str
+    sheet: str
     encoding: str
     tz: str
     known: Several

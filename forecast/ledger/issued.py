@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from forecast.series.arrays import Ints, finite_sums
 from forecast.series.forecast import band_quantiles, quantile_grid
 from forecast.series.panel import Panel
 from forecast.text import from_csv_cell, listed
+from forecast.writing.workbook import check_installed
 
 LOWER = "yhat_lo_"
 MOST_SPREAD = 2.0                   # times the promised error, of chance
@@ -67,8 +69,8 @@ def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
 def _texts(path: Path, contract: Contract) -> pd.DataFrame:
     """The file's cells as predict writes them in CSV."""
     try:
-        if path.suffix == ".parquet":
-            typed = pd.read_parquet(path)
+        if path.suffix in (".parquet", ".xlsx"):
+            typed = pd.read_parquet(path) if path.suffix == ".parquet" else _sheet(path)
             times = contract.time_text(typed[contract.time].to_numpy()) if contract.time in typed else []
             texts = {str(c): typed[c].map(repr if typed[c].dtype == float else str) for c in typed}
             return pd.DataFrame(texts | ({contract.time: times} if len(times) else {}), dtype=object)
@@ -77,6 +79,15 @@ def _texts(path: Path, contract: Contract) -> pd.DataFrame:
     except (OSError, UnicodeDecodeError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
         raise DataError(f"cannot be read: {reason}", file=str(path), code="unreadable") from error
+
+
+def _sheet(path: Path) -> pd.DataFrame:
+    """The only sheet of a workbook. Raises DataError for a damaged one, RequestError without openpyxl."""
+    check_installed()
+    try:
+        return pd.read_excel(path, keep_default_na=False)
+    except (ValueError, KeyError, zipfile.BadZipFile, SyntaxError) as error:    # an XML parser's error is the last
+        raise DataError("is no sound workbook", file=str(path), code="unreadable") from error
 
 
 def _numbers(texts: pd.Series, path: Path) -> list[float]:

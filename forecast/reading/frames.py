@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from forecast.config import DataConfig
 from forecast.errors import DataError
+from forecast.reading.aggregates import as_asked, is_counted
 from forecast.reading.contract import Contract
 from forecast.reading.damage import Damage
 from forecast.reading.opening import Opened, open_columns
@@ -68,7 +69,7 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
 
     Time stamps that know their zone are taken in it, as by data.tz. Raises DataError naming the positions of the rows,
     or ModelError for a frame of another kind than the contract's."""
-    columns = FrameColumns.of(frame)
+    columns, options = FrameColumns.of(frame), as_asked(options)
     opened = _opened(columns, options, contract)
     roles = opened.roles
     columns.check(opened.used())
@@ -180,7 +181,7 @@ def _stamps(columns: FrameColumns, k: int, codes: Ints, options: DataConfig, dam
     form = TimeFormat(_pattern(columns.series[k], stamps, cells), offset=_offset(cells),
                       digits=6 if (stamps % 1000).any() or not (stamps % SECOND).any() else 3)
     damage.add(faults, header)
-    return placed(Times(stamps, form, faults, utc=aware), cells, codes, options.tz, damage, header)
+    return placed(Times(stamps, form, faults, utc=aware), cells, codes, options, damage, header)
 
 
 def _microseconds(cells: Any) -> tuple[Ints, Faults]:
@@ -240,8 +241,8 @@ class _Written:
 def _numbers(opened: Opened, columns: FrameColumns, k: int, options: DataConfig, contract: Contract | None) -> Numbers:
     """A target column. Raises DataError where it holds anything but numbers, or text that may be some."""
     cells = columns.cells(k)
-    if _is_text(cells.type):
-        return read_column(opened, as_written(cells), options, contract)
+    if _is_text(cells.type) or is_counted(options, columns.names[k]):
+        return read_column(opened, k, as_written(cells), options, contract)
     if pa.types.is_float16(cells.type) or pa.types.is_float32(cells.type):
         cells = cells.cast(pa.float32()).cast(pa.string()).cast(pa.float64())     # a float32 of 0.1 means 0.1
     if not (pa.types.is_integer(cells.type) or pa.types.is_float64(cells.type)):

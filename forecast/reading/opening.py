@@ -39,6 +39,7 @@ class Opened:
     source: Source
     dialect: Dialect | None
     roles: Roles
+    events: bool = False            # rows at times of their own, which hardly repeat
 
     @property
     def has_header(self) -> bool:
@@ -62,9 +63,9 @@ class Opened:
         if self.source.columns is not None:
             return from_columns(self.source.columns.read(wanted), self.source.file, self.source.columns.names, wanted)
         assert self.dialect is not None
-        again = {*([] if self.roles.id is None else [self.roles.id, *self.roles.time])} - {*self.roles.targets}
+        again = {*([] if self.roles.id is None else [self.roles.id, *([] if self.events else self.roles.time)])}
         return read_table(self.source.text, self.dialect, self.source.file, wanted, set_aside=set_aside,
-                          repeated=again if len(self.roles.time) == 1 else ())
+                          repeated=again - {*self.roles.targets} if len(self.roles.time) == 1 else ())
 
     def spare(self) -> Table:
         """Columns without a role."""
@@ -107,10 +108,13 @@ def _opened(source: Source, options: DataConfig, named: Sequence[str], find: Fin
     if source.columns is not None:
         return open_columns(source, find)
     known = (*KNOWN, *(n.lower() for n in named))
+    if source.sheet is not None:
+        options = dataclasses.replace(options, delimiter=",")       # a workbook's text has no other
     data, dialect = _plain_dialect(source, options, known)
     if data is not source.data:
         source = dataclasses.replace(source, text=Text(data))
-    return Opened(source, dialect, find(source.file, dialect.names, _sample(source.data, dialect)))
+    roles = find(source.file, dialect.names, _sample(source.data, dialect))
+    return Opened(source, dialect, roles, options.every is not None)
 
 
 def _plain_dialect(source: Source, options: DataConfig, known: Sequence[str]) -> tuple[bytes, Dialect]:

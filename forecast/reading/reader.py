@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 from forecast.config import DataConfig
 from forecast.errors import DataError, ModelError, Problem
+from forecast.reading.aggregates import as_asked, check_columns, is_counted, rule_of
 from forecast.reading.beside import Strip
 from forecast.reading.contract import Contract, mark_of
 from forecast.reading.damage import Damage
+from forecast.reading.events import Steps, in_steps, ones
 from forecast.reading.filling import Regular
 from forecast.reading.joining import Joined, joined_to
 from forecast.reading.opening import Opened, open_table
@@ -31,11 +33,13 @@ from forecast.reading.parsing.dates import Times, encoded
 from forecast.reading.parsing.numbers import Fault, Faults, Numbers, read_numbers
 from forecast.reading.parsing.table import ASIDE, Table, as_texts
 from forecast.reading.parsing.zones import check_zone
+from forecast.reading.proposals import with_proposal
 from forecast.reading.regular import make_regular
 from forecast.reading.remarks import Parsed, notes_of, repairs_of, rescaled_in, usual_size, words_of
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.sheets import Main, strips_of, with_found, without_future
-from forecast.reading.sources.files import open_source
+from forecast.reading.sources.files import Source, open_source
+from forecast.reading.sources.workbook import DAYS_OF_1904
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
 from forecast.series.arrays import Ints
@@ -96,14 +100,24 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     """Read a file. `contract`: read it as the model's own file was read.
 
     Raises DataError naming the lines, or ModelError for a file of another kind than the contract's."""
-    source = open_source(path, options.encoding)
-    options = as_agreed(options, contract)
+    options = as_asked(options)
+    source = open_source(path, options.encoding, sheet=options.sheet, decimal=options.decimal)
+    return _placed(source, lambda: _read(source, as_agreed(options, contract), contract))
+
+
+def _read(source: Source, options: DataConfig, contract: Contract | None) -> Reading:
+    if source.sheet is not None:                                    # its numbers are written in one way
+        options = dataclasses.replace(options, decimal=options.decimal or ".")
     opened, table = open_table(source, options, contract)
     damage = Damage(table.without(table.columns), source.file)
     codes, ids = series_codes(opened, table, damage)
     times = read_stamps(table, opened.roles, codes, options, contract, damage)
+    if DAYS_OF_1904 in source.notes and times.format.pattern == "excel":
+        raise DataError("holds days as plain numbers, and this workbook counts them from 1904", file=source.file,
+                        column=shorten(time_header(table, opened.roles), 60), code="days_of_1904",
+                        hint="Format the column as dates in Excel")
     numbers = values_of(opened, table, damage,
-                        lambda k: read_column(opened, table.columns[k], options, contract))
+                        lambda k: read_column(opened, k, table.columns[k], options, contract))
     opened, table, strips = beside_of(opened, table, numbers, times, options, contract, damage)
     if damage.faults:
         table = _without_totals(table, opened, damage)
@@ -114,10 +128,26 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
     return reading_of(opened, table, cells, damage, options, contract)
 
 
+def _placed(source: Source, read: Callable[[], Reading]) -> Reading:
+    """A reading of a workbook names cells, in what it refuses too."""
+    if source.sheet is None:
+        return read()
+    placed = source.sheet.placed
+    try:
+        reading = read()
+    except DataError as error:
+        raise DataError(placed(error.problem), more=tuple(map(placed, error.problems[1:]))) from error
+    repairs = tuple(dataclasses.replace(r, examples=tuple(map(placed, r.examples))) for r in reading.repairs)
+    return dataclasses.replace(reading, repairs=repairs, rejects=tuple(map(placed, reading.rejects)),
+                               rescaled=tuple(map(placed, reading.rescaled)))
+
+
 def beside_of(opened: Opened, table: Table, numbers: list[Numbers], times: Times, options: DataConfig,
               contract: Contract | None, damage: Damage) -> tuple[Opened, Table, tuple[Strip, ...]]:
     """The covariates among the columns, found or named. Raises DataError."""
-    if contract is None:
+    if options.every is not None:
+        check_columns(options, [table.names[k] for k in opened.roles.targets], opened.roles.beside)
+    elif contract is None:
         opened, table = with_found(opened, table, numbers, times, options)
     decimal = options.decimal or ("," if numbers[0].style.decimal == "," else None)
     before = () if contract is None else contract.beside
@@ -133,7 +163,9 @@ def reading_of(opened: Opened, table: Table, cells: Cells, damage: Damage, optio
     aside, rejects = damage.settle(set_aside=options.bad_rows == "quarantine")
     has_more = cells.strips or options.covariates or options.holidays or (contract is not None and contract.beside)
     rows, ahead = without_future(every) if has_more else (every, np.zeros(every.codes.size, dtype=bool))
-    regular = _regular(rows, opened, times, options, contract)
+    steps = None if options.every is None else in_steps(rows, times, [n.decimals for n in numbers], options)
+    rows = rows if steps is None else steps.rows
+    regular = _regular(rows, opened, cells, options, contract, steps)
     parsed = Parsed(source, opened.dialect, opened.roles, table, cells.ids, times, numbers, aside, rejects)
     agreed = _contract(parsed, rows.ids.tolist(), regular, options, marked=contract is None)
     more = Joined()
@@ -149,7 +181,8 @@ def reading_of(opened: Opened, table: Table, cells: Cells, damage: Damage, optio
                   more.covariates, None if more.covariates is None else np.arange(len(rows.ids)))
     rescaled = rescaled_in(regular, rows, contract)
     units = words_of(rescaled)
-    notes = (*notes_of(parsed, regular, rows, contract), *more.choices, *more.notes, *units)
+    notes = (*notes_of(parsed, regular, rows, contract), *(steps.notes if steps else ()), *more.choices, *more.notes,
+             *units)
     return Reading(panel, agreed, table.rows, source.sha256, notes, repairs_of(parsed, regular), source.file, rejects,
                    (*opened.roles.choices, *more.choices, *units), rescaled, more.content)
 
@@ -180,12 +213,20 @@ def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, li
     return codes, unmarked if len(set(unmarked)) == len(ids) else ids
 
 
-def read_column(opened: Opened, cells: Any, options: DataConfig, contract: Contract | None) -> Numbers:
-    """A target column of text."""
+def read_column(opened: Opened, column: int, cells: Any, options: DataConfig, contract: Contract | None) -> Numbers:
+    """A target column of text; where its rows are counted, whether they hold anything."""
+    if is_counted(options, opened.names[column]):
+        return ones(cells, options.missing or ())
     style = None if contract is None else contract.numbers
     commas = opened.dialect is None or opened.dialect.delimiter == ","
-    return read_numbers(cells, decimal=options.decimal, style=style, comma_parted=commas,
-                        missing=options.missing or ())
+    numbers = read_numbers(cells, decimal=options.decimal, style=style, comma_parted=commas,
+                           missing=options.missing or ())
+    if options.every is not None and 2 * len(numbers.faults) > len(cells):
+        fault = numbers.faults.explain(int(numbers.faults.rows[0]))
+        raise DataError(f"holds texts such as {quoted(fault.text)}, and a {rule_of(options, opened.names[column])} of "
+                        "texts is none", file=opened.source.file, column=shorten(opened.names[column], 60),
+                        code="aggregate_of_text", hint="--aggregate count counts the rows")
+    return numbers
 
 
 def values_of(opened: Opened, table: Table, damage: Damage, read: Callable[[int], Numbers]) -> list[Numbers]:
@@ -260,20 +301,24 @@ MOST_TOTALS = 3
 FEW = 8                             # rows that hardly tell a step
 
 
-def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, contract: Contract | None) -> Regular:
-    """Series on their calendar; with a contract, on the model's."""
+def _regular(rows: Rows, opened: Opened, cells: Cells, options: DataConfig, contract: Contract | None,
+             steps: Steps | None) -> Regular:
+    """Series on their calendar; with a contract, on the model's; `steps`: on those that events were brought to."""
+    times, numbers = cells.times, cells.numbers
     if contract is not None:
         _check_step(rows, contract.calendar, is_given=options.freq is not None)
     try:
         regular = make_regular(rows, options, options.tz if times.utc else None,
-                            None if contract is None else contract.calendar)
+                            contract.calendar if contract else steps.calendar if steps else None)
     except DataError as error:
         remedy = separators(rows, opened.roles, opened.spare) if error.problem.code in _STACKED else ""
         if not remedy:
-            raise
+            raise with_proposal(error, rows, times, [n.decimals for n in numbers], options) from error
         more = f" (and {counted(len(error.problems) - 1, 'such row')} more)" if len(error.problems) > 1 else ""
         raise DataError(dataclasses.replace(error.problem, message=error.problem.message + more, hint=remedy)
                         ) from error
+    if steps is not None:
+        return dataclasses.replace(regular, repairs=(*steps.repairs, *regular.repairs))
     if contract is None and options.id is None and opened.has_header:
         check_stacked(rows, opened.roles, opened.names, lambda wanted: opened.read(wanted, set_aside=True))
     return regular

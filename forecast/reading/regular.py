@@ -55,6 +55,13 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     return laid_out(rows_on, calendar, options, (*repairs, *merged, *_gap_repairs(rows_on, gaps, calendar, options)))
 
 
+def once(rows: Rows, rule: str) -> tuple[Rows, list[Repair], list[Problem]]:
+    """Rows by series and stamp, each stamp once by the rule for duplicates, and what stands in the way."""
+    rows, repairs, problems = _in_order(rows)
+    rows, merged, doubled = _without_duplicates(rows, rule)
+    return rows, [*repairs, *merged], doubled if merged else problems + doubled
+
+
 def _calendar(rows: Rows, freq: str | None, tz: str | None) -> Calendar:
     """The grid of the first rows if all stand on it, else the one most rows stand on."""
     groups = rows.codes if len(rows.ids) > 1 else None

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from forecast.config import DataConfig
 from forecast.errors import DataError, RequestError
+from forecast.reading.aggregates import only_counts
 from forecast.reading.contract import Contract
+from forecast.reading.counters import numbers_rows, rises
 from forecast.reading.parsing.affixes import affixes_of, share_one_unit
 from forecast.reading.parsing.kinds import kind
 from forecast.series.covariates import ROLES, Role
@@ -69,6 +71,17 @@ class _Columns:
     def nameless(self) -> bool:
         """Without a header: columns are called by their number."""
         return self.names == tuple(str(k + 1) for k in range(len(self.names)))
+
+    def cells(self, column: int) -> list[str]:
+        return [row[column] for row in self.rows]
+
+    def stamps(self, time: Sequence[int]) -> list[tuple[str, ...]]:
+        return [tuple(row[k] for k in time) for row in self.rows]
+
+    def counters(self, of: Collection[int], time: Sequence[int]) -> list[int]:
+        """Those columns that number the rows."""
+        stamps = self.stamps(time)
+        return [k for k in of if numbers_rows(self.names[k], self.cells(k), stamps)]
 
     def kinds(self, column: int) -> list[str]:
         kind_of = {text: k for row in self.rows if (text := row[column].strip()) not in self.absent
@@ -201,6 +214,7 @@ def _found(columns: _Columns, options: DataConfig) -> Roles:
         own = "--time" if k in time else "--id" if k == ident else "--target" if k in targets else f"--{role}"
         _check_one_role(columns.names[k], own, f"--{role}")
     spare = _spare(columns, {*targets, *taken}, ident, time, layout)
+    said = (*said, *(f"{_name(columns, k)} numbers the rows: not forecast" for k in columns.counters(spare, time)))
     wide = (f"wide file: {len(targets)} columns become {len(targets)} series",) if layout == "wide" else ()
     return Roles(ident, time, targets, layout, spare, (*said, *wide), beside, tuple(others))
 
@@ -307,7 +321,7 @@ def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...], taken:
     if options.id is not None:
         return columns.find(options.id, "--id")
     named = [k for k in columns.named(ID_NAMES) if k not in (*time, *_others(columns, options))
-             and not _counts_rows(columns, k, time)]
+             and not _counts_rows(columns, k, time) and not rises(columns.cells(k), columns.stamps(time))]
     named = [k for k in named if k not in taken] or named           # the only one, in two roles: that is refused
     taken = {*taken, *time, *_others(columns, options)}
     if len(named) > 1:
@@ -337,16 +351,21 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...], iden
     numeric = [k for k in free if columns.holds(k, "integer", "number") and not _is_helper(columns, k)]
     if len(numeric) > 1:                                            # "index" may be the only thing measured
         numeric = [k for k in numeric if not _is_index(columns, k)] or numeric
+        numeric = [k for k in numeric if k not in columns.counters(numeric, time)] or numeric
+    if only_counts(options) and numeric:                            # of the rows, whatever the column
+        return (numeric[0],), layout
     if len(numeric) == 1:
         return (numeric[0],), layout
     if not numeric:                                                 # a short file with damaged cells
         numeric = [k for k in free if columns.holds(k, "integer", "number", share=0.3) and not _is_helper(columns, k)]
+        if len(numeric) != 1 and only_counts(options):
+            return ((free or time)[0],), layout
         if len(numeric) != 1:
             raise _no_numbers(columns, free)
         return (numeric[0],), layout
     empty = [k for k in free if columns.names[k].strip() and not columns.kinds(k)]
     words = [k for k in free if k not in numeric and k not in empty and not _is_helper(columns, k)
-             and not _is_index(columns, k)]
+             and not _is_index(columns, k) and k not in columns.counters(free, time)]
     if ident is not None or words or columns.nameless:
         raise _which(columns, numeric, "target", "--target")
     return tuple(sorted([*numeric, *empty])), "wide"
@@ -379,7 +398,7 @@ def _no_numbers(columns: _Columns, free: Sequence[int]) -> DataError:
                              hint="Bring all values to one unit, written in every cell or in none")
     shown = f"column {quoted(columns.names[free[0]])} holds {quoted(columns.rows[0][free[0]])}" if free else "no other"
     return DataError(f"no column of numbers to forecast ({shown})", file=columns.file, code="no_target",
-                     hint="Name it with --target")
+                     hint="Name it with --target, or count rows: --every day --aggregate count")
 
 
 def _which(columns: _Columns, candidates: Sequence[int], role: str, flag: str) -> DataError:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from forecast.config import DataConfig
 from forecast.errors import DataError
+from forecast.reading.aggregates import is_on_the_wall
 from forecast.reading.contract import Contract
 from forecast.reading.damage import Damage
 from forecast.reading.parsing.dates import FIRST_YEAR, LAST_YEAR, Times, check_pattern, read_times
@@ -24,7 +25,7 @@ from forecast.reading.parsing.table import Table
 from forecast.reading.parsing.timeformat import TimeFormat
 from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.reading.roles import Roles
-from forecast.series.arrays import Ints
+from forecast.series.arrays import Bools, Ints
 from forecast.series.calendar import DAY, Calendar
 from forecast.system import clock
 from forecast.text import quoted, safe, shorten
@@ -56,13 +57,15 @@ def read_stamps(table: Table, roles: Roles, codes: Ints, options: DataConfig, co
     if _is_spread(table, roles):
         times = dataclasses.replace(times, format=TimeFormat("%Y-%m-%d" if len(roles.time) < 4 else "%Y-%m-%d %H:%M"))
     damage.add(times.faults, header)
-    return placed(times, cells, codes, options.tz, damage, header)
+    return placed(times, cells, codes, options, damage, header)
 
 
-def placed(times: Times, cells: Any, codes: Ints, tz: str | None, damage: Damage, header: str) -> Times:
+def placed(times: Times, cells: Any, codes: Ints, options: DataConfig, damage: Damage, header: str) -> Times:
     """Stamps in years that may be, as wall clock or UTC. cells (N,): as they are written, for messages."""
     damage.add(_impossible_years(times, cells), header)
-    return _zoned(times, cells, codes, tz, damage, header)
+    if options.tz is not None and is_on_the_wall(options.every):
+        return _on_the_wall(times, cells, options.tz, damage, header)
+    return _zoned(times, cells, codes, options.tz, damage, header)
 
 
 def _is_spread(table: Table, roles: Roles) -> bool:
@@ -189,6 +192,22 @@ def _fault_of(cells: Any, row: int, code: str, message: str, hint: str) -> Fault
     return Fault(row, text, code, f"{quoted(text)} {message}", hint)
 
 
+def _on_the_wall(times: Times, cells: Any, tz: str, damage: Damage, header: str) -> Times:
+    """Stamps as a clock in the zone shows them: for days it does not matter which of two equal hours it is."""
+    if times.format.is_integer:
+        return times
+    if times.utc:
+        return dataclasses.replace(times, stamps=from_utc(times.stamps, tz), utc=False)
+    missing = to_utc(times.stamps, np.arange(times.stamps.size), tz)[1]
+    damage.add(_gone(cells, missing, tz), header)
+    return times
+
+
+def _gone(cells: Any, missing: Bools, tz: str) -> Faults:
+    words = f"does not exist in {safe(tz)}: the clock was put forward"
+    return Faults(np.flatnonzero(missing), lambda row: _fault_of(cells, row, "no_such_hour", words, "Is --tz right?"))
+
+
 def _zoned(times: Times, cells: Any, codes: Ints, tz: str | None, damage: Damage, header: str) -> Times:
     """Local stamps of a zone in UTC where steps are shorter than a day, in wall clock where they are days or longer."""
     if tz is None or times.format.is_integer:
@@ -201,9 +220,7 @@ def _zoned(times: Times, cells: Any, codes: Ints, tz: str | None, damage: Damage
     if (times.stamps % DAY == times.stamps[0] % DAY).all():
         return times
     utc, missing, doubtful = to_utc(times.stamps, codes, tz)
-    gone = f"does not exist in {safe(tz)}: the clock was put forward"
-    damage.add(Faults(np.flatnonzero(missing), lambda row: _fault_of(cells, row, "no_such_hour", gone,
-                                                                     "Is --tz right?")), header)
+    damage.add(_gone(cells, missing, tz), header)
     twice = f"happened twice in {safe(tz)} and stands once"
     damage.add(Faults(np.flatnonzero(doubtful), lambda row: _fault_of(cells, row, "doubled_hour", twice,
                                                                       "Write the UTC offset, as in 02:30+01:00")),

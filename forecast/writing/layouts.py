@@ -25,13 +25,14 @@ from forecast.series.forecast import Forecast, quantile_grid
 from forecast.series.panel import Panel
 from forecast.system.files import replacing, to_json
 from forecast.text import csv_cell
+from forecast.writing.workbook import check_installed, sheet_writer
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DIGITS = 7                                                              # significant, in what is written
 MOST_DIGITS = 12                                                        # further ones differ between processors
-ENDINGS = (".csv", ".csv.gz", ".parquet", ".json")
+ENDINGS = (".csv", ".csv.gz", ".parquet", ".json", ".xlsx")
 POWERS: Floats = np.power(10.0, np.arange(23.0))                        # 10^22 is the last power a float holds exactly
 Write = Callable[[Any], None]                                           # of a part: a Forecast, or an Arrow table
 
@@ -183,7 +184,7 @@ def check_layout(layout: str) -> None:
 
 def is_typed(path: str) -> bool:
     """Whether a file of this ending holds typed columns."""
-    return path.endswith(".parquet")
+    return path.endswith((".parquet", ".xlsx"))
 
 
 def check_ending(path: str, *, stdout: bool = False) -> None:
@@ -191,6 +192,8 @@ def check_ending(path: str, *, stdout: bool = False) -> None:
     if not (stdout and path == "-") and not path.endswith(ENDINGS):
         raise RequestError(f"{path}: its ending does not say what to write", code="bad_ending",
                            hint=f"Use one of {' '.join(ENDINGS)}")
+    if path.endswith(".xlsx"):
+        check_installed()
 
 
 @contextlib.contextmanager
@@ -258,6 +261,10 @@ def _sink(name: str, file: BinaryIO, *, quoting: str) -> Iterator[Write]:
         yield write
         for writer in opened:
             writer.close()
+    elif name.endswith(".xlsx"):
+        take, finish = sheet_writer()
+        yield lambda table: take(_plain(table))
+        finish(file)
     elif name.endswith(".json"):
         rows: list[Any] = []
         yield lambda table: rows.extend(table.to_pylist())

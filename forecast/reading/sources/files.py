@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from forecast.errors import DataError
 from forecast.reading.sources.encoding import CHUNK, decode
+from forecast.reading.sources.workbook import ENCRYPTED, Sheet, is_workbook, read_sheet
 from forecast.text import quoted, safe
 
 MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
@@ -34,6 +35,7 @@ PIECE_ROWS = 1 << 16                # of a Parquet file
 FREE_GROWTH = 256 << 20             # a compressed file may grow to this size whatever its ratio
 MAX_RATIO = 200                     # beyond that, more than this is no longer plausible for a table
 LARGE = 32 << 20                    # bytes of text that are not kept when its columns are read
+WORKBOOK = "xlsx"                   # the encoding of a workbook's text, which it has none of its own
 _URL = re.compile(r"(?:.*/)?(?:https?|ftps?|s3a?|gs|az|abfss?|hdfs|sftp|ssh|file|postgres(?:ql)?|mysql)[:]/{1,2}(?!$)")
 _MAGIC = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
 _ENDINGS = {".gz": "gz", ".zst": "zst", ".zip": "zip"}
@@ -82,6 +84,7 @@ class Source:
     encoding: str
     notes: tuple[str, ...] = ()
     columns: Readable | None = None
+    sheet: Sheet | None = None      # of the workbook that the text was made from
 
     @property
     def data(self) -> bytes:
@@ -134,8 +137,11 @@ class Columns:
                 return
 
 
-def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> Source:
-    """Read and decode. Raises DataError for what is no readable table of text."""
+def open_source(path: str | os.PathLike[str], encoding: str | None = None, *, sheet: str | None = None,
+                decimal: str | None = None) -> Source:
+    """Read and decode. sheet, decimal: of a workbook, which to read, and how its numbers are to be written.
+
+    Raises DataError for what is no readable table of text."""
     file = os.fspath(path)
     if _URL.match(file):
         raise DataError("is an address on a network; files only", file=_without_password(file), code="url",
@@ -146,6 +152,11 @@ def open_source(path: str | os.PathLike[str], encoding: str | None = None) -> So
             raw = _limited(_standard_input(), file, _stream_limit())
         else:
             raw = _read(Path(file), file)
+        if raw.startswith(b"PK") and is_workbook(raw):
+            return _workbook(raw, file, sheet, decimal)
+        if sheet is not None:
+            raise DataError(f"is no Excel workbook, so it has no sheet {quoted(sheet)}", file=file, code="no_sheet",
+                            hint="Leave --sheet out")
         return _opened(raw, file, encoding, again=file != "<stdin>" and Path(file).is_file())
     except MemoryError as error:
         raise DataError("does not fit into memory", file=file, code="too_large",
@@ -160,6 +171,12 @@ def _opened(raw: bytes, file: str, encoding: str | None, *, again: bool = False)
     data, name, notes = decode(raw, file, encoding)
     text = Text(data, (lambda: _same(file, encoding, hashed())) if again else None)
     return Source(file, text, hashed, name, packed + notes)
+
+
+def _workbook(raw: bytes, file: str, asked: str | None, decimal: str | None) -> Source:
+    limit = min(MAX_BYTES, max(FREE_GROWTH, MAX_RATIO * len(raw)))
+    sheet = read_sheet(raw, file, asked, decimal, limit)
+    return Source(file, Text(sheet.text), _hashing(raw), WORKBOOK, sheet.notes, sheet=sheet)
 
 
 def _hashing(raw: bytes) -> Callable[[], str]:
@@ -266,6 +283,8 @@ def _unpacked(raw: bytes, file: str) -> tuple[bytes, tuple[str, ...]]:
     named = _ENDINGS.get(Path(file).suffix.lower())
     if named and named != kind and raw:
         raise DataError(f"is called {Path(file).suffix} but is not compressed that way", file=file, code="bad_archive")
+    if raw.startswith(b"\xd0\xcf\x11\xe0") and ENCRYPTED in raw:
+        raise DataError("is protected by a password", file=file, code="password", hint="Save it in Excel without one")
     for magic, what in _NOT_TABLES.items():
         if raw.startswith(magic):
             raise DataError(f"is {what}, not a table of text", file=file, code="not_text", hint="Export it as CSV")
@@ -296,7 +315,8 @@ def _zip(raw: bytes, file: str) -> Iterator[bytes]:
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
         if any(m.filename.startswith("xl/") for m in members):
-            raise DataError("is an Excel workbook", file=file, code="not_text", hint="Export the sheet as CSV")
+            raise DataError("is a workbook of a kind that is not read", file=file, code="not_text",
+                            hint="Save it as .xlsx, or export the sheet as CSV")
         if len(members) != 1:
             raise DataError(f"holds {len(members)} files; one is needed", file=file, code="bad_archive",
                             hint="Unzip it and name the table")
