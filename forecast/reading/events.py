@@ -26,7 +26,7 @@ from forecast.reading.parsing.dates import Times, encoded, read_times
 from forecast.reading.parsing.kinds import kind
 from forecast.reading.parsing.numbers import Numbers, NumberStyle
 from forecast.reading.parsing.timeformat import offset_minutes
-from forecast.reading.parsing.zones import from_utc
+from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.reading.regular import MAX_GROWTH, once
 from forecast.reading.rows import Repair, Rows
 from forecast.series.arrays import Floats, Ints
@@ -191,10 +191,13 @@ def _checked(rows: Rows, calendar: Calendar, options: DataConfig) -> tuple[Rows,
         raise DataError(codes[0], more=codes[1:])
     if options.duplicates == "refuse" and not _usual_step(rows, calendar):
         return rows, []
+    zone = None if rows.utc else options.tz                         # an hour that comes twice is no repetition
+    if zone is not None:
+        rows = dataclasses.replace(rows, stamps=to_utc(rows.stamps, rows.codes, zone)[0])
     rows, repairs, problems = once(rows, options.duplicates)
     if problems:
         raise DataError(problems[0], more=problems[1:])
-    return rows, repairs
+    return rows if zone is None else dataclasses.replace(rows, stamps=from_utc(rows.stamps, zone)), repairs
 
 
 def _small(codes: Ints, size: int) -> NDArray[Any]:
