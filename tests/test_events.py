@@ -120,12 +120,12 @@ def test_the_day_that_is_not_over_yet_is_left_out_until_it_is(orders: Path, monk
     assert read(path, "day", "sum").panel.values(0).tolist() == [2, 4, 6, 8, 10]
 
 
-def test_a_series_without_orders_at_its_end_sold_nothing_and_is_named(tmp_path: Path) -> None:
-    path = written(tmp_path / "t.csv", "item,date,y", *(f"a,2024-01-0{d},1" for d in range(1, 7)), "b,2024-01-02,5",
-                   "b,2024-01-03,5")
+def test_at_the_end_a_series_sold_nothing_for_as_long_as_it_ever_did_and_else_has_ended(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "item,date,y", *(f"a,2024-01-0{d},1" for d in range(1, 8)), "b,2024-01-02,5",
+                   "b,2024-01-05,5", "c,2024-01-02,5", "c,2024-01-03,5", "b,2024-01-02,1")
     reading = read(path, "day", "sum", id="item")
-    assert [reading.panel.values(s).tolist() for s in (0, 1)] == [[1.0] * 6, [5, 5, 0, 0, 0]]
-    assert "3 days without rows in 1 series -> 0; without rows at their end: b" in told(reading)
+    assert [reading.panel.values(s).tolist() for s in (0, 1, 2)] == [[1.0] * 7, [6, 0, 0, 5, 0, 0], [5, 5]]
+    assert "4 days without rows in 1 series -> 0; without rows at their end: b" in told(reading)
 
 
 def test_columns_may_have_rules_of_their_own(tmp_path: Path) -> None:
