@@ -1,4 +1,5 @@
-"""Counters: a column that numbers the rows (orders, tickets, invoices) is neither an id of series nor a target."""
+"""Counters: a column that numbers the rows (orders, tickets, invoices), or tells a part of the date again, is neither
+an id of series nor a target."""
 
 # N rows
 
@@ -8,11 +9,29 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+PARTS = ("year", "month", "day", "hour", "minute")
+CALENDAR_NAMES = (*PARTS, "weekday", "dayofweek", "day_of_week", "week", "quarter", "dayofyear")
 _WHOLE = re.compile(r"[+]?\d+")
 _CALLED = ("id", "ids", "no", "nr", "num", "number", "nummer", "key", "order", "invoice", "transaction", "ticket",
            "receipt", "booking", "record", "row", "event", "line", "index", "serial", "bon", "beleg", "auftrag",
            "rechnung", "bestellnr", "bestellnummer", "pedido", "factura", "commande")
 FEW = 3                             # rows that hardly tell
+
+
+def is_helper(name: str, cells: Sequence[str]) -> bool:
+    """Parts of the date given again, and counters of rows."""
+    name = name.strip().lower()
+    return name in CALENDAR_NAMES or (name in ("", "index", "unnamed: 0", "no", "row", "nr") and _counts(cells))
+
+
+def counts_rows(cells: Sequence[str], stamps: Sequence[object]) -> bool:
+    """1, 2, 3 ... beside stamps that are all different: numbers of rows, not of series."""
+    return len(cells) >= FEW and len(set(stamps)) == len(cells) and _counts(cells)
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    counts = [str(k) for k in range(len(cells) + 1)]
+    return [cell.strip() for cell in cells] in (counts[:-1], counts[1:])
 
 
 def numbers_rows(name: str, cells: Sequence[str], stamps: Sequence[object]) -> bool:

@@ -26,7 +26,7 @@ from forecast.reading.parsing.dates import Times, encoded, read_times
 from forecast.reading.parsing.kinds import kind
 from forecast.reading.parsing.numbers import Numbers, NumberStyle
 from forecast.reading.parsing.timeformat import offset_minutes
-from forecast.reading.parsing.zones import from_utc
+from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.reading.regular import MAX_GROWTH, once
 from forecast.reading.rows import Repair, Rows
 from forecast.series.arrays import Floats, Ints
@@ -191,10 +191,13 @@ def _checked(rows: Rows, calendar: Calendar, options: DataConfig) -> tuple[Rows,
         raise DataError(codes[0], more=codes[1:])
     if options.duplicates == "refuse" and not _usual_step(rows, calendar):
         return rows, []
+    zone = None if rows.utc else options.tz                         # an hour that comes twice is no repetition
+    if zone is not None:
+        rows = dataclasses.replace(rows, stamps=to_utc(rows.stamps, rows.codes, zone)[0])
     rows, repairs, problems = once(rows, options.duplicates)
     if problems:
         raise DataError(problems[0], more=problems[1:])
-    return rows, repairs
+    return rows if zone is None else dataclasses.replace(rows, stamps=from_utc(rows.stamps, zone)), repairs
 
 
 def _small(codes: Ints, size: int) -> NDArray[Any]:
@@ -225,8 +228,8 @@ class _Span:
 
 def _merged(rows: Rows, ordinals: Ints, rules: Sequence[str], span: _Span, calendar: Calendar, decimals: Sequence[int]
             ) -> tuple[Rows, list[Repair]]:
-    """One row for each series and step: those that hold rows, and for sums and counts all others from the first row of
-    the series to the end of the file. Raises DataError for far more steps than rows."""
+    """One row for each series and step: those that hold rows, and for sums and counts all others too. Raises DataError
+    for far more steps than rows."""
     low, size = span.low, span.high - span.low + 1
     group, keys = _groups(rows.codes * size + ordinals - low, len(rows.ids) * size)
     values = _values(rows, group, keys, rules, size, decimals)
@@ -234,13 +237,14 @@ def _merged(rows: Rows, ordinals: Ints, rules: Sequence[str], span: _Span, calen
     codes, at = np.divmod(keys, size)
     heads = np.flatnonzero(np.diff(codes, prepend=-1))
     stops = np.append(heads[1:], keys.size)
-    begins = np.where(span.early[codes[heads]], 0, at[heads])
-    lengths = np.where(adding[codes[heads]], size - begins, stops - heads)
+    begins, ends = _reach(at, heads, stops, span.early[codes[heads]], size)
+    lengths = np.where(adding[codes[heads]], ends - begins, stops - heads)
     if int(lengths.sum()) > MAX_GROWTH * rows.codes.size + 1000:
         raise DataError(f"{counted(int(lengths.sum()), _unit(calendar))} for {rows.codes.size:,} rows: nearly all "
                         "would be empty", file=rows.file, code="mostly_gaps", hint="Give longer steps with --every")
-    every = np.concatenate([keys[a:b] if not adding[codes[a]] else codes[a] * size + np.arange(begin, size)
-                            for a, b, begin in zip(heads.tolist(), stops.tolist(), begins.tolist(), strict=True)])
+    every = np.concatenate([
+        codes[a] * size + np.arange(begin, end) if adding[codes[a]] else keys[a:b]
+        for a, b, begin, end in zip(*(part.tolist() for part in (heads, stops, begins, ends)), strict=True)])
     where = np.maximum(np.searchsorted(keys, every, side="right") - 1, np.repeat(heads, lengths))
     empty = keys[where] != every
     stamps = calendar.times(every % size + low).astype(np.int64)
@@ -249,6 +253,19 @@ def _merged(rows: Rows, ordinals: Ints, rules: Sequence[str], span: _Span, calen
     merged = dataclasses.replace(rows, codes=series, stamps=stamps, values=np.where(empty, 0.0, values[where]),
                                  ids=rows.ids[present], line=line, text=lambda row: _moment(int(stamps[row]), calendar))
     return merged, _zeros(merged, empty, calendar)
+
+
+def _reach(at: Ints, heads: Ints, stops: Ints, early: NDArray[np.bool_], size: int) -> tuple[Ints, Ints]:
+    """The first step of each series, and the one behind its last. Where a series has no more rows at the end of the
+    file, that means 0 as long as it was ever without rows before; after longer, nobody knows: there it ends.
+
+    at (G,): steps that hold rows, counted from the first of `size` whole ones · heads, stops (S,): those of each series
+    · early (S,): those that had rows before."""
+    empty = np.diff(at, prepend=at[0]) - 1
+    empty[heads] = np.where(early, at[heads], 0)
+    longest = np.maximum.reduceat(empty, heads)
+    last = at[stops - 1]
+    return np.where(early, 0, at[heads]), np.where(size - 1 - last <= longest, size, last + 1)
 
 
 def _groups(keys: Ints, size: int) -> tuple[Ints, Ints]:
@@ -332,8 +349,8 @@ def _zeros(rows: Rows, empty: NDArray[np.bool_], calendar: Calendar) -> list[Rep
     at = np.flatnonzero(empty)
     series = np.unique(rows.codes[at])
     where = f" in {series.size:,} series" if len(rows.ids) > 1 else ""
-    ends = np.append(np.flatnonzero(np.diff(rows.codes)), rows.codes.size - 1)
-    early = [str(rows.ids[rows.codes[k]]) for k in ends[empty[ends]]]
+    tails = np.append(np.flatnonzero(np.diff(rows.codes)), rows.codes.size - 1)
+    early = [str(rows.ids[rows.codes[k]]) for k in tails[empty[tails]]]
     more = f"; without rows at their end: {listed(early, 4)}" if early and len(rows.ids) > 1 else ""
     number = int(at.size)
     return [Repair("empty_steps", number, f"{counted(number, _unit(calendar))} without rows{where} -> 0{more}",

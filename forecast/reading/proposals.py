@@ -24,6 +24,7 @@ FILLED = 0.5                        # share of the steps that should hold rows
 LEAST = 8                           # steps that are worth a forecast
 NARROW = 0.25                       # spread, as a share of the mean, below which values are a level rather than amounts
 _LEVELS = re.compile(r"temp|press|humid|price|rate|level|speed|volt|percent|ratio|score|wind|co2|ph\b|mean|avg|average")
+_AMOUNTS = re.compile(r"amount|qty|quantity|sales|orders|revenue|units|count|total|sold|visit|kwh|consumption|paid")
 _DONE = ("duplicate_time", "irregular", "off_grid")
 
 
@@ -81,6 +82,8 @@ def _filled(rows: Rows, calendar: Calendar) -> tuple[float, int]:
 def _rule(rows: Rows) -> str:
     """Amounts are added, levels averaged: by the header first, by the values second."""
     values = rows.values[~np.isnan(rows.values)]
+    if _AMOUNTS.search(rows.target.lower()):
+        return "sum"
     if not values.size or _LEVELS.search(rows.target.lower()):
         return "mean"
     center = float(np.abs(values.mean()))

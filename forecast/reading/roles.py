@@ -13,7 +13,7 @@ from forecast.config import DataConfig
 from forecast.errors import DataError, RequestError
 from forecast.reading.aggregates import only_counts
 from forecast.reading.contract import Contract
-from forecast.reading.counters import numbers_rows, rises
+from forecast.reading.counters import PARTS, counts_rows, is_helper, numbers_rows, rises
 from forecast.reading.parsing.affixes import affixes_of, share_one_unit
 from forecast.reading.parsing.kinds import kind
 from forecast.series.covariates import ROLES, Role
@@ -23,8 +23,6 @@ ID_NAMES = ("unique_id", "item_id", "series_id", "id", "series", "store", "sku")
 TIME_NAMES = ("ds", "timestamp", "date", "datetime", "time")
 TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load")
 PERIOD_NAMES = ("year", "month", "quarter", "week", "day", "period", "date_time", "datum", "fecha", "jahr", "yearmonth")
-PARTS = ("year", "month", "day", "hour", "minute")
-CALENDAR_NAMES = (*PARTS, "weekday", "dayofweek", "day_of_week", "week", "quarter", "dayofyear")
 ENTITIES = ("country", "region", "state", "city", "shop", "station", "site", "sensor", "device", "meter", "location",
             "product", "item", "symbol", "ticker", "customer", "branch", "plant", "machine", "category", "name",
             *ID_NAMES)
@@ -186,7 +184,7 @@ def _spare(columns: _Columns, used: Collection[int], ident: int | None, time: tu
     """The other columns, and what they might be. Those of a wide file may be anything."""
     def hint(k: int) -> str:
         if layout == "wide" or not columns.names[k].strip() or _is_helper(columns, k) or _is_index(columns, k) \
-                or _counts_rows(columns, k, time):
+                or counts_rows(columns.cells(k), columns.stamps(time)):
             return ""
         return STATIC if ident is not None and _is_constant(columns, k, ident) else OFFERED
 
@@ -307,21 +305,13 @@ def _names_months(columns: _Columns, column: int) -> bool:
     return bool(cells) and all(cell[:3] in MONTHS for cell in cells if cell)
 
 
-def _counts_rows(columns: _Columns, column: int, time: tuple[int, ...]) -> bool:
-    """1, 2, 3 ... beside stamps that are all different: numbers of rows, not of series."""
-    cells = [row[column].strip() for row in columns.rows]
-    stamps = {tuple(row[k] for k in time) for row in columns.rows}
-    counts = [str(k) for k in range(len(cells) + 1)]
-    return len(cells) > 2 and len(stamps) == len(cells) and cells in (counts[:-1], counts[1:])
-
-
 def _ident(columns: _Columns, options: DataConfig, time: tuple[int, ...], taken: Collection[int]) -> int | None:
     if options.id == NO_ID and NO_ID not in columns.names:
         return None
     if options.id is not None:
         return columns.find(options.id, "--id")
     named = [k for k in columns.named(ID_NAMES) if k not in (*time, *_others(columns, options))
-             and not _counts_rows(columns, k, time) and not rises(columns.cells(k), columns.stamps(time))]
+             and not rises(columns.cells(k), columns.stamps(time))]
     named = [k for k in named if k not in taken] or named           # the only one, in two roles: that is refused
     taken = {*taken, *time, *_others(columns, options)}
     if len(named) > 1:
@@ -372,13 +362,7 @@ def _targets(columns: _Columns, options: DataConfig, time: tuple[int, ...], iden
 
 
 def _is_helper(columns: _Columns, column: int) -> bool:
-    """Parts of the date given again, and counters of rows."""
-    name = columns.names[column].strip().lower()
-    if name in CALENDAR_NAMES:
-        return True
-    cells = [row[column].strip() for row in columns.rows[:1000]]
-    counts = [str(k) for k in range(len(cells) + 1)]
-    return name in ("", "index", "unnamed: 0", "no", "row", "nr") and cells in (counts[:-1], counts[1:])
+    return is_helper(columns.names[column], columns.cells(column)[:1000])
 
 
 def _is_index(columns: _Columns, column: int) -> bool:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from forecast.errors import DataError
+from forecast.reading.counters import CALENDAR_NAMES
 from forecast.reading.parsing.dates import encoded
 from forecast.reading.parsing.kinds import kind
 from forecast.reading.parsing.table import Table
-from forecast.reading.roles import CALENDAR_NAMES, ENTITIES, NO_ID, Roles
+from forecast.reading.roles import ENTITIES, NO_ID, Roles
 from forecast.reading.rows import Rows
 from forecast.series.arrays import Ints
 from forecast.text import listed, safe

@@ -25,7 +25,8 @@ from forecast.writing.layouts import check_ending, is_typed, stamps, write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".zst", ".zip", ".bz2", ".xz", ".parquet", ".pq", ".json", ".xlsx", ".xlsm")
+ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat", ".gz", ".zst", ".zip", ".bz2", ".xz", ".parquet", ".pq", ".json",
+           ".xlsx", ".xlsm")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import math
 import re
 import zipfile
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, BinaryIO
 
 from forecast.errors import RequestError
@@ -48,7 +48,7 @@ def sheet_writer() -> tuple[Callable[[Any], None], Callable[[BinaryIO], None]]:
                                hint="Write .csv or .parquet")
         if rows == table.num_rows + 1:
             sheet.append(names)
-        for cells in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        for cells in zip(*map(_shown, table.columns), strict=True):
             sheet.append([_cell(sheet, cell) for cell in cells])
 
     def write(file: BinaryIO) -> None:
@@ -58,6 +58,14 @@ def sheet_writer() -> tuple[Callable[[Any], None], Callable[[BinaryIO], None]]:
         file.write(_undated(whole))
 
     return take, write
+
+
+def _shown(column: Any) -> list[Any]:
+    """The cells of a column; moments that are all at midnight as days."""
+    cells: list[Any] = column.to_pylist()
+    moments = [cell for cell in cells if isinstance(cell, datetime)]
+    is_of_days = bool(moments) and all(cell.time() == time() for cell in moments)
+    return [cell.date() if isinstance(cell, datetime) else cell for cell in cells] if is_of_days else cells
 
 
 def _cell(sheet: Any, value: Any) -> Any:

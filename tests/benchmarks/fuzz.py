@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import io
 import random
 import resource
 import signal
 import tempfile
 import time
 import traceback
+import zipfile
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
+
+import openpyxl
 
 from forecast.config import DataConfig
 from forecast.errors import ForecastError
@@ -42,8 +47,34 @@ PIECES = (
     b"PAR1", b"\x1b[2J", b"," * 300, b"\n" * 50, b"-9223372036854775808", b"9223372036854775807", b"\xe2\x80\xae")
 
 
+def workbook() -> bytes:
+    """A small sheet of Excel."""
+    book = openpyxl.Workbook()
+    for row in (["date", "value"], *([datetime(2020, 1, day), 1.5 * day] for day in range(1, 9))):
+        book.active.append(row)                                     # type: ignore[union-attr]
+    place = io.BytesIO()
+    book.save(place)
+    return place.getvalue()
+
+
+def repacked(rng: random.Random, data: bytes) -> bytes:
+    """A workbook with accidents in the text of its parts, where those of its archive would only be damage."""
+    place = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(place, "w") as new:
+        for name in old.namelist():
+            part = bytearray(old.read(name))
+            if rng.random() < 0.5 and ("sheet" in name or "shared" in name):
+                for _ in range(rng.choice((1, 2, 5))):
+                    at = rng.randrange(len(part))
+                    part[at:at + rng.choice((0, 1, 4))] = rng.choice(PIECES)
+            new.writestr(name, bytes(part))
+    return place.getvalue()
+
+
 def mutated(rng: random.Random, seeds: list[bytes]) -> bytes:
     """One of the seeds after a few accidents."""
+    if rng.random() < 0.03:
+        return repacked(rng, workbook())
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.choice((0, 1, 1, 2, 3, 8, 30))):
         at = rng.randrange(len(data) + 1)
@@ -71,7 +102,7 @@ def some_options(rng: random.Random) -> DataConfig:
     changes: dict[str, object] = {
         "fill": "mask", "duplicates": "mean", "bad_rows": "quarantine", "decimal": ",", "dayfirst": True, "freq": "D",
         "max_gap": 3, "tz": "Europe/Berlin", "delimiter": ";", "encoding": "latin-1", "date_format": "%d.%m.%Y",
-        "time": "date", "target": "value", "id": "id"}
+        "time": "date", "target": "value", "id": "id", "every": "day", "aggregate": ("sum",), "sheet": "Sheet"}
     picked = [key for key in changes if rng.random() < 0.06]
     return DataConfig(**{key: changes[key] for key in picked})      # type: ignore[arg-type]
 

@@ -20,15 +20,18 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from forecast.config import DataConfig
 from forecast.errors import ForecastError
 from forecast.reading.reader import read_panel
+from tests.benchmarks import kinds
 
 Row = list[str]
 Truth = dict[str, dict[str, float]]                                 # id -> stamp -> value
@@ -42,6 +45,7 @@ class Spoilt:
     damaged: frozenset[int] = frozenset()
     lines: frozenset[int] | None = None                             # None: the file as a whole is spoilt, any line
     rename: Callable[[str], str] | None = None                      # the ids as they now are
+    settings: dict[str, Any] = field(default_factory=dict)          # what the reader is told
 
 
 @dataclass(frozen=True)
@@ -295,6 +299,8 @@ def pollutions(base: Base, rng: random.Random) -> Iterator[tuple[str, Spoilt]]:
     if base.ids:
         for change in ("NA{}", "00{}", "={}", "-{}", "{} ", "é{}", "1e{}", "'{}", "{}\u202e"):
             yield "odd ids", renamed(base, lambda i, c=change: c.format(i))
+    for kind, data, damaged, lines, settings in (*kinds.events(base.rows, rng), *kinds.sheets(base.rows, rng)):
+        yield kind, Spoilt(data, damaged, lines, None, settings)
     yield "nothing", Spoilt(b"", lines=None)
     yield "header only", Spoilt((",".join(base.header) + "\n").encode(), lines=None)
 
@@ -321,10 +327,10 @@ def load(path: Path, most: int) -> Base:
     return Base(tuple(found), ident is not None)
 
 
-def outcome(base: Base, spoilt: Spoilt, read: Callable[[bytes], tuple[Truth, bool]]) -> tuple[str, bool | None, str]:
+def outcome(base: Base, spoilt: Spoilt, read: Callable[[Spoilt], tuple[Truth, bool]]) -> tuple[str, bool | None, str]:
     """exact, repaired, refused or silent; whether a refusal names the line; and what was said."""
     try:
-        found, said = read(spoilt.data)
+        found, said = read(spoilt)
     except ForecastError as error:
         return "refused", named(error.problem.row, spoilt), str(error)
     except (ValueError, TypeError, OverflowError, KeyError, IndexError, AttributeError) as error:
@@ -356,12 +362,12 @@ def matches(found: Truth, truth: Truth) -> bool:
     return True
 
 
-def ours(folder: Path) -> Callable[[bytes], tuple[Truth, bool]]:
+def ours(folder: Path) -> Callable[[Spoilt], tuple[Truth, bool]]:
     path = folder / "f.csv"
 
-    def read(data: bytes) -> tuple[Truth, bool]:
-        path.write_bytes(data)
-        reading = read_panel(path)
+    def read(spoilt: Spoilt) -> tuple[Truth, bool]:
+        path.write_bytes(spoilt.data)
+        reading = read_panel(path, DataConfig(**spoilt.settings))
         panel = reading.panel
         found = {}
         for s, ident in enumerate(panel.ids):
@@ -371,13 +377,19 @@ def ours(folder: Path) -> Callable[[bytes], tuple[Truth, bool]]:
     return read
 
 
-def strict_pandas(data: bytes) -> tuple[Truth, bool]:
+def strict_pandas(spoilt: Spoilt) -> tuple[Truth, bool]:
     """What a careful person writes: ids as text, dates and numbers parsed or else an error."""
-    frame = pd.read_csv(io.BytesIO(data))
+    is_sheet = spoilt.data[:4] == b"PK\x03\x04"
+    frame = pd.read_excel(io.BytesIO(spoilt.data)) if is_sheet else pd.read_csv(io.BytesIO(spoilt.data))
     frame.columns = [str(c).strip().lower() for c in frame.columns]
     names = [str(i) for i in frame["series_id"]] if "series_id" in frame else [""] * len(frame)
     stamps = pd.to_datetime(frame["date"]).dt.tz_localize(None)
     values = pd.to_numeric(frame["value"])
+    if every := spoilt.settings.get("every"):
+        table = pd.DataFrame({"name": names, "value": list(values)}, index=pd.DatetimeIndex(stamps))
+        freq = {"hour": "h", "day": "D", "week": "W-MON", "month": "MS"}[every]
+        steps = table.groupby("name")["value"].resample(freq).sum()
+        names, stamps, values = (list(part) for part in (*zip(*steps.index, strict=True), steps))
     found: Truth = {}
     for ident, stamp, number in zip(names, stamps, values, strict=True):
         if stamp.isoformat() in found.setdefault(ident, {}):

@@ -58,8 +58,11 @@ def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known:
         raise DataError(f"is {other}, not a table", file=file, row=1, code="not_a_table",
                         hint="Save it as CSV: a header and one row per time")
     chosen = _delimiter(delimiter) if delimiter else None
-    best = max((_score(head, mark, quote) for mark in ((chosen,) if chosen else DELIMITERS)
-                for quote in _quotes(head)), key=lambda s: s.rank)
+    scores = [_score(head, mark, quote) for mark in ((chosen,) if chosen else DELIMITERS) for quote in _quotes(head)]
+    best = max(scores, key=lambda s: s.rank)
+    if best.delimiter == " " and len(best.rows[0]) == 1:            # it parts dates from clocks alone
+        best = max((s for s in scores if s.fields > 1 and len(s.rows[0]) == s.fields), key=lambda s: s.rank,
+                   default=best)
     if best.fields < 2:
         raise DataError("has one column only", file=file, row=1, code="one_column",
                         hint="It needs a time and a value column; try --delimiter if something else parts them")
