@@ -25,8 +25,8 @@ from forecast.series.windows import evenly, targets
 
 LEAST_WEIGHED = 200                 # windows that forecasters are weighed by: two a series, but not fewer than this
 MOST_WEIGHED = 1_000                # and not more than this; the widths of bands come from as many
-ODDS = {PRIOR: 4.0, TUNED: 2.0}     # before any window is looked at, where another forecaster has 1;
-FADING = 1_000                      # independent windows at which half of their logarithm is left
+ODDS = {PRIOR: 8.0, TUNED: 4.0}     # before any window is looked at, where another forecaster has 1;
+FADING = 20                         # horizons in a usual series at which half of their logarithm is left
 MOST_ASKED = 5_000                  # of more series the experts, who take 2 ms for each, are not asked
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 
@@ -66,7 +66,7 @@ def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
     middle, unit = predictor.quantiles.index(0.5), naive_errors(known, plan.season)[windows.series]
     errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
     independent = len(np.unique(windows.series)) * plan.validation / plan.horizon
-    left = FADING / (FADING + independent)
+    left = FADING / (FADING + float(np.mean(known.lengths)) / plan.horizon)
 
     def of(some: Sequence[int]) -> Blend:
         chosen = [names[k] for k in some]
