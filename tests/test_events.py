@@ -174,6 +174,15 @@ def test_readings_of_a_clock_that_stand_twice_are_not_added_up_in_silence(tmp_pa
     assert "1 hour of fewer than 4 rows" in read(path, "hour", "sum").notes
 
 
+def test_a_series_of_readings_that_begins_or_ends_within_a_week_loses_that_week(tmp_path: Path) -> None:
+    days = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", "2024-03-03")]     # whole weeks
+    lines = [*(f"a,{day},1" for day in days), *(f"b,{day},1" for day in days[3:40])]
+    path = written(tmp_path / "d.csv", "id,date,y", *lines)
+    reading = read(path, "week", "sum")
+    assert [reading.panel.values(s).tolist() for s in (0, 1)] == [[7.0] * 9, [7.0] * 4]
+    assert "9 rows left out: the week within which a series begins or ends: b" in told(reading)
+
+
 def test_a_code_for_missing_is_found_before_it_is_averaged(tmp_path: Path) -> None:
     rows = [f"2024-01-0{1 + k // 24} {k % 24:02}:{7 * k % 60:02},{20 + k % 5}" for k in range(96)]
     rows[40] = rows[40].split(",")[0] + ",-9999"

@@ -15,16 +15,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast.config import DataConfig
 from forecast.errors import DataError
 from forecast.reading.aggregates import ADDING, grid_of, rule_of
 from forecast.reading.codes import code_problems
-from forecast.reading.parsing.dates import Times, encoded, read_times
-from forecast.reading.parsing.kinds import kind
-from forecast.reading.parsing.numbers import Numbers, NumberStyle
+from forecast.reading.parsing.dates import Times, read_times
 from forecast.reading.parsing.timeformat import offset_minutes
 from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.reading.regular import MAX_GROWTH, once
@@ -52,14 +50,6 @@ class Steps:
     notes: tuple[str, ...]
 
 
-def ones(cells: Any, missing: Sequence[str]) -> Numbers:
-    """1 for each cell (N,) that holds anything, so that rows can be counted whatever they hold."""
-    groups = encoded(pc.utf8_trim_whitespace(cells.cast("string")))
-    empty = np.array([t in missing or kind(t) == "missing" for t in groups.dictionary.to_pylist()], dtype=bool)
-    values = np.where(empty, np.nan, 1.0)[groups.indices.to_numpy(zero_copy_only=False)]
-    return Numbers(values, 0, NumberStyle())
-
-
 def in_steps(rows: Rows, times: Times, decimals: Sequence[int], options: DataConfig) -> Steps:
     """Rows (N,) brought to the steps that the settings name. decimals: behind the mark of each target.
 
@@ -70,6 +60,10 @@ def in_steps(rows: Rows, times: Times, decimals: Sequence[int], options: DataCon
     low, high, cut = _whole(rows, ordinals, calendar, options)
     early = np.bincount(rows.codes[ordinals < low], minlength=len(rows.ids)) > 0
     kept = (ordinals >= low) & (ordinals <= high)
+    if _usual_step(rows, calendar):
+        whole = _whole_of_each(rows, ordinals, calendar, _usual_step(rows, calendar))
+        cut += _cut_of_each(rows, kept & ~whole, calendar)
+        kept &= whole
     inside = rows if kept.all() else rows.take(kept)
     ordinals = ordinals[kept]
     rules = [rule_of(options, str(name)) for name in rows.ids] if rows.wide else \
@@ -114,17 +108,11 @@ def _check_written(rows: Rows, times: Times, calendar: Calendar, options: DataCo
     texts = times.format.text(stamps)
     if times.format.pattern in ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns"):
         return
-    again = read_times(_strings(texts), pattern=times.format.pattern)[0]
+    again = read_times(pa.array(texts, pa.string()), pattern=times.format.pattern)[0]
     if len(again.faults) or (again.stamps != stamps.astype(np.int64)).any():
         raise DataError(f"times are written as {times.format.pattern}, which does not tell the steps of --every "
                         f"{options.every}", file=rows.file, row=rows.line(0), column=rows.time, code="coarse_times",
                         hint="Give a longer step, or write the times in full")
-
-
-def _strings(texts: Sequence[str]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(texts, pa.string())
 
 
 def _whole(rows: Rows, ordinals: Ints, calendar: Calendar, options: DataConfig) -> tuple[int, int, list[Repair]]:
@@ -147,6 +135,24 @@ def _whole(rows: Rows, ordinals: Ints, calendar: Calendar, options: DataConfig) 
     if high - low < 1:
         raise _too_few(rows, high - low + 1, calendar)
     return low, high, said
+
+
+def _whole_of_each(rows: Rows, ordinals: Ints, calendar: Calendar, usual: int) -> NDArray[np.bool_]:
+    """Which readings of a clock (N,) lie in steps that their own series does not begin or end within."""
+    first = np.full(len(rows.ids), np.iinfo(np.int64).max)
+    last = np.full(len(rows.ids), np.iinfo(np.int64).min)
+    np.minimum.at(first, rows.codes, rows.stamps)
+    np.maximum.at(last, rows.codes, rows.stamps)
+    low = -(-(first - calendar.phase) // calendar.every)
+    high = (last + usual - calendar.phase) // calendar.every - 1
+    return np.asarray((ordinals >= low[rows.codes]) & (ordinals <= high[rows.codes]))
+
+
+def _cut_of_each(rows: Rows, lost: NDArray[np.bool_], calendar: Calendar) -> list[Repair]:
+    if not lost.any():
+        return []
+    named = listed([str(rows.ids[k]) for k in np.unique(rows.codes[lost])], 4)
+    return [_cut(lost, f"the {_unit(calendar)} within which a series begins or ends: {named}")]
 
 
 def _too_few(rows: Rows, number: int, calendar: Calendar) -> DataError:

@@ -25,12 +25,12 @@ from forecast.reading.aggregates import as_asked, check_columns, is_counted, rul
 from forecast.reading.beside import Strip
 from forecast.reading.contract import Contract, mark_of
 from forecast.reading.damage import Damage
-from forecast.reading.events import Steps, in_steps, ones
+from forecast.reading.events import Steps, in_steps
 from forecast.reading.filling import Regular
 from forecast.reading.joining import Joined, joined_to
 from forecast.reading.opening import Opened, open_table
 from forecast.reading.parsing.dates import Times, encoded
-from forecast.reading.parsing.numbers import Fault, Faults, Numbers, read_numbers
+from forecast.reading.parsing.numbers import Fault, Faults, Numbers, ones, read_numbers
 from forecast.reading.parsing.table import ASIDE, Table, as_texts
 from forecast.reading.parsing.zones import check_zone
 from forecast.reading.proposals import with_proposal

@@ -36,6 +36,33 @@ SECTIONS: dict[str, Callable[[Bench], None]] = {}
 PANDAS = "import pandas, sys; pandas.read_csv(sys.argv[1])"
 PANDAS_DATES = "import pandas, sys; t = pandas.read_csv(sys.argv[1]); t['date'] = pandas.to_datetime(t['date'])"
 READ = "import sys; from forecast.reading.reader import read_panel; read_panel(sys.argv[1])"
+PANDAS_EVENTS = PANDAS_DATES.replace("'date'", "'time'") + """
+sums = t.set_index("time").groupby("id")["amount"].resample("D").sum()
+"""
+READ_EVENTS = """
+import sys
+from forecast.config import DataConfig
+from forecast.reading.reader import read_panel
+panel = read_panel(sys.argv[1], DataConfig(every="day", aggregate=("sum",))).panel
+"""
+SAME_EVENTS = PANDAS_EVENTS + READ_EVENTS + """
+import numpy
+lower, upper = t["time"].min().ceil("D"), t["time"].max().floor("D")      # days that the file holds a part of
+for s, name in enumerate(panel.ids):
+    ours = pandas.Series(panel.values(s), pandas.DatetimeIndex(panel.times(s)))
+    theirs = sums[name].loc[lower:upper - pandas.Timedelta(days=1)]
+    both = ours.index.union(theirs.index)
+    numpy.testing.assert_allclose(ours.reindex(both, fill_value=0), theirs.reindex(both, fill_value=0), atol=1e-6)
+"""
+MAKE_EVENTS = """
+import numpy, pyarrow, pyarrow.csv, sys
+rows, rng = int(sys.argv[1]), numpy.random.default_rng(0)
+seconds = numpy.sort(rng.integers(3600, 1000 * 86_400 - 3600, rows)).astype("timedelta64[s]")
+stamps = numpy.char.replace(numpy.datetime_as_string(numpy.datetime64("2021-01-01T00:00:00") + seconds), "T", " ")
+ids = numpy.array([f"s{k:04}" for k in range(2000)])[rng.integers(0, 2000, rows)]
+table = pyarrow.table({"id": ids, "time": stamps, "amount": rng.gamma(2, 20, rows).round(2)})
+pyarrow.csv.write_csv(table, sys.argv[2], pyarrow.csv.WriteOptions(quoting_style="none"))
+"""
 READ_BESIDE_TORCH = READ.replace("sys;", "sys, torch;")
 FIRST_STEP = """
 import os, sys
@@ -246,6 +273,17 @@ def reading(bench: Bench) -> None:
         more = (found[first].peak - found["read_panel, torch"].peak) / (series * steps * 4 / (1 << 20))
         print(f"  first step {slower:.1f} times pandas{within(slower, 3)}; beside what reading and torch hold "
               f"{more:.1f} times the values in float32{within(more, 3)}")
+
+
+@section
+def events(bench: Bench) -> None:
+    """5 million events of 2,000 series to days, beside pandas' groupby().resample(), whose sums must be the same."""
+    rows, path = str(max(10_000, round(5_000_000 * bench.scale))), str(bench.folder / "events.csv")
+    subprocess.run((*PYTHON, MAKE_EVENTS, rows, path), check=True)
+    turn_by_turn(bench, {"pandas, to_datetime, resample": (*PYTHON, PANDAS_EVENTS, path),
+                         "read_panel, --every day": (*PYTHON, READ_EVENTS, path)})
+    subprocess.run((*PYTHON, SAME_EVENTS, path), check=True)
+    print("  the same sums")
 
 
 @section

@@ -103,6 +103,13 @@ class Numbers:
     undecided: str = ""             # why the column cannot be read without being told
 
 
+def ones(cells: Any, missing: Collection[str]) -> Numbers:
+    """1 for each cell (N,) that holds anything, so that rows can be counted whatever they hold."""
+    texts = pc.utf8_lower(pc.utf8_trim_whitespace(cells.cast(pa.string())))
+    absent = pc.is_in(texts, value_set=pa.array([*MISSING, *(text.lower() for text in missing)], pa.string()))
+    return Numbers(np.where(np.asarray(absent, dtype=bool), np.nan, 1.0), 0, NumberStyle())
+
+
 def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle | None = None,
                  comma_parted: bool = True, missing: Collection[str] = ()) -> Numbers:
     """Cells (N,) of text as numbers. `style` is what an earlier file of the kind used; `comma_parted`: commas part
