@@ -18,7 +18,7 @@ import torch
 
 import forecast
 from forecast.config import SETTINGS
-from forecast.door.keywords import Settings
+from forecast.door.keywords import Asked, Settings
 from forecast.door.words import spoken
 from forecast.errors import DataError, ForecastError, GateError, ModelError, RequestError, StaleError
 from tests.test_cli import Run, run
@@ -260,7 +260,8 @@ def test_a_check_says_everything_and_raises_nothing_for_data() -> None:
     bad = forecast.check(pd.concat([one(), one()[-1:]]))
     assert (bad.outcome, bad.is_usable, bad.columns, bad.rows) == ("refused", False, None, None)
     assert [(p.code, p.row, p.hint) for p in bad.problems] == [
-        ("duplicate_time", 80, "Try duplicates='last', mean or sum")]
+        ("duplicate_time", 80, "every='day' aggregate='mean' brings them to steps; duplicates='last' keeps one of "
+         "each")]
     assert "first on row 79" in str(bad)
     assert forecast.check("nowhere.csv").problems[0].code == "no_file"
 
@@ -338,8 +339,8 @@ def test_flags_are_said_as_keywords(flags: str, keywords: str) -> None:
 
 def test_every_flag_that_a_text_below_the_command_line_names_becomes_a_keyword_that_exists() -> None:
     package = Path(forecast.__file__).parent
-    known = {*Settings.__annotations__, *forecast.Model.predict.__annotations__, *forecast.train.__annotations__,
-             "accept_scale", "max_age", "settings", "nonnegative", "device"}
+    known = {*Settings.__annotations__, *Asked.__annotations__, *forecast.Model.predict.__annotations__,
+             *forecast.train.__annotations__, "accept_scale", "max_age", "settings", "nonnegative", "device"}
     for file in (f for wing in ("reading", "series", "model", "training") for f in (package / wing).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:

@@ -238,6 +238,9 @@ def test_every_kind_of_file_is_read_back_the_same(tmp_path: Path, layout: str, e
     assert [p.name for p in tmp_path.iterdir()] == [f"a{ending}"]
     if ending == ".parquet":
         assert pyarrow.parquet.read_table(path).equals(table)
+    elif ending == ".xlsx":
+        header, *rows = pytest.importorskip("openpyxl").load_workbook(path).active.values
+        assert [dict(zip(header, row, strict=True)) for row in rows] == table.to_pylist()
     elif ending == ".json":
         assert json.loads(path.read_text(encoding="utf-8")) == table.to_pylist()
     else:
@@ -375,7 +378,7 @@ def test_standard_output_is_taken_only_where_there_is_one() -> None:
         check_ending("-")
 
 
-@pytest.mark.parametrize("path", ["a", "a.xlsx", "a.CSV2", "csv", "a.gz", "a.csv.", ""])
+@pytest.mark.parametrize("path", ["a", "a.xls", "a.CSV2", "csv", "a.gz", "a.csv.", ""])
 def test_an_ending_that_does_not_is_refused(path: str) -> None:
     with pytest.raises(RequestError, match=r"\.csv \.csv\.gz \.parquet \.json"):
         check_ending(path)
