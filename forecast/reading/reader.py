@@ -38,8 +38,10 @@ from forecast.reading.sheets import Main, strips_of, with_found, without_future
 from forecast.reading.sources.files import open_source
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
+from forecast.reading.trying import tried
 from forecast.series.arrays import Ints
 from forecast.series.calendar import DAY, Calendar
+from forecast.series.ids import listed_names
 from forecast.series.panel import Panel
 from forecast.text import counted, from_csv_cell, quoted, shorten
 
@@ -95,7 +97,22 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
                contract: Contract | None = None) -> Reading:
     """Read a file. `contract`: read it as the model's own file was read.
 
-    Raises DataError naming the lines, or ModelError for a file of another kind than the contract's."""
+    Raises DataError naming the lines, or ModelError for a file of another kind than the contract's. The flags of its
+    hint were tried, where the file is no large one."""
+    try:
+        return _read(path, options, contract)
+    except DataError as error:
+        if not error.remedy or not _is_small(path):
+            raise
+        raise tried(error, options, lambda changed: _read(path, changed, contract)) from error
+
+
+def _is_small(path: str | os.PathLike[str]) -> bool:
+    """A file that may be read several times over."""
+    return os.path.isfile(path) and os.path.getsize(path) <= SMALL
+
+
+def _read(path: str | os.PathLike[str], options: DataConfig, contract: Contract | None) -> Reading:
     source = open_source(path, options.encoding)
     options = as_agreed(options, contract)
     opened, table = open_table(source, options, contract)
@@ -168,12 +185,15 @@ def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, li
         named = opened.has_header or len(roles.targets) > 1
         return np.zeros(table.rows, dtype=np.int64), [table.names[k] for k in roles.targets] if named else ["value"]
     cells = encoded(table.columns[roles.id])
-    ids = cells.dictionary.to_pylist()
+    ids: list[str] = cells.dictionary.to_pylist()
     codes: Ints = cells.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     nameless = [k for k, text in enumerate(ids) if not text.strip()]
     if nameless:
         damage.add(Faults(np.flatnonzero(np.isin(codes, nameless)),
-                          lambda row: Fault(row, "", "no_id", "has no id", ASIDE)), table.names[roles.id])
+                          lambda row: Fault(row, "", "no_id", "has no id", ASIDE)),
+                   listed_names([table.names[k] for k in roles.ids]))
+    if roles.more_ids:
+        return codes, ids
     if dialect is not None and dialect.skip_space and roles.id > 0:
         ids = [text.removeprefix(" ") for text in ids]
     unmarked = [from_csv_cell(text) for text in ids]
@@ -252,6 +272,7 @@ def _with_rows(rows: Rows) -> Rows:
     return dataclasses.replace(rows, codes=codes, ids=rows.ids[present])
 
 
+SMALL = 4 << 20                     # bytes of a file on which hints are tried
 _STACKED = ("duplicate_time", "backward_step", "late_midnight")
 _SHORTEST_MONTH = 27 * DAY           # steps from which they may be months
 TOTAL = re.compile("((grand |sub)?totals?|sum|summe|gesamt|total général|totale|suma|average|mean|mittelwert):?",
@@ -268,12 +289,12 @@ def _regular(rows: Rows, opened: Opened, times: Times, options: DataConfig, cont
         regular = make_regular(rows, options, options.tz if times.utc else None,
                             None if contract is None else contract.calendar)
     except DataError as error:
-        remedy = separators(rows, opened.roles, opened.spare) if error.problem.code in _STACKED else ""
-        if not remedy:
+        hint, remedy = separators(rows, opened.roles, opened) if error.problem.code in _STACKED else ("", {})
+        if not hint:
             raise
         more = f" (and {counted(len(error.problems) - 1, 'such row')} more)" if len(error.problems) > 1 else ""
-        raise DataError(dataclasses.replace(error.problem, message=error.problem.message + more, hint=remedy)
-                        ) from error
+        raise DataError(dataclasses.replace(error.problem, message=error.problem.message + more, hint=hint),
+                        remedy=remedy) from error
     if contract is None and options.id is None and opened.has_header:
         check_stacked(rows, opened.roles, opened.names, lambda wanted: opened.read(wanted, set_aside=True))
     return regular
@@ -318,7 +339,8 @@ def _contract(parsed: Parsed, ids: list[str], regular: Regular, options: DataCon
     """What the next file must look like, as found in this one; `marked` by its values too, for a model's own file."""
     roles, table = parsed.roles, parsed.table
     header = parsed.dialect is None or parsed.dialect.has_header
-    id_column = None if roles.id is None else table.names[roles.id]
+    id_columns = tuple(table.names[k] for k in roles.ids)
+    id_column = listed_names(id_columns) if id_columns else None
     ident = {"single": None, "wide": "series"}.get(roles.layout, id_column if header else "id")
     sizes: dict[str, Any] = {"low": float(np.nanmin(regular.y)), "high": float(np.nanmax(regular.y)),
                              "size": usual_size(regular.y)}
@@ -329,6 +351,7 @@ def _contract(parsed: Parsed, ids: list[str], regular: Regular, options: DataCon
         time_format=parsed.times.format, numbers=parsed.numbers[0].style, utc=parsed.times.utc,
         tz=None if parsed.times.format.is_integer else options.tz, encoding=parsed.source.encoding, ids=tuple(ids),
         last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes,
+        id_columns=id_columns if len(id_columns) > 1 else (),
         marks=tuple(mark_of(start, regular.y[first:stop]) for start, first, stop in zip(
             regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)) if marked else ())
 
@@ -337,4 +360,4 @@ def _held_against(agreed: Contract, now: Contract) -> Contract:
     """The contract of a later file: as agreed, with what may differ from file to file."""
     return dataclasses.replace(now, id=agreed.id, time=agreed.time, layout=agreed.layout,
                                decimals=max(agreed.decimals, now.decimals), time_format=agreed.time_format,
-                               beside=agreed.beside)
+                               beside=agreed.beside, id_columns=agreed.id_columns)
