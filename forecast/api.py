@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 
 from forecast.door.answers import frame_of
-from forecast.door.keywords import Asked, Settings, Several, check_known, flags_of
+from forecast.door.keywords import Asked, Settings, Several, check_known, flags_of, text_of
 from forecast.door.words import in_python, said, spoken
 from forecast.errors import GateError, Problem, RequestError
 from forecast.ledger.options import Options
@@ -206,18 +206,12 @@ def load(name: str | os.PathLike[str] = "live", *, store: str | os.PathLike[str]
     return Model(workspace.run(name), workspace.store.folder)
 
 
-def _text_of(levels: float | Sequence[float] | str | None) -> str | None:
-    if levels is None or isinstance(levels, str):
-        return levels
-    return ",".join(f"{x:g}" for x in np.ravel(np.asarray(levels)))
-
-
 def _options(asked: Asked, series: Several | None, *, mean: bool) -> Options:
     read = flags_of({name: asked.get(name) for name in ("missing", "spikes")})
     return Options(
         series=None if series is None else (series,) if isinstance(series, str) else tuple(map(str, series)),
         nonnegative=asked.get("nonnegative", False), round=asked.get("round", False), mean=mean,
-        allow_negative=asked.get("allow_negative", False),
+        allow_negative=asked.get("allow_negative", False), fill_future=asked.get("fill_future"),
         read={key: value if isinstance(value, str) else ",".join(value) for key, value in read.items()} or None)
 
 
@@ -306,8 +300,9 @@ class Model:
         forecast served, or none), "issue".
 
         horizon: steps, shorter or longer than trained. levels: bands, among those trained. series: only these ids.
-        mean: a column of expected values, for totals. as_of: from what was known then. options: nonnegative,
-        allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
+        mean: a column of expected values, for totals. as_of: from what was known then. options: future, what is known
+        of the horizon, a frame or a file of ids, times, columns (`model.future()` has the rows); fill_future="last",
+        nonnegative, allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
         record: keep the forecast in the ledger. A forecast that is only looked at is issued to nobody, so by default it
         is not kept. A frame lies in no place by which the ledger could find it again, so it cannot be.
 
@@ -320,12 +315,24 @@ class Model:
                                hint="Give the file it was read from, or leave out record=True")
         steps = flags_of({"horizon": horizon}).get("model.horizon")
         request = predicting.Request(
-            data, model=self._run, horizon=steps, options=_options(options, series, mean=mean), levels=_text_of(levels),
+            data, model=self._run, horizon=steps, options=_options(options, series, mean=mean), levels=text_of(levels),
             as_of=_moment(as_of, contract), max_age=options.get("max_age"), device=options.get("device"), typed=True,
-            accept_scale=options.get("accept_scale", False), record=record)
+            accept_scale=options.get("accept_scale", False), record=record,
+            future=None if options.get("future") is None else _named(options["future"]))
         with _alone() if request.device else nullcontext():
             predicted = predicting.predict(_workspace(self._store), request)
         return _answer(predicted, contract, data if isinstance(data, pd.DataFrame) else None)
+
+    @in_python()
+    def future(self, frame: Data | None = None, *, horizon: int | None = None) -> pd.DataFrame:
+        """The rows of the horizon in which columns known ahead are to be filled in, for `predict(future=...)`: ids,
+        times, and what is known of these columns already. Raises RequestError where the model uses none, DataError."""
+        from forecast.tasks import future as planning
+
+        data, steps = self._of(frame), flags_of({"horizon": horizon}).get("model.horizon")
+        rows = planning.future(_workspace(self._store), planning.Request(data, self._run, steps, typed=True)).table
+        zone = zone_of(data, self._run.contract.time) if isinstance(data, pd.DataFrame) else None
+        return frame_of(rows, self._run.contract, zone)
 
     @in_python()
     def evaluate(self, frame: Data | None = None, *, baselines: Several = ("seasonal_naive", "naive"),

@@ -18,6 +18,7 @@ from forecast.config import Config
 from forecast.model.network import Network
 from forecast.model.predictor import Predictor
 from forecast.series.calendar import Calendar
+from forecast.series.covariates import Column, Covariates
 from forecast.series.panel import Panel
 from forecast.series.units import Units
 from forecast.training.fit import finished, fit, refit
@@ -42,6 +43,26 @@ def waves(count: int = 3, length: int = 90, *, seed: int = 0, calendar: Calendar
         t = np.arange(length - 7 * s)
         series.append((s + 1) * (20 + 0.1 * t + 3 * np.sin(2 * np.pi * t / 6) + random.normal(0, 0.5, len(t))))
     return Panel.of(series, calendar or Calendar.of("step"), ids=[f"s{s}" for s in range(count)])
+
+
+def shops(count: int = 3, length: int = 90, *, beyond: int = 12, seed: int = 0) -> Panel:
+    """Series of season 6 that rise by 8 where a promotion stands, and by what visitors were a step before; beside them
+    a promotion (known ahead), a price (known ahead, with holes), visitors (past) and a region."""
+    random, panel = np.random.default_rng(seed), waves(count, length, seed=seed)
+    rows = panel.lengths + beyond
+    values = np.stack([random.random(rows.sum()) < 0.3, 5 + random.random(rows.sum()),
+                       random.normal(100, 10, rows.sum())], axis=1).astype(np.float64)
+    values[random.random(rows.sum()) < 0.05, 1] = np.nan
+    first = np.cumsum(rows) - rows
+    y = panel.y.copy()
+    for s in range(count):
+        own = values[first[s]:first[s] + panel.lengths[s]]
+        y[panel.first[s]:panel.stop[s]] += (s + 1) * (8 * own[:, 0] + 0.1 * np.r_[0, own[:-1, 2] - 100])
+    columns = (Column("promo", "known"), Column("price", "known"), Column("visitors", "past"),
+               Column("region", "static", ("north", "south")))
+    beside = Covariates(columns, values, first, panel.start, panel.start + rows,
+                        np.arange(count, dtype=np.float64)[:, None] % 3)
+    return replace(panel, y=y, beside=beside, row=np.arange(count))
 
 
 def trained(config: Config, panel: Panel) -> Predictor:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,7 @@ from forecast.store import run
 from forecast.store.record import DataRecord, RunRecord, Verdict
 from forecast.store.run import FILES, FORMAT, MANIFEST, WEIGHTS, load, save
 from forecast.system import files
-from tests.conftest import altered, shaken
+from tests.conftest import altered, quick, shaken, shops
 
 MONTHS = Calendar.of("MS")
 PANEL = Panel.of([np.arange(60.0) % 12 + 5, 100 + np.arange(48.0) ** 1.5], MONTHS, ids=["007", "ü,\udce9"],
@@ -302,9 +303,29 @@ def test_a_folder_that_fits_its_manifest_but_describes_no_model_is_refused(tmp_p
     assert str(tmp_path / "run") in refusal(changed(saved(tmp_path / "run"), name, change))
 
 
+def test_a_run_that_reads_covariates_predicts_the_same_to_the_bit(tmp_path: Path) -> None:
+    panel = shops()
+    fresh = Predictor.new(quick(), panel)
+    plain = Predictor.new(quick(), replace(panel, beside=None, row=None))
+    members = tuple(replace(m, network=shaken(m.network), steps=1) for m in (*fresh.members, *plain.members))
+    blend = Blend(("network.0", "linear.0", "network.1"), (0.5, 0.25, 0.25), (1.0, 1.0, 1.0), {})
+    predictor = replace(fresh, members=members, blend=blend, without=Blend.alone("network.1"),
+                        validated_networks=tuple(m.network for m in members))
+    folder = saved(tmp_path / "run", predictor)
+    read = load(folder).predictor
+    np.testing.assert_array_equal(read.predict(panel, 4).values, predictor.predict(panel, 4).values)
+    assert read.without == predictor.without
+    for change in (lambda c: c["covariates"]["none"]["columns"].pop(), lambda c: c.pop("covariates"),
+                   lambda c: c["covariates"]["none"]["scale"][0].__setitem__(1, 0.0),
+                   lambda c: c["covariates"]["none"]["columns"][0].update(role="static")):
+        spoilt = changed(saved(tmp_path / "bad", predictor), "series.json", change)
+        assert "does not describe a model" in refusal(spoilt)
+        shutil.rmtree(tmp_path / "bad")
+
+
 def test_a_newer_format_is_named(tmp_path: Path) -> None:
     folder = changed(saved(tmp_path / "run"), MANIFEST, lambda c: c.update(format=FORMAT + 1))
-    assert f"was written in format {FORMAT + 1}, this program reads 4, 5 and 6. Train again" in refusal(folder)
+    assert f"was written in format {FORMAT + 1}, this program reads 4, 5, 6 and 7. Train again" in refusal(folder)
 
 
 def test_a_run_of_format_4_whose_members_bear_no_shape_predicts_what_it_did() -> None:

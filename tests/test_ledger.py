@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
+from forecast.ledger import columns
 from forecast.ledger import ledger as module
 from forecast.ledger.issue import Draft, Issue, by_weight, issue_of
 from forecast.ledger.ledger import Ledger
@@ -187,7 +188,7 @@ def test_what_is_no_ledger_is_refused_and_left_as_it_was(tmp_path: Path, what: s
         if what != "database":
             recorded(tmp_path)
         connection = sqlite3.connect(path)
-        connection.execute({"database": "CREATE TABLE t (x)", "version": "PRAGMA user_version = 3",
+        connection.execute({"database": "CREATE TABLE t (x)", "version": "PRAGMA user_version = 4",
                             "table": "CREATE TRIGGER t AFTER INSERT ON issues BEGIN DELETE FROM issues; END"}[what])
         connection.commit()
         connection.close()
@@ -261,7 +262,7 @@ def test_a_ledger_of_the_format_before_is_read_as_it_is_and_upgraded_by_the_next
         connection.execute("PRAGMA user_version = 1")
         told = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
     connection.close()
-    assert tuple(sql for (sql,) in told) == module.OLD_TABLES
+    assert tuple(sql for (sql,) in told) == columns.OLD_TABLES
     before = store.path.read_bytes()
     values = [b.values.tolist() for b in store.blocks(first)]
     assert (store.issues(), store.verify(), store.written(tmp_path / "p.csv", "ab")) == ([first], 1, (first, True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ NAMES = "cell", "layers", "bidirectional", "attention", "head"
 ALL = [dict(zip(NAMES, each, strict=True))
        for each in itertools.product(CELLS, (1, 2), (False, True), (False, True), HEADS)]
 SHAPES = [kind | {"embedding": bool(k % 3), "tuned": bool(k % 5)} for k, kind in enumerate(ALL)]
-every_shape = pytest.mark.parametrize("kind", SHAPES, ids=lambda kind: "-".join(map(str, kind.values())))
+COVARIATES: dict[str, int] = {"before": 4, "known": 2, "around": 5, "static": 3}
+READING = [kind | COVARIATES for kind in SHAPES[::3]]
+every_shape = pytest.mark.parametrize("kind", SHAPES + READING, ids=lambda kind: "-".join(map(str, kind.values())))
 
 
 def network(**changes: Any) -> Network:
@@ -31,15 +34,25 @@ def contexts(rows: int) -> Any:
     return np.random.default_rng(0).normal(size=(rows, SIZES["context"]))
 
 
+def batches(rows: int, shape: Shape) -> Batch:
+    """Windows with covariates beside them, for a shape that reads them; others let them lie."""
+    random, size = np.random.default_rng(3), SIZES
+    return Batch(contexts(rows), before=random.normal(size=(rows, size["context"], shape.before)),
+                 ahead=random.normal(size=(rows, size["horizon"], shape.known)),
+                 around=random.normal(size=(rows, size["horizon"], shape.around)),
+                 static=random.normal(size=(rows, shape.static)))
+
+
 @every_shape
 def test_numpy_and_torch_agree_to_twelve_digits(kind: dict[str, Any]) -> None:
     ours = network(**kind)
     theirs = RecurrentForecaster(ours.shape).load(ours).double().eval()
-    context = contexts(7)
-    context[2, :5] = np.nan
+    batch = batches(7, ours.shape)
+    batch.context[2, :5] = np.nan
     with torch.no_grad():
-        expected = theirs(Batch(torch.from_numpy(context)))
-    np.testing.assert_allclose(ours.forward(Batch(context)), expected.numpy(), rtol=1e-12, atol=1e-12)
+        expected, closed = (twin(batch.map(torch.from_numpy)) for twin in (theirs, theirs.closed))
+    np.testing.assert_allclose(ours.forward(batch), expected.numpy(), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(ours.linear(batch), closed.numpy(), rtol=1e-12, atol=1e-12)
 
 
 def test_a_forecast_computed_by_torch_on_a_device_agrees_to_nine_digits() -> None:
@@ -85,6 +98,26 @@ def test_the_forward_direction_cannot_see_what_is_behind_it_and_the_backward_one
     assert backward.all()
 
 
+@pytest.mark.parametrize("kind", READING[::4], ids=str)
+def test_each_of_the_covariates_moves_a_forecast(kind: dict[str, Any]) -> None:
+    ours = network(**kind)
+    batch = batches(2, ours.shape)
+    for name in ("before", "ahead", "around", "static"):
+        other = replace(batch, **{name: getattr(batch, name) + 1})
+        assert (ours.forward(other) != ours.forward(batch)).all(), name
+
+
+def test_what_is_known_of_a_step_moves_that_step_by_its_own_weights() -> None:
+    """A decoder walks on, so that a later step is moved by earlier ones, but none by what comes after its segment."""
+    ours = network(**READING[0] | {"head": "decoder", "tuned": False})
+    batch = batches(2, ours.shape)
+    ahead = batch.ahead.copy()
+    ahead[:, 3] += 1                                                    # the first step of the second segment
+    moved = ours.forward(replace(batch, ahead=ahead)) != ours.forward(batch)
+    assert moved[:, 3].all()
+    assert not moved[:, :3].any()
+
+
 @pytest.mark.parametrize("head", HEADS)
 def test_attention_weighs_every_step_and_sums_to_one(head: str) -> None:
     seen = network(attention=True, head=head).look(Batch(contexts(6)))[1]
@@ -111,12 +144,12 @@ def test_untrained_attention_changes_nothing_and_learns(head: str) -> None:
     assert [k for k in after if "attention" in k and np.array_equal(after[k], before[k])] == []
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SHAPES if kind["head"] == "decoder"][::7], ids=str)
+@pytest.mark.parametrize("kind", [kind for kind in SHAPES if kind["head"] == "decoder"][::7] + READING[::6], ids=str)
 def test_the_untrained_network_is_its_closed_forms(kind: dict[str, Any]) -> None:
     ours = RecurrentForecaster(network(**kind).shape).network()
     closed = {name: np.random.default_rng(2).normal(size=t.shape) for name, t in ours.tensors.items()
               if name in CLOSED_FORMS}
-    ours, batch = ours.replace(**closed), Batch(contexts(3))
+    ours, batch = ours.replace(**closed), batches(3, ours.shape)
     np.testing.assert_array_equal(ours.forward(batch), ours.linear(batch))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from forecast.model.skip import PENALTIES, design, linear, moved, ridge, seasonal_weights
+from forecast.model.skip import PENALTIES, design, linear, moved, ridge, ridge_beside, said, seasonal_weights
 from forecast.series.arrays import Floats
 from forecast.series.batch import Batch
 
@@ -67,6 +67,34 @@ def test_penalties_rise_to_the_prior() -> None:
     distances = [float(np.linalg.norm(w - prior)) for w in ridge(Batch(context, target=target), prior, PENALTIES)]
     assert distances == sorted(distances, reverse=True)
     assert distances[-1] == 0
+
+
+@pytest.mark.parametrize("penalty", [1e-3, 1.0])
+def test_with_covariates_each_step_is_a_ridge_of_its_own_on_what_it_is_told(penalty: float) -> None:
+    """The normal equations of one step, context and covariates together, each with its penalty, solved as they are."""
+    context, target, prior = example()
+    around = np.random.default_rng(5).normal(size=(30, 4, 3))
+    target = target + around @ [1.0, -2.0, 0.5]
+    batches = [Batch(context[k:k + 10], target=target[k:k + 10], around=around[k:k + 10]) for k in (0, 10, 20)]
+    (weights, effects), (bound, none) = ridge_beside(batches, prior, [penalty, float("inf")])
+    x = with_ones(context)
+    for h in range(4):
+        both = np.concatenate([x, around[:, h]], axis=1)
+        size = np.mean(around[:, h] ** 2)
+        alone = np.r_[np.full(7, penalty * np.trace(x.T @ x / 30) / 7), np.full(3, (0.1 * penalty + 1e-6) * size)]
+        expected = np.linalg.solve(both.T @ both / 30 + np.diag(alone), both.T @ (target - x @ prior)[:, h] / 30)
+        np.testing.assert_allclose(np.r_[weights[:, h] - prior[:, h], effects[:, h]], expected, atol=1e-9)
+    np.testing.assert_array_equal(bound, prior)
+    assert none.shape == (3, 4)
+    assert not none.any()
+
+
+def test_a_forecast_is_moved_by_the_effects_of_its_own_step_alone() -> None:
+    context, _, weights = example(2)
+    around, effects = np.zeros((2, 4, 3)), np.arange(12.0).reshape(3, 4)
+    around[1, 2] = [1, 0, 2]
+    moved_by = said(Batch(context, around=around), weights, effects) - said(Batch(context), weights)
+    np.testing.assert_allclose(moved_by, [[0] * 4, [0, 0, 2 + 2 * 10, 0]])
 
 
 def test_windows_with_a_missing_target_are_left_out() -> None:

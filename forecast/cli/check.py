@@ -61,6 +61,7 @@ def _show_refusal(console: Console, file: str, error: ForecastError) -> None:
 
 
 def _show_reading(console: Console, reading: Reading, outcome: str) -> None:
+    from forecast.tasks.teller import roles_of
     from forecast.text import counted, listed
 
     panel, contract = reading.panel, reading.contract
@@ -70,6 +71,8 @@ def _show_reading(console: Console, reading: Reading, outcome: str) -> None:
     name, time = contract.read_from
     ident = f"id={name}  " if contract.layout == "long" else ""
     console.result(f"  columns   {ident}time={time}  target={listed(contract.targets)}")
+    for role, words in roles_of(contract).items():
+        console.result(f"  {role:<9} {words}")
     for note in reading.notes:
         console.result(f"  read      {note}")
     for repair in reading.repairs:

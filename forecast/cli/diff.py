@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from forecast.ledger.reissue import Step
 
 SHOWN = 10                                                              # series printed one by one
-WORDS = {"revised": "revised history", "new_data": "new data", "new_model": "new model", "since": "revised since"}
+WORDS = {"revised": "revised history", "new_data": "new data", "new_plans": "new plans", "new_model": "new model",
+         "since": "revised since"}
 
 
 @command(sets="none")
@@ -28,7 +29,8 @@ def diff(
     """Why a forecast differs from the one before, over the times that both forecast.
 
     The old model is run again on today's file, cut where the old issue was cut (what changes is revised history), then
-    where the new one was (new data); then the new model (new model). The parts add up to the whole change."""
+    where the new one was (new data), then with what is known ahead now (new plans); then the new model (new model). The
+    parts add up to the whole change."""
     from forecast.cli.console import Console
     from forecast.tasks import diff as task
     from forecast.text import counted
@@ -53,9 +55,11 @@ def _show(console: Console, steps: list[Step], total: Step) -> None:
     console.result(f"{counted(total.steps, 'common step')} of {counted(len(steps), 'series')}: "
                    f"{number(total.before)} -> {number(total.now)}{share}{why}")
     shown = sorted(steps, key=lambda s: -abs(s.now - s.before))[:SHOWN]
+    has_plans = any(step.new_plans for step in steps)                   # where there are none, nothing is said of them
+    words = {part: name for part, name in WORDS.items() if part != "new_plans" or has_plans}
     rows = [[safe(shorten(s.series, 30)), number(s.before), number(s.now), _signed(s.now - s.before),
-             *(_signed(getattr(s, part)) for part in WORDS)] for s in [*shown, *([total] if len(steps) > 1 else [])]]
-    console.table(plain_table(["series", "before", "now", "change", *WORDS.values()], rows))
+             *(_signed(getattr(s, part)) for part in words)] for s in [*shown, *([total] if len(steps) > 1 else [])]]
+    console.table(plain_table(["series", "before", "now", "change", *words.values()], rows))
 
 
 def _signed(value: float) -> str:

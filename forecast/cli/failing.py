@@ -72,7 +72,8 @@ def _failed(error: ForecastError, arguments: Sequence[str], cause: BaseException
     else:
         lines = "".join(f"{safe(_with_file_first(p))}\n" for p in error.problems[:SHOWN])
         if (more := len(error.problems) - SHOWN) > 0:
-            lines += f"... and {more} more; forecast check FILE --rejects rejects.csv lists them all\n"
+            lists = "--json" if error.code == "missing_ahead" else "forecast check FILE --rejects rejects.csv"
+            lines += f"... and {more} more; {lists} lists them all\n"
     sys.stderr.write(lines)
     return error.exit_code
 

@@ -21,10 +21,9 @@ def predict(
     session: Session,
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
                                                help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN",
-                                       help="run id, its beginning, a --name, a path, live, or prior")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000,
-                                                help="steps to forecast; as trained by default")] = None,
+    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
+    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="steps; as trained by default")
+                       ] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
                                         help=".csv .csv.gz .parquet .json, or - for stdout")] = "predictions.csv",
     series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
@@ -48,6 +47,8 @@ def predict(
     accept_scale: Annotated[bool, typer.Option("--accept-scale", help="even where the unit seems new")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
+    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
+    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,
@@ -68,10 +69,10 @@ def predict(
 
     options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, layout=layout,
                       shard=shard, adapt={} if adapt else None, allow_negative=allow_negative, mean=mean,
-                      read=session.workspace.said or None)
+                      read=session.workspace.said or None, fill_future=fill_future)
     request = task.Request(data, model=model, horizon=horizon, output=output, options=options, levels=levels,
                            as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
-                           accept_scale=accept_scale)
+                           accept_scale=accept_scale, future=future)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "predict") as status:

@@ -86,6 +86,8 @@ class Settings(TypedDict, total=False):
 class Asked(TypedDict, total=False):
     """What else may be asked of a forecast; see `forecast predict --help`."""
 
+    future: Any                         # a frame, or a path
+    fill_future: str
     nonnegative: bool
     allow_negative: bool
     round: bool
@@ -147,3 +149,10 @@ def _file(value: Any) -> Any:
         raise RequestError("covariates= takes the path of a file", code="bad_setting",
                            hint="Two frames are joined before: frame.merge(other, on=[...])")
     return value
+
+
+def text_of(levels: float | Sequence[float] | str | None) -> str | None:
+    """Bands as text: "80,95"."""
+    if levels is None or isinstance(levels, str):
+        return levels
+    return ",".join(f"{x:g}" for x in (levels if isinstance(levels, Iterable) else [levels]))

@@ -85,7 +85,8 @@ class Issue:
 class Block:
     """What one issue said of some series.
 
-    ids, sources (S,) · ends (S,) the ordinal of each first forecast · values (S, H, Q) at quantile_grid(levels)"""
+    ids, sources (S,) · ends (S,) the ordinal of each first forecast · values (S, H, Q) at quantile_grid(levels) ·
+    ahead (S, H, K): the covariates known ahead that it was made with"""
 
     issue: int                      # the higher, the newer
     run: str
@@ -94,6 +95,7 @@ class Block:
     sources: NDArray[np.object_]
     levels: tuple[float, ...]
     values: Floats
+    ahead: Floats | None = None
 
     def at(self, quantile: float) -> Floats:
         """(S, H)"""
@@ -115,6 +117,7 @@ class Draft:
     issue: Issue
     known: Panel                                # all series of the file as they were known
     blocks: list[tuple[list[str], dict[str, bytes]]] = field(default_factory=list)
+    plans: dict[int, tuple[int, bytes, bytes]] = field(default_factory=dict)   # of blocks: what was known ahead
 
     def add(self, forecast: Forecast, decimals: int) -> None:
         """A block of series, with the digits that the file has (`decimals` as in layout.rounded)."""
@@ -122,6 +125,9 @@ class Draft:
         chosen = forecast.values[:, :, order]
         values = rounded(chosen.ravel(), decimals).reshape(chosen.shape)
         places, numbers = pack(values)
+        if forecast.panel.beside is not None and forecast.panel.row is not None and forecast.panel.beside.known:
+            ahead = forecast.panel.beside.ahead(forecast.panel.row, forecast.panel.end, self.issue.horizon)
+            self.plans[len(self.blocks)] = (ahead.shape[2], *pack(ahead))
         self.blocks.append(([str(i) for i in forecast.panel.ids], {
             "ends": zlib.compress(np.asarray(forecast.panel.end, dtype="<i8").tobytes()),
             "sources": packed_texts([str(s) for s in forecast.source]), "places": places, "numbers": numbers}))

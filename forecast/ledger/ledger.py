@@ -22,7 +22,24 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import BusyError, DiskError, ForecastError, ModelError
-from forecast.ledger.columns import FIELDS, PROVED, block_of, digest_of, issue_in, proof_of, put, row_of
+from forecast.ledger.columns import (
+    FIELDS,
+    FORMATS,
+    PROVED,
+    TABLES,
+    VERSION,
+    ahead_of,
+    block_of,
+    digest_of,
+    drop,
+    issue_in,
+    plans_of,
+    proof_of,
+    put,
+    put_plans,
+    row_of,
+    upgrade,
+)
 from forecast.ledger.issue import Block, Draft, Issue, LastSeen, prunable
 from forecast.ledger.packing import packed_texts, texts_of, unzipped
 from forecast.reading.contract import mark_of
@@ -31,25 +48,8 @@ from forecast.system.datasource import storable
 
 FILE = "ledger.db"
 APPLICATION = 0x46434C47                                                # "FCLG", in the header of the file
-VERSION = 2                         # 1: without the proofs
 PATIENCE = 10.0                                                         # seconds to wait for another writer
 ASIDE = "Move it away: the next forecast begins a new one"
-TABLES = (
-    "CREATE TABLE issues (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, run TEXT NOT NULL, data TEXT NOT NULL, "
-    "from_store TEXT, subject TEXT NOT NULL, fingerprint TEXT NOT NULL, file_sha256 TEXT NOT NULL, "
-    "cutoff INTEGER NOT NULL, cutoff_text TEXT NOT NULL, as_of TEXT, issued TEXT NOT NULL, version TEXT NOT NULL, "
-    "horizon INTEGER NOT NULL, levels TEXT NOT NULL, options TEXT NOT NULL, series INTEGER NOT NULL, proof BLOB)",
-    "CREATE TABLE outputs (issue INTEGER NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, proof BLOB, "
-    "PRIMARY KEY (issue, path))",
-    "CREATE TABLE names (digest BLOB PRIMARY KEY, ids BLOB NOT NULL)",
-    "CREATE TABLE blocks (issue INTEGER NOT NULL, part INTEGER NOT NULL, names BLOB NOT NULL, ends BLOB NOT NULL, "
-    "sources BLOB NOT NULL, places BLOB NOT NULL, numbers BLOB NOT NULL, digest BLOB NOT NULL, "
-    "PRIMARY KEY (issue, part))",
-    "CREATE TABLE seen (place TEXT NOT NULL, subject TEXT NOT NULL, issue INTEGER NOT NULL, marks BLOB NOT NULL, "
-    "proof BLOB, PRIMARY KEY (place, subject))",
-)
-OLD_TABLES = tuple(sql.replace(", proof BLOB", "") for sql in TABLES)
-
 
 class _EmptyError(ModelError):
     """There is a file, and nothing in it."""
@@ -91,6 +91,7 @@ class Ledger:
             packed = (self._name(ledger, ids), *content.values())
             ledger.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                            (number, part, *packed, digest_of(f"{number}:{part}", *packed)))
+        put_plans(ledger, number, draft.plans)
         return issue
 
     def _is_superseded(self, ledger: sqlite3.Connection, issue: Issue) -> bool:
@@ -102,8 +103,7 @@ class Ledger:
 
     def _moved_up(self, ledger: sqlite3.Connection, before: Issue, issue: Issue, draft: Draft) -> Issue:
         """An issue recorded again behind all others, with what refers to it."""
-        ledger.execute("DELETE FROM blocks WHERE issue = ?", (before.number,))
-        ledger.execute("DELETE FROM issues WHERE number = ?", (before.number,))
+        drop(ledger, [before.number])
         kept = self._insert(ledger, issue, draft)
         for table, names in PROVED.items():
             at = names.index("issue")
@@ -160,12 +160,15 @@ class Ledger:
             rows = ledger.execute("SELECT part, names, ends, sources, places, numbers, digest FROM blocks "
                                   "WHERE issue = ? ORDER BY part", (issue.number,)).fetchall()
             ids = {row[1]: self._names(ledger, row[1]) for row in rows}
+            plans = plans_of(ledger, issue.number)
         series = 0
         for part, names, *content, digest in rows:
             if digest_of(f"{issue.number}:{part}", names, *content) != digest:
                 raise self._damaged(f"block {part} of issue {issue.id} differs from its digest")
             try:
                 block = block_of(issue, ids[names], *content)
+                if part in plans:
+                    block = replace(block, ahead=ahead_of(issue, part, *plans[part]))
             except (ValueError, TypeError, zlib.error) as error:
                 raise self._damaged(f"block {part} of issue {issue.id} is no block of forecasts") from error
             series += len(block.ids)
@@ -208,9 +211,9 @@ class Ledger:
         with self._connected(write=True) as ledger:
             issues = [self._issue(row) for row in ledger.execute(f"SELECT {_COLUMNS} FROM issues ORDER BY number")]
             looked = {number for _, _, number, _ in self._proved(ledger, "seen")}
-            going = [(i.number,) for i in prunable(issues, before=before, keep=keep) if i.number not in looked]
-            for table, column in (("blocks", "issue"), ("outputs", "issue"), ("issues", "number")):
-                ledger.executemany(f"DELETE FROM {table} WHERE {column} = ?", going)
+            going = [i.number for i in prunable(issues, before=before, keep=keep) if i.number not in looked]
+            drop(ledger, going)
+            ledger.executemany("DELETE FROM outputs WHERE issue = ?", [(number,) for number in going])
             ledger.execute("DELETE FROM names WHERE digest NOT IN (SELECT names FROM blocks)")
         return len(going), len(issues) - len(going)
 
@@ -251,13 +254,13 @@ class Ledger:
             connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             if not (is_old := self._check(connection, write=write)) or write:
                 if is_old:
-                    _upgrade(connection)
+                    upgrade(connection)
                 yield connection
                 connection.execute("COMMIT")
             else:
                 with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
                     connection.backup(copy)
-                    _upgrade(copy)
+                    upgrade(copy)
                     yield copy
 
     @contextlib.contextmanager
@@ -288,12 +291,12 @@ class Ledger:
             return False
         if application != APPLICATION:
             raise ModelError("is a database of another program", file=str(self.path), code="ledger_foreign", hint=ASIDE)
-        if version not in (VERSION - 1, VERSION):
+        if version not in FORMATS:
             raise ModelError(f"was written in format {version}, this program reads {VERSION}", file=str(self.path),
                              code="ledger_format", hint=f"Use the version of forecast that wrote it. {ASIDE}")
-        if tuple(sql for (sql,) in tables) != (TABLES if version == VERSION else OLD_TABLES):
+        if tuple(sql for (sql,) in tables) != FORMATS[version]:
             raise self._damaged("its tables are not those of a ledger")
-        return bool(version != VERSION)
+        return bool(version < VERSION)
 
     @contextlib.contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -382,14 +385,3 @@ _OF_THE_DISK: dict[int, str | None] = {
     sqlite3.SQLITE_READONLY: "Check who may write there", sqlite3.SQLITE_PERM: "Check who may write there",
     sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
 _COLUMNS = ", ".join((*FIELDS, "key", "proof"))
-
-
-def _upgrade(ledger: sqlite3.Connection) -> None:
-    """From the format before to this one. Whether its rows were changed until now cannot be known."""
-    columns = PROVED | {"issues": (*FIELDS, "key")}
-    for table, names in columns.items():
-        ledger.execute(f"ALTER TABLE {table} ADD COLUMN proof BLOB")
-        rows = ledger.execute(f"SELECT rowid, {', '.join(names)} FROM {table}").fetchall()
-        ledger.executemany(f"UPDATE {table} SET proof = ? WHERE rowid = ?",
-                           [(proof_of(table, row[1:]), row[0]) for row in rows])
-    ledger.execute(f"PRAGMA user_version = {VERSION}")

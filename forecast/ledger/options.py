@@ -26,6 +26,7 @@ class Options:
     allow_negative: bool = False                    # below 0 even where no value ever was
     mean: bool = False                              # the expected value beside the median
     read: Mapping[str, Any] | None = None           # settings of reading that were given ("data.missing")
+    fill_future: str | None = None                  # how values missing over the horizon were made up for
     others: Mapping[str, Any] = field(default_factory=dict)     # of another version, kept as they were
 
     @property

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from forecast.errors import ModelError
 from forecast.ledger.issue import Block
 from forecast.series.forecast import Forecast
 from forecast.series.panel import Panel
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
     from forecast.series.arrays import Floats
 
 
+Plans = Mapping[str, "tuple[int, Floats]"]     # ids -> (ordinal of the first step, what was known ahead (H, K))
+
+
 @dataclass(frozen=True)
 class BySeries:
-    """What was said, by series: ids -> (ordinal of the first step, values (H, Q))."""
+    """What was said, by series: ids -> (ordinal of the first step, values (H, Q)); and what was known ahead of each,
+    where it was made with covariates."""
 
     of: dict[str, tuple[int, Floats]]
+    plans: Plans = field(default_factory=dict)
 
     @property
     def ends(self) -> dict[str, int]:
@@ -31,8 +37,12 @@ class BySeries:
 
     @classmethod
     def kept(cls, blocks: Iterable[Block]) -> BySeries:
-        return cls({str(name): (int(end), values) for b in blocks
-                    for name, end, values in zip(b.ids, b.ends, b.values, strict=True)})
+        of, plans = dict[str, "tuple[int, Floats]"](), dict[str, "tuple[int, Floats]"]()
+        for b in blocks:
+            of |= {str(n): (int(end), v) for n, end, v in zip(b.ids, b.ends, b.values, strict=True)}
+            if b.ahead is not None:
+                plans |= {str(n): (int(end), v) for n, end, v in zip(b.ids, b.ends, b.ahead, strict=True)}
+        return cls(of, plans)
 
     @classmethod
     def made(cls, forecast: Forecast, quantiles: Sequence[float], decimals: int) -> BySeries:
@@ -50,6 +60,23 @@ def cut_at(panel: Panel, ends: Mapping[str, int]) -> Panel:
     there = [name for name in ends if name in place]
     cut = panel.take(np.array([place[name] for name in there], dtype=np.int64))
     return cut.before(np.array([ends[name] for name in there], dtype=np.int64)).with_values()[0]
+
+
+def with_plans(known: Panel, horizon: int, *plans: Plans) -> Panel:
+    """The series with what these plans knew of their horizon, the first that tells of a step; else what the file says.
+
+    Raises ModelError where a plan has other columns than the file."""
+    if known.beside is None or known.row is None or not any(plans):
+        return known
+    ahead = known.beside.ahead(known.row, known.end, horizon)
+    for s, (name, end) in enumerate(zip(known.ids, known.end.tolist(), strict=True)):
+        for first, values in [plan[str(name)] for plan in reversed(plans) if str(name) in plan]:
+            if values.shape[1] != ahead.shape[2]:
+                raise ModelError(f"the issue knew {values.shape[1]} columns ahead, the file has {ahead.shape[2]}",
+                                 code="other_columns", hint="Name the data it was made from with --data")
+            at = np.arange(max(end, first), min(end + horizon, first + len(values)))
+            ahead[s, at - end] = values[at - first]
+    return replace(known, beside=known.beside.with_ahead(known.row, known.end, ahead), row=np.arange(len(known)))
 
 
 @dataclass(frozen=True)
@@ -76,14 +103,14 @@ def deviations(kept: BySeries, made: BySeries, quantiles: Sequence[float]) -> li
     return differing
 
 
-PARTS = ("revised", "new_data", "new_model", "since")
+PARTS = ("revised", "new_data", "new_plans", "new_model", "since")
 
 
 @dataclass(frozen=True)
 class Step:
     """The change of the median of one series, summed over the time steps that both issues tell of.
 
-    before + revised + new_data + new_model + since = now."""
+    before + revised + new_data + new_plans + new_model + since = now."""
 
     series: str
     steps: int
@@ -91,6 +118,7 @@ class Step:
     now: float
     revised: float                  # the history before the old cutoff reads otherwise
     new_data: float                 # points came after the old cutoff
+    new_plans: float                # what is known ahead reads otherwise
     new_model: float                # another run, or other options
     since: float                    # the file was revised after the newer issue
 
@@ -99,8 +127,9 @@ def taken_apart(chain: Sequence[BySeries], median: Sequence[int]) -> list[Step]:
     """Why the newer of two issues says otherwise, series by series.
 
     chain: the older issue as kept; the old model on today's file cut at the old end; the old model cut at the new
-    end; the new model there; the newer issue as kept. median (5,): where the median stands in each. Each difference
-    between neighbours is one part, so the parts add up. Series that one of the five cannot tell of are left out."""
+    end, with the old plans; with the new ones; the new model there; the newer issue as kept. median (6,): where the
+    median stands in each. Each difference between neighbours is one part, so the parts add up. Series that one of the
+    six cannot tell of are left out."""
     steps = []
     for name in chain[0].of:
         if not all(name in link.of for link in chain):

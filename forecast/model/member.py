@@ -12,6 +12,7 @@ from forecast.model.channels import CHANNELS
 from forecast.model.network import Network, Shape
 from forecast.model.plan import Plan
 from forecast.series.batch import Batch
+from forecast.series.covariate_units import CovariateUnits
 from forecast.series.forecast import quantile_grid
 from forecast.series.panel import Panel, Windows
 from forecast.series.units import Units
@@ -39,7 +40,12 @@ class Member:
 
     def batch(self, panel: Panel, windows: Windows, *, horizon: int = 0) -> Batch:
         """What it sees of these windows of a panel."""
-        return self.units.batch(panel, windows, context=self.shape.context, horizon=horizon)
+        shape = self.shape
+        return self.units.batch(panel, windows, context=shape.context, horizon=horizon, ahead=shape.horizon)
+
+    @property
+    def reads_covariates(self) -> bool:
+        return self.shape.around > 0
 
 
 def part(kind: str, member: int) -> str:
@@ -47,10 +53,12 @@ def part(kind: str, member: int) -> str:
     return f"{kind}.{member}"
 
 
-def shape_of(config: Config, plan: Plan) -> Shape:
-    """The sizes of the network that settings and plan ask for."""
+def shape_of(config: Config, plan: Plan, covariates: CovariateUnits | None = None) -> Shape:
+    """The sizes of the network that settings and plan ask for, with these covariates."""
     model = config.model
+    before, ahead, around, static = covariates.sizes if covariates else (0, 0, 0, 0)
     return Shape(cell=model.cell, context=plan.context, segment=plan.segment, hidden=plan.hidden, layers=model.layers,
                  horizon=plan.horizon, quantiles=quantile_grid(model.levels), dropout=model.dropout,
                  bidirectional=model.bidirectional, attention=model.attention, channels=len(CHANNELS), head=model.head,
-                 embedding=model.embedding, tuned=model.tune_skip and model.skip)
+                 embedding=model.embedding, tuned=model.tune_skip and model.skip, before=before, known=ahead,
+                 around=around, static=static)

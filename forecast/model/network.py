@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from forecast.model.cells import CELLS, Gates, State, Weights, scan
 from forecast.model.channels import channels
-from forecast.model.skip import design, linear
+from forecast.model.skip import said
 from forecast.series.arrays import Floats
 from forecast.series.batch import Batch
 
@@ -24,7 +24,8 @@ Tensors = Mapping[str, NDArray[np.float32]]
 BLOCK = 64          # rows computed together, always: in a fixed shape, a row's bits do not depend on its neighbours
 DIRECTIONS = ("", "_reverse")                                           # as torch calls them
 HEADS = ("decoder", "flat")     # from each state of a decoder to a segment, or from the last state to the whole horizon
-CLOSED_FORMS = ("skip", "offset")                                       # what is not trained
+STEPS = 32          # units that weigh what a step is told of covariates against what was read
+CLOSED_FORMS = ("skip", "offset", "effects")                                 # what is not trained
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Shape:
     head: str = "flat"                  # one of HEADS
     embedding: bool = False             # whether a segment is brought to D numbers before the cell reads it
     tuned: bool = False                 # whether the linear skip is trained along
+    before: int = 0                     # numbers of covariates at each point of the context
+    known: int = 0                      # and at each step of the horizon,
+    around: int = 0                     # those that a step is told by the linear skip; 0 where no covariate is read
+    static: int = 0                     # and those that stay
 
     @property
     def steps(self) -> int:
@@ -68,7 +73,7 @@ class Shape:
     @property
     def inputs(self) -> int:
         """Numbers that the cell reads at one step."""
-        return self.hidden if self.embedding else self.segment * self.channels
+        return self.hidden if self.embedding else self.segment * (self.channels + self.before)
 
     @cached_property
     def tensors(self) -> dict[str, tuple[int, ...]]:
@@ -76,10 +81,24 @@ class Shape:
         d, h, q = self.hidden, self.horizon, len(self.quantiles)
         shapes = self._recurrent("cell", self.inputs, self.directions) | self._headed()
         if self.embedding:
-            shapes |= {"embedding.weight": (d, self.segment * self.channels), "embedding.bias": (d,)}
+            shapes |= {"embedding.weight": (d, self.segment * (self.channels + self.before)), "embedding.bias": (d,)}
         if self.tuned:
             shapes["tuned"] = self.context + 1, h
+        if self.around:
+            shapes |= self._of_covariates()
         return shapes | {"skip": (self.context + 1, h), "offset": (h, q)}
+
+    def _of_covariates(self) -> dict[str, tuple[int, ...]]:
+        """Of all that covariates need beside wider segments."""
+        h, q, f = self.horizon, len(self.quantiles), self.around
+        shapes = {"effects": (f, h), "first": (CELLS[self.cell].states, self.layers * len(self.directions), self.hidden,
+                                               self.static),
+                  "steps.read.weight": (STEPS, self.encoded if self.head == "flat" else self.hidden + (
+                      self.encoded if self.attention else 0)), "steps.told.weight": (STEPS, f + self.known),
+                  "steps.bias": (self.segment, STEPS), "steps.head.weight": (q, STEPS)}
+        if self.head == "decoder":
+            shapes["known.weight"] = self.hidden, self.segment * self.known
+        return shapes | ({"tuned_effects": (f, h)} if self.tuned else {})
 
     def _recurrent(self, name: str, inputs: int, directions: Sequence[str]) -> dict[str, tuple[int, ...]]:
         """Of layers of the cell."""
@@ -161,6 +180,17 @@ class Network:
         """(L + 1, H) the linear skip as the network has it: the closed form, and how training changed it."""
         return self.closed + self._float64["tuned"] if self.shape.tuned else self.closed
 
+    @property
+    def effects(self) -> Floats | None:
+        """(F, H) of what a step is told, in their closed form; None where no covariate is read."""
+        return self._float64.get("effects")
+
+    @cached_property
+    def all_effects(self) -> Floats | None:
+        """(F, H) as the network has them."""
+        return self.effects + self._float64["tuned_effects"] if self.effects is not None and self.shape.tuned else \
+            self.effects
+
     def forward(self, batch: Batch) -> Floats:
         """Quantiles of the next H steps (B, H, Q), ascending, in the batch's units."""
         result = np.empty((len(batch), self.shape.horizon, len(self.shape.quantiles)))
@@ -171,12 +201,12 @@ class Network:
 
     def linear(self, batch: Batch) -> Floats:
         """What the closed forms say, the linear skip and the spread of its errors, without the network: (B, H, Q)."""
-        return np.sort(linear(design(batch), self.closed)[..., None] + self._float64["offset"], axis=-1)
+        return np.sort(said(batch, self.closed, self.effects)[..., None] + self._float64["offset"], axis=-1)
 
     def look(self, batch: Batch) -> tuple[Floats, Seen]:
         """`forward` for one block of any size, with what was seen on the way."""
         shape, k = self.shape, self._float64
-        point: Floats = linear(design(batch), self.line)                # (B, H)
+        point: Floats = said(batch, self.line, self.all_effects)        # (B, H)
         hidden, ends, gates = self._encode(batch)
         if shape.head == "flat":
             learned, read, weights = self._flat(hidden)
@@ -185,13 +215,17 @@ class Network:
             begun = self._handed(ends)
             decoded, decoder = self._decode(batch, begun)
             learned, read, weights = self._from_segments(decoded, hidden)
+        if shape.around:
+            learned = learned + self._told(read, batch)
         quantiles = point[..., None] + k["offset"] + learned
         return np.sort(quantiles, axis=-1), Seen(hidden, gates, decoder, begun, read, weights, point)
 
     def read(self, batch: Batch) -> Floats:
         """What the cell reads at each step (B, T, I)."""
         shape, k = self.shape, self._float64
-        steps: Floats = channels(batch, shape.channels).reshape(len(batch), shape.steps, -1)
+        points: Floats = channels(batch, shape.channels)
+        points = np.concatenate([points, batch.before], axis=-1) if shape.around else points
+        steps = points.reshape(len(batch), shape.steps, -1)
         return np.maximum(steps @ k["embedding.weight"].T + k["embedding.bias"], 0) if shape.embedding else steps
 
     def _encode(self, batch: Batch) -> tuple[Floats, list[State], dict[str, Gates]]:
@@ -202,12 +236,19 @@ class Network:
             outputs = []
             for direction in shape.directions:
                 order = slice(None, None, -1 if direction else 1)
-                hidden, end, gates = scan(shape.cell, steps[:, order], self.weights(f"l{layer}{direction}"))
+                hidden, end, gates = scan(shape.cell, steps[:, order], self.weights(f"l{layer}{direction}"),
+                                          self._first(batch, len(ends)))
                 outputs.append(hidden[:, order])
                 ends.append(end)
                 seen[f"l{layer}{direction}"] = {name: gate[:, order] for name, gate in gates.items()}
             steps = np.concatenate(outputs, axis=-1)
         return steps, ends, seen
+
+    def _first(self, batch: Batch, k: int) -> State | None:
+        """The state with which the k-th layer and direction begins: what static covariates make of it; None for 0."""
+        if not self.shape.around:
+            return None
+        return tuple(batch.static @ weights[k].T for weights in self._float64["first"])
 
     def weights(self, end: str, module: str = "cell") -> Weights:
         """Of one layer in one direction ("l0", "l0_reverse") of the encoder ("cell") or the "decoder"."""
@@ -218,10 +259,14 @@ class Network:
     # a decoder
 
     def asked(self, batch: Batch) -> Floats:
-        """What the decoder reads at each segment of the horizon (B, U, D): its learned position. Whatever else is known
-        of the horizon, its calendar, its covariates, joins it here."""
-        positions = self._float64["positions"]
-        return np.broadcast_to(positions, (len(batch), *positions.shape))
+        """What the decoder reads at each segment of the horizon (B, U, D): its learned position, and what is known of
+        the segment's steps."""
+        shape, positions = self.shape, self._float64["positions"]
+        if not shape.around:
+            return np.broadcast_to(positions, (len(batch), *positions.shape))
+        beyond = shape.ahead * shape.segment - shape.horizon
+        known = np.pad(batch.ahead, ((0, 0), (0, beyond), (0, 0))).reshape(len(batch), shape.ahead, -1)
+        return np.asarray(positions + known @ self._float64["known.weight"].T)
 
     def _handed(self, ends: list[State]) -> list[State]:
         """The state with which each layer of the decoder begins, from the encoder's last ones."""
@@ -248,6 +293,17 @@ class Network:
         learned = decoded @ k["head.weight"].T + k["head.bias"]         # (B, U, segment * Q)
         learned = learned.reshape(len(decoded), shape.ahead * shape.segment, -1)[:, :shape.horizon]
         return learned, decoded, weights
+
+    def _told(self, read: Floats, batch: Batch) -> Floats:
+        """What each step makes of its covariates, in the light of what the head reads (B, U, R): (B, H, Q).
+
+            W relu(W_r read_u + W_t told_h + b), one b for each place in a segment"""
+        k, horizon = self._float64, self.shape.horizon
+        told = np.concatenate([batch.around, batch.ahead], axis=-1) @ k["steps.told.weight"].T
+        seen = read @ k["steps.read.weight"].T                          # (B, U, S); U = 1 of a flat head
+        seen = np.repeat(seen, -(-horizon // seen.shape[1]) if seen.shape[1] == 1 else self.shape.segment, axis=1)
+        places = np.resize(k["steps.bias"], (horizon, STEPS))
+        return np.asarray(np.maximum(told + seen[:, :horizon] + places, 0) @ k["steps.head.weight"].T)
 
     # a flat head
 

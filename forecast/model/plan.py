@@ -48,6 +48,11 @@ class Plan:
         return self.seasons[0]
 
     @property
+    def lags(self) -> tuple[int, ...]:
+        """Steps back at which covariates are looked at, the main season first; all lie in the context."""
+        return tuple(m for m in self.seasons if m <= self.context) or (1,)
+
+    @property
     def least(self) -> int:
         """Points that one series must have for a fit: a window to train on, and one to validate on."""
         return self.min_context + 2 * self.horizon
@@ -78,7 +83,16 @@ def make_plan(config: Config, panel: Panel) -> Plan:
     return replace(plan, validation=int(np.clip(validation, horizon, longest - plan.min_context - horizon)),
                    hidden=config.model.hidden or int(units), lr=train.lr or rate,
                    steps=max(1, round(train.effort * int(steps))) if train.steps is None else train.steps,
-                   members=config.model.members if config.model.blend and config.model.skip and train.steps != 0 else 1)
+                   members=_members(config, panel))
+
+
+def _members(config: Config, panel: Panel) -> int:
+    """Networks to train and weigh; where there are covariates, one of two or more reads none."""
+    model = config.model
+    if not (model.blend and model.skip):
+        return 1
+    least = 1 if panel.beside is None else 2
+    return max(least, model.members if config.train.steps != 0 else 1)
 
 
 def untrained(config: Config, panel: Panel) -> Plan:

@@ -6,7 +6,6 @@ Training fills it, store/run.py writes it; it never learns from what it predicts
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from forecast.config import Config
 from forecast.methods.baselines import BASELINES, SeasonalNaive
 from forecast.model import guard
 from forecast.model.blending import Blend
+from forecast.model.block import Block, extremes
 from forecast.model.calibration import mean_above_median, widened
 from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
@@ -33,11 +33,9 @@ from forecast.series.batch import Batch
 from forecast.series.forecast import Forecast, Remark, quantile_grid
 from forecast.series.levels import Changes, levelled, with_return
 from forecast.series.panel import Panel
-from forecast.series.units import TRANSFORMS, Units, without_absurd
-from forecast.series.windows import contexts, ends_of
+from forecast.series.units import TRANSFORMS, Units
 
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters", PRIOR, TUNED)
-REACH = 3.0                                 # ranges of the context
 ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
 
 
@@ -53,6 +51,7 @@ class Predictor:
     validated_networks: tuple[Network, ...] = ()    # of the members before the final fit; () where they were not read
     validated_knowledge: Knowledge = field(default_factory=Knowledge)           # what those had
     blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what each forecaster weighs
+    without: Blend | None = None            # of those that read no covariates; None where none is read
     kept_back: str = ""                     # why the final fit was not taken; "" where it was
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
@@ -65,8 +64,10 @@ class Predictor:
     def new(cls, config: Config, panel: Panel, plan: Plan | None = None) -> Predictor:
         """Untrained, with the sizes settled for this panel, unless they are given. Raises what make_plan raises."""
         plan = plan or make_plan(config, panel)
-        shape = shape_of(config, plan)
-        member = Member(Network.blank(shape), Units.of("none", config.model.scaling, plan.season, panel))
+        lags = plan.lags if panel.beside is not None else ()
+        units = Units.of("none", config.model.scaling, plan.season, panel, lags=lags)
+        shape = shape_of(config, plan, units.covariates)
+        member = Member(Network.blank(shape), units)
         return cls(config=config, plan=plan, members=(member,),
                    widths=np.ones((plan.horizon, len(shape.quantiles))), knowledge=Knowledge(),
                    prior=shipped() if config.model.prior else None)
@@ -115,6 +116,16 @@ class Predictor:
         return bool(self.members) and self.leader.steps > 0 and max(self._weights_of_networks()) > 0
 
     @property
+    def reads_covariates(self) -> bool:
+        """Whether a member does."""
+        return any(member.reads_covariates for member in self.members)
+
+    def is_moved_by_covariates(self, name: str) -> bool:
+        """Whether a forecaster of the blend reads them."""
+        owned = self._owned(name)
+        return owned is not None and self.members[owned[1]].reads_covariates
+
+    @property
     def transform(self) -> str:
         """In which the bands are widened."""
         return self.leader.units.transform if self.members else "none"
@@ -155,6 +166,10 @@ class Predictor:
         knowledge = self.validated_knowledge.later(self.plan.validation)
         return replace(self, members=members, tuned=tuned, knowledge=knowledge, validated_knowledge=Knowledge())
 
+    def without_covariates(self) -> Predictor | None:
+        """What it would be had there been none; None where none is read."""
+        return replace(self, blend=self.without, without=None) if self.without else None
+
     def predict(self, panel: Panel, horizon: int) -> Forecast:
         """The next `horizon` steps of each series. A horizon beyond the trained one is reached by reading the median
         forecast as history; the spreads of the parts add in quadrature.
@@ -164,7 +179,7 @@ class Predictor:
         `remarks` name both. A series that is too short, or not positive where every member needs it, is served by the
         seasonal naive forecast, and its `source` says so; the same goes for one that moved once but stood still for
         the whole context, which then says nothing of its unit. `values` are always finite, within guard.kept."""
-        near = panel.trimmed()
+        near = panel.trimmed() if horizon == self.plan.horizon else panel.trimmed().foreseen(horizon)
         level, changes = levelled(near, self.plan.season)
         history = guard.History.of(near)
         values, reasons, silent = self._quantiles(level, guard.History.of(level) if changes.series.size else history)
@@ -248,18 +263,22 @@ class Predictor:
         return values if phases is None else phases.weighed(values, self.quantiles.index(0.5))
 
     def _silenced(self, panel: Panel, parts: dict[str, Floats], history: guard.History) -> dict[str, Ints]:
-        """Put NaN into the parts of forecasters that may not speak for a series; those series, by forecaster."""
-        middle = self.quantiles.index(0.5)
+        """Put NaN into the parts of forecasters that may not speak for a series; those series, by forecaster. Who reads
+        covariates is held against others who do: what a promotion does is unknown to the rest."""
+        middle, silent = self.quantiles.index(0.5), {}
         unit = seasonal_scale(panel.truth, panel.first, panel.stop, self.plan.season)
-        medians = np.stack([parts[name][:, :, middle] for name in self.blend.names])
-        silent = {}
         witnesses = guard.witnesses(panel, self.plan.season, self.plan.horizon)
-        for name, mute in zip(self.blend.names, guard.silenced(medians, witnesses, history, unit),
-                              strict=True):
-            if mute.any() and name not in SIMPLE and self.members:      # the prior alone speaks, kept within bounds
-                silent[name] = np.flatnonzero(mute)
-                parts[name][mute] = np.nan
-        return silent
+        for reads in (False, True):
+            names = [name for name in self.blend.names if self.is_moved_by_covariates(name) == reads]
+            if not names:
+                continue
+            medians = np.stack([parts[name][:, :, middle] for name in names])
+            mutes = guard.silenced(medians, witnesses[:0] if reads else witnesses, history, unit)
+            for name, mute in zip(names, mutes, strict=True):
+                if mute.any() and name not in SIMPLE and self.members:  # the prior alone speaks, kept within bounds
+                    silent[name] = np.flatnonzero(mute)
+                    parts[name][mute] = np.nan
+        return {name: silent[name] for name in self.blend.names if name in silent}
 
     def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
         """What each of these forecasters says, (S, H, Q) in original units, NaN where it has nothing to say; and (S,)
@@ -269,7 +288,7 @@ class Predictor:
         own = {name: owned for name in names if (owned := self._owned(name))}
         for begin in range(0, len(panel), ROWS):
             rows = np.arange(begin, min(begin + ROWS, len(panel)))
-            block = _Block(panel.take(rows))
+            block = Block(panel.take(rows))
             reasons[rows] = self._reasons(block)
             for name, (kind, k) in own.items():
                 said[name][rows] = self._said(kind, k, block)
@@ -281,7 +300,7 @@ class Predictor:
         kind, _, k = name.partition(".")
         return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
 
-    def _reasons(self, block: _Block) -> NDArray[np.object_]:
+    def _reasons(self, block: Block) -> NDArray[np.object_]:
         """(S,) why a series can't be served, "" where it can."""
         panel, context = block.panel, block.context(self.context)
         reasons = np.full(len(panel), "", dtype=object)
@@ -289,13 +308,13 @@ class Predictor:
         if self.members and all(member.units.transform == "log" for member in self.members):
             reasons[np.any(context <= 0, axis=1)] = "fallback:not_positive"
         reasons[np.all(np.isnan(context[:, -self.plan.min_context:]), axis=1)] = "fallback:no_data"
-        low, high = _extremes(context)
+        low, high = extremes(context)
         still = np.flatnonzero((low == high)[:, 0] & (reasons == "") & (self.config.model.scaling == "window"))
         moved = [s for s in still.tolist() if np.ptp(panel.values(s)[~np.isnan(panel.values(s))]) > 0]
         reasons[moved] = "seasonal_naive"
         return reasons
 
-    def _said(self, kind: str, k: int, block: _Block) -> Floats:
+    def _said(self, kind: str, k: int, block: Block) -> Floats:
         """One member's word on a block of series (S, H, Q)."""
         member = self.members[k]
         batch = block.batch(member)
@@ -310,7 +329,7 @@ class Predictor:
         """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
         anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
         it does where there is an absurd value in the context itself."""
-        block = _Block(panel)
+        block = Block(panel)
         absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
         low, high = block.bounds(self.context)
         for name in [name for name in said if self._owned(name) is None]:
@@ -319,7 +338,7 @@ class Predictor:
                 continue
             values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
             if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
-                values[lost] = self._said(LINEAR, 0, _Block(panel.take(lost)))
+                values[lost] = self._said(LINEAR, 0, Block(panel.take(lost)))
             said[name] = values
 
     def _foreseen(self, name: str, panel: Panel, horizon: int) -> Floats:
@@ -337,47 +356,6 @@ class Predictor:
         with np.errstate(all="ignore"):
             thought = widened(np.where(fits, forward(np.where(fits, values, 1.0)), values), self.widths, self.quantiles)
             return np.where(fits, backward(thought), thought)
-
-
-class _Block:
-    """Some series at their ends: what is looked at there, gathered once for all who look as far back."""
-
-    def __init__(self, panel: Panel) -> None:
-        self.panel, self.windows = panel, ends_of(panel)
-        self._contexts, self._sane = dict[int, Floats](), dict[int, Floats]()
-        self._batches: dict[tuple[str, int], Batch] = {}
-
-    def context(self, length: int) -> Floats:
-        """(S, L) in original units."""
-        if length not in self._contexts:
-            self._contexts[length] = contexts(self.panel.y, self.windows, length)
-        return self._contexts[length]
-
-    def sane(self, length: int) -> Floats:
-        """The same without absurd values."""
-        if length not in self._sane:
-            self._sane[length] = without_absurd(self.context(length))
-        return self._sane[length]
-
-    def bounds(self, length: int) -> tuple[Floats, Floats]:
-        """(S, 1, 1) each: three ranges below and above it. Beyond that nobody may lead: the exponential of a spread
-        that was learned across a change of level leads anywhere."""
-        low, high = _extremes(self.sane(length))
-        return (low - REACH * (high - low))[:, :, None], (high + REACH * (high - low))[:, :, None]
-
-    def batch(self, member: Member) -> Batch:
-        """What a member sees; members of the same units and context see the same."""
-        key = member.units.transform, member.shape.context
-        if key not in self._batches:
-            self._batches[key] = member.batch(self.panel, self.windows)
-        return self._batches[key]
-
-
-def _extremes(context: Floats) -> tuple[Floats, Floats]:
-    """(S, 1) each: the least and the greatest value of a context."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)                 # a context without a value bounds nothing
-        return np.nanmin(context, axis=1, keepdims=True), np.nanmax(context, axis=1, keepdims=True)
 
 
 def _spread_from(last: Floats, further: Floats, quantiles: tuple[float, ...]) -> Floats:

@@ -1,19 +1,23 @@
 """The linear skip: a linear forecast from what is seen of a window to its horizon, below every network.
 
 Fitted as exact ridge regression, shrunk towards the seasonal naive forecast; applied as written here on numpy's arrays
-and on torch's. Weights (K + 1, H) belong to the K columns of a design, the last row is the intercept."""
+and on torch's. Weights (K + 1, H) belong to the K columns of a design, the last row is the intercept. Where covariates
+are read, each step of the horizon is told F numbers more, of its own hour and those around it; their effects (F, H) are
+the step's own."""
 
-# W windows  L context  K columns of the design  H horizon
+# W windows  L context  K columns of the design  H horizon  F numbers that a step is told
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from forecast.series.arrays import Floats
 from forecast.series.batch import Array, Batch
 
+LEAST = 1e-6                        # of their mean square, the least penalty of numbers that may repeat each other
+FREER = 0.1                         # times the penalty of the context that of the covariates is
 PENALTIES = (*(10.0 ** np.arange(-4.0, 3.01, 1.0)).tolist(), float("inf"))
 
 
@@ -25,6 +29,17 @@ def design(batch: Batch) -> Array:
 def linear(read: Array, weights: Array) -> Array:
     """The forecast (W, H) from a design (W, K)."""
     return moved(read, weights) + weights[-1]
+
+
+def said(batch: Batch, weights: Array, effects: Array | None = None) -> Array:
+    """The forecast (W, H) from a batch, with the effects (F, H) of its covariates where they are read."""
+    point = linear(design(batch), weights)
+    return point if effects is None or not len(effects) else point + reacted(batch.around, effects)
+
+
+def reacted(around: Array, effects: Array) -> Array:
+    """How far covariates move the forecast (W, H): (W, H, F) with effects (F, H)."""
+    return (around * effects.T).sum(-1)
 
 
 def moved(change: Array, weights: Array) -> Array:
@@ -56,3 +71,41 @@ def ridge(batch: Batch, prior: Floats, penalties: Sequence[float]) -> list[Float
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     projected = vectors.T @ (x.T @ residual / len(x))
     return [prior + vectors @ (projected / (values + p * values.mean())[:, None]) for p in penalties]
+
+
+def ridge_beside(batches: Iterable[Batch], prior: Floats, penalties: Sequence[float]) -> list[tuple[Floats, Floats]]:
+    """Weights (L + 1, H) and effects (F, H) for each penalty, from batches with their targets, one after the other.
+
+    As `ridge`, with the numbers that each step is told beside the context; their penalty is a tenth, in units of their
+    own. All steps share the Gram matrix of the context, so that each has only F unknowns of its own: they are the
+    solution of the Schur complement."""
+    sums = None
+    for batch in batches:
+        whole = ~np.isnan(batch.target).any(axis=1)
+        read = np.concatenate([design(batch)[whole], np.ones((int(whole.sum()), 1))], axis=1)
+        residual = batch.target[whole] - read @ prior                   # (W, H)
+        told = batch.around[whole]                                      # (W, H, F)
+        by_step = np.ascontiguousarray(told.transpose(1, 2, 0))         # (H, F, W)
+        cross = by_step.reshape(-1, len(read)) @ read                   # one product for all steps
+        terms = [np.float64(len(read)), read.T @ read, read.T @ residual, cross.reshape(*by_step.shape[:2], -1),
+                 np.stack([a @ a.T for a in by_step]), np.einsum("hfw,wh->hf", by_step, residual)]
+        sums = terms if sums is None else [a + b for a, b in zip(sums, terms, strict=True)]
+    if sums is None or not sums[0]:
+        horizon, told_of = (prior.shape[1], 0) if sums is None else sums[5].shape
+        return [(prior, np.zeros((told_of, horizon))) for _ in penalties]
+    gram, pulled, cross, own, drawn = (a / sums[0] for a in sums[1:])
+    values, vectors = np.linalg.eigh(gram)
+    pulled, cross = vectors.T @ pulled, cross @ vectors                 # (K + 1, H), (H, F, K + 1)
+    size = np.trace(own, axis1=1, axis2=2)[:, None, None] / max(1, own.shape[1]) + np.finfo(float).tiny
+    found = []
+    for penalty in penalties:
+        if np.isinf(penalty):
+            found.append((prior, np.zeros(drawn.T.shape)))
+            continue
+        inverse = 1 / (values + penalty * values.mean())
+        left = own + (FREER * penalty + LEAST) * size * np.eye(own.shape[1]) - (cross * inverse) @ cross.swapaxes(1, 2)
+        effects = np.linalg.solve(left, (drawn - (cross @ (inverse[:, None] * pulled).T[:, :, None])[:, :, 0])
+                                  [:, :, None])[:, :, 0]                # (H, F)
+        weights = inverse[:, None] * (pulled - (effects[:, None] @ cross)[:, 0].T)
+        found.append((prior + vectors @ weights, effects.T))
+    return found

@@ -48,7 +48,8 @@ def read_strip(cells: Any, name: str, role: Role, *, agreed: Beside | None, deci
     usual = agreed or Beside(name, role)
     if not (usual.words or usual.flag):
         numbers = read_numbers(cells, decimal=decimal, comma_parted=comma_parted, missing=missing)
-        if agreed is not None or (not len(numbers.faults) and not numbers.undecided):
+        is_code = any(map(str.isalpha, numbers.style.prefix))           # A1, A2, A3 are names
+        if agreed is not None or not (len(numbers.faults) or numbers.undecided or is_code):
             return Strip(usual, numbers.values, numbers.faults)
     else:
         numbers = None
@@ -195,16 +196,19 @@ def _put(sheet: Sheet, values: Floats, names: Sequence[str], first: Ints, start:
     strips = [s for s in sheet.strips if s.agreed.role != "static"]
     if sheet.ordinals is None or not strips:
         return
-    content = np.column_stack([s.values for s in strips])
-    places = [names.index(s.agreed.name) for s in strips]
     codes, rows, ordinals = sheet.codes, np.arange(sheet.ordinals.size), sheet.ordinals
     if codes is None:
         apart = np.unique(np.column_stack([first, start, stop]), axis=0, return_index=True)[1]
         codes, rows = np.repeat(apart, rows.size), np.tile(rows, apart.size)
         ordinals = ordinals[rows]
-    inside = (ordinals >= start[codes]) & (ordinals < stop[codes])
-    at = first[codes[inside]] + ordinals[inside] - start[codes[inside]]
-    values[at[:, None], places] = content[rows[inside]]
+    at, inside = ordinals + (first - start)[codes], (ordinals >= start[codes]) & (ordinals < stop[codes])
+    if not inside.all():
+        at, rows = at[inside], rows[inside]
+    in_order = at.size == len(values) and bool((at == np.arange(at.size)).all())
+    as_they_are = rows.size == sheet.ordinals.size and sheet.codes is not None
+    for strip in strips:
+        some = strip.values if as_they_are else strip.values[rows]
+        values[slice(None) if in_order else at, names.index(strip.agreed.name)] = some
 
 
 def _static(sheet: Sheet, strip: Strip, ids: Sequence[str]) -> Floats:

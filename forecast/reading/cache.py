@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -19,6 +20,7 @@ import shutil
 import stat
 import sys
 import zoneinfo
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -36,6 +38,8 @@ from forecast.reading.contract import Contract
 from forecast.reading.parsing.zones import USUAL
 from forecast.reading.reader import Reading, Repair
 from forecast.reading.remarks import AHEAD
+from forecast.reading.sheets import beside_at
+from forecast.series.covariates import Covariates
 from forecast.series.panel import Panel
 from forecast.system import clock
 from forecast.system.files import CACHE, make_folders, remove_file, replacing
@@ -46,6 +50,7 @@ MOST = 2 << 30                      # bytes of all of them
 SPARE = 8                           # times its size must be free, so that no output lacks room for it
 ENDING = ".reading"
 DIGEST = 32
+HEAD = 48                           # bytes of six sizes
 _DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RecursionError,
            ForecastError)           # what a damaged store or entry may raise
 Bytes = NDArray[np.uint8]
@@ -109,9 +114,11 @@ def _entry(file: str, options: DataConfig, contract: Contract | None, store: Pat
     """None where it cannot be told what the reading depends on."""
     asked = _plain([Path(file).suffix.lower(), options, contract])
     name = hashlib.sha256(os.fsencode(os.path.realpath(file)) + b"\0" + asked).hexdigest()[:16]
+    others = [path for _, path in beside_at(file, options, contract)]
     zones = (*USUAL, options.tz or (contract and contract.tz) or "")
     try:
         beside = _program() + _rules(zones) + b"%d" % clock.now().year    # which two-digit years are plausible
+        beside += b"".join((_sha256(path) or "").encode() for path in others) + _package()
     except (OSError, ForecastError):
         return None
     return _Entry(store / CACHE / f"{name}{ENDING}", file, hashlib.sha256(asked + beside).digest())
@@ -123,6 +130,13 @@ def _program() -> bytes:
     files = sorted(Path(__file__).parent.parent.rglob("*.py"))
     lines = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
     return _plain([__version__, lines, sys.version, sys.byteorder, np.__version__, pa.__version__])
+
+
+def _package() -> bytes:
+    """The version of the holidays that are known here."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("holidays").encode()
+    return b""
 
 
 def _rules(zones: tuple[str, ...]) -> bytes:
@@ -179,18 +193,28 @@ def _digest(entry: _Entry, sha256: str, *parts: NDArray[Any]) -> bytes:
 
 
 def _reading(body: Bytes, file: str, sha256: str) -> tuple[Reading, float]:
-    """An entry's body as it was written, and the time it was: P, S, whether filled, arrays, words."""
-    points, series, filled = map(int, body[:24].view(np.int64))
-    ends = np.cumsum([24, 8 * points, 8 * series, 8 * series, 8 * series, points * filled])
-    y, first, stop, start, invented = (body[a:b] for a, b in pairwise(ends))
+    """An entry's body as it was written, and the time it was: sizes, arrays, words."""
+    points, series, filled, rows, columns, static = map(int, body[:HEAD].view(np.int64))
+    has_more = rows + columns + static > 0
+    beside = [8 * rows * columns, *[8 * series * has_more] * 3, 8 * series * static]
+    ends = np.cumsum([HEAD, 8 * points, 8 * series, 8 * series, 8 * series, *beside, points * filled])
+    y, first, stop, start, *more, invented = (body[a:b] for a, b in pairwise(ends))
     words = json.loads(body[ends[-1]:].tobytes())
     contract = Contract.from_dict(words["contract"])
+    covariates = _covariates(contract, more, columns, static, series) if has_more else None
     panel = Panel(y.view(np.float64), first.view(np.int64), stop.view(np.int64), start.view(np.int64),
-                  np.array(words["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None)
+                  np.array(words["ids"], dtype=object), contract.calendar, invented.view(np.bool_) if filled else None,
+                  covariates, np.arange(series) if has_more else None)
     repairs = tuple(Repair(**r | {"examples": _problems(r["examples"], file)}) for r in words["repairs"])
     return Reading(panel, contract, words["rows"], sha256, tuple(words["notes"]), repairs, file,
                    _problems(words["rejects"], file), tuple(words["choices"]),
-                   _problems(words["rescaled"], file)), float(words["made"])
+                   _problems(words["rescaled"], file), words["content"]), float(words["made"])
+
+
+def _covariates(contract: Contract, arrays: Sequence[Bytes], columns: int, static: int, series: int) -> Covariates:
+    values, first, start, stop, fixed = arrays
+    return Covariates(contract.columns, values.view(np.float64).reshape(-1, columns), first.view(np.int64),
+                      start.view(np.int64), stop.view(np.int64), fixed.view(np.float64).reshape(series, static))
 
 
 def _problems(listed: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
@@ -200,14 +224,19 @@ def _problems(listed: list[dict[str, Any]], file: str) -> tuple[Problem, ...]:
 def _keep(entry: _Entry, reading: Reading) -> None:
     """Raises OSError or DiskError where the store does not take it, TypeError or ValueError for what JSON does not."""
     panel = reading.panel
-    arrays = [panel.y, panel.first, panel.stop, panel.start, *([] if panel.filled is None else [panel.filled])]
+    beside = panel.beside
+    arrays = [panel.y, panel.first, panel.stop, panel.start,
+              *([] if beside is None else [beside.values, beside.first, beside.start, beside.stop, beside.static]),
+              *([] if panel.filled is None else [panel.filled])]
     problems = *reading.rejects, *reading.rescaled, *(p for repair in reading.repairs for p in repair.examples)
     if panel.calendar != reading.contract.calendar or {p.file for p in problems} - {reading.file}:
         return                                                      # an entry keeps one of each for both
     words = _plain({"made": clock.now().timestamp(), "contract": reading.contract, "ids": panel.ids.tolist(),
                     "rows": reading.rows, "notes": reading.notes, "choices": reading.choices,
-                    "rejects": reading.rejects, "repairs": reading.repairs, "rescaled": reading.rescaled})
-    sizes = np.array([panel.y.size, len(panel), panel.filled is not None], dtype=np.int64)
+                    "rejects": reading.rejects, "repairs": reading.repairs, "rescaled": reading.rescaled,
+                    "content": reading.content})
+    shape = (0, 0, 0) if beside is None else (*beside.values.shape, beside.static.shape[1])
+    sizes = np.array([panel.y.size, len(panel), panel.filled is not None, *shape], dtype=np.int64)
     parts = [sizes, *map(np.ascontiguousarray, arrays), np.frombuffer(words, np.uint8)]
     size = sum(part.nbytes for part in parts)
     folder = entry.place.parent

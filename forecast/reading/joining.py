@@ -22,7 +22,8 @@ from forecast.text import counted, listed
 
 SAME = 0.99999                      # correlation from which a column is the target again
 OUTSIDE = 0.1                       # share of the old range by which new values must lie outside of it, to be told
-SOME = 3                            # points that tell a correlation
+NEARLY = 0.99                       # of the first SAMPLE points, that it may be so of all
+SOME, SAMPLE = 3, 1000              # points that tell a correlation
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,15 @@ def joined_to(regular: Regular, main: Main, roles: Roles, rows: Rows, ahead: Boo
         return Joined(None, (), tuple(notes), tuple(choices), content)
     covariates = laid_beside(sheets, main.ids, start=main.start, end=main.end)
     every = ordered([s for sheet in sheets for s in sheet.strips])
-    agreed = tuple(s.agreed for s in every)
+    agreed, times = tuple(s.agreed for s in every), _Times.of(covariates, main.end)
     if main.contract is None:
-        agreed = tuple(_with_range(b, covariates, k, main) for k, b in enumerate(agreed))
-    said = [*notes, *_future(rows, ahead, main), *(_new_words(s) for s in every if s.new),
-            *_of_values(covariates, agreed, main), *_again(covariates, regular)]
+        agreed = tuple(_with_range(b, covariates, k, times) for k, b in enumerate(agreed))
+    said = [*notes, *_future(rows, ahead), *(_new_words(s) for s in every if s.new),
+            *_of_values(covariates, agreed, main, times), *_again(covariates, regular)]
     return Joined(covariates, agreed, tuple(said), tuple(choices), content)
 
 
-def _future(rows: Rows, ahead: Bools, main: Main) -> list[str]:
+def _future(rows: Rows, ahead: Bools) -> list[str]:
     """That rows lie behind the last target, in words."""
     number = int(ahead.reshape(len(rows.ids), -1).all(axis=0).sum() if rows.wide else ahead.sum())
     what = "target" if rows.wide else rows.target
@@ -70,30 +71,38 @@ def _new_words(strip: Strip) -> str:
     return f"{strip.agreed.name}: {number} not seen in training, read as other: {listed(strip.new, 4)}"
 
 
-def _values(covariates: Covariates, k: int, since: int) -> tuple[Floats, Floats]:
-    """The values of a column that changes before an ordinal, and from it on."""
-    apart = np.unique(np.column_stack([covariates.first, covariates.start, covariates.stop]), axis=0)
-    which, at = ranges(apart[:, 0], apart[:, 2] - apart[:, 1])
-    ordinals = at - apart[which, 0] + apart[which, 1]
-    values = covariates.values[at, k]
-    return values[ordinals < since], values[ordinals >= since]
+@dataclass(frozen=True)
+class _Times:
+    """When each row of the values is (N,), and whether that is before the last target of all."""
+
+    ordinals: Ints
+    past: Bools
+
+    @classmethod
+    def of(cls, covariates: Covariates, end: Ints) -> _Times:
+        apart = np.unique(np.column_stack([covariates.first, covariates.start, covariates.stop]), axis=0)
+        _, at = ranges(apart[:, 1], apart[:, 2] - apart[:, 1])
+        return cls(at, at < end.max())
+
+    def before(self, values: Floats) -> Floats:
+        return values if self.past.all() else values[self.past]
 
 
-def _with_range(agreed: Beside, covariates: Covariates, k: int, main: Main) -> Beside:
+def _with_range(agreed: Beside, covariates: Covariates, k: int, times: _Times) -> Beside:
     if agreed.role == "static" or agreed.words or agreed.flag or agreed.is_holiday:
         return agreed
-    past = _values(covariates, k, int(main.end.max()))[0]
-    past = past[~np.isnan(past)]
-    return replace(agreed, low=float(past.min()), high=float(past.max())) if past.size else agreed
+    past = times.before(covariates.values[:, k])
+    low, high = np.fmin.reduce(past, initial=np.nan), np.fmax.reduce(past, initial=np.nan)
+    return agreed if np.isnan(low) else replace(agreed, low=float(low), high=float(high))
 
 
-def _of_values(covariates: Covariates, agreed: Sequence[Beside], main: Main) -> list[str]:
+def _of_values(covariates: Covariates, agreed: Sequence[Beside], main: Main, times: _Times) -> list[str]:
     """Columns whose newest values lie outside of all before, and those without a value for some series."""
     last = main.contract.last if main.contract is not None else None
-    since, notes = int(main.end.max()) if last is None else last + 1, []
+    new_rows, notes = np.flatnonzero(times.ordinals >= (int(main.end.max()) if last is None else last + 1)), []
     for k, b in enumerate(agreed):
         if b.low is not None and b.high is not None and b.high > b.low and (b.low, b.high) != (0, 1):
-            new = _values(covariates, k, since)[1]
+            new = covariates.values[new_rows, k]
             new = new[~np.isnan(new)]
             room = OUTSIDE * (b.high - b.low)
             if new.size and 2 * np.sum((new < b.low - room) | (new > b.high + room)) > new.size:
@@ -109,14 +118,14 @@ def _again(covariates: Covariates, regular: Regular) -> list[str]:
     """Columns that are the target again, or move exactly with it."""
     truth = regular.y if regular.filled is None else np.where(regular.filled, np.nan, regular.y)
     series, at = ranges(regular.first, regular.stop - regular.first)
-    ordinals = regular.start[series] + at - regular.first[series]
-    notes = []
+    truth = truth if at.size == truth.size else truth[at]
+    place, notes = _places(covariates, series, regular.start[series] + at - regular.first[series]), []
     for k, column in enumerate(c for c in covariates.columns if c.role != "static"):
-        if column.words:
+        if column.words or not len(covariates.values):
             continue
-        values = _at(covariates, series, ordinals, k)
-        both = ~(np.isnan(values) | np.isnan(truth[at]))
-        if both.sum() < SOME or not _move_alike(values[both], truth[at][both]):
+        few = place[:SAMPLE]
+        if _differ(covariates.values[few, k], truth[:SAMPLE], few) or not _move_alike(
+                np.where(place >= 0, covariates.values[place, k], np.nan), truth):
             continue
         hint = "a column that is not known before the target belongs in --past" if column.role == "known" else \
             "it adds nothing"
@@ -124,15 +133,25 @@ def _again(covariates: Covariates, regular: Regular) -> list[str]:
     return notes
 
 
-def _at(covariates: Covariates, series: Ints, ordinals: Ints, k: int) -> Floats:
+def _places(covariates: Covariates, series: Ints, ordinals: Ints) -> Ints:
+    """The row of the values for each series and time (P,); -1 where there is none."""
     inside = (ordinals >= covariates.start[series]) & (ordinals < covariates.stop[series])
-    place = np.where(inside, covariates.first[series] + ordinals - covariates.start[series], 0)
-    return np.where(inside, covariates.values[place, k], np.nan) if len(covariates.values) else np.full(
-        ordinals.size, np.nan)
+    return np.where(inside, ordinals + (covariates.first - covariates.start)[series], -1)
 
 
-def _move_alike(one: Floats, other: Floats) -> bool:
+def _differ(some: Floats, truth: Floats, place: Ints) -> bool:
+    """Whether a few points show already that a column moves otherwise than the target."""
+    known = ~(np.isnan(some) | np.isnan(truth)) & (place >= 0)
+    return bool(known.sum() >= SOME and np.ptp(some[known]) > 0 and np.ptp(truth[known]) > 0
+                and not _move_alike(some[known], truth[known], NEARLY))
+
+
+def _move_alike(one: Floats, other: Floats, least: float = SAME) -> bool:
+    both = ~(np.isnan(one) | np.isnan(other))
+    one, other = one[both], other[both]
+    if one.size < SOME:
+        return False
     one, other = one - one.mean(), other - other.mean()
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         size = np.sqrt(np.sum(one * one) * np.sum(other * other))
-        return bool(size > 0 and np.isfinite(size) and abs(np.sum(one * other)) > SAME * size)
+        return bool(size > 0 and np.isfinite(size) and abs(np.sum(one * other)) > least * size)

@@ -52,7 +52,8 @@ class Main:
     end: Ints
     utc: bool
     options: DataConfig
-    contract: Contract | None = None
+    contract: Contract | None = None    # of the training file
+    form: Contract | None = None        # how another file is to write its times
 
 
 def with_found(opened: Opened, table: Table, numbers: Sequence[Numbers], times: Times, options: DataConfig
@@ -213,7 +214,7 @@ def _stamps_in(opened: Opened, table: Table, codes: Ints | None, options: DataCo
     if not opened.roles.time:
         return None
     groups = np.zeros(table.rows, dtype=np.int64) if codes is None else codes - min(0, int(codes.min()))
-    times = read_stamps(table, opened.roles, groups, options, None, damage)
+    times = read_stamps(table, opened.roles, groups, options, main.form, damage)
     damage.settle(set_aside=False)
     if times.format.is_integer == main.calendar.is_time:
         held = "integers" if times.format.is_integer else "dates"
@@ -240,12 +241,12 @@ def _going_on(opened: Opened, table: Table, stamps: Any, main: Main) -> tuple[Op
     return dataclasses.replace(opened, roles=roles), dataclasses.replace(table, columns=columns)
 
 
-def files_beside(main: Main) -> list[tuple[str, str]]:
-    """The files of covariates: how each is kept in the contract, and where it lies now."""
-    folder = "" if main.file.startswith(("<", "-")) else os.path.dirname(main.file)
-    if main.options.covariates:
-        return [(_from(folder, path), path) for path in main.options.covariates]
-    kept = [] if main.contract is None else [b.source for b in main.contract.beside if b.source and not b.is_holiday]
+def beside_at(file: str, options: DataConfig, contract: Contract | None) -> list[tuple[str, str]]:
+    """The files of covariates of some data: how each is kept in the contract, and where it lies now."""
+    folder = "" if file.startswith(("<", "-")) else os.path.dirname(file)
+    if options.covariates:
+        return [(_from(folder, path), path) for path in options.covariates]
+    kept = [] if contract is None else [b.source for b in contract.beside if b.source and not b.is_holiday]
     return [(path, os.path.join(folder, path)) for path in dict.fromkeys(kept)]
 
 
@@ -258,7 +259,7 @@ def joined_files(main: Main, elsewhere: Sequence[tuple[Role, str]]) -> tuple[lis
     """The sheets of all files of covariates: (sheets, notes, choices, a digest of their bytes). Raises DataError, where
     a column that was asked for is in none of them."""
     sheets, notes, choices, digests, places = list[Sheet](), list[str](), list[str](), list[str](), dict[str, str]()
-    for kept, path in files_beside(main):
+    for kept, path in beside_at(main.file, main.options, main.contract):
         source = open_source(path, None)
         before = () if main.contract is None else main.contract.beside
         sheet, opened, said = opened_beside(source, main, elsewhere, before, auto=not asked_roles(main.options)
@@ -290,7 +291,7 @@ def _from_file(sheet: Sheet, kept: str) -> Sheet:
 
 
 def _nowhere(main: Main, wanted: tuple[Role, str]) -> DataError:
-    files = [path for _, path in files_beside(main)]
+    files = [os.path.basename(path) for _, path in beside_at(main.file, main.options, main.contract)]
     where = f"neither the data nor {listed(files, 3)} have" if files else "there is"
     used = "used by the model" if main.contract is not None else f"--{wanted[0]}"
     return DataError(f"{where} {'a' if files else 'no'} column {quoted(wanted[1])} ({used})", file=main.file,

@@ -7,7 +7,7 @@ Units.batch gathers it from a panel; the arrays are numpy's, or torch's where a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,10 @@ class Batch:
     loc: Array = None                   # (B, 1)
     scale: Array = None                 # (B, 1); NaN where the window cannot be said in these units
     target: Array = None                # (B, H), NaN where missing
+    before: Array = None                # (B, L, .) covariates, see covariate_units: at each point of the context,
+    ahead: Array = None                 # (B, H, .) at each step of the horizon,
+    around: Array = None                # (B, H, F) what a linear forecast is told at each step,
+    static: Array = None                # (B, .) and what stays
 
     @classmethod
     def joined(cls, parts: Iterable[Batch], count: int) -> Batch:
@@ -44,6 +48,11 @@ class Batch:
         """The context (B, L), 0 where missing."""
         context = self.context
         return np.nan_to_num(context) if isinstance(context, np.ndarray) else context.nan_to_num()
+
+    @property
+    def slim(self) -> Batch:
+        """What the linear skip reads of it."""
+        return replace(self, before=None, ahead=None, static=None)
 
     def take(self, rows: Any) -> Batch:
         """The windows at these positions, or of a slice."""

@@ -63,10 +63,38 @@ class Covariates:
         yield json.dumps([[c.name, c.role, c.words] for c in self.columns]).encode()
         yield _bytes_of(self.static[row])
         yield _bytes_of(self.ahead(row, cut, horizon))
-        for r, end in zip(row.tolist(), cut.tolist(), strict=True):
-            past = self.values[self.first[r]:self.first[r] + max(0, min(end, int(self.stop[r])) - int(self.start[r]))]
-            yield json.dumps([int(self.start[r]), len(past)]).encode()
-            yield _bytes_of(past)
+        sizes = np.clip(cut, self.start[row], self.stop[row]) - self.start[row]
+        yield np.column_stack([self.start[row], sizes]).astype("<i8").tobytes()
+        for first, size in zip(self.first[row].tolist(), sizes.tolist(), strict=True):
+            yield _bytes_of(self.values[first:first + size])
+
+    def with_ahead(self, row: Ints, cut: Ints, ahead: Floats) -> Covariates:
+        """The covariates of these rows (W,) up to their cuts, and from there on `ahead` (W, H, K): a row of the result
+        is a row of `row`."""
+        start, steps = self.start[row], ahead.shape[1]
+        past = np.maximum(cut - start, 0)
+        start, stop = np.minimum(start, cut), cut + steps
+        first = np.cumsum(stop - start) - (stop - start)
+        values = np.full((int((stop - start).sum()), self.values.shape[1]), np.nan)
+        which = np.repeat(np.arange(len(row)), past)
+        at = first[which] + np.arange(len(which)) - np.repeat(np.cumsum(past) - past, past)
+        ordinals = start[which] + at - first[which]
+        values[at] = self._at(row[which], ordinals[:, None], slice(None))[:, 0]
+        there = (first + cut - start)[:, None] + np.arange(steps)
+        values[there, :self.known] = ahead
+        return Covariates(self.columns, values, first, start, stop, self.static[row])
+
+    def as_known(self, row: Ints, cut: Ints, horizon: int) -> Covariates:
+        """Of these series (S,), as one each, only what is known at their cuts (S,) when so many steps are forecast."""
+        size = self.stop[row] - self.start[row]
+        which = np.repeat(np.arange(len(row)), size)
+        begin = np.cumsum(size) - size
+        step = np.arange(len(which)) - begin[which]
+        values = self.values[self.first[row][which] + step]
+        late = self.start[row][which] + step - cut[which]
+        values[np.ix_(late >= 0, np.arange(self.known, values.shape[1]))] = np.nan
+        values[late >= horizon] = np.nan
+        return Covariates(self.columns, values, begin, self.start[row], self.stop[row], self.static[row])
 
     def _at(self, row: Ints, ordinal: Ints, columns: slice) -> Floats:
         """Values (W, T, ...) at ordinals (W, T); NaN where there is no row."""

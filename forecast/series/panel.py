@@ -224,9 +224,17 @@ class Panel:
         return replace(self, y=np.concatenate([self.y, *values.values()]), first=first, stop=stop, filled=filled)
 
     def extended(self, following: Floats) -> Panel:
-        """Each series with `following` (S, H) put behind it."""
-        return Panel.of([np.concatenate([self.values(s), following[s]]) for s in range(len(self))], self.calendar,
-                        ids=list(self.ids), start=self.start.tolist())
+        """Each series with `following` (S, H) put behind it; what is beside it stays."""
+        longer = Panel.of([np.concatenate([self.values(s), following[s]]) for s in range(len(self))], self.calendar,
+                          ids=list(self.ids), start=self.start.tolist())
+        return replace(longer, beside=self.beside, row=self.row)
+
+    def foreseen(self, horizon: int) -> Panel:
+        """With no more beside it than is known at the ends of the series when so many steps are forecast: it may be
+        extended then."""
+        if self.beside is None or self.row is None:
+            return self
+        return replace(self, beside=self.beside.as_known(self.row, self.end, horizon), row=np.arange(len(self)))
 
     def fingerprint(self, horizon: int = 0) -> str:
         """SHA-256 of the series as they are known: ids, first times, values, and of their covariates what is known at

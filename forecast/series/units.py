@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from forecast.series.arrays import Floats, Ints
 from forecast.series.batch import Batch
+from forecast.series.covariate_units import CovariateUnits
 from forecast.series.panel import Panel, Windows
 from forecast.series.windows import contexts, targets
 
@@ -34,20 +35,25 @@ class Units:
     places: Mapping[str, int]           # series id -> its place in loc and scale; empty with "window"
     loc: Floats                         # (S,) in transformed units
     scale: Floats
+    covariates: CovariateUnits | None = None        # of what stands beside the target; None where that is not read
 
     @classmethod
-    def of(cls, transform: str, scaling: str, season: int, panel: Panel) -> Units:
-        """Fitted on a panel, where that is needed."""
+    def of(cls, transform: str, scaling: str, season: int, panel: Panel, *, lags: tuple[int, ...] = (),
+           like: CovariateUnits | None = None) -> Units:
+        """Fitted on a panel, where that is needed. With `lags`, covariates are read, also so many steps back; `like`:
+        in as many numbers as these."""
+        covariates = CovariateUnits.of(panel, lags, partial(_finite, transform), like) if lags else None
         if scaling == "window":
-            return cls(transform, scaling, season, {}, np.empty(0), np.empty(0))
+            return cls(transform, scaling, season, {}, np.empty(0), np.empty(0), covariates)
         places = {str(name): k for k, name in enumerate(panel.ids)}
-        return cls(transform, scaling, season, places, *_fitted(panel, transform, scaling))
+        return cls(transform, scaling, season, places, *_fitted(panel, transform, scaling), covariates)
 
-    def batch(self, panel: Panel, windows: Windows, *, context: int, horizon: int = 0) -> Batch:
+    def batch(self, panel: Panel, windows: Windows, *, context: int, horizon: int = 0, ahead: int = 0) -> Batch:
         """What a forecaster sees of these windows of a panel: the one place where values are gathered and normalised.
 
         With a horizon, what came true after them, too: NaN where a flat context has no unit to say it in. The scale is
-        NaN where a value of the context has no logarithm and these units need one."""
+        NaN where a value of the context has no logarithm and these units need one. `ahead`: so many steps of what is
+        known ahead, where covariates are read."""
         original = contexts(panel.y, windows, context)
         values, loc, scale = self._read(original, panel, windows)
         target = targets(panel.truth, windows, horizon) if horizon else None
@@ -55,7 +61,11 @@ class Units:
             scale = np.where(np.any(original <= 0, axis=1, keepdims=True), np.nan, scale)
         if target is not None:
             target = normalised(np.where(scale > 0, self._forward(target), np.nan), loc, scale)
-        return Batch(values, loc, scale, target)
+        batch = Batch(values, loc, scale, target)
+        if self.covariates is None:
+            return batch
+        beside = self.covariates.beside(panel, windows, scale, context=context, horizon=ahead, forward=self._forward)
+        return replace(batch, **vars(beside))
 
     def _read(self, original: Floats, panel: Panel, windows: Windows) -> tuple[Floats, Floats, Floats]:
         """Contexts (B, L) in original units -> the same normalised, NaN where there is no number; loc, scale (B, 1)."""

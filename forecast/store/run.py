@@ -28,12 +28,14 @@ from forecast.model.plan import Plan
 from forecast.model.predictor import EXPERTS, Predictor
 from forecast.model.prior import Prior, Tuned
 from forecast.reading.contract import Contract
+from forecast.series.covariate_units import CovariateUnits
 from forecast.series.units import TRANSFORMS, Units
 from forecast.store.record import RunRecord
 from forecast.system.files import new_folder, sha256, to_json, write_bytes, write_text
 
-FORMAT = 6
-READABLE = (4, 5, FORMAT)                                               # 4: members of one shape; 5: no prior
+FORMAT = 7
+READABLE = (4, 5, 6, FORMAT)                            # 4: members of one shape; 5: no prior; 6: no covariates
+WITH_PRIOR = 6                                                          # the first format that had one
 BEFORE = {"head": "flat", "embedding": False, "tune_skip": False}       # settings that 4 and 5 did not know, as it was
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -62,10 +64,13 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
     texts = {"config.json": _config_of(predictor), "contract.json": contract.to_dict(),
              "series.json": {"ids": list(predictor.knowledge.ends), "end": list(predictor.knowledge.ends.values()),
                              "taught": predictor.validated_knowledge.ends,
-                             "scales": {m.units.transform: _scales(m.units) for m in predictor.members}},
+                             "scales": {m.units.transform: _scales(m.units) for m in predictor.members},
+                             "covariates": {m.units.transform: m.units.covariates.to_dict()
+                                            for m in predictor.members if m.units.covariates}},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
                                   "mean_factor": predictor.mean_factor, "usual_step": predictor.usual_step,
-                                  "blend": asdict(predictor.blend)},
+                                  "blend": asdict(predictor.blend),
+                                  "without": predictor.without and asdict(predictor.without)},
              "metrics.json": metrics, "run.json": record.to_dict()}
     if not all(m.network.is_finite for m in predictor.members):
         raise ModelError("the fit ended in weights that are not finite; nothing was saved", code="not_finite",
@@ -111,6 +116,7 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
             blend=_blend(len(entries), **calibration["blend"]),
+            without=_blend(len(entries), **calibration["without"]) if calibration.get("without") else None,
             **(_priors(folder / PRIOR, config_json.get("tuned"), validated=validated) if PRIOR in files else {}))
         _check(predictor)
         record = _record(_json(folder / "run.json"))
@@ -136,7 +142,7 @@ def verify(folder: Path) -> Sequence[str]:
                          f"{', '.join(map(str, READABLE[:-1]))} and {FORMAT}",
                          file=str(folder / MANIFEST), code="model_format", hint="Train again")
     manifest = content.get("files")
-    files = FILES if content["format"] == FORMAT else [name for name in FILES if name != PRIOR]
+    files = FILES if content["format"] >= WITH_PRIOR else [name for name in FILES if name != PRIOR]
     if not isinstance(manifest, dict) or set(manifest) != set(files):
         raise ModelError("does not name the files of a model", file=str(folder / MANIFEST), code="model_corrupt")
     for name in files:
@@ -184,6 +190,8 @@ def _shape(entry: dict[str, Any], config: Config, plan: Plan) -> Shape:
         raise ValueError("a network of another horizon or other quantiles than the plan's")
     if {type(flag) for flag in (shape.bidirectional, shape.attention, shape.embedding, shape.tuned)} != {bool}:
         raise ValueError(f"a network {shape}")
+    if any(type(n) is not int or n < 0 for n in (shape.before, shape.known, shape.around, shape.static)):
+        raise ValueError(f"a network {shape}")
     if shape.head not in HEADS or type(shape.channels) is not int or not 1 <= shape.channels <= len(CHANNELS):
         raise ValueError(f"a network {shape}")
     return shape
@@ -197,7 +205,11 @@ def _member(network: Network, config: Config, plan: Plan, series: dict[str, Any]
     places = {} if scaling == "window" else {i: k for k, i in enumerate(series["ids"])}
     if transform not in TRANSFORMS or loc.shape != (len(places),) or scale.shape != (len(places),):
         raise ValueError("scales of other series")
-    member = Member(network, Units(transform, scaling, plan.season, places, loc, scale),
+    covariates = CovariateUnits.from_dict(series["covariates"][transform], plan.lags) if network.shape.around else None
+    sizes = (network.shape.before, network.shape.known, network.shape.around, network.shape.static)
+    if covariates and covariates.sizes != sizes:
+        raise ValueError("covariates of another network")
+    member = Member(network, Units(transform, scaling, plan.season, places, loc, scale, covariates),
                     penalty=math.inf if penalty is None else float(penalty), rate_factor=float(rate), **rest)
     counts = member.seed, member.steps, member.schedule
     if any(type(n) is not int or n < 0 for n in counts) or type(member.skip) is not bool:

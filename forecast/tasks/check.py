@@ -11,7 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from forecast.errors import DataError, Problem, RequestError
+from forecast.reading.future import cells_of
 from forecast.reading.reader import Reading, read_panel
+from forecast.series.arrays import Ints
+from forecast.series.covariates import ROLES
 from forecast.system.datasource import guard
 from forecast.system.files import disk_errors
 from forecast.tasks.teller import SILENT, Teller
@@ -64,7 +67,8 @@ class Checked:
         repairs = [{"kind": r.kind, "count": r.count, "message": r.message, "flag": r.flag,
                     "examples": [asdict(p) for p in r.examples]} for r in reading.repairs]
         return {"file": self.file, "outcome": self.outcome, "problems": problems, "repairs": repairs,
-                "columns": {"id": contract.id, "time": contract.time, "target": list(contract.targets)},
+                "columns": {"id": contract.id, "time": contract.time, "target": list(contract.targets)} | {
+                    role: [b.name for b in contract.beside if b.role == role] for role in ROLES if contract.beside},
                 "frequency": contract.calendar.freq, "series": len(reading.panel), "rows": reading.rows,
                 "notes": list(reading.notes), "early": early_ends(reading)}
 
@@ -143,19 +147,30 @@ def _named(folder: Path, file: str) -> Path:
 
 
 def as_read(reading: Reading, *, typed: bool = False) -> pa.Table:
-    """The series as a table: id, time, target. Times are text as the file writes it, or time stamps where `typed`. A
-    missing value is an empty cell."""
+    """The series as a table: id, time, target, covariates, with the rows of the future that those have. Times are text
+    as the file writes it, or time stamps where `typed`. A missing value is an empty cell."""
     panel, contract = reading.panel, reading.contract
-    series = np.repeat(np.arange(len(panel)), panel.lengths)
-    step = np.arange(series.size) - np.repeat(np.cumsum(panel.lengths) - panel.lengths, panel.lengths)
-    values = panel.y[panel.first[series] + step]
+    sizes = panel.lengths if panel.beside is None else np.maximum(panel.lengths, panel.beside.stop - panel.start)
+    series = np.repeat(np.arange(len(panel)), sizes)
+    step = np.arange(series.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    inside = step < panel.lengths[series]
+    values = np.where(inside, panel.y[np.where(inside, panel.first[series] + step, 0)], np.nan)
     target = contract.targets[0] if contract.layout != "wide" else "value"
     columns: dict[str, Any] = {}
     for header, texts in contract.id_cells(panel.ids).items():
         columns[header] = pa.array(texts, pa.string()).take(pa.array(series))
     columns[contract.time] = stamps(contract, panel.start[series] + step, typed=typed)
     columns[target] = pa.array(values, mask=np.isnan(values))
-    return pa.table(columns)
+    return pa.table(columns | _covariates(reading, series, panel.start[series] + step))
+
+
+def _covariates(reading: Reading, series: Ints, ordinals: Ints) -> dict[str, Any]:
+    """The cells of the covariates at these points (N,)."""
+    beside = reading.panel.beside
+    if beside is None:
+        return {}
+    values = np.concatenate([beside.past(series, ordinals + 1, 1)[:, 0], beside.static[series]], axis=1)
+    return {b.name: cells_of(b, values[:, k]) for k, b in enumerate(reading.contract.beside)}
 
 
 def _rejects(problems: Sequence[Problem]) -> pa.Table:

@@ -8,7 +8,7 @@ from typing import Any
 from forecast.errors import DataError, RequestError
 from forecast.ledger.issue import Issue
 from forecast.ledger.ledger import Ledger
-from forecast.ledger.reissue import BySeries, Step, taken_apart, total_of
+from forecast.ledger.reissue import BySeries, Plans, Step, taken_apart, total_of
 from forecast.tasks.past import issue_named, made_again, made_by
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
@@ -38,7 +38,8 @@ def diff(workspace: Workspace, new: str = "last", old: str | None = None, data: 
     """Take the difference of two issues apart; `old`: by default the one before `new`.
 
     The old model is run again on today's file, cut where the old issue was cut (what changes is revised history), then
-    where the new one was (new data); then the new model (new model). Raises RequestError, DataError, ModelError."""
+    where the new one was (new data), then with what is known ahead now (new plans); then the new model (new model).
+    Raises RequestError, DataError, ModelError."""
     ledger = workspace.ledger
     newer, new_untouched = issue_named(workspace, new)
     older, old_untouched = issue_named(workspace, old) if old else (before(ledger, newer), True)
@@ -46,12 +47,15 @@ def diff(workspace: Workspace, new: str = "last", old: str | None = None, data: 
     new_run, reading = made_by(workspace, newer, data)
     runs, panel = {older.run: old_run, newer.run: new_run}, reading.panel
 
-    def again(issue: Issue, ends: dict[str, int]) -> BySeries:
-        return made_again(runs[issue.run], issue, panel, ends)
-
     was, now = BySeries.kept(ledger.blocks(older)), BySeries.kept(ledger.blocks(newer))
-    chain = [was, again(older, was.ends), again(older, now.ends), again(newer, now.ends), now]
-    places = [issue.quantiles.index(0.5) for issue in (older, older, older, newer, newer)]
+
+    def again(issue: Issue, ends: dict[str, int], *plans: Plans) -> BySeries:
+        return made_again(runs[issue.run], issue, panel, ends, *plans)
+
+    carried = again(older, now.ends, was.plans, now.plans)              # the old plans, as far as they reach
+    planned = again(older, now.ends, now.plans) if was.plans or now.plans else carried
+    chain = [was, again(older, was.ends, was.plans), carried, planned, again(newer, now.ends, now.plans), now]
+    places = [issue.quantiles.index(0.5) for issue in (older, older, older, older, newer, newer)]
     steps = taken_apart(chain, places)
     if not steps:
         raise DataError(f"{older.id} and {newer.id} tell of no common time of any series", code="nothing_common",

@@ -228,7 +228,16 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
 
 def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, names: list[str]
                 ) -> tuple[pd.DataFrame, Scores, str]:
-    from forecast.tasks.fitting import backtest_plan, baseline_makers, expected, fitted, scored, tell_windows
+    from forecast.tasks.fitting import (
+        backtest_plan,
+        baseline_makers,
+        expected,
+        fitted,
+        own_makers,
+        scored,
+        tell_covariates,
+        tell_windows,
+    )
 
     cutoffs = _unseen(run, config, panel) if run else None
     if run and not cutoffs and prior.is_of_prior(run.id):
@@ -237,7 +246,7 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
     if run and cutoffs:
         predictor = run.predictor
         plan, how = predictor.plan, f"{run.id} as it is: every test point is newer than its training data"
-        makers: dict[str, Any] = {predictor.name: lambda known: predictor}
+        makers: dict[str, Any] = own_makers(predictor)
     else:
         cutoffs, known, plan = backtest_plan(teller, config, panel)
         how = (f"settings of {run.id}" if run else "settings given") + ", fitted before the first cutoff"
@@ -249,12 +258,13 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
             rounds = 2 if config.train.final_fit else 1
             expected(teller, config, known, rounds=rounds, plan=plan)
             fit = fitted(teller, Predictor.new(config, known, plan), known, title="training", rounds=rounds)
-            makers = {fit.name: lambda known: fit}
+            makers = own_makers(fit)
     makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else plan.season
     frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=config.model.levels,
                            refit=config.backtest.refit, season=season)
     tell_windows(teller, scores, cutoffs)
+    tell_covariates(teller, scores)
     return frame, scores, f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
 
 

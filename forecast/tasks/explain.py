@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import RequestError
+from forecast.explaining.effects import effects_of
 from forecast.explaining.inspection import Inspection, inspect
 from forecast.series.panel import Panel
-from forecast.showing import words
+from forecast.showing import effects, words
 from forecast.showing.inside import draw
 from forecast.store.run import Run
 from forecast.system.datasource import DataSource, guard
@@ -47,9 +48,14 @@ class Explained:
     document: dict[str, Any]
 
     @property
+    def beside(self) -> Path:
+        """Where the picture of covariates lies, if there are some."""
+        return self.path.with_name(f"{self.path.stem}-covariates.png")
+
+    @property
     def lines(self) -> list[tuple[str, str]]:
         """Labels and lines; every number in them stands in the document."""
-        return list(words.lines_of(self.document))
+        return [*words.lines_of(self.document), *effects.lines_of(self.document["covariates"])]
 
     def draw(self, teller: Teller = SILENT) -> Path:
         """Write the picture, and tell where it lies and whether it took the place of another. Raises DiskError."""
@@ -57,6 +63,10 @@ class Explained:
         draw(self.path, self.inspection, self.run.contract.calendar, title=words.headline(self.document),
              target=targets[0] if len(targets) == 1 else self.inspection.series)
         teller.wrote(self.path, "replaced the one there" if stood else "", verb="drew")
+        if self.document["covariates"]:
+            effects.draw(self.beside, self.document["covariates"],
+                         title=f"What covariates moved in the forecast of {self.inspection.series}")
+            teller.wrote(self.beside, verb="drew")
         return self.path
 
 
@@ -72,8 +82,10 @@ def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> 
     if not request.series and len(reading.panel) > 1:
         teller.say("series", f"{panel.ids[0]}, the first of {len(reading.panel):,}; another: forecast explain SERIES")
     inspection = inspect(run.predictor, panel)
-    document = {"model": run.id, "data": str(source), "picture": str(path)}
+    document: dict[str, Any] = {"model": run.id, "data": str(source), "picture": str(path)}
     document |= words.described(inspection, run, request.lags)
+    steps = panel.calendar.times(panel.end[0] + np.arange(run.predictor.plan.horizon))
+    document["covariates"] = effects.described(effects_of(run.predictor, panel), run.contract.time_text(steps))
     return Explained(run, source, path, inspection, document)
 
 

@@ -24,6 +24,9 @@ from forecast.text import counted, duration, safe
 from forecast.training.fit import Training, fit, pace, refit
 from forecast.training.loop import Epoch
 
+WITHOUT = "without covariates"
+HELPS = 0.99                            # times the error without covariates: below it they help
+
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
     from forecast.scoring.backtest import Scores
 
@@ -37,6 +40,12 @@ def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]
                        f"season {seasons} ({plan.season_source}), {model.cell.upper()} "
                        f"{model.layers}x{plan.hidden}{ways}{times}, validated on the last {plan.validation} steps, "
                        + (f"{counted(len(cutoffs), 'backtest window')}" if cutoffs else "too short for a backtest"))
+
+
+def tell_recorded(teller: Teller, panel: Panel, cutoffs: Sequence[int]) -> None:
+    """That a backtest takes what is known ahead as it was recorded, where there is such a thing."""
+    if cutoffs and panel.beside is not None and panel.beside.known:
+        teller.say("backtest", "takes what is known ahead as recorded, not as it was foreseen then")
 
 
 def planned(config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:
@@ -61,6 +70,7 @@ def backtest_plan(teller: Teller, config: Config, panel: Panel) -> tuple[list[in
                         code="too_short", hint="Give --windows 1" if longest >= needed else
                              f"Give a shorter --horizon; one of {plan.horizon} needs {needed} points")
     tell_plan(teller, config, plan, cutoffs)
+    tell_recorded(teller, panel, cutoffs)
     return cutoffs, known, plan
 
 
@@ -99,6 +109,28 @@ def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str, ro
         return (yield from refit(fresh, known)) if fresh.config.train.final_fit else fresh
 
     return tracked(teller, both(), title)[0]
+
+
+def own_makers(predictor: Predictor) -> dict[str, Callable[[Panel], Forecaster]]:
+    """Makers of a predictor; and of what it would be without covariates, where it reads some."""
+    makers: dict[str, Callable[[Panel], Forecaster]] = {predictor.name: lambda known: predictor}
+    if (without := predictor.without_covariates()) is not None:
+        makers[WITHOUT] = lambda known: without
+    return makers
+
+
+def tell_covariates(teller: Teller, scores: Scores) -> None:
+    """What covariates are worth in this backtest, where some are read."""
+    rows = {str(row["model"]): row for row in scores.summary.to_dict("records")}
+    if WITHOUT not in rows:
+        return
+    by = "mase" if all(row["mase"] == row["mase"] for row in rows.values()) else "mae"
+    own, without = (float(rows[name][by]) for name in (scores.name, WITHOUT))
+    found = f"with covariates {own:.4g} ({by.upper()}), without {without:.4g}: "
+    if own < HELPS * without:
+        teller.say("covariates", found + f"they take off {1 - own / without:.0%} of the error")
+    else:
+        teller.warn("covariates", found + "they do not help on these windows")
 
 
 def baseline_makers(names: Sequence[str], season: int, levels: Sequence[float]

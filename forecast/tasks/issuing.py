@@ -55,7 +55,9 @@ def tell_moment(teller: Teller, run: Run, draft: Draft) -> None:
     if os.environ.get(clock.VARIABLE):
         teller.say("clock", f"{clock.stamp(clock.now())} ({clock.VARIABLE})")
     if draft.issue.as_of is not None:
-        teller.say("as of", f"{draft.issue.as_of}: last known {draft.issue.cutoff_text}")
+        teller.say("as of", f"{draft.issue.as_of}: last known {draft.issue.cutoff_text}" + (
+            "; what is known ahead is as it stands in the file now, and may have been revised since"
+            if draft.known.beside is not None and draft.known.beside.known else ""))
         if draft.issue.in_hindsight(known := run.predictor.knowledge):
             last = run.contract.time_text(run.contract.calendar.times([known.end - 1]))[0]
             teller.warn("as of", f"{draft.issue.as_of}: the model has seen what came after (data to {last})")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forecast.errors import RequestError
 from forecast.ledger.issue import Issue
-from forecast.ledger.reissue import BySeries, cut_at
+from forecast.ledger.reissue import BySeries, Plans, cut_at, with_plans
 from forecast.reading.reader import Reading
 from forecast.series.panel import Panel
 from forecast.store.run import Run
@@ -40,9 +40,10 @@ def made_by(workspace: Workspace, issue: Issue, data: str | None) -> tuple[Run, 
     return run, workspace.read_for(run, source, issue.options.read)
 
 
-def made_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int]) -> BySeries:
-    """What this run says, by the options of the issue, of the series as they were known before these ends."""
-    known = cut_at(panel, ends)
+def made_again(run: Run, issue: Issue, panel: Panel, ends: dict[str, int], *plans: Plans) -> BySeries:
+    """What this run says, by the options of the issue, of the series as they were known before these ends, and with
+    what the plans knew ahead."""
+    known = with_plans(cut_at(panel, ends), issue.horizon, *plans)
     if not len(known):
         return BySeries({})
     forecast = as_optioned(forecaster_of(run, issue.options).predict(known, issue.horizon), issue.options)

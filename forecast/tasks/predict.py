@@ -19,7 +19,8 @@ from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
 from forecast.system import machine
 from forecast.system.datasource import DataSource, guard
-from forecast.tasks import issuing, prior
+from forecast.tasks import issuing, plans, prior
+from forecast.tasks.plans import FILLS
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -54,6 +55,7 @@ class Request:
     max_age: str | None = None              # the newest point may be so old
     require_new: bool = False               # refuse where nothing is new since the last answer
     accept_scale: bool = False              # also where the newest values have the size of another unit
+    future: str | Path | pd.DataFrame | None = None     # a plan: what is known of the horizon
     device: str | None = None               # None: the CPU, without torch
     plot: str | Path | None = None
     size: int | None = None                 # series at a time; None: as many as memory should be spent on
@@ -70,6 +72,9 @@ class Request:
         share_of(self.options.shard)
         if not self.record and (self.output is not None or self.require_new or self.options.adapt is not None):
             raise RequestError("what is written, or goes by earlier issues, is recorded", code="bad_setting")
+        if self.options.fill_future not in (None, *FILLS):
+            raise RequestError(f"--fill-future {self.options.fill_future}: takes one of {', '.join(FILLS)}",
+                               code="bad_setting")
         if self.plot is not None and not str(self.plot).endswith(".png"):
             raise RequestError(f"--plot {self.plot}: a picture is written as .png", code="bad_ending")
 
@@ -146,6 +151,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
     run, source, reading = _read(workspace, request, [output, plot, *guarded])
+    reading = plans.planned_for(workspace, run, reading, request.future, request.horizon)
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
     levels = levels_of(request.levels, run.predictor.config.model.levels)
     page = Page(run.contract, levels, run.id, request.options.mean)
@@ -156,12 +162,13 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     tell_model(teller, run, source, reading)
     if not len(panel) and request.options.shard is None:
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
+    panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
     tally = Tally()
     with _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
-            part = issuing.as_optioned(part, draft.issue.options)
+            part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
             tally.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
             if request.record:
                 draft.add(part, run.contract.decimals)
@@ -185,15 +192,16 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
 
 def _read(workspace: Workspace, request: Request, outputs: Sequence[Path | None]) -> tuple[Run, DataSource, Reading]:
     """The model, or the prior, and the data it is to speak of, which none of the outputs overwrites."""
+    plan = [] if request.future is None else [workspace.source(request.future)]
     if prior.is_asked(workspace, request.model, request.data):
         source = workspace.source(prior.named(request.data))
-        guard(outputs, [source])
+        guard(outputs, [source, *plan])
         run, reading = prior.prior_for(workspace, source, request.options.read, horizon=request.horizon,
                                        levels=request.levels)
     else:
         run = _run(workspace, request)
         source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
-        guard(outputs, [source])
+        guard(outputs, [source, *plan])
         reading = workspace.read_for(run, source, request.options.read)
         if not request.accept_scale:                                    # a first reading knows of no other unit
             reading.check_scale()

@@ -8,7 +8,7 @@ from typing import Any
 from forecast import __version__
 from forecast.errors import GateError
 from forecast.ledger.issue import Issue
-from forecast.ledger.reissue import BySeries, Deviation, cut_at, deviations
+from forecast.ledger.reissue import BySeries, Deviation, cut_at, deviations, with_plans
 from forecast.reading.contract import Contract
 from forecast.tasks.past import issue_named, made_again, made_by
 from forecast.tasks.teller import SILENT, Teller
@@ -28,7 +28,7 @@ class Replayed:
     numbers: int
     deviations: list[Deviation]
     is_untouched: bool              # the file is what was written
-    is_revised: bool | None         # the data hold another history than then; None: of a part of the series, unknown
+    is_revised: bool | None         # the data hold another history than then; None: unknown, as of a part of the series
 
     @property
     def is_identical(self) -> bool:
@@ -61,10 +61,11 @@ def replay(workspace: Workspace, what: str, data: str | None = None, teller: Tel
     issue, untouched = issue_named(workspace, what)
     run, reading = made_by(workspace, issue, data)
     kept = BySeries.kept(workspace.ledger.blocks(issue))
-    differing = deviations(kept, made_again(run, issue, reading.panel, kept.ends), issue.quantiles)
+    differing = deviations(kept, made_again(run, issue, reading.panel, kept.ends, kept.plans), issue.quantiles)
     revised = None                                                      # the fingerprint is of all series
-    if not issue.options.is_of_a_part:
-        revised = cut_at(reading.panel, kept.ends).fingerprint(issue.horizon) != issue.fingerprint
+    if not issue.options.is_of_a_part and not issue.options.fill_future:    # nor is what was filled in known to it
+        known = with_plans(cut_at(reading.panel, kept.ends), issue.horizon, kept.plans)
+        revised = known.fingerprint(issue.horizon) != issue.fingerprint
     teller.say("issue", f"{issue.id}   {issue.series:,} series x {issue.horizon} steps after {issue.cutoff_text}, "
                         f"run {issue.run}")
     if revised:

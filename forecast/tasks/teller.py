@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from forecast.config import SETTINGS
 from forecast.system.clock import now
 from forecast.system.datasource import DataSource
-from forecast.text import counted
+from forecast.text import counted, listed
 
 if TYPE_CHECKING:
+    from forecast.reading.contract import Contract
     from forecast.reading.reader import Reading
     from forecast.scoring.backtest import Scores
     from forecast.series.forecast import Remark
@@ -81,7 +82,23 @@ def tell_reading(teller: Teller, reading: Reading) -> None:
     if contract.layout == "long":
         columns.insert(0, f"id={ident}")
     teller.say("columns", "  ".join(columns) + "   (change with --id --time --target)")
+    tell_roles(teller, contract)
     tell_remarks(teller, reading, flags=True)
+
+
+def tell_roles(teller: Teller, contract: Contract) -> None:
+    """The covariates, where there are some."""
+    for role, words in roles_of(contract).items():
+        teller.say(role, words)
+
+
+def roles_of(contract: Contract) -> dict[str, str]:
+    """The covariates by their role, in words."""
+    by_role: dict[str, list[str]] = {}
+    for b in contract.beside:
+        kinds = f" ({counted(len(b.words), 'word')})" if b.words else " (yes or no)" if b.flag else ""
+        by_role.setdefault(b.role, []).append(f"{b.name}{kinds}")
+    return {role: listed(names, 12) for role, names in by_role.items()}
 
 
 def tell_remarks(teller: Teller, reading: Reading, *, flags: bool = False) -> None:

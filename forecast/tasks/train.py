@@ -152,6 +152,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     with about(source):
         cutoffs, known, plan = fitting.planned(config, panel)
     fitting.tell_plan(teller, config, plan, cutoffs)
+    fitting.tell_recorded(teller, panel, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
     rounds = 2 if config.train.final_fit else 1
     seconds = fitting.expected(teller, config, known, plan=plan,
@@ -223,16 +224,17 @@ def _record(made: Trained, run: str, predictor: Predictor) -> RunRecord:
 def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: Predictor, reading: Reading,
             cutoffs: list[int]) -> tuple[Predictor, dict[str, Any], Verdict]:
     """What is to serve, the backtest's scores, and whether the run may go live. The scores are told."""
-    from forecast.tasks.fitting import baseline_makers, scored, scores_record, tell_windows
+    from forecast.tasks.fitting import baseline_makers, own_makers, scored, scores_record, tell_covariates, tell_windows
 
     metrics, skill = dict[str, Any](), None
     verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
     if cutoffs:
         panel, levels, plan = reading.panel.with_values()[0], predictor.config.model.levels, predictor.plan
-        makers = {predictor.name: lambda _: predictor, **baseline_makers(SIMPLE, plan.season, levels)}
+        makers = {**own_makers(predictor), **baseline_makers(SIMPLE, plan.season, levels)}
         frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         tell_windows(teller, scores, cutoffs)
         teller.scores(scores, list(panel.ids))
+        tell_covariates(teller, scores)
         metrics, skill = scores_record(scores), scores.own.get("skill")
         predictor, serving = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]), scores)
         metrics |= serving
@@ -310,7 +312,8 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
     from forecast.training.checkpoints import Checkpoints
 
     identity = (__version__, FORMAT, torch.__version__, numpy.__version__, torch.get_num_threads(),
-                workspace.config.to_dict(), asdict(shape_of(workspace.config, plan)), reading.sha256, origin)
+                workspace.config.to_dict(), asdict(shape_of(workspace.config, plan)), reading.sha256, reading.content,
+                origin)
     checkpoints = Checkpoints.of(workspace.store.folder / RESUME, *identity)
     if not request.resume:
         checkpoints.clear()

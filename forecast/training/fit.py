@@ -133,9 +133,10 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     device = machine.set_up(predictor.config.train.device, predictor.config.train.threads)
     panel, _ = levelled(panel, predictor.plan.season)
     windows = _windows_of(predictor.plan, panel)
-    units = {t: units_of(predictor, t, panel) for t in {m.units.transform for m in predictor.members}}
-    members = on_forms([replace(m, units=units[m.units.transform]) for m in predictor.members], predictor.plan.season,
-                       panel, windows)
+    kinds = {(m.units.transform, m.reads_covariates): m.units.covariates for m in predictor.members}
+    units = {(t, reads): units_of(predictor, t, panel, reads=reads, like=like) for (t, reads), like in kinds.items()}
+    members = on_forms([replace(m, units=units[m.units.transform, m.reads_covariates]) for m in predictor.members],
+                       predictor.plan.season, panel, windows)
     jobs = [partial(relearn, Material(m, panel, windows),
                     _course(predictor, k, device, m.schedule or predictor.plan.steps,
                             place=_place(checkpoints, f"fitted-{int(panel.lengths.sum())}", k)), origin)

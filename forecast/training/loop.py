@@ -10,6 +10,7 @@ import copy
 import math
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -78,11 +79,16 @@ class Material:
     def take(self, which: Ints) -> Material:
         return replace(self, windows=self.windows.take(which))
 
-    def batch(self) -> Batch:
-        """All of it, with targets; NaN for those that teach nothing."""
+    def batch(self, *, slim: bool = False) -> Batch:
+        """All of it, with targets; NaN for those that teach nothing. slim: only what the linear skip reads."""
+        parts = self.parts()
+        return Batch.joined((part.slim for part in parts) if slim else parts, len(self.windows))
+
+    def parts(self) -> Iterator[Batch]:
+        """The same, some windows at a time."""
         count = len(self.windows)
-        return Batch.joined((self._block(self.windows.take(np.arange(begin, min(begin + ROWS, count))))
-                             for begin in range(0, max(1, count), ROWS)), count)
+        return (self._block(self.windows.take(np.arange(begin, min(begin + ROWS, count))))
+                for begin in range(0, max(1, count), ROWS))
 
     def _block(self, windows: Windows) -> Batch:
         """`batch` of some windows, few enough to stay in the processor's cache."""

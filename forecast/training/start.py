@@ -13,7 +13,8 @@ from forecast.model.predictor import Predictor
 from forecast.series.panel import Panel
 
 SHORTER = 0.25                      # of the usual steps
-Kind = tuple[str, bool, int]        # of a member: its transformation, whether it has a skip, how many alike come before
+Kind = tuple[str, bool, bool, int]  # of a member: its transformation, whether it has a skip, whether it reads
+                                    # covariates, how many alike come before
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,10 @@ class Start:
     def of(cls, older: Predictor, predictor: Predictor, panel: Panel) -> Start:
         """For a fit of `predictor` on this panel by a run read with its validated networks. Raises ModelError where
         they are of another shape, came to nothing, or have learned from what this fit is to be validated on."""
-        shape = asdict(shape_of(predictor.config, predictor.plan))
+        shapes = {m.reads_covariates: asdict(m.shape) for m in predictor.members}
+        shapes[False] = asdict(shape_of(predictor.config, predictor.plan))
         if other := list(dict.fromkeys(f"{name} {size}, not {shape[name]}" for m in older.members
+                                       for shape in [shapes.get(m.reads_covariates, shapes[False])]
                                        for name, size in asdict(m.shape).items() if size != shape[name])):
             raise ModelError(f"its networks are of another shape ({'; '.join(other)})", code="shape")
         known = panel.drop_last(predictor.plan.validation)
@@ -66,7 +69,7 @@ class Start:
 
 
 def kinds(members: Sequence[Member]) -> list[Kind]:
-    alike = [(m.units.transform, m.skip) for m in members]
+    alike = [(m.units.transform, m.skip, m.reads_covariates) for m in members]
     return [(*kind, alike[:k].count(kind)) for k, kind in enumerate(alike)]
 
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from forecast.errors import RequestError
 from forecast.model.cells import CELLS as CELL_TABLE
 from forecast.model.channels import channels
-from forecast.model.network import Network, Shape
-from forecast.model.skip import design, linear
+from forecast.model.network import STEPS, Network, Shape
+from forecast.model.skip import said
 from forecast.series.arrays import Floats
 from forecast.series.batch import Batch
 from forecast.system import machine
@@ -45,7 +45,8 @@ class RecurrentForecaster(nn.Module):
         self.random: torch.Generator | None = None
         self.rough = False                                              # the cell's products in bfloat16 while training
         quantiles = len(shape.quantiles)
-        self.embedding = nn.Linear(shape.segment * shape.channels, shape.hidden) if shape.embedding else None
+        points = shape.segment * (shape.channels + shape.before)
+        self.embedding = nn.Linear(points, shape.hidden) if shape.embedding else None
         self.cell = CELLS[shape.cell](shape.inputs, shape.hidden, shape.layers, batch_first=True,
                                       bidirectional=shape.bidirectional)
         open_gates(shape.cell, self.cell, shape.hidden, memory)
@@ -62,36 +63,65 @@ class RecurrentForecaster(nn.Module):
         self.tuned = nn.Parameter(torch.zeros(shape.context + 1, shape.horizon)) if shape.tuned else None
         self.skip = nn.Parameter(torch.zeros(shape.context + 1, shape.horizon), requires_grad=False)
         self.offset = nn.Parameter(torch.zeros(shape.horizon, quantiles), requires_grad=False)
+        if shape.around:
+            self._with_covariates(shape)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
+
+    def _with_covariates(self, shape: Shape) -> None:
+        """All that they need beside wider segments; it changes nothing at first but the decoder's steps."""
+        self.effects = nn.Parameter(torch.zeros(shape.around, shape.horizon), requires_grad=False)
+        if self.tuned is not None:
+            self.tuned_effects = nn.Parameter(torch.zeros(shape.around, shape.horizon))
+        if shape.head == "decoder":
+            self.known = nn.Linear(shape.segment * shape.known, shape.hidden, bias=False)
+        directions = shape.layers * len(shape.directions)
+        self.first = nn.Parameter(torch.zeros(CELL_TABLE[shape.cell].states, directions, shape.hidden, shape.static))
+        self.steps = StepHead(shape, self.head.in_features)
 
     def forward(self, batch: Batch) -> Tensor:
         with torch.autocast(batch.context.device.type, torch.bfloat16, enabled=self.rough and self.training):
             learned = self._flat(batch) if self.shape.head == "flat" else self._from_segments(batch)
-        point = linear(design(batch), self.skip if self.tuned is None else self.skip + self.tuned)
-        quantiles: Tensor = point[..., None] + self.offset + learned
+        quantiles: Tensor = self._line(batch)[..., None] + self.offset + learned
         return quantiles if self.training else quantiles.sort(dim=-1).values
+
+    def _line(self, batch: Batch) -> Any:
+        """What the linear skip says (B, H), as training changed it."""
+        weights, effects = self.skip, self.effects if self.shape.around else None
+        if self.tuned is None:
+            return said(batch, weights, effects)
+        return said(batch, weights + self.tuned, None if effects is None else effects + self.tuned_effects)
 
     def closed(self, batch: Batch) -> Tensor:
         """What the closed forms say without the network (B, H, Q), ascending."""
-        point = linear(design(batch), self.skip)
+        point = said(batch, self.skip, self.effects if self.shape.around else None)
         quantiles: Tensor = point[..., None] + self.offset
         return quantiles.sort(dim=-1).values
 
     def _encode(self, batch: Batch) -> tuple[Tensor, Any]:
         """Hidden (B, T, E), and the last state."""
         seen = channels(batch, self.shape.channels)                     # (B, L, C)
+        seen = torch.cat([seen, batch.before], dim=-1) if self.shape.around else seen
         steps = seen.reshape(len(batch), self.shape.steps, -1)          # (B, T, segment * C)
-        hidden, state = self.cell(steps if self.embedding is None else self.embedding(steps).relu())
+        hidden, state = self.cell(steps if self.embedding is None else self.embedding(steps).relu(), self._first(batch))
         return hidden.to(batch.context.dtype), state
+
+    def _first(self, batch: Batch) -> Any:
+        """The state with which the encoder begins: what static covariates make of it; None for 0."""
+        if not self.shape.around:
+            return None
+        states = (batch.static @ self.first.transpose(2, 3)).unbind()   # each (layers * directions, B, D)
+        return states[0] if len(states) == 1 else tuple(states)
 
     def _flat(self, batch: Batch) -> Tensor:
         """What is learned (B, H, Q), from the last state to the whole horizon at once."""
         hidden, _ = self._encode(batch)
         with torch.autocast(hidden.device.type, enabled=False):
             ends = torch.cat([hidden[:, -1, :self.shape.hidden], hidden[:, 0, self.shape.hidden:]], dim=-1)
-            learned: Tensor = self.head(self._dropped(ends)).reshape(len(ends), self.shape.horizon, -1)
-            return learned if self.attention is None else learned + self.attention(hidden, ends)
+            read = self._dropped(ends)
+            learned: Tensor = self.head(read).reshape(len(ends), self.shape.horizon, -1)
+            learned = learned if self.attention is None else learned + self.attention(hidden, ends)
+            return learned + self.steps(read[:, None], batch) if self.shape.around else learned
 
     def _from_segments(self, batch: Batch) -> Tensor:
         """What is learned (B, H, Q), a segment from each state of the decoder, whose last one is cut."""
@@ -101,13 +131,20 @@ class RecurrentForecaster(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):
             if self.attention is not None:
                 decoded = torch.cat([decoded, self.attention(hidden, decoded)], dim=-1)
-            learned: Tensor = self.head(self._dropped(decoded))         # (B, U, segment * Q)
-            return learned.reshape(len(decoded), shape.ahead * shape.segment, -1)[:, :shape.horizon]
+            read = self._dropped(decoded)
+            learned: Tensor = self.head(read)                           # (B, U, segment * Q)
+            learned = learned.reshape(len(decoded), shape.ahead * shape.segment, -1)[:, :shape.horizon]
+            return learned + self.steps(read, batch) if shape.around else learned
 
     def asked(self, batch: Batch) -> Tensor:
-        """What the decoder reads at each segment of the horizon (B, U, D): its learned position. Whatever else is known
-        of the horizon, its calendar, its covariates, joins it here."""
-        return self.positions.expand(len(batch), -1, -1)
+        """What the decoder reads at each segment of the horizon (B, U, D): its learned position, and what is known of
+        the segment's steps."""
+        shape = self.shape
+        if not shape.around:
+            return self.positions.expand(len(batch), -1, -1)
+        known = nn.functional.pad(batch.ahead, (0, 0, 0, shape.ahead * shape.segment - shape.horizon))
+        told: Tensor = self.positions + self.known(known.reshape(len(batch), shape.ahead, -1))
+        return told
 
     def _handed(self, state: Any) -> Any:
         """The state with which the decoder begins, from the encoder's last one, as torch has them: (layers, B, D)."""
@@ -141,6 +178,30 @@ class RecurrentForecaster(nn.Module):
         chosen = {k: torch.from_numpy(np.asarray(v)) for k, v in network.tensors.items() if names is None or k in names}
         self.load_state_dict(chosen, strict=names is None)
         return self
+
+
+class StepHead(nn.Module):
+    """What each step of the horizon makes of its covariates, in the light of what the head reads (B, U, R): (B, H, Q).
+    It says nothing at first.
+
+        W relu(W_r read_u + W_t told_h + b), one b for each place in a segment"""
+
+    def __init__(self, shape: Shape, read: int) -> None:
+        super().__init__()
+        self.horizon, self.segment = shape.horizon, shape.segment
+        self.read = nn.Linear(read, STEPS, bias=False)
+        self.told = nn.Linear(shape.around + shape.known, STEPS, bias=False)
+        self.bias = nn.Parameter(torch.zeros(shape.segment, STEPS))
+        self.head = nn.Linear(STEPS, len(shape.quantiles), bias=False)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, read: Tensor, batch: Batch) -> Tensor:
+        told = self.told(torch.cat([batch.around, batch.ahead], dim=-1))                            # (B, H, S)
+        seen, horizon = self.read(read), self.horizon
+        seen = seen if len(seen[0]) == 1 else seen.repeat_interleave(self.segment, dim=1)[:, :horizon]
+        places = self.bias.repeat(-(-horizon // self.segment), 1)[:horizon]
+        learned: Tensor = self.head((told + seen + places).relu())
+        return learned
 
 
 def is_rough(precision: str, shape: Shape, device: torch.device) -> bool:

@@ -35,7 +35,8 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
     distance from the median: by windows of the panel that its networks have not been trained on.
 
     known: the part that they have."""
-    predictor = replace(predictor, blend=_blend(predictor, panel, known, held_out))
+    blend, without = _blends(predictor, panel, known, held_out)
+    predictor = replace(predictor, blend=blend, without=without)
     parts, truth, windows = said_at(predictor, panel, held_out.take(evenly(len(held_out), MOST_WEIGHED)),
                                     predictor.blend.names)
     rows = panel.at(windows)
@@ -48,14 +49,14 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
     return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles))
 
 
-def _blend(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> Blend:
+def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> tuple[Blend, Blend | None]:
     """Of all networks that learned something, the linear skips and the experts; of the first network alone where no
-    blend was asked for."""
+    blend was asked for. The second is of those among them that read no covariates, where others do."""
     model, members, plan = predictor.config.model, predictor.members, predictor.plan
     names = [part(NETWORK, k) for k, m in enumerate(members) if m.steps] or [part(LINEAR, 0)]
     if not (model.blend and model.skip):
-        return Blend.alone(names[0])
-    skips = {(m.units.transform, m.shape.context): part(LINEAR, k)
+        return Blend.alone(names[0]), None
+    skips = {(m.units.transform, m.shape.context, m.reads_covariates): part(LINEAR, k)
              for k, m in reversed(list(enumerate(members))) if m.skip}
     experts = [name for name in EXPERTS if {PRIOR: predictor.prior, TUNED: predictor.tuned}.get(name, True)]
     names = list(dict.fromkeys([*names, *skips.values(), *(experts if len(panel) <= MOST_ASKED else SIMPLE)]))
@@ -64,8 +65,14 @@ def _blend(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) 
     middle, unit = predictor.quantiles.index(0.5), naive_errors(known, plan.season)[windows.series]
     errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
     independent = len(np.unique(windows.series)) * plan.validation / plan.horizon
-    odds = [ODDS if name in (PRIOR, TUNED) else 1.0 for name in names]
-    return Blend.of(names, errors, panel.ids[windows.series], independent=independent, odds=odds)
+
+    def of(some: Sequence[int]) -> Blend:
+        chosen = [names[k] for k in some]
+        odds = [ODDS if name in (PRIOR, TUNED) else 1.0 for name in chosen]
+        return Blend.of(chosen, errors[some], panel.ids[windows.series], independent=independent, odds=odds)
+
+    plain = [k for k, name in enumerate(names) if not predictor.is_moved_by_covariates(name)]
+    return of(range(len(names))), of(plain) if 0 < len(plain) < len(names) else None
 
 
 def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:

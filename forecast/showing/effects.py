@@ -1,0 +1,81 @@
+"""Effects of covariates: as plain values, in sentences, and in a picture of bars, step by step."""
+
+# H horizon
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forecast.explaining.effects import Effect
+from forecast.showing.tables import number
+from forecast.system.files import replacing
+from forecast.text import safe
+
+DRAWN = 8                                                               # of the strongest columns
+
+
+def described(effects: Sequence[Effect], times: Sequence[str]) -> list[dict[str, Any]]:
+    """One entry a column, the strongest first; times (H,) of the steps, as the file writes them."""
+    return [{"column": effect.column.name, "role": effect.column.role, "neutral": _value(effect, effect.neutral),
+             "mean_change": effect.size,
+             "by_step": [{"time": time, "value": None if np.isnan(value) else _value(effect, value), "moved": moved}
+                         for time, value, moved in _steps(effect, times)]}
+            for effect in effects]
+
+
+def _steps(effect: Effect, times: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+    return zip(times, effect.ahead.tolist(), effect.moved.tolist(), strict=True)
+
+
+def _value(effect: Effect, value: float) -> Any:
+    """As it stands in the file, or nearly: a word, on or off, a number."""
+    words = effect.column.words
+    if words:
+        return words[int(value)] if value < len(words) else "other"
+    if effect.flag:
+        return "on" if value else "off"
+    return value
+
+
+def lines_of(document: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """A line a column: how far it moves the forecast, and where most."""
+    for entry in document:
+        if not entry["mean_change"]:
+            yield "moved by", f"{safe(entry['column'])}: not at all"
+            continue
+        most = max(entry["by_step"], key=lambda step: abs(step["moved"]))
+        steps = [step["moved"] for step in entry["by_step"]]
+        neutral, value = _said(entry["neutral"]), most["value"]
+        what = f"beside {neutral} all along" if value is None else f"{_said(value)} in place of {neutral}"
+        yield "moved by", (f"{safe(entry['column'])}: {_signed(sum(steps) / len(steps))} a step on average, most "
+                           f"{_signed(most['moved'])} at {most['time']} ({what})")
+
+
+def _said(value: Any) -> str:
+    return safe(value) if isinstance(value, str) else number(value)
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(value)
+
+
+def draw(path: Path, document: Sequence[dict[str, Any]], *, title: str) -> None:
+    """A row of bars a column, what it moved at each step. Raises DiskError."""
+    from matplotlib.figure import Figure
+
+    some = document[:DRAWN]
+    figure = Figure(figsize=(9, 1 + 1.2 * len(some)), layout="constrained")
+    axes = figure.subplots(len(some), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, entry in zip(axes, some, strict=True):
+        moved = [step["moved"] for step in entry["by_step"]]
+        axis.bar(range(1, len(moved) + 1), moved, color=["tab:blue" if m >= 0 else "tab:red" for m in moved])
+        axis.axhline(0, color="black", linewidth=0.5)
+        axis.set_title(safe(entry["column"]).replace("$", r"\$"), loc="left", fontsize=9)
+    axes[-1].set_xlabel("steps ahead")
+    figure.suptitle(title.replace("$", r"\$"), fontsize=10)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120)
