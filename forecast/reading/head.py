@@ -136,7 +136,8 @@ class Head:
 
         Raises DataError where other columns do so as well, and part the rows otherwise."""
         for size in range(1, MOST_IDS - len(base) + 1):
-            fit = [some for some in combinations(candidates, size) if not self.repeated([*base, *some, *time])]
+            fit = [some for some in combinations(candidates, size) if not self.repeated([*base, *some, *time])
+                   and all(any(row[k].strip() for k in (*base, *some)) for row in self.rows)]
             if not fit:
                 continue
             first = self._parts(fit[0])
@@ -166,6 +167,11 @@ def times_among(names: Sequence[str]) -> list[int]:
     fit = [some for shape, some in groups.items() if len(some) >= FEW_TIMES and (
         isinstance(shape, str) or shape[1] == "" or counted_pattern([names[k].strip() for k in some]))]  # type: ignore[index]
     return max(fit, key=len, default=[])
+
+
+def is_counted(headers: Sequence[str]) -> bool:
+    """Whether these times are steps that are counted, no dates."""
+    return all(_COUNTED.fullmatch(name) and not (_YEAR.fullmatch(name) or kind(name) == "date") for name in headers)
 
 
 def looks_turned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

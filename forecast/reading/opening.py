@@ -25,10 +25,10 @@ from forecast.reading.parsing.table import (
     read_table,
     without_spaces,
 )
-from forecast.reading.roles import KNOWN, Like, Roles, find_beside, find_roles
+from forecast.reading.roles import KNOWN, NO_ID, Like, Roles, find_beside, find_roles
 from forecast.reading.sources.files import Source, Text
 from forecast.reading.turned import Turned, turned
-from forecast.series.ids import names_in
+from forecast.series.ids import listed_names, names_in
 
 Find = Callable[[str, Sequence[str], Sequence[Sequence[str]]], Roles]   # of a file, its headers and first rows
 SAMPLE_ROWS = 1000
@@ -101,6 +101,7 @@ def open_beside(source: Source, options: DataConfig, like: Like) -> tuple[Opened
     """A file of covariates that stands beside another one, and its used columns. Raises DataError."""
     ids = names_in(like.id) if like.id is not None else []
     named = [name for name in (*ids, *like.time, *(name for _, name in like.wanted)) if name]
+    options = dataclasses.replace(options, turn=False, header_line=None)        # these tell of the main file
     return _with_rows(_opened(source, options, named, partial(find_beside, like=like)), options)
 
 
@@ -116,18 +117,18 @@ def _with_rows(opened: Opened, options: DataConfig) -> tuple[Opened, Table]:
 
 def _opened(source: Source, options: DataConfig, named: Sequence[str], find: Find) -> Opened:
     if source.columns is not None:
-        return open_columns(_with_turned(source, None, options) if options.turn else source, find)
+        return _turned(source, None, options, find) if options.turn else open_columns(source, find)
     known = (*KNOWN, *(n.lower() for n in named))
     data, dialect = _plain_dialect(source, options, known)
     if data is not source.data:
         source = dataclasses.replace(source, text=Text(data))
     if options.turn:
-        return dataclasses.replace(open_columns(_with_turned(source, dialect, options), find), dialect=dialect)
+        return _turned(source, dialect, options, find)
     return Opened(source, dialect, find(source.file, dialect.names, _sample(source.data, dialect)))
 
 
-def _with_turned(source: Source, dialect: Dialect | None, options: DataConfig) -> Source:
-    """The source with the columns of its turned table. Raises DataError."""
+def _turned(source: Source, dialect: Dialect | None, options: DataConfig, find: Callable[..., Roles]) -> Opened:
+    """The columns of the turned table. Raises DataError."""
     if dialect is None:
         assert source.columns is not None
         every = range(len(source.columns.names))
@@ -138,7 +139,9 @@ def _with_turned(source: Source, dialect: Dialect | None, options: DataConfig) -
     if not table.rows:
         raise DataError("has a header and no rows", file=source.file, code="no_rows")
     columns, said = turned(table, options.id)
-    return dataclasses.replace(source, columns=columns, notes=(*source.notes, said))
+    source = dataclasses.replace(source, columns=columns, notes=(*source.notes, said))
+    named = dataclasses.replace(options, id=listed_names(columns.names[:-2]) if columns.ids else NO_ID)
+    return dataclasses.replace(open_columns(source, partial(find, options=named)), dialect=dialect)
 
 
 def _plain_dialect(source: Source, options: DataConfig, known: Sequence[str]) -> tuple[bytes, Dialect]:

@@ -347,7 +347,7 @@ def _is_helper(columns: Head, column: int) -> bool:
         return True
     cells = [row[column].strip() for row in columns.rows[:1000]]
     counts = [str(k) for k in range(len(cells) + 1)]
-    return name in ("", "index", "unnamed: 0", "no", "row", "nr") and cells in (counts[:-1], counts[1:])
+    return name in ("", "index", "unnamed: 0", "no", "row", "nr", "record", "#") and cells in (counts[:-1], counts[1:])
 
 
 def _is_index(columns: Head, column: int) -> bool:

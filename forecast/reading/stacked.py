@@ -42,7 +42,7 @@ def separators(rows: Rows, roles: Roles, opened: Opened) -> tuple[str, dict[str,
     if not apart:
         return "", {}
     names = [table.names[k] for k in apart]
-    shown, is_part = " and ".join(quoted(name, 40)[1:-1] for name in names), _is_part(table, apart[0])
+    shown, is_part = "' and '".join(quoted(name, 40)[1:-1] for name in names), _is_part(table, apart[0])
     before = [opened.names[k] for k in (roles.time if is_part else roles.ids)]
     flag = "time" if is_part else "id"
     whole = listed_names([*before, *names])

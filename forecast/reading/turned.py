@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from forecast.errors import DataError
-from forecast.reading.head import FEW_TIMES, is_year_matrix, times_among, year_matrix
+from forecast.reading.head import FEW_TIMES, is_counted, is_year_matrix, times_among, year_matrix
 from forecast.reading.parsing.kinds import kind
 from forecast.reading.parsing.table import Lines, Table, as_texts
 from forecast.series.ids import names_in
@@ -23,7 +23,7 @@ MOST_IDS = 4
 
 @dataclass(frozen=True)
 class Turned:
-    """The columns of a turned table: those of ids, then `time` and `value`; a cell of it is a row here."""
+    """The columns of a turned table: those of ids, then its times and values; a cell of it is a row here."""
 
     names: tuple[str, ...]
     ids: tuple[pa.Array, ...]       # of R texts each
@@ -74,8 +74,9 @@ def turned(table: Table, ident: str | None) -> tuple[Turned, str]:
     ids = _ids(table, texts, others, ident)
     left = [table.names[k] or "a column without name" for k in others if k not in ids]
     names = tuple(table.names[k] for k in ids)
-    time, value = (name if name not in names else f"{name}_" for name in ("time", "value"))
     headers = tuple(table.names[k].strip() for k in times)
+    usual = "time" if is_counted(headers) else "date", "value"
+    time, value = (name if name not in names else f"{name}_" for name in usual)
     if is_year_matrix(table.names, list(zip(*(texts[k].slice(0, 100).to_pylist() for k in texts), strict=True))):
         raise year_matrix("month", table.file)
     lines = _CellLines(table.lines, headers, table.rows * len(times))
@@ -120,4 +121,5 @@ def _ids(table: Table, texts: dict[int, pa.Array], others: Sequence[int], ident:
 
 
 def _tell_apart(columns: Sequence[pa.Array]) -> bool:
-    return len(set(zip(*(c.to_pylist() for c in columns), strict=True))) == len(columns[0])
+    names = set(zip(*(c.to_pylist() for c in columns), strict=True))
+    return len(names) == len(columns[0]) and all(any(part.strip() for part in name) for name in names)
