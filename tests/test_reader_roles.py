@@ -149,7 +149,7 @@ def test_an_index_may_be_what_is_measured() -> None:
 
 def test_an_id_that_counts_rows_names_no_series() -> None:
     reading = read("id,date,value\n" + "".join(f"{k + 1},{d},{k}\n" for k, d in enumerate(DAYS)))
-    assert (len(reading.panel), reading.notes) == (1, ("not used: id",))
+    assert (len(reading.panel), reading.notes) == (1, ("id numbers the rows: not forecast", "not used: id"))
     several = read("id,date,value\n" + "".join(f"{k},{d},{k}\n" for d in DAYS for k in (1, 2)))
     assert len(several.panel) == 2
 
@@ -164,7 +164,8 @@ def test_a_row_per_year_and_a_column_per_month_is_to_be_turned(parts: str) -> No
 
 def test_a_column_per_year_is_to_be_turned() -> None:
     text = "Month,1958,1959,1960\n" + "".join(f"{m},1,2,3\n" for m in ("JAN", "FEB", "MAR", "APR"))
-    assert "turn the table" in (refused(text).problem.hint or "")
+    assert "one row per month" in (refused(text).problem.hint or "")
+    assert refused(text, turn=True).problem.code == "year_matrix"
 
 
 @pytest.mark.parametrize("options", [{}, {"time": "Year,Month"}, {"time": "Year,Month", "date_format": "%Y %B"}])
