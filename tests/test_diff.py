@@ -16,7 +16,7 @@ from tests import days
 from tests.test_cli import Run, run
 
 __all__ = ["run"]
-PARTS = ("revised", "new_data", "new_model", "since")
+PARTS = ("revised", "new_data", "new_plans", "new_model", "since")
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_new_data_alone_make_the_whole_change(run: Run, project: Path) -> None:
     assert told["total"]["now"] == pytest.approx(new[common].sum())
     assert told["total"]["new_data"] == pytest.approx(new[common].sum() - old[common].sum())
     assert told["total"]["new_data"] != 0
-    assert all(told["total"][p] == 0 for p in ("revised", "new_model", "since"))
+    assert all(told["total"][p] == 0 for p in ("revised", "new_plans", "new_model", "since"))
     assert [s["series"] for s in told["series"]] == ["a", "b"]
 
 
@@ -113,10 +113,11 @@ def test_the_parts_are_the_differences_between_neighbours_over_common_steps() ->
     def told(end: int, *values: float) -> BySeries:
         return BySeries({"a": (end, np.array(values)[:, None])})
 
-    chain = [told(10, 1, 2, 3), told(10, 1, 2, 4), told(11, 5, 5, 9), told(11, 7, 7, 9), told(11, 7, 8, 9)]
-    (step,) = taken_apart(chain, (0,) * 5)
+    chain = [told(10, 1, 2, 3), told(10, 1, 2, 4), told(11, 5, 5, 9), told(11, 6, 6, 9), told(11, 7, 7, 9),
+             told(11, 7, 8, 9)]
+    (step,) = taken_apart(chain, (0,) * 6)
     assert (step.steps, step.before, step.now) == (2, 5, 15)
-    assert [getattr(step, p) for p in PARTS] == [1, 4, 4, 1]
+    assert [getattr(step, p) for p in PARTS] == [1, 4, 2, 2, 1]
     assert total_of([step, step]).now == 30
-    assert taken_apart([told(10, 1.0), *chain[1:]], (0,) * 5) == []
-    assert taken_apart([BySeries({"b": (10, np.ones((3, 1)))}), *chain[1:]], (0,) * 5) == []
+    assert taken_apart([told(10, 1.0), *chain[1:]], (0,) * 6) == []
+    assert taken_apart([BySeries({"b": (10, np.ones((3, 1)))}), *chain[1:]], (0,) * 6) == []

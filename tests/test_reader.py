@@ -230,8 +230,7 @@ def test_several_candidates_are_named_and_none_is_chosen(header: str, code: str)
 def test_flags_settle_the_columns_and_name_those_that_are_missing() -> None:
     text = "a,b,c,d\n" + "".join(f"x,{d},{k},{k}\n" for k, d in enumerate(DAYS))
     reading = read(text, id="a", time="B", target="d")
-    unused = "not used: c (use with --known, --past or --static)"
-    assert (reading.contract.targets, reading.notes) == (("d",), (unused,))
+    assert (reading.contract.targets, reading.notes) == (("d",), ("not used: c",))
     error = refused(text, target="nope")
     assert error.problem.code == "missing_column"
     assert "a, b, c, d" in (error.problem.hint or "")
