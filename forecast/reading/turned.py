@@ -65,7 +65,9 @@ class _CellLines(Lines):
 def turned(table: Table, ident: str | None) -> tuple[Turned, str]:
     """A table of all columns turned, and what there is to say of it. ident: the columns that name its rows; by default
     those of words that tell them apart. Raises DataError."""
-    times = [k for k in times_among(table.names) if not _holds_words(table.columns[k])]
+    times = times_among(table.names)
+    if times[:1] == [0] and is_counted([table.names[0].strip()]) and _holds_words(table.columns[0]):
+        times = times[1:]                                           # V1 names the rows, V2 and on are times
     if len(times) < FEW_TIMES:
         raise DataError(f"--turn: no headers that are times (columns: {listed(table.names, 6)})", file=table.file,
                         row=1, code="not_turned", hint="Without --turn, each row is a time")
