@@ -31,7 +31,7 @@ def setting(default: Any, meaning: str, *, choices: tuple[str, ...] = (), low: f
 class DataConfig:
     """How a file is read. A setting without a default is found in the file, and what was found is said."""
 
-    id: str | None = setting(None, "column that names the series; none if all rows are one series")
+    id: str | None = setting(None, "column that names the series, several by comma; none if all rows are one series")
     time: str | None = setting(None, "column of time stamps; several, by comma, where time is spread over columns")
     target: str | None = setting(None, "column to forecast; several, by comma, in a wide file")
     freq: str | None = setting(None, "step between time stamps: 30min, h, D, B, W, MS, ME, QS, YS or an integer")
@@ -51,6 +51,8 @@ class DataConfig:
     date_format: str | None = setting(None, "format of the time column, as in %d.%m.%Y")
     dayfirst: bool | None = setting(None, "read 01/02/2020 as 1 February")
     decimal: str | None = setting(None, "decimal mark", choices=(".", ","))
+    header_line: int | None = setting(None, "line on which the names of the columns stand, counted from 1", low=1)
+    turn: bool = setting(False, "each row is a series, and the headers are its times")
     delimiter: str | None = setting(None, "character between fields; 'tab' for a tabulator")
     sheet: str | None = setting(None, "sheet of an Excel workbook, or a part of it: Sales or 'Sales!A1:C200'")
     encoding: str | None = setting(None, "encoding of the file, as in utf-8 or cp1252")

@@ -13,7 +13,7 @@ Exit 5 (partial: output written, some series fell back) is an outcome, not an ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
@@ -47,15 +47,18 @@ class Problem:
 
 
 class ForecastError(Exception):
-    """What went wrong, as one problem or several of one kind; the first is the headline."""
+    """What went wrong, as one problem or several of one kind; the first is the headline.
+
+    remedy: the settings of data that its hint amounts to, by name, where the hint is a flag."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, problem: Problem | str, *, hint: str | None = None, code: str | None = None,
-                 more: Sequence[Problem] = (), **where: Any) -> None:
+                 more: Sequence[Problem] = (), remedy: Mapping[str, Any] | None = None, **where: Any) -> None:
         if isinstance(problem, str):
             problem = Problem(code or type(self).__name__.removesuffix("Error").lower(), problem, hint=hint, **where)
         self.problems: tuple[Problem, ...] = (problem, *more)
+        self.remedy: Mapping[str, Any] = remedy or {}
         super().__init__(str(problem))
 
     @property
@@ -103,7 +106,8 @@ def about(file: object) -> Iterator[None]:
     except DataError as error:
         if error.problem.file is not None:
             raise
-        raise DataError(replace(error.problem, file=str(file)), more=error.problems[1:]) from error
+        raise DataError(replace(error.problem, file=str(file)), more=error.problems[1:],
+                        remedy=error.remedy) from error
 
 
 class RequestError(ForecastError):

@@ -253,15 +253,18 @@ def test_parts_of_the_date_given_again_are_no_series() -> None:
 def test_series_in_rows_are_refused_with_the_remedy() -> None:
     text = "id," + ",".join(f"V{k}" for k in range(20)) + "\n" + "".join(
         f"D{r}," + ",".join(str(k) for k in range(20)) + "\n" for r in range(5))
-    assert "turn the table" in (refused(text).problem.hint or "")
+    assert refused(text).problem.hint == "Try --turn"
+    assert read(text, turn=True).panel.ids.tolist() == [f"D{r}" for r in range(5)]
 
 
 def test_series_stacked_without_an_id_are_told_apart_by_name() -> None:
     text = "symbol,date,price\n" + "".join(f"{s},{d},{k}\n" for s in ("x", "y") for k, d in enumerate(DAYS))
-    error = refused(text)
-    assert error.problem.row == 42
-    assert error.problem.hint == "Column 'symbol' separates them: --id symbol"
-    assert len(read(text, id="symbol").panel) == 2
+    reading = read(text)
+    assert reading.panel.ids.tolist() == ["x", "y"]
+    assert "id=symbol: what tells rows of one time apart" in reading.notes
+    error = refused(text.replace("symbol", "kind"))
+    assert (error.problem.row, error.problem.hint) == (42, "Column 'kind' separates them: --id kind")
+    assert len(read(text.replace("symbol", "kind"), id="kind").panel) == 2
 
 
 def test_time_spread_over_columns() -> None:

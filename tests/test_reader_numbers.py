@@ -117,7 +117,7 @@ def test_both_marks_in_one_column_are_refused_at_the_rarer() -> None:
     cells = [f"{k}.5" for k in COUNT]
     cells[7] = "7,5"
     error = refused(column(DAYS, cells, mark=";", header="date;value"))
-    assert (error.problem.row, error.problem.hint) == (9, "Try --decimal ','")
+    assert (error.problem.row, error.problem.hint) == (9, "Write all numbers of the column one way")    # no flag does
 
 
 def test_a_told_decimal_mark_holds() -> None:

@@ -164,7 +164,8 @@ def test_a_row_per_year_and_a_column_per_month_is_to_be_turned(parts: str) -> No
 
 def test_a_column_per_year_is_to_be_turned() -> None:
     text = "Month,1958,1959,1960\n" + "".join(f"{m},1,2,3\n" for m in ("JAN", "FEB", "MAR", "APR"))
-    assert "turn the table" in (refused(text).problem.hint or "")
+    assert "one row per month" in (refused(text).problem.hint or "")
+    assert refused(text, turn=True).problem.code == "year_matrix"
 
 
 @pytest.mark.parametrize("options", [{}, {"time": "Year,Month"}, {"time": "Year,Month", "date_format": "%Y %B"}])

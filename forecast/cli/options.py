@@ -25,7 +25,8 @@ SIZES = ("model.season", "model.horizon", "model.context")
 MODEL = (*SIZES, "model.cell", "model.bidirectional", "model.attention", "model.layers", "model.hidden", "model.levels",
          "train.validation_size", "train.seed", "train.device", "train.preset", "train.time_limit")
 NAMED = dict.fromkeys(("data.known", "data.past", "data.static"), "COL") | {"data.holidays": "CC"}
-FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "model.bidirectional": "--bidirectional",
+FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "data.turn": "--turn",
+         "model.bidirectional": "--bidirectional",
          "model.attention": "--attention"}                              # switches, not values
 
 

@@ -13,8 +13,8 @@ from forecast.system.datasource import FRAME
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?: ('[^']*'|\"[^\"]*\"|[^\s;)]+))?")
 _PROSE = ("with", "takes", "keeps", "reads", "changes", "says", "sets", "allows", "if", "is", "or", "and", "in", "to",
           "right?", "where", "may", "has")
-_SWITCHES = ("quick", "best", "resume", "accept-scale", "dayfirst", "bidirectional", "attention", "allow-negative",
-             "nonnegative", "mean", "round")
+_SWITCHES = ("quick", "best", "resume", "accept-scale", "dayfirst", "turn", "bidirectional", "attention",
+             "allow-negative", "nonnegative", "mean", "round")
 
 
 def _keyword(flag: re.Match[str]) -> str:

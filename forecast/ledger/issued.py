@@ -46,7 +46,7 @@ class Issued:
 def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
     """Read a file that predict wrote in its default layout. Raises DataError naming file, row and column."""
     table = _texts(path, contract)
-    keys = [*([contract.id] if contract.id else []), contract.time]
+    keys = [*contract.id_headers, contract.time]
     if missing := [name for name in (*keys, "yhat") if name not in table]:
         raise DataError(f"has no column {listed(missing)}", file=str(path), code="missing_column",
                         hint="Score a file in the default layout of forecast predict")
@@ -106,8 +106,8 @@ def _truth(panel: Panel, contract: Contract) -> pd.DataFrame:
     series, at = panel.points()
     ordinal = panel.start[series] + at - panel.first[series]
     table = pd.DataFrame({"series": series, "ordinal": ordinal, "y": panel.truth[at]})
-    if contract.id:
-        table[contract.id] = panel.ids[series]
+    for header, texts in contract.id_cells(panel.ids).items():
+        table[header] = np.array(texts, dtype=object)[series]
     table[contract.time] = contract.time_text(contract.calendar.times(ordinal))
     return table[table["y"].notna()]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from forecast.reading.parsing.timeformat import TimeFormat
 from forecast.reading.parsing.zones import from_utc, to_utc
 from forecast.series.calendar import Calendar
 from forecast.series.covariates import Column, Role
+from forecast.series.ids import split_id
 
 HOLIDAYS = "holidays:"              # before a country, in the place of a file
 TAIL = 100                          # last points by which a series that begins later is compared
@@ -74,6 +75,7 @@ class Contract:
     marks: tuple[str, ...] = ()     # of each series: where it began, how long it was, hashes of its values
     has_header: bool = True
     beside: tuple[Beside, ...] = ()     # covariates: known ahead, then past, then static ones
+    id_columns: tuple[str, ...] = ()    # where several columns name a series: their headers; id and id_column list them
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -84,6 +86,31 @@ class Contract:
     def read_from(self) -> tuple[str | None, str]:
         """The headers of the columns of ids and of times; where there are no headers, their positions."""
         return (self.id, self.time) if self.has_header else (self.id_column, ",".join(self.time_columns))
+
+    @property
+    def id_names(self) -> tuple[str, ...]:
+        """The headers of the columns of ids, as a file has them."""
+        return self.id_columns or (() if self.id_column is None else (self.id_column,))
+
+    @property
+    def id_headers(self) -> tuple[str, ...]:
+        """The headers of ids in what is written."""
+        if not self.id_columns:
+            return () if self.id is None else (self.id,)
+        return self.id_columns if self.has_header else tuple(f"id{k}" for k in range(1, len(self.id_columns) + 1))
+
+    def id_cells(self, ids: Iterable[object]) -> dict[str, list[str]]:
+        """The columns of ids (N,) in what is written: header -> N texts."""
+        names = [str(name) for name in ids]
+        if not self.id_columns:
+            return {header: names for header in self.id_headers}
+        parts = [split_id(name, len(self.id_columns)) for name in names]
+        return {header: [part[k] for part in parts] for k, header in enumerate(self.id_headers)}
+
+    @property
+    def writes_numbers(self) -> bool:
+        """Times are plain numbers, without a word before them."""
+        return not self.calendar.is_time and "%i" not in self.time_format.pattern
 
     def was_revised(self, name: str, start: int, values: NDArray[np.float64]) -> bool:
         """Whether a series of the training file reads otherwise now, as far as both tell of the same times.
@@ -115,8 +142,10 @@ class Contract:
 
     def time_text(self, times: NDArray[Any]) -> list[str]:
         """Stamps of the calendar, written as the file writes them."""
-        if not self.calendar.is_time:
+        if self.writes_numbers:
             return [str(number) for number in np.asarray(times).tolist()]
+        if not self.calendar.is_time:
+            return self.time_format.text(np.asarray(times))
         stamps = np.asarray(times).astype("datetime64[us]")
         if self.tz is None:
             return self.time_format.text(stamps)
@@ -138,9 +167,9 @@ class Contract:
         return list(texts)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; covariates only where there are some."""
+        """Plain JSON values; covariates and several columns of ids only where there are some."""
         fields = dataclasses.asdict(self)
-        return fields if self.beside else {name: value for name, value in fields.items() if name != "beside"}
+        return {name: value for name, value in fields.items() if value or name not in ("beside", "id_columns")}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Contract:

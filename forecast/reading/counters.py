@@ -15,13 +15,14 @@ _WHOLE = re.compile(r"[+]?\d+")
 _CALLED = ("id", "ids", "no", "nr", "num", "number", "nummer", "key", "order", "invoice", "transaction", "ticket",
            "receipt", "booking", "record", "row", "event", "line", "index", "serial", "bon", "beleg", "auftrag",
            "rechnung", "bestellnr", "bestellnummer", "pedido", "factura", "commande")
+_NUMBERING = ("", "index", "unnamed: 0", "no", "row", "nr", "record", "#")
 FEW = 3                             # rows that hardly tell
 
 
 def is_helper(name: str, cells: Sequence[str]) -> bool:
     """Parts of the date given again, and counters of rows."""
     name = name.strip().lower()
-    return name in CALENDAR_NAMES or (name in ("", "index", "unnamed: 0", "no", "row", "nr") and _counts(cells))
+    return name in CALENDAR_NAMES or (name in _NUMBERING and _counts(cells))
 
 
 def counts_rows(cells: Sequence[str], stamps: Sequence[object]) -> bool:

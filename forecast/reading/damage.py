@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +14,7 @@ from forecast.reading.parsing.numbers import Fault, Faults
 from forecast.reading.parsing.table import Table
 from forecast.text import quoted, shorten
 
+MOST_BOUNDS = 8                     # texts such as <1 that a hint lists
 LISTED = 20_000                     # problems listed one by one
 
 
@@ -43,7 +47,8 @@ class Damage:
             self._check_tables()
         problems = self._problems()
         if problems and not set_aside:
-            raise DataError(problems[0], more=problems[1:])
+            remedy, hint = _remedy(problems)
+            raise DataError(replace(problems[0], hint=hint), more=problems[1:], remedy=remedy)
         count = len(self.table.faults) + int(self.bad.sum())
         rejects = (*self.table.faults, *problems)
         if 2 * count > self.table.rows:
@@ -71,5 +76,16 @@ class Damage:
         return [*listed, *([Problem("more", f"{more:,} more of them", self.file)] if len(listed) == LISTED else [])]
 
     def _problem(self, fault: Fault, column: str) -> Problem:
-        return Problem(fault.code, fault.message, self.file, self.table.lines.of(fault.row), column, fault.text[:200],
-                       fault.hint)
+        lines = self.table.lines
+        return Problem(fault.code, fault.message, self.file, lines.of(fault.row), lines.header(fault.row, column),
+                       fault.text[:200], fault.hint)
+
+
+def _remedy(problems: list[Problem]) -> tuple[dict[str, Any], str | None]:
+    """The settings that mend these cells, where one flag mends all of them, and the hint of the first."""
+    first = problems[0]
+    bounds = list(dict.fromkeys(p.value or "" for p in problems if (p.hint or "").startswith("--missing")))
+    if bounds and len(bounds) <= MOST_BOUNDS:
+        several = f"--missing {quoted(','.join(bounds), 60)} reads them as missing"
+        return {"missing": tuple(bounds)}, first.hint if len(bounds) == 1 or first.value not in bounds else several
+    return ({"decimal": ","} if first.hint == "Try --decimal ','" else {}), first.hint

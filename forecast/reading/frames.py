@@ -23,6 +23,7 @@ from forecast.errors import DataError
 from forecast.reading.aggregates import as_asked, is_counted
 from forecast.reading.contract import Contract
 from forecast.reading.damage import Damage
+from forecast.reading.names import with_joined_ids
 from forecast.reading.opening import Opened, open_columns
 from forecast.reading.parsing.dates import FIRST_YEAR, LAST_YEAR, Times
 from forecast.reading.parsing.numbers import (
@@ -53,12 +54,14 @@ from forecast.reading.roles import find_roles
 from forecast.reading.sources.files import Source, Text
 from forecast.reading.sources.frames import FrameColumns
 from forecast.reading.stamps import joined, placed, read_stamps
+from forecast.reading.trying import tried
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.calendar import DAY, SECOND
 from forecast.series.panel import Panel
 from forecast.system.datasource import FRAME
 from forecast.text import quoted
 
+SMALL = 200_000                     # rows of a frame on which hints are tried
 WRITTEN = 9                         # decimals up to which they are counted without writing the numbers
 PERIODS = {"Y-DEC": "%Y", "Q-DEC": "%YQ%q", "M": "%Y-%m", "h": "%Y-%m-%d %H:%M", "min": "%Y-%m-%d %H:%M"}
 UNITS = {"s": SECOND, "ms": 1000, "us": 1}                              # microseconds
@@ -68,7 +71,19 @@ def read_frame(frame: pd.DataFrame, options: DataConfig = DataConfig(), contract
     """Read a frame as read_panel reads a file. `contract`: read it as the model's own data were read.
 
     Time stamps that know their zone are taken in it, as by data.tz. Raises DataError naming the positions of the rows,
-    or ModelError for a frame of another kind than the contract's."""
+    or ModelError for a frame of another kind than the contract's. The flags of its hint were tried."""
+    if options.turn:
+        raise DataError("turn=True is for files", file=FRAME, code="turned",
+                        hint="Turn the frame itself, as by frame.melt(id_vars=[...], var_name='time')")
+    try:
+        return _read(frame, options, contract)
+    except DataError as error:
+        if not error.remedy or len(frame) > SMALL:
+            raise
+        raise tried(error, options, lambda changed: _read(frame, changed, contract)) from error
+
+
+def _read(frame: pd.DataFrame, options: DataConfig, contract: Contract | None) -> Reading:
     columns, options = FrameColumns.of(frame), as_asked(options)
     opened = _opened(columns, options, contract)
     roles = opened.roles
@@ -102,20 +117,21 @@ def _opened(columns: FrameColumns, options: DataConfig, contract: Contract | Non
     try:
         return open_columns(source_of(columns), partial(find_roles, options=options, contract=contract))
     except DataError as error:
-        raise DataError(dataclasses.replace(error.problem, row=None), more=error.problems[1:]) from None
+        raise DataError(dataclasses.replace(error.problem, row=None), more=error.problems[1:],
+                        remedy=error.remedy) from None
 
 
 def _table(opened: Opened, columns: FrameColumns, direct: int | None) -> Table:
     """The columns that are read as text: ids, numbers written as text, and times but for the one taken as it is."""
     roles, texts = opened.roles, {}
-    for k in ({roles.id, *roles.time} - {None, direct}):
-        assert k is not None
+    for k in ({*roles.ids, *roles.time} - {direct}):
         texts[k] = _encoded(columns.cells(k))
     texts |= {k: as_written(columns.cells(k)) for k in roles.targets if _is_text(columns.cells(k).type)}
     texts |= {k: as_written(columns.cells(k)) for _, k in roles.beside}
     if len(roles.time) > 1:
         texts |= {k: texts[k].cast(pa.string()) for k in roles.time}
-    return Table(FRAME, columns.names, texts, columns.rows, _Positions(Text(b""), None, columns.rows))
+    table = Table(FRAME, columns.names, texts, columns.rows, _Positions(Text(b""), None, columns.rows))
+    return with_joined_ids(table, roles.ids, spaced=False) if roles.more_ids else table
 
 
 def source_of(columns: FrameColumns) -> Source:

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.config import DataConfig
@@ -31,7 +29,7 @@ from forecast.reading.joining import Joined, joined_to
 from forecast.reading.opening import Opened, open_table
 from forecast.reading.parsing.dates import Times, encoded
 from forecast.reading.parsing.numbers import Fault, Faults, Numbers, ones, read_numbers
-from forecast.reading.parsing.table import ASIDE, Table, as_texts
+from forecast.reading.parsing.table import ASIDE, Table
 from forecast.reading.parsing.zones import check_zone
 from forecast.reading.proposals import with_proposal
 from forecast.reading.regular import make_regular
@@ -42,8 +40,11 @@ from forecast.reading.sources.files import Source, open_source
 from forecast.reading.sources.workbook import DAYS_OF_1904
 from forecast.reading.stacked import check_stacked, separators
 from forecast.reading.stamps import joined, read_stamps, time_header
+from forecast.reading.totals import without_totals
+from forecast.reading.trying import tried
 from forecast.series.arrays import Ints
 from forecast.series.calendar import DAY, Calendar
+from forecast.series.ids import listed_names
 from forecast.series.panel import Panel
 from forecast.text import counted, from_csv_cell, quoted, shorten
 
@@ -99,7 +100,22 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
                contract: Contract | None = None) -> Reading:
     """Read a file. `contract`: read it as the model's own file was read.
 
-    Raises DataError naming the lines, or ModelError for a file of another kind than the contract's."""
+    Raises DataError naming the lines, or ModelError for a file of another kind than the contract's. The flags of its
+    hint were tried, where the file is no large one."""
+    try:
+        return _opened(path, options, contract)
+    except DataError as error:
+        if not error.remedy or not _is_small(path):
+            raise
+        raise tried(error, options, lambda changed: _opened(path, changed, contract)) from error
+
+
+def _is_small(path: str | os.PathLike[str]) -> bool:
+    """A file that may be read several times over."""
+    return os.path.isfile(path) and os.path.getsize(path) <= SMALL
+
+
+def _opened(path: str | os.PathLike[str], options: DataConfig, contract: Contract | None) -> Reading:
     options = as_asked(options)
     source = open_source(path, options.encoding, sheet=options.sheet, decimal=options.decimal)
     return _placed(source, lambda: _read(source, as_agreed(options, contract), contract))
@@ -120,7 +136,7 @@ def _read(source: Source, options: DataConfig, contract: Contract | None) -> Rea
                         lambda k: read_column(opened, k, table.columns[k], options, contract))
     opened, table, strips = beside_of(opened, table, numbers, times, options, contract, damage)
     if damage.faults:
-        table = _without_totals(table, opened, damage)
+        table = without_totals(table, opened, damage)
     else:                                                           # only the stamps are asked for again
         table = table.without({*table.columns} - {*opened.roles.time})
     stamps = joined(table, opened.roles)
@@ -136,7 +152,8 @@ def _placed(source: Source, read: Callable[[], Reading]) -> Reading:
     try:
         reading = read()
     except DataError as error:
-        raise DataError(placed(error.problem), more=tuple(map(placed, error.problems[1:]))) from error
+        raise DataError(placed(error.problem), more=tuple(map(placed, error.problems[1:])),
+                        remedy=error.remedy) from error
     repairs = tuple(dataclasses.replace(r, examples=tuple(map(placed, r.examples))) for r in reading.repairs)
     return dataclasses.replace(reading, repairs=repairs, rejects=tuple(map(placed, reading.rejects)),
                                rescaled=tuple(map(placed, reading.rescaled)))
@@ -201,12 +218,15 @@ def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, li
         named = opened.has_header or len(roles.targets) > 1
         return np.zeros(table.rows, dtype=np.int64), [table.names[k] for k in roles.targets] if named else ["value"]
     cells = encoded(table.columns[roles.id])
-    ids = cells.dictionary.to_pylist()
+    ids: list[str] = cells.dictionary.to_pylist()
     codes: Ints = cells.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     nameless = [k for k, text in enumerate(ids) if not text.strip()]
     if nameless:
         damage.add(Faults(np.flatnonzero(np.isin(codes, nameless)),
-                          lambda row: Fault(row, "", "no_id", "has no id", ASIDE)), table.names[roles.id])
+                          lambda row: Fault(row, "", "no_id", "has no id", ASIDE)),
+                   listed_names([table.names[k] for k in roles.ids]))
+    if roles.more_ids:
+        return codes, ids
     if dialect is not None and dialect.skip_space and roles.id > 0:
         ids = [text.removeprefix(" ") for text in ids]
     unmarked = [from_csv_cell(text) for text in ids]
@@ -260,44 +280,15 @@ def _long(opened: Opened, table: Table, cells: Cells, good: NDArray[np.bool_]) -
     return rows if good.all() else _with_rows(rows.take(good))
 
 
-def _blank(table: Table, opened: Opened) -> NDArray[np.bool_]:
-    """Rows whose used cells are all empty."""
-    blank = np.ones(table.rows, dtype=bool)
-    for k in opened.used():
-        blank &= np.asarray(pc.match_substring_regex(as_texts(table.columns[k]), r"^\s*$"), dtype=bool)
-        if not blank.any():
-            break
-    return blank
-
-
-def _without_totals(table: Table, opened: Opened, damage: Damage) -> Table:
-    """Rows without data are none: those that are blank, and totals below the others, which are counted as footers."""
-    blank, at = _blank(table, opened), table.rows
-    names = [k for k in (*opened.roles.time, opened.roles.id) if k is not None]
-    left = list[Problem]()
-    while at > 0 and len(left) < MOST_TOTALS:
-        at -= 1
-        cells = [text for k in names if (text := str(table.columns[k][at].as_py()).strip())]
-        if not blank[at] and not (damage.bad[at] and len(cells) == 1 and TOTAL.fullmatch(cells[0])):
-            break
-        if not blank[at]:
-            blank[at] = True
-            left.append(Problem("footer", f"left out: {quoted(cells[0])}", table.file, table.lines.of(at)))
-    damage.forgive(blank)
-    return dataclasses.replace(table, left_out=(*table.left_out, *reversed(left)))
-
-
 def _with_rows(rows: Rows) -> Rows:
     """Without the ids whose rows were all set aside."""
     present, codes = np.unique(rows.codes, return_inverse=True)
     return dataclasses.replace(rows, codes=codes, ids=rows.ids[present])
 
 
+SMALL = 4 << 20                     # bytes of a file on which hints are tried
 _STACKED = ("duplicate_time", "backward_step", "late_midnight")
 _SHORTEST_MONTH = 27 * DAY           # steps from which they may be months
-TOTAL = re.compile("((grand |sub)?totals?|sum|summe|gesamt|total général|totale|suma|average|mean|mittelwert):?",
-                   re.IGNORECASE)   # in place of a date, in a row below all others
-MOST_TOTALS = 3
 FEW = 8                             # rows that hardly tell a step
 
 
@@ -311,12 +302,12 @@ def _regular(rows: Rows, opened: Opened, cells: Cells, options: DataConfig, cont
         regular = make_regular(rows, options, options.tz if times.utc else None,
                             contract.calendar if contract else steps.calendar if steps else None)
     except DataError as error:
-        remedy = separators(rows, opened.roles, opened.spare) if error.problem.code in _STACKED else ""
-        if not remedy:
+        hint, remedy = separators(rows, opened.roles, opened) if error.problem.code in _STACKED else ("", {})
+        if not hint:
             raise with_proposal(error, rows, times, [n.decimals for n in numbers], options) from error
         more = f" (and {counted(len(error.problems) - 1, 'such row')} more)" if len(error.problems) > 1 else ""
-        raise DataError(dataclasses.replace(error.problem, message=error.problem.message + more, hint=remedy)
-                        ) from error
+        raise DataError(dataclasses.replace(error.problem, message=error.problem.message + more, hint=hint),
+                        remedy=remedy) from error
     if steps is not None:
         return dataclasses.replace(regular, repairs=(*steps.repairs, *regular.repairs))
     if contract is None and options.id is None and opened.has_header:
@@ -363,7 +354,8 @@ def _contract(parsed: Parsed, ids: list[str], regular: Regular, options: DataCon
     """What the next file must look like, as found in this one; `marked` by its values too, for a model's own file."""
     roles, table = parsed.roles, parsed.table
     header = parsed.dialect is None or parsed.dialect.has_header
-    id_column = None if roles.id is None else table.names[roles.id]
+    id_columns = tuple(table.names[k] for k in roles.ids)
+    id_column = listed_names(id_columns) if id_columns else None
     ident = {"single": None, "wide": "series"}.get(roles.layout, id_column if header else "id")
     sizes: dict[str, Any] = {"low": float(np.nanmin(regular.y)), "high": float(np.nanmax(regular.y)),
                              "size": usual_size(regular.y)}
@@ -374,6 +366,7 @@ def _contract(parsed: Parsed, ids: list[str], regular: Regular, options: DataCon
         time_format=parsed.times.format, numbers=parsed.numbers[0].style, utc=parsed.times.utc,
         tz=None if parsed.times.format.is_integer else options.tz, encoding=parsed.source.encoding, ids=tuple(ids),
         last=int((regular.start + regular.stop - regular.first).max()) - 1, has_header=header, **sizes,
+        id_columns=id_columns if len(id_columns) > 1 else (),
         marks=tuple(mark_of(start, regular.y[first:stop]) for start, first, stop in zip(
             regular.start.tolist(), regular.first.tolist(), regular.stop.tolist(), strict=True)) if marked else ())
 
@@ -382,4 +375,4 @@ def _held_against(agreed: Contract, now: Contract) -> Contract:
     """The contract of a later file: as agreed, with what may differ from file to file."""
     return dataclasses.replace(now, id=agreed.id, time=agreed.time, layout=agreed.layout,
                                decimals=max(agreed.decimals, now.decimals), time_format=agreed.time_format,
-                               beside=agreed.beside)
+                               beside=agreed.beside, id_columns=agreed.id_columns)

@@ -25,6 +25,7 @@ MAX_GROWTH = 50                     # grid points per row, at most, when nothing
 MAX_TOLD = 10_000_000               # more of them, where --max-gap allows the gaps
 FIRST_LOOK = 500_000                # rows that usually tell the step
 LISTED = 20_000                     # problems of a kind listed one by one
+FEW_LAST = 4                        # times as many rows must stand before a few last ones
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
 
 
@@ -43,7 +44,7 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     off = np.flatnonzero(calendar.off_grid(rows.times))
     rows_on = rows.take(_all_but(off, rows.codes.size)) if off.size else rows
     gaps = _gaps(rows_on, calendar)
-    if problems and not doubled and not off.size and not gaps.before.size and not _at_midnight(problems):
+    if problems and not doubled and not off.size and not gaps.before.size and not _is_sure(problems):
         problems = []                                               # in order of time, every row has its place
     problems += _beside_grid(rows, off, calendar) if off.size else []
     problems += _changed_step(rows_on, gaps, calendar, options)
@@ -88,12 +89,39 @@ def _in_order(rows: Rows) -> tuple[Rows, list[Repair], list[Problem]]:
         return ordered, [newest], []
     midnight = rows.has_clock and back.size > 3 and bool((rows.stamps[back + 1] % DAY == 0).all())
     faults = [] if back.size >= SHUFFLED * moving and not midnight else _clock_faults(rows, back, midnight=midnight)
+    faults = faults or _old_tails(rows, back)[:LISTED]
     message = f"{counted(back.size, 'row')} out of order -> put in order of time"
     return ordered, [Repair("order", back.size, message)], faults
 
 
-def _at_midnight(problems: Sequence[Problem]) -> bool:
-    return any(p.code == "late_midnight" for p in problems)
+def _is_sure(problems: Sequence[Problem]) -> bool:
+    """Whether the clock is wrong although every row would have its place."""
+    return any(p.code in ("late_midnight", "old_tail") for p in problems)
+
+
+def _old_tails(rows: Rows, back: Ints) -> list[Problem]:
+    """A few last rows of a series that are older than all before them, as with last year's number in January. Blocks of
+    like length are files put one behind the other."""
+    heads = np.concatenate([[0], np.flatnonzero(~rows.same) + 1])
+    stops = np.append(heads[1:], rows.codes.size)
+    series = np.searchsorted(heads, back, side="right") - 1
+    alone = np.flatnonzero(np.bincount(series, minlength=heads.size)[series] == 1)
+    first, tail, stop = heads[series[alone]], back[alone] + 1, stops[series[alone]]
+    older = rows.stamps[stop - 1] < rows.stamps[first]
+    step = np.where(tail - first > 1, rows.stamps[tail - 1] - rows.stamps[np.maximum(tail - 2, 0)], 0)
+    gap = rows.stamps[tail - 1] + step - rows.stamps[tail]          # as if the rows followed those before
+    a_year = rows.is_time & (np.abs(gap - 365 * DAY) <= DAY)
+    short = (stop - tail) * np.where(a_year, 2, FEW_LAST) < tail - first
+    return [_old_tail(rows, int(t), int(n), is_year=bool(y))
+            for t, n, y in zip(tail[older & short], (stop - tail)[older & short], a_year[older & short], strict=True)]
+
+
+def _old_tail(rows: Rows, row: int, count: int, *, is_year: bool) -> Problem:
+    year = "; a year later they would follow" if is_year else ""
+    last = f"the last {counted(count, 'row')}{rows.of_series(row)}"
+    what = f"{last} step back from {rows.text(row - 1)} to {rows.text(row)}"
+    return Problem("old_tail", f"{what}, before all others{year}", rows.file, rows.line(row), rows.time, rows.text(row),
+                   "Mend their dates, or sort the rows by time if they are right")
 
 
 def _clock_faults(rows: Rows, back: Ints, *, midnight: bool) -> list[Problem]:

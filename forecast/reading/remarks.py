@@ -16,15 +16,17 @@ from forecast.reading.parsing.dates import FIRST_YEAR, Times
 from forecast.reading.parsing.dialect import Dialect
 from forecast.reading.parsing.numbers import Numbers
 from forecast.reading.parsing.table import Table
+from forecast.reading.parsing.timeformat import ZERO
 from forecast.reading.roles import Roles
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.scales import APART, Change, find_changes
 from forecast.reading.sources.files import Source
 from forecast.series.calendar import DAY
 from forecast.system import clock
-from forecast.text import counted, listed, quoted
+from forecast.text import counted, listed, quoted, safe, shorten
 
 LISTED = 1_000                      # series named one by one
+EARLY = 6                           # series that end early, named in a note
 SHORT = 3                           # rows below which a series is named
 AHEAD = "in the future"             # stands in a note that another day would not make
 
@@ -54,13 +56,30 @@ def notes_of(parsed: Parsed, regular: Regular, rows: Rows, contract: Contract | 
     few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
     cut = parsed.source.text.last not in (b"\n", b"\r", b"")
     end = "no line break behind the last row: is the file complete?" if cut else ""
-    notes = (*of_text, *_of_times(parsed.times, contract), *styles, flat, few, end)
+    notes = (*of_text, *_of_times(parsed.times, contract), *styles, flat, few, _early_ends(regular, rows), end)
     return (*(note for note in notes if note), *(_differences(contract, regular, rows) if contract else ()))
+
+
+def _early_ends(regular: Regular, rows: Rows) -> str:
+    """Which series end before the others, and how far, in words."""
+    ends, some = regular.start + regular.stop - regular.first, regular.stop > regular.first
+    early = np.flatnonzero(some & (ends < ends[some].max(initial=0)))
+    if not early.size:
+        return ""
+    unit, behind = regular.calendar.unit, (int(ends[some].max()) - ends[early]).tolist()
+    named = [f"{shorten(safe(str(rows.ids[s])), 30)} by {counted(n, unit.removesuffix('s'), unit)}"
+             for s, n in list(zip(early.tolist(), behind, strict=True))[:EARLY]]
+    more = f" and {early.size - EARLY:,} more" if early.size > EARLY else ""
+    return f"{counted(early.size, 'series ends', 'series end')} before the others: {', '.join(named)}{more}"
 
 
 def _of_times(times: Times, contract: Contract | None) -> list[str]:
     form, notes = times.format, []
-    if not form.is_integer and not form.pattern.startswith("%Y-%m"):
+    counts = form.pattern if "%N" in form.pattern or "%K" in form.pattern else ""
+    if counts:
+        first = f"{form.text(times.values[:1])[0]} is {np.datetime_as_string(times.values[0], unit='M')}"
+        notes.append(f"times are counted from year 1, kept as {ZERO + 1} ({first}), and written as they were")
+    elif not form.is_integer and not form.pattern.startswith("%Y-%m"):
         notes.append(f"dates read as {form.pattern}")
     if contract is not None and form.pattern != contract.time_format.pattern:
         notes.append(f"dates are written as {form.pattern}, in training as {contract.time_format.pattern}")
@@ -70,7 +89,7 @@ def _of_times(times: Times, contract: Contract | None) -> list[str]:
         days = times.stamps.min() >= 20_000 and times.stamps.max() <= 80_000
         notes.append("times read as plain numbers (--date-format "
                      + ("excel if they are days of a spreadsheet)" if days else "says how dates are written)"))
-    return [*notes, _ahead(times)]
+    return [*notes, "" if counts else _ahead(times)]
 
 
 def _ahead(times: Times) -> str:

@@ -6,47 +6,81 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from forecast.errors import DataError
 from forecast.reading.counters import CALENDAR_NAMES
+from forecast.reading.head import ENTITIES, MEASURES, words_of
+from forecast.reading.opening import Opened
 from forecast.reading.parsing.dates import encoded
 from forecast.reading.parsing.kinds import kind
-from forecast.reading.parsing.table import Table
-from forecast.reading.roles import ENTITIES, NO_ID, Roles
+from forecast.reading.parsing.table import Table, as_texts
+from forecast.reading.roles import NO_ID, Roles
 from forecast.reading.rows import Rows
 from forecast.series.arrays import Ints
-from forecast.text import listed, safe
+from forecast.series.ids import listed_names, pasted
+from forecast.text import listed, quoted, safe
 
+MOST_ROWS = 200_000                 # among which pairs of columns are tried
 _NOTHING = ("yes", "no", "true", "false", "y", "n", "t", "f", "am", "pm", "day", "night", "weekend", "weekday",
             "workday")
 _OF_CALENDAR = re.compile(r"q[1-4]|(mon|tue|wed|thu|fri|sat|sun)([a-z]*day)?|(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|"
                           r"nov|dec)[a-z]*|spring|summer|autumn|fall|winter")
 
 
-def separators(rows: Rows, roles: Roles, spare: Callable[[], Table]) -> str:
-    """The column left unread that tells rows of one stamp apart: several series stacked without an id."""
+def separators(rows: Rows, roles: Roles, opened: Opened) -> tuple[str, dict[str, Any]]:
+    """The columns left unread that tell rows of one stamp apart, as a hint and as the settings it means: several series
+    stacked without an id, or a part of the time."""
     if len(roles.targets) > 1 or not roles.spare:
-        return ""
-    table = spare()
+        return "", {}
+    table = opened.spare()
     if table.rows != rows.codes.size:
-        return ""
+        return "", {}
+    apart = _apart(rows, table)
+    if not apart:
+        return "", {}
+    names = [table.names[k] for k in apart]
+    shown, is_part = "' and '".join(quoted(name, 40)[1:-1] for name in names), _is_part(table, apart[0])
+    before = [opened.names[k] for k in (roles.time if is_part else roles.ids)]
+    flag = "time" if is_part else "id"
+    whole = listed_names([*before, *names])
+    column = f"Column '{shown}' " if len(names) == 1 else f"Columns '{shown}' together "
+    what = "is a part of the time" if is_part else "also parts the series" if before else "separates them"
+    what = what if len(names) == 1 else what.replace("parts", "part").replace("separates", "separate")
+    return f"{column}{what}: --{flag} {pasted(whole)}", {flag: whole}
+
+
+def _apart(rows: Rows, table: Table) -> list[int]:
+    """The first column, or the first two, by which no two rows are alike in series, stamp and these; [] for none."""
     stamps = np.unique(rows.stamps, return_inverse=True)[1]
+    key = rows.codes * (int(stamps.max()) + 1) + stamps
+    groups = {}
     for k, cells in table.columns.items():
-        groups = encoded(cells)
-        codes = groups.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-        count = len(groups.dictionary)
-        keys = (rows.codes * count + codes) * (int(stamps.max()) + 1) + stamps
-        if 2 * count <= rows.codes.size and np.unique(keys).size == keys.size:
-            name = safe(table.names[k])[:40]
-            if roles.id is not None:
-                return f"Column '{name}' also parts the series: join it and the id into one column"
-            if table.names[k].strip().lower() in CALENDAR_NAMES:
-                times = [safe(table.names[t])[:40] for t in roles.time]
-                return f"Column '{name}' is a part of the time: --time {','.join([*times, name])}"
-            return f"Column '{name}' separates them: --id {name}"
-    return ""
+        coded = encoded(cells)
+        words = coded.dictionary
+        if 2 * len(words) <= rows.codes.size and _may_part(table.names[k], words[:50].to_pylist()):
+            groups[k] = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    for size in (1, 2) if rows.codes.size <= MOST_ROWS else (1,):
+        for some in combinations(groups, size):
+            codes = np.unique(np.column_stack([key, *(groups[k] for k in some)]), axis=0)
+            if len(codes) == rows.codes.size:
+                return list(some)
+    return []
+
+
+def _may_part(name: str, cells: Sequence[Any]) -> bool:
+    """Whether a column may name series or a part of the time: neither measures nor dates."""
+    kinds = {kind(str(cell)) for cell in cells}
+    return not kinds & {"date", "number"} and not {*words_of(name)} & {*MEASURES}
+
+
+def _is_part(table: Table, column: int) -> bool:
+    """Whether a column is a part of the time: by its name, or because it holds times of day."""
+    cells = as_texts(table.columns[column]).slice(0, 100).to_pylist()
+    return table.names[column].strip().lower() in CALENDAR_NAMES or all(kind(text) == "clock" for text in cells)
 
 
 def check_stacked(rows: Rows, roles: Roles, names: Sequence[str], read: Callable[[Sequence[int]], Table]) -> None:
@@ -67,10 +101,11 @@ def check_stacked(rows: Rows, roles: Roles, names: Sequence[str], read: Callable
         values = [str(text) for text in groups.dictionary.to_pylist()]
         codes = groups.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         if 2 <= len(values) <= rows.codes.size // 2 and all(map(_names_a_thing, values)) and _stands_apart(codes, rows):
-            column, change = safe(table.names[k])[:40], int(np.flatnonzero(np.diff(codes))[0]) + 1
-            raise DataError(f"column '{column}' may separate {len(values):,} series ({listed(values, 2)})",
+            name, change = table.names[k], int(np.flatnonzero(np.diff(codes))[0]) + 1
+            raise DataError(f"column '{safe(name)[:40]}' may separate {len(values):,} series ({listed(values, 2)})",
                             file=rows.file, row=rows.line(change), column=rows.time, code="stacked",
-                            hint=f"--id {column}, or --id {NO_ID} if all rows are one series")
+                            hint=f"--id {pasted(name)}, or --id {NO_ID} if all rows are one series",
+                            remedy={"id": listed_names([name])})
 
 
 def _may_name(header: str, *, before: bool) -> bool:

@@ -71,7 +71,17 @@ class Checked:
                 "columns": {"id": contract.id, "time": contract.time, "target": list(contract.targets)} | {
                     role: [b.name for b in contract.beside if b.role == role] for role in ROLES if contract.beside},
                 "frequency": contract.calendar.freq, "series": len(reading.panel), "rows": reading.rows,
-                "notes": list(reading.notes)}
+                "notes": list(reading.notes), "early": early_ends(reading)}
+
+
+def early_ends(reading: Reading) -> list[dict[str, Any]]:
+    """The series that end before the others: name, last time, and how many steps before."""
+    panel, contract = reading.panel.with_values()[0], reading.contract
+    ends = panel.start + panel.lengths
+    early = np.flatnonzero(ends < ends.max(initial=0))
+    last = contract.time_text(contract.calendar.times(ends[early] - 1)) if early.size else []
+    return [{"series": str(panel.ids[s]), "last": time, "steps": int(ends.max() - ends[s])}
+            for s, time in zip(early.tolist(), last, strict=True)]
 
 
 def check(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Iterator[Checked]:
@@ -148,8 +158,8 @@ def as_read(reading: Reading, *, typed: bool = False) -> pa.Table:
     values = np.where(inside, panel.y[np.where(inside, panel.first[series] + step, 0)], np.nan)
     target = contract.targets[0] if contract.layout != "wide" else "value"
     columns: dict[str, Any] = {}
-    if contract.id is not None:
-        columns[contract.id] = pa.array([str(i) for i in panel.ids], pa.string()).take(pa.array(series))
+    for header, texts in contract.id_cells(panel.ids).items():
+        columns[header] = pa.array(texts, pa.string()).take(pa.array(series))
     columns[contract.time] = stamps(contract, panel.start[series] + step, typed=typed)
     columns[target] = pa.array(values, mask=np.isnan(values))
     return pa.table(columns | _covariates(reading, series, panel.start[series] + step))

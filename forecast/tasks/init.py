@@ -17,6 +17,7 @@ from forecast.errors import ForecastError, RequestError
 from forecast.reading.reader import Reading, read_panel
 from forecast.series.calendar import DAY, HOUR, Calendar
 from forecast.series.covariates import ROLES
+from forecast.series.ids import listed_names
 from forecast.system.datasource import DataSource
 from forecast.system.files import write_text
 from forecast.tasks.teller import SILENT, Teller, tell_reading
@@ -83,9 +84,9 @@ def settled(reading: Reading, given: Mapping[str, Any], source: DataSource, plac
 def found_columns(reading: Reading) -> dict[str, Any]:
     """The columns that were found. Those of a wide file are left open: tomorrow's may have a series more."""
     contract = reading.contract
-    columns: dict[str, Any] = {"data.time": ",".join(contract.time_columns) or contract.time}
+    columns: dict[str, Any] = {"data.time": listed_names(contract.time_columns or (contract.time,))}
     if contract.layout != "wide":
-        columns["data.target"] = ",".join(contract.targets)
+        columns["data.target"] = listed_names(contract.targets)
     if contract.layout == "long" and contract.id_column:
         columns["data.id"] = contract.id_column
     for role in ROLES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,8 @@ class Promises:
         if not promised:
             yield "promised      unknown: no backtest of these runs is there"
         else:
-            parts = [f"MASE {number(live['mase'])} live, {number(promised['mase'])} promised"] * ("mase" in promised)
+            parts = [f"MASE {number(live['mase'])} live, {number(promised['mase'])} promised"] if "mase" in live and \
+                "mase" in promised else []
             parts += [f"{x:g}% covers {percent(live[key])} live, {percent(promised[key])} promised"
                       for x in self.levels if (key := f"coverage_{x:g}") in promised]
             yield "backtest      " + "   ".join(parts)
@@ -66,7 +68,7 @@ class Promises:
             yield f"without       {without:,} rows are of runs whose backtest is not there: not compared"
         for name, run in sorted(runs.items())[-NEWEST:] if len(runs) > 1 else []:
             said = run["promised"].get("mase")
-            yield (f"{name}   {run['rows']:,} rows   MASE {number(run['live']['mase'])} live, "
+            yield (f"{name}   {run['rows']:,} rows   MASE {number(run['live'].get('mase', nan))} live, "
                    f"{'?' if said is None else number(said)} promised")
 
     @property
@@ -89,7 +91,7 @@ def held_to(workspace: Workspace, issued: Issued, scores: Scores, known: Panel, 
         part = score(held.assign(model="issued"), known, season=season, levels=levels).own
         live |= {k: v for k, v in part.items() if _is_promise(k) and k != "bias"}
     drift = None
-    if promised.get("mase") and live["mase"] == live["mase"]:
+    if promised.get("mase") and live.get("mase", nan) == live.get("mase"):
         drift = drift_of(held, known, season=season, live=live["mase"], promised=promised["mase"],
                          windows=min(r["windows"] for r in runs.values() if r["compared"]),
                          horizon=int(held["step"].max()))

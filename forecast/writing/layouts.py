@@ -90,12 +90,13 @@ def _again(texts: Any, index: Ints) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(texts, pa.string()))
 
 
-def _keys(forecast: Forecast, page: Page, typed: bool, *, names: tuple[str | None, str] | None = None,
+def _keys(forecast: Forecast, page: Page, typed: bool, *, names: tuple[str, str] | None = None,
           repeat: int = 1) -> dict[str, Any]:
     """Id and time columns, by default under the file's own names, of S * H * repeat rows."""
-    id, time = names or (page.contract.id, page.contract.time)
+    id, time = names or (None, page.contract.time)
     series = np.repeat(np.arange(len(forecast.panel)), forecast.horizon * repeat)
-    ids = {} if id is None else {id: _again(forecast.panel.ids, series)}
+    cells = {id: forecast.panel.ids} if id else page.contract.id_cells(forecast.panel.ids)
+    ids = {header: _again(texts, series) for header, texts in cells.items()}
     return ids | {time: _times(page.contract, forecast.ordinals.ravel(), typed=typed, repeat=repeat)}
 
 
@@ -114,7 +115,7 @@ def _times(contract: Contract, ordinals: Ints, *, typed: bool, repeat: int) -> A
 def stamps(contract: Contract, ordinals: Ints, *, typed: bool = False) -> Any:
     """Times of these ordinals as the file writes them; time stamps with `typed`; plain steps are numbers either way."""
     times = contract.calendar.times(ordinals)
-    return np.asarray(times if typed or not contract.calendar.is_time else contract.time_text(times))
+    return np.asarray(times if typed or contract.writes_numbers else contract.time_text(times))
 
 
 def _default(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
@@ -146,7 +147,9 @@ def _long(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
 
 def backtest_table(frame: pd.DataFrame, panel: Panel, contract: Contract, *, typed: bool = False) -> pa.Table:
     """Every forecast of a backtest frame about this panel: id, time, cutoff, step, y, yhat, bands, model, source."""
-    keys = {} if contract.id is None else {contract.id: pa.array(panel.ids[frame["series"].to_numpy()], pa.string())}
+    series = pa.array(frame["series"].to_numpy())
+    keys: dict[str, Any] = {header: pa.array(texts, pa.string()).take(series)
+                            for header, texts in contract.id_cells(panel.ids).items()}
     keys |= {contract.time: stamps(contract, (frame["cutoff"] + frame["step"]).to_numpy(), typed=typed)}
     columns: dict[str, Any] = {"cutoff": stamps(contract, frame["cutoff"].to_numpy(), typed=typed),
                                "step": frame["step"].to_numpy(), "y": frame["y"].to_numpy()}
@@ -230,7 +233,7 @@ def writing(path: Path | None, page: Page, layout: str, panel: Panel, *, into: B
 def _texts_of(page: Page, layout: str, panel: Panel) -> list[Any]:
     """The texts that a file of forecasts will hold, as far as they may need quotes."""
     ids: Any = panel.ids if layout == "nixtla" or page.contract.id is not None else []
-    times: Any = stamps(page.contract, panel.end[:1]) if page.contract.calendar.is_time else []
+    times: Any = [] if page.contract.writes_numbers else stamps(page.contract, panel.end[:1])
     return [pa.array(list(texts), pa.string()) for texts in (ids, times, [page.run] if layout == "default" else [])]
 
 

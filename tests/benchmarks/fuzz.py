@@ -39,7 +39,13 @@ SEEDS = (
     b"Title\n\ntime\tv1\tv2\n01/02/2020 5:00 PM\t$1,000\t(5)\n01/02/2020 6:00 PM\t$2,000\t6%\n",
     b"timestamp,value\n1577836800,1\n1577840400,2\n", b"Month,Sales\n2020Q1,5\n2020Q2,6\nJan-20,7\n",
     "time,y\n2020-03-29T01:00:00+01:00,1\n2020-03-29T03:00:00+02:00,2\n".encode("utf-16"),
-    b"date,value\r2020-W01,1\r2020-W02,2\r", b"2020-01-01|1\n2020-01-02|2\n2020-01-03|\n")
+    b"date,value\r2020-W01,1\r2020-W02,2\r", b"2020-01-01|1\n2020-01-02|2\n2020-01-03|\n",
+    b"lat,lon,zone\n1.5,2.5,GMT\n\ntime,v (mm)\n2020-01-01T00:00,1\n2020-01-01T01:00,2\n",
+    b"TOA5,a,b,c,d\nTIMESTAMP,RECORD,v\nTS,RN,kW\n,,Avg\n2020-01-01 00:00:00,0,1\n2020-01-01 01:00:00,1,2\n",
+    b"Datum;Zeit von;Wert\n01.05.2020;00:00;1 kWh\n01.05.2020;00:15;2 kWh\n01.05.2020;00:30;3 kWh\n",
+    b"Store,Dept,Date,Sales\n1,1,2020-01-01,1\n1,2,2020-01-01,2\n1,1,2020-01-02,3\n1,2,2020-01-02,4\n",
+    b"name,area,1/1/20,1/2/20,1/3/20,1/4/20\na,x,1,2,3,4\n,y,5,6,7,8\n", b"id,d_1,d_2,d_3,d_4\na,1,2,3,4\nb,5,6,,8\n",
+    b"Month,Sales\n" + b"".join(b"%d-%02d,<1\n%d-%02d,5\n" % (y, m, y, m + 1) for y in (1, 2) for m in range(1, 12, 2)))
 PIECES = (
     b",", b";", b"\t", b"\n", b"\r\n", b"\r", b'"', b'""', b"'", b" ", b"\0", b"\xff", b"\xef\xbb\xbf", b"-", b".",
     b"e", b"9" * 30, b"0", b"NaN", b"inf", b"1e999", b"24:00", b"2020-02-30", b"+01:00", b"Z", b"%", b"\xc3", b"=",
@@ -102,7 +108,10 @@ def some_options(rng: random.Random) -> DataConfig:
     changes: dict[str, object] = {
         "fill": "mask", "duplicates": "mean", "bad_rows": "quarantine", "decimal": ",", "dayfirst": True, "freq": "D",
         "max_gap": 3, "tz": "Europe/Berlin", "delimiter": ";", "encoding": "latin-1", "date_format": "%d.%m.%Y",
-        "time": "date", "target": "value", "id": "id", "every": "day", "aggregate": ("sum",), "sheet": "Sheet"}
+        "time": "date", "target": "value", "id": "id", "every": "day", "aggregate": ("sum",), "sheet": "Sheet",
+        "turn": True, "header_line": 2}
+    if rng.random() < 0.03:
+        changes["id"] = "Store,Dept"
     picked = [key for key in changes if rng.random() < 0.06]
     return DataConfig(**{key: changes[key] for key in picked})      # type: ignore[arg-type]
 

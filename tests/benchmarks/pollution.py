@@ -188,6 +188,52 @@ def renamed(base: Base, change: Callable[[str], str]) -> Spoilt:
     return replace(spoilt, rename=change)
 
 
+def two_columns(base: Base, names: str) -> Spoilt:
+    """The series named by two columns, of which neither tells them all apart."""
+    idents = list(dict.fromkeys(ident for ident, _, _ in base.rows))
+    parts = {ident: (f"x/{k // 2}", f"y{k % 2}") for k, ident in enumerate(idents)}
+    spoilt = whole(base, lambda rows: text_of([[*names.split(","), *rows[0][1:]], *(
+        [*parts[row[0]], *row[1:]] for row in rows[1:])]))
+    return replace(spoilt, rename=lambda i: f"x\\/{parts[i][0][2:]}/{parts[i][1]}")
+
+
+def day_and_clock(base: Base, names: str, form: str) -> Spoilt:
+    """The day and the time of day apart; the rows of a day are spread over it."""
+    def change(rows: list[Row]) -> str:
+        body = [[*row[:-2], iso(row[-2]).strftime(form), iso(row[-2]).strftime("%H:%M"), row[-1]] for row in rows[1:]]
+        return text_of([[*rows[0][:-2], *names.split(","), rows[0][-1]], *body])
+    return whole(base, change)
+
+
+def turned(base: Base) -> Spoilt:
+    """A row for each series, and its times as headers."""
+    stamps = sorted({stamp for _, stamp, _ in base.rows})
+    values = {(ident, stamp): value for ident, stamp, value in base.rows}
+    idents = list(dict.fromkeys(ident for ident, _, _ in base.rows))
+    rows = [[ident or "only", *(values.get((ident, stamp), "") for stamp in stamps)] for ident in idents]
+    return Spoilt(text_of([["series_id", *stamps], *rows]).encode(), settings={"turn": True})
+
+
+def with_bad_cell(base: Base, rng: random.Random) -> Spoilt:
+    """A turned table with a word in the place of a number: its line is that of the series."""
+    spoilt = turned(base)
+    rows = [line.split(",") for line in spoilt.data.decode().splitlines()]
+    at, column = rng.randrange(1, len(rows)), rng.randrange(1, len(rows[0]))
+    rows[at][column] = "abc"
+    return replace(spoilt, data=text_of(rows).encode(), damaged=frozenset([0]), lines=frozenset([at + 1]))
+
+
+def old_tail(base: Base) -> Spoilt:
+    """The last rows carry the year before the first."""
+    rows = base.cells()
+    last = len(rows) - 3
+    earlier = iso(rows[0][-2]).year - 1
+    for row in rows[last:]:
+        row[-2] = f"{earlier}{row[-2][4:]}"
+    text = text_of([base.header, *rows])
+    return Spoilt(text.encode(), frozenset(range(last, len(rows))), frozenset(range(last + 2, len(rows) + 2)))
+
+
 def pollutions(base: Base, rng: random.Random) -> Iterator[tuple[str, Spoilt]]:
     """Every kind once, at places of chance."""
     value, date = len(base.header) - 1, len(base.header) - 2
@@ -240,6 +286,19 @@ def pollutions(base: Base, rng: random.Random) -> Iterator[tuple[str, Spoilt]]:
     for title in ("A title", "A title\n", "# made by hand\n# in a hurry", "A title" + "," * (width - 1),
                   "Title\n\nMore"):
         yield "preamble", inserted(base, rng, title, at=0)
+    for above in ("lat,lon,height,zone\n52.5,13.4,38,GMT\n", "TOA5,CR1000,x,y,z", "a;b\nc",
+                  "Station:,Berlin\nUnit:,kW"):
+        yield "table above the table", inserted(base, rng, above, at=0)
+    yield "units in two lines", inserted(base, rng, ",".join(["TS"] * (width - 1) + ["kW"]) + "\n" + ",".join(
+        [""] * (width - 1) + ["Avg"]), at=1)
+    if base.ids:
+        for names in ("store,item", "Region,Product", "country,station"):
+            yield "two columns of ids", two_columns(base, names)
+    for names, form in (("Datum,Zeit von", "%d.%m.%Y"), ("day,clock", "%Y-%m-%d"), ("jour,heure", "%d/%m/%Y")):
+        yield "day and clock", day_and_clock(base, names, form)
+    yield "turned", turned(base)
+    yield "turned, bad cell", with_bad_cell(base, rng)
+    yield "old tail", old_tail(base)
     for foot in ("\nSource: an office", "Total" + "," * (width - 2) + ",123", "# end", "end"):
         yield "footer", inserted(base, rng, foot, at=-1)
     yield "no header", whole(base, lambda rows: text_of(rows[1:]))
@@ -327,7 +386,10 @@ def load(path: Path, most: int) -> Base:
     return Base(tuple(found), ident is not None)
 
 
-def outcome(base: Base, spoilt: Spoilt, read: Callable[[Spoilt], tuple[Truth, bool]]) -> tuple[str, bool | None, str]:
+Read = Callable[[Spoilt], tuple[Truth, bool]]
+
+
+def outcome(base: Base, spoilt: Spoilt, read: Read) -> tuple[str, bool | None, str]:
     """exact, repaired, refused or silent; whether a refusal names the line; and what was said."""
     try:
         found, said = read(spoilt)
@@ -362,7 +424,7 @@ def matches(found: Truth, truth: Truth) -> bool:
     return True
 
 
-def ours(folder: Path) -> Callable[[Spoilt], tuple[Truth, bool]]:
+def ours(folder: Path) -> Read:
     path = folder / "f.csv"
 
     def read(spoilt: Spoilt) -> tuple[Truth, bool]:

@@ -15,6 +15,7 @@ from forecast.reading.parsing.timeformat import (
     LONG,
     MONTHS,
     SECOND,
+    ZERO,
     offset_minutes,
 )
 from forecast.series.arrays import Bools, Ints
@@ -48,7 +49,9 @@ def _integers(cells: Any, good: Bools) -> Ints:
 
 def _calendar_days(number: Mapping[str, Ints], parts: Mapping[str, Any], good: Bools,
                    seen: dict[str, Any]) -> tuple[Ints, Bools]:
-    year = number["Y"] if "Y" in number else _full_year(number["y"])
+    if "K" in number:
+        return _begin_of(ZERO + 1 + (number["K"] - 1) // 12, (number["K"] - 1) % 12 + 1), number["K"] >= 1
+    year = number["Y"] if "Y" in number else ZERO + number["N"] if "N" in number else _full_year(number["y"])
     if "j" in number:
         first = _begin_of(year, np.ones_like(year))
         days = first + number["j"] - 1

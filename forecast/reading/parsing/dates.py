@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.reading.parsing.composing import Reading, compose
+from forecast.reading.parsing.counts import MOST, counted_pattern, may_be_quarters
 from forecast.reading.parsing.numbers import Fault, Faults
 from forecast.reading.parsing.timeformat import (
     DAY,
@@ -41,6 +42,7 @@ FIRST_YEAR, LAST_YEAR = 1500, 2200
 _GROUPS = {"Y": "[0-9]{4}", "y": "[0-9]{2}", "m": "[0-9]{1,2}", "d": "[0-9]{1,2}", "H": "[0-9]{1,2}",
            "I": "[0-9]{1,2}", "M": "[0-9]{2}", "S": "[0-9]{2}", "f": "[0-9]{1,9}", "p": "[AaPp]\\.?[Mm]\\.?",
            "b": "[A-Za-z]{3,9}\\.?", "q": "[1-4]", "G": "[0-9]{4}", "V": "[0-9]{1,2}", "u": "[1-7]", "j": "[0-9]{3}",
+           "N": "[0-9]{1,3}", "K": "[0-9]{1,4}", "i": "[0-9]{1,15}",
            "z": "Z|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2}| ?UTC| ?GMT"}
 _FIXED = {"m": "[0-9]{2}", "d": "[0-9]{2}", "H": "[0-9]{2}", "V": "[0-9]{2}"}
 _DIGITS = {                         # digits only: the dates that so many of them may be
@@ -82,7 +84,7 @@ def check_pattern(given: str) -> str:
         pattern = pattern.replace(short, letters)
     used = re.findall("%(.)", pattern)
     if not used or any(x not in _GROUPS for x in used) or len(set(used)) < len(used) \
-            or not {"Y", "y", "G"} & set(used):
+            or not {"Y", "y", "G", "N", "K", "i"} & set(used) or ("i" in used and len(used) > 1):
         raise DataError(f"--date-format {quoted(given)} is no format of a date", code="bad_date_format",
                         hint=f"As in %d.%m.%Y %H:%M, or one of {', '.join(NUMERIC)}")
     return pattern
@@ -135,6 +137,8 @@ def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None 
     where = kept.indices.to_numpy()
     patterns = [pattern] if pattern else _candidates(texts, dayfirst, date_like, plain)
     readings = [_parse(texts, p) for p in patterns]
+    if pattern is None and dayfirst is None:
+        patterns, readings = _without_dotted(patterns, readings)
     if not readings:
         return [_none_fits(texts, where)]
     counts = np.bincount(where, minlength=len(texts))
@@ -145,6 +149,14 @@ def read_times(cells: Any, *, pattern: str | None = None, dayfirst: bool | None 
         if n == best and not any((r[0] == other[0]).all() and (r[1] == other[1]).all() for _, other in chosen):
             chosen.append((p, r))                                   # two ways to the same stamps are one reading
     return [_times(texts, where, p, r) for p, r in chosen]
+
+
+def _without_dotted(patterns: list[str], readings: list[Reading]) -> tuple[list[str], list[Reading]]:
+    """01.02.2020 is no month first wherever day first may be: no country writes it so."""
+    good = dict(zip(patterns, (reading[1] for reading in readings), strict=True))
+    kept = [p for p in patterns if not p.startswith("%m.%d.") or 2 * good.get("%d.%m." + p[6:], np.zeros(1)).sum()
+            < good[p].size]
+    return kept, [reading for p, reading in zip(patterns, readings, strict=True) if p in kept]
 
 
 def _times(texts: Any, where: Ints, pattern: str, reading: Reading) -> Times:
@@ -191,6 +203,8 @@ def _candidates(texts: Any, dayfirst: bool | None, date_like: bool, plain: bool 
     sample = [t for t in texts[:: max(1, len(texts) // 200)].to_pylist() if t][:250]
     if not sample:
         return []
+    if pattern := counted_pattern([t for t in texts[:MOST].to_pylist() if t]):
+        return [pattern]
     numbers = [t for t in sample if re.fullmatch(r"[+-]?\d+(\.\d+)?", t)]
     if len(numbers) > 0.5 * len(sample):                            # the others are headers and footers
         patterns = _numeric_candidates(numbers, date_like, plain)
@@ -198,6 +212,7 @@ def _candidates(texts: Any, dayfirst: bool | None, date_like: bool, plain: bool 
         shares = {p: sum(bool(_shape(p).fullmatch(t)) for t in sample) for p in _shapes_of(sample)}
         most = max(shares.values(), default=0)
         patterns = [p for p, n in shares.items() if n and n >= 0.9 * most]
+        patterns += [p.replace("%m", "%q") for p in patterns if p in ("%Y-%m", "%Y/%m") and may_be_quarters(sample)]
     if dayfirst is not None:
         return [p for p in patterns if _day_order(p) in (None, dayfirst)] or patterns
     return patterns
@@ -276,7 +291,7 @@ def _fraction_candidates(sample: Sequence[str], date_like: bool) -> list[str]:
     if all(re.fullmatch(r"\d{5}(\.\d+)?", t) for t in sample) and date_like:
         return ["excel"]
     months = all(re.fullmatch(r"(1[5-9]|2[01])\d\d\.(0[1-9]|1[0-2])", t) for t in sample)
-    return ["%Y.%m"] if months else ["integer"]
+    return ["%Y.%m"] if months else ["%Y.%q"] if may_be_quarters(sample) else ["integer"]
 
 
 def _digit_candidates(sample: Sequence[str], width: int, date_like: bool, plain: bool) -> list[str]:
@@ -334,8 +349,8 @@ def _parse(texts: Any, pattern: str) -> Reading:
     good = np.asarray(pc.is_valid(matched).to_numpy(zero_copy_only=False), dtype=bool)
     names = [f.name for f in matched.type]
     parts = {name: pc.fill_null(pc.struct_field(matched, name), "") for name in names}
-    if pattern in NUMERIC:
-        return _parse_numeric(parts["n"], good, pattern)
+    if pattern in NUMERIC or "%i" in pattern:
+        return _parse_numeric(parts.get("n", parts.get("i")), good, pattern)
     return compose(parts, good)
 
 
@@ -348,7 +363,7 @@ def _parse_numeric(cells: Any, good: Bools, pattern: str) -> Reading:
         numbers = pc.cast(cells, pa.int64()).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         return np.zeros(len(cells), dtype=np.int64), np.zeros(len(cells), dtype=bool), {}
-    if pattern == "integer":
+    if pattern == "integer" or "%i" in pattern:
         return numbers, good & (np.abs(numbers) < 2**53), {}
     if pattern == "epoch_ns":
         return numbers // 1000, good & (numbers % 1000 == 0), {}
@@ -364,6 +379,8 @@ def _style(texts: Any, pattern: str, parts: Mapping[str, Any]) -> TimeFormat:
     style = TimeFormat(pattern)
     if pattern in SHORT:
         style = replace(style, padded=bool(pc.all(pc.greater(pc.utf8_length(texts), 7)).as_py()))
+    elif "%N" in pattern:
+        style = replace(style, padded=not pc.any(pc.match_substring_regex(texts, r"[^0-9][1-9]$")).as_py())
     elif re.search(r"%[mdHI]|%V$", pattern):
         single = pc.any(pc.match_substring_regex(texts, r"(^|[^0-9.])[0-9]([^0-9]|$)")).as_py()
         style = replace(style, padded=not single)

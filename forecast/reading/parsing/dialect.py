@@ -25,6 +25,9 @@ _DATA = ("integer", "number", "date", "clock")
 _OTHER = ((re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{])'), "JSON"),
           (re.compile(rb"\s*<(!|\?xml|html|head|body|table|div|svg|p>)", re.IGNORECASE), "HTML or XML"))
 _TITLES = 20                        # lines above a header
+_SECOND = 3                         # further header rows
+_FEW = 3                            # times in a header that tell a turned table
+_YEAR = re.compile(r"(1[5-9]|2[01])\d\d")
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,10 @@ class Dialect:
         return len(self.names)
 
 
-def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known: Sequence[str] = ()) -> Dialect:
-    """The dialect of a text. `known`: header names that are ours in any case, and so are no data.
+def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known: Sequence[str] = (),
+                 given: bool = False) -> Dialect:
+    """The dialect of a text. `known`: header names that are ours in any case, and so are no data. `given`: the first
+    record is known to be the header.
 
     Raises DataError where no delimiter parts it evenly or no header stands above the rows."""
     head = _head(data)
@@ -69,7 +74,7 @@ def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known:
     if best.fields > MAX_FIELDS:
         raise DataError(f"has {best.fields:,} columns; {MAX_FIELDS:,} at most", file=file, row=1,
                         code="too_many_columns", hint="Leave out columns, or write one row per series and time")
-    dialect = _with_header(best, file, known)
+    dialect = _with_header(best, file, known, given=given)
     notes = () if best.delimiter == "," or chosen else (f"delimiter {NAMES.get(best.delimiter, best.delimiter)}",)
     return replace(dialect, notes=notes + dialect.notes)
 
@@ -137,39 +142,68 @@ def _score(head: bytes, delimiter: str, quote: str | None) -> _Score:
     return _Score(delimiter, quote, records, rows, fields, rank)
 
 
-def _with_header(best: _Score, file: str, known: Sequence[str]) -> Dialect:
-    """Find the header among the first records. Preamble above it is skipped and said; a row of data never is."""
+def _with_header(best: _Score, file: str, known: Sequence[str], *, given: bool) -> Dialect:
+    """Find the header among the first records. Preamble above it is skipped and said; a row of data never is. `given`:
+    the first record is the header, whatever it looks like."""
     rows, fields = best.rows, best.fields
-    at = 0 if _padded(rows, 0, fields)[1] else next((r for r, row in enumerate(rows) if len(row) == fields), 0)
-    while at + 1 < len(rows) and _is_title(rows[at]) and _begins_table(rows, at + 1, fields, known):
-        at += 1
-    at, lowered = _lowered(rows, at, fields, known)
+    at, lowered = _header_at(best, known) if not given else (0, False)
     line = int(best.records.line[at]) if len(best.records) else 1
     header, trailing = _padded(rows, at, fields)
     body = [row for row in rows[at + 1:] if len(row) == fields]
-    looks = _header_likeness(header, body, known)
+    looks = _header_likeness(header, body, known) if not given and not _is_turned(header, body) else "header"
     if looks == "row" and at == 0:
         names = tuple(str(k + 1) for k in range(fields))
         return Dialect(best.delimiter, best.quote, names, 0, int(best.records.start[0]), has_header=False,
                        skip_space=_spaced(best), notes=("no header",))
-    if looks != "header" or (at and not lowered and any(len(row) > 1 and not _is_title(row) for row in rows[:at])):
-        above = len(rows[0])
-        fault = (f"header has {counted(above, 'name')}, rows have {fields}" if above != fields
-                 else "is neither a header nor a row of data")
-        raise DataError(fault, file=file, row=int(best.records.line[0]) if above != fields else line,
-                        code="bad_header", value=best.records.text(0)[:200],
-                        hint="Write one name per column on the first line")
+    above = rows[:at]
+    if looks != "header" or len(header) != fields or (at and not lowered and not _is_preamble(above)):
+        raise _no_header(best, file, line, len(header) if given else len(rows[0]))
     notes: tuple[str, ...] = ()
-    skip, more = _second_headers(header, rows[at + 1:], fields)
+    second = _second_headers(header, rows[at + 1:], fields)
     if trailing:
         notes += ("a delimiter ends every row and not the header",)
-    first = at + 1 + skip
+    first = at + 1 + len(second)
     offset = int(best.records.start[first]) if first < len(best.records) else len(best.records.data)
     return Dialect(best.delimiter, best.quote, tuple(cell.strip() for cell in header), first, offset,
                    skip_space=_spaced(best), notes=notes,
                    above=tuple((int(best.records.line[r]), best.records.text(r)) for r in range(at)
                                if not _EXCEL.fullmatch(best.records.text(r).strip())),
-                   second=((int(best.records.line[at + 1]), more),) if skip else ())
+                   second=tuple((int(best.records.line[at + 1 + k]), said) for k, said in enumerate(second)))
+
+
+def _header_at(best: _Score, known: Sequence[str]) -> tuple[int, bool]:
+    """The first record whose names may fit the rows below, and whether it was found by a name that we know."""
+    rows, fields = best.rows, best.fields
+    at = 0 if _padded(rows, 0, fields)[1] else next((r for r, row in enumerate(rows) if len(row) == fields), 0)
+    while at + 1 < len(rows) and _is_title(rows[at]) and _begins_table(rows, at + 1, fields, known):
+        at += 1
+    return _lowered(rows, at, fields, known)
+
+
+def _is_preamble(above: Sequence[Sequence[str]]) -> bool:
+    """Whether these lines are no table of their own: at most one of them holds a date beside a number."""
+    kinds = [{kind(cell) for cell in row} for row in above if not _is_title(row)]
+    return len(above) <= _TITLES and sum("date" in some and bool(some & {"integer", "number"}) for some in kinds) < 2
+
+
+def _is_turned(header: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
+    """Whether times stand in the header, over numbers, behind names of what each row is about."""
+    times = [k for k, cell in enumerate(header) if kind(cell) == "date" or _YEAR.fullmatch(cell.strip())]
+    names = [k for k in range(len(header)) if k not in times]
+    if len(times) < _FEW or not names or not body or any(kind(header[k]) not in ("text", "missing") for k in names):
+        return False
+    cells = [kind(row[k]) for row in body for k in times]
+    return "text" in (kind(row[k]) for row in body for k in names) and \
+        sum(k in ("integer", "number", "missing") for k in cells) > 0.8 * len(cells)
+
+
+def _no_header(best: _Score, file: str, line: int, names: int) -> DataError:
+    uneven = names != best.fields
+    fault = f"header has {counted(names, 'name')}, rows have {best.fields}" if uneven else \
+        "is neither a header nor a row of data"
+    return DataError(fault, file=file, row=int(best.records.line[0]) if uneven else line, code="bad_header",
+                     value=best.records.text(0)[:200],
+                     hint="Write one name per column on the first line, or --header-line N where names stand on line N")
 
 
 _EXCEL = re.compile("sep=.", re.IGNORECASE)     # names the delimiter; no preamble
@@ -231,20 +265,27 @@ def _header_likeness(header: Sequence[str], body: Sequence[Sequence[str]], known
     return "neither"
 
 
-def _second_headers(header: Sequence[str], rows: Sequence[Sequence[str]], fields: int) -> tuple[int, str]:
-    """Further header rows: the same again, or units: words only, where every later row holds data."""
-    if not rows or len(rows[0]) != fields:
-        return 0, ""
-    if [c.strip() for c in rows[0]] == [c.strip() for c in header]:
-        return 1, "the header again"
-    later = [row for row in rows[1:LOOK] if len(row) == fields]
-    missing = any(kind(cell) == "missing" and cell.strip() for cell in rows[0])     # "n/a" is no name
-    words = not missing and all(kind(cell) in ("text", "missing") and not re.search(r"\d{2}", cell) for cell in rows[0])
-    written = [k for k, cell in enumerate(rows[0]) if kind(cell) == "text"]
-    typed = later and written and all(kind(row[k]) in (*_DATA, "missing") for row in later for k in written[-1:])
-    if words and typed and kind(rows[0][written[-1]]) == "text" and len(later) >= 2:
-        return 1, f"a second header row ({listed([c for c in rows[0] if c.strip()], 3)})"
-    return 0, ""
+def _second_headers(header: Sequence[str], rows: Sequence[Sequence[str]], fields: int) -> list[str]:
+    """Further header rows, in words: the same again, or units: words only, where every later row holds data."""
+    if rows and [c.strip() for c in rows[0]] == [c.strip() for c in header]:
+        return ["the header again"]
+    for count in range(_SECOND, 0, -1):
+        if len(rows) > count and all(len(row) == fields and _is_words(row) for row in rows[:count]) \
+                and _is_data([row for row in rows[count:LOOK] if len(row) == fields], rows[:count]):
+            return [f"a second header row ({listed([c for c in row if c.strip()], 3)})" for row in rows[:count]]
+    return []
+
+
+def _is_words(row: Sequence[str]) -> bool:
+    missing = any(kind(cell) == "missing" and cell.strip() for cell in row)     # "n/a" is no name
+    return not missing and all(kind(cell) in ("text", "missing") and not re.search(r"\d{2}", cell) for cell in row) \
+        and any(kind(cell) == "text" for cell in row)
+
+
+def _is_data(later: Sequence[Sequence[str]], words: Sequence[Sequence[str]]) -> bool:
+    """Whether all later rows hold data where the last word of each of these rows stands."""
+    last = {max(k for k, cell in enumerate(row) if kind(cell) == "text") for row in words}
+    return len(later) >= 2 and all(kind(row[k]) in (*_DATA, "missing") for row in later for k in last)
 
 
 def _spaced(best: _Score) -> bool:

@@ -319,7 +319,7 @@ def fault_of(row: int, text: str, style: NumberStyle) -> Fault:
         return Fault(row, text, "not_a_number", f"{shown} is not a number (decimal point?)", "Try --decimal .")
     if re.fullmatch(r"[<>≤≥~=]+\s?[\d.,]+", text):
         return Fault(row, text, "not_a_number", f"{shown} is a bound, not a number",
-                     f"--missing {shown} reads it as missing")
+                     EMPTY if "," in text else f"--missing {shown} reads it as missing")
     if re.search(r"\d{1,2}[:/-]\d{1,2}", text):
         return Fault(row, text, "not_a_number", f"{shown} is not a number (a date or time?)", None)
     if wrong := _misfit(text, style.prefix, style.suffix):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from pyarrow import csv
 from forecast.errors import DataError, Problem
 from forecast.reading.parsing.dialect import LOOK, Dialect
 from forecast.reading.parsing.records import Records, find_records
+from forecast.reading.parsing.strays import without_strays
 from forecast.reading.sources.files import Text
 from forecast.series.arrays import Ints
 from forecast.text import counted, quoted
@@ -66,6 +68,10 @@ class Lines:
             return 0
         body = data.count(b"\n", offset) + (data[-1:] != b"\n")
         return 1 + data.count(b"\n", 0, offset) if body == self._rows else 0
+
+    def header(self, row: int, column: str) -> str:
+        """The header over a cell of this column, where the file itself has another."""
+        return column
 
     def text(self, row: int) -> str:
         """The row as the file writes it."""
@@ -143,18 +149,37 @@ def _without_overhang(table: Table, last: int, *, set_aside: bool) -> Table:
 
 def _read(text: Text, dialect: Dialect, file: str, wanted: Sequence[int], repeated: Collection[int], *,
           set_aside: bool) -> Table:
-    records, data = None, text.data
+    records, data, spoilt = None, text.data, tuple[Problem, ...]()
     if dialect.quote and data.find(dialect.quote.encode(), dialect.offset) >= 0:
+        if set_aside:
+            data, spoilt = without_strays(data, dialect.delimiter, dialect.quote, file, dialect.offset)
+            text = Text(data) if spoilt else text
         records = find_records(data, dialect.delimiter, dialect.quote)
         _check_quotes(records, file)
         _check_swallowed(records, dialect, file)
     broken = records is not None and records.broken_lines
     try:
         columns = _arrow(memoryview(data)[dialect.offset:], dialect, wanted, repeated, broken_lines=broken)
-        return Table(file, dialect.names, columns, _rows(columns), Lines(text, dialect, _rows(columns)))
+        return Table(file, dialect.names, columns, _rows(columns), Lines(text, dialect, _rows(columns)), spoilt)
     except pa.ArrowInvalid:
         records = records or find_records(data, dialect.delimiter, dialect.quote)
-    return _read_ragged(records, dialect, file, wanted, repeated, set_aside=set_aside)
+    table = _read_ragged(records, dialect, file, wanted, repeated, set_aside=set_aside)
+    return dataclasses.replace(table, faults=(*spoilt, *table.faults))
+
+
+def below(data: bytes, line: int, file: str) -> tuple[bytes, tuple[tuple[int, str], ...]]:
+    """A text from this physical line on, empty lines in the place of those above, and what stood there. No line moves.
+
+    Raises DataError where it has no such line, or nothing stands there."""
+    ends = [match.end() for match in itertools.islice(re.finditer(rb"\r\n|\n|\r", data), line)]
+    begin = ends[line - 2] if line > 1 and len(ends) >= line - 1 else 0 if line == 1 else len(data)
+    names = _BREAK.split(data[begin:begin + MAX_LINE].decode("utf-8", "replace"), 1)[0]
+    if not names.strip():
+        raise DataError(f"--header-line {line}: no names stand there", file=file, row=line, code="bad_header",
+                        hint="Give the number of the line that names the columns, counted from 1")
+    texts = _BREAK.split(data[:begin].decode("utf-8", "replace"))
+    above = tuple((k, text) for k, text in enumerate(texts, 1) if text.strip())
+    return b"\n" * (line - 1) + data[begin:], above
 
 
 def aligned(data: bytes) -> bytes:

@@ -20,6 +20,7 @@ LONG = ("january", "february", "march", "april", "may", "june", "july", "august"
 SHORT = ("%d%m%Y", "%m%d%Y")       # 7 digits where a spreadsheet has dropped the leading zero
 NUMERIC = ("integer", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "excel")
 EPOCHS = {"epoch_s": SECOND, "epoch_ms": 1000, "epoch_us": 1, "epoch_ns": 0.001}
+ZERO = 2000                        # the year that a counted year 0 is kept as
 EXCEL_ZERO = -25_569               # days from 1970-01-01 back to 1899-12-30
 _QUICK: dict[str, Any] = {           # what numpy writes as well, and faster
     "%Y-%m": "M", "%Y-%m-%d": "D", "%Y-%m-%d %H:%M": "m", "%Y-%m-%d %H:%M:%S": "s", "%Y-%m-%dT%H:%M:%S": "s"}
@@ -48,7 +49,7 @@ class TimeFormat:
     @property
     def is_integer(self) -> bool:
         """Plain steps, no dates."""
-        return self.pattern == "integer"
+        return self.pattern == "integer" or "%i" in self.pattern
 
     @property
     def has_offset(self) -> bool:
@@ -66,7 +67,7 @@ class TimeFormat:
         return list(written[where])
 
     def _one(self, number: int) -> str:
-        if self.pattern in NUMERIC:
+        if self.pattern in NUMERIC or self.is_integer:
             return _number_text(self.pattern, number)
         shift = offset_minutes(self.offset) if self.offset else 0
         moment = datetime(1970, 1, 1) + timedelta(microseconds=number, minutes=shift)
@@ -86,6 +87,7 @@ class TimeFormat:
 def _write(letter: str, t: datetime, style: TimeFormat) -> str:
     width = "02" if style.padded else ""
     plain = {"Y": f"{t.year:04}", "y": f"{t.year % 100:02}", "M": f"{t.minute:02}", "S": f"{t.second:02}",
+             "N": f"{t.year - ZERO}", "K": f"{12 * (t.year - ZERO - 1) + t.month}",
              "q": f"{(t.month + 2) // 3}", "u": f"{t.isoweekday()}", "z": style.offset or "+00:00"}
     if letter in plain:
         return plain[letter]
@@ -108,6 +110,8 @@ def _write(letter: str, t: datetime, style: TimeFormat) -> str:
 def _number_text(pattern: str, number: int) -> str:
     if pattern == "integer":
         return str(number)
+    if "%i" in pattern:
+        return pattern.replace("%i", str(number))
     if pattern == "epoch_ns":
         return str(number * 1000)
     if pattern == "excel":
