@@ -291,8 +291,9 @@ def pollutions(base: Base, rng: random.Random) -> Iterator[tuple[str, Spoilt]]:
         yield "table above the table", inserted(base, rng, above, at=0)
     yield "units in two lines", inserted(base, rng, ",".join(["TS"] * (width - 1) + ["kW"]) + "\n" + ",".join(
         [""] * (width - 1) + ["Avg"]), at=1)
-    if base.ids:
-        for names in ("store,item", "Region,Product", "country,station"):
+    if base.ids:                                                        # of two series one column tells them apart
+        several = len({ident for ident, _, _ in base.rows}) > 2
+        for names in ("store,item", "Region,Product", "country,station") if several else ("store,item",):
             yield "two columns of ids", two_columns(base, names)
     for names, form in (("Datum,Zeit von", "%d.%m.%Y"), ("day,clock", "%Y-%m-%d"), ("jour,heure", "%d/%m/%Y")):
         yield "day and clock", day_and_clock(base, names, form)
