@@ -33,6 +33,8 @@ class Settings(TypedDict, total=False):
     decimal: str
     delimiter: str
     sheet: str
+    turn: bool
+    header_line: int
     encoding: str
     tz: str
     known: Several
