@@ -260,8 +260,7 @@ def test_a_check_says_everything_and_raises_nothing_for_data() -> None:
     bad = forecast.check(pd.concat([one(), one()[-1:]]))
     assert (bad.outcome, bad.is_usable, bad.columns, bad.rows) == ("refused", False, None, None)
     assert [(p.code, p.row, p.hint) for p in bad.problems] == [
-        ("duplicate_time", 80, "every='day' aggregate='mean' brings them to steps; duplicates='last' keeps one of "
-         "each")]
+        ("duplicate_time", 80, "Try duplicates='last', mean or sum")]
     assert "first on row 79" in str(bad)
     assert forecast.check("nowhere.csv").problems[0].code == "no_file"
 

@@ -254,6 +254,13 @@ def test_what_is_refused_as_uneven_or_repeated_names_flags_that_work(tmp_path: P
     assert run("check", str(path), "--every", every, "--aggregate", rule, *more).code == 0
 
 
+def test_a_lone_repeated_row_is_a_slip_and_no_event(tmp_path: Path) -> None:
+    days = [f"{day:%Y-%m-%d},{day.day}" for day in pd.date_range("2024-01-01", periods=80)]
+    with pytest.raises(DataError) as caught:
+        read_panel(written(tmp_path / "d.csv", "date,y", *days[:40], *days[39:]))
+    assert caught.value.hint == "Try --duplicates last, mean or sum"
+
+
 def test_a_model_of_events_reads_the_next_file_in_the_same_way(tmp_path: Path, run: Run) -> None:
     def events(days: int) -> list[str]:
         return [f"2024-01-01 {h:02}:10:00".replace("01-01", f"{1 + d // 28:02}-{1 + d % 28:02}") + f",{1 + (d + h) % 5}"

@@ -20,12 +20,12 @@ from forecast.reading.rows import Rows
 from forecast.series.calendar import DAY, Calendar
 
 STEPS = {"minute": "min", "hour": "h", "day": "D", "week": "W-MON", "month": "MS", "year": "YS"}
+SOME = 0.02                         # share of rows that repeat a time from which they are events, not slips
 FILLED = 0.5                        # share of the steps that should hold rows
 LEAST = 8                           # steps that are worth a forecast
 NARROW = 0.25                       # spread, as a share of the mean, below which values are a level rather than amounts
 _LEVELS = re.compile(r"temp|press|humid|price|rate|level|speed|volt|percent|ratio|score|wind|co2|ph\b|mean|avg|average")
 _AMOUNTS = re.compile(r"amount|qty|quantity|sales|orders|revenue|units|count|total|sold|visit|kwh|consumption|paid")
-_DONE = ("duplicate_time", "irregular", "off_grid")
 
 
 def with_proposal(error: DataError, rows: Rows, times: Times, decimals: Sequence[int], options: DataConfig
@@ -33,7 +33,9 @@ def with_proposal(error: DataError, rows: Rows, times: Times, decimals: Sequence
     """The refusal of rows (N,) at uneven or repeated times, with the flags that bring them to steps in its hints; as it
     was where none does."""
     problems = error.problems
-    if not any(p.code in _DONE for p in problems) or not rows.is_time or options.every is not None:
+    uneven = any(p.code in ("irregular", "off_grid") for p in problems)
+    often = sum(p.code == "duplicate_time" for p in problems) > SOME * rows.codes.size
+    if not (uneven or often) or not rows.is_time or options.every is not None:
         return error
     flags = _proposed(rows, times, decimals, options)
     if not flags:
