@@ -119,13 +119,15 @@ class Console:
                    TimeElapsedColumn(), TextColumn(" left <="), TimeRemainingColumn(compact=True))
         with Progress(*columns, console=self._words, transient=True) as progress:
             task = progress.add_task(title, total=None, text="")
-            stage, done = "", dict[int, int]()
+            stage, last = "", dict[int, Epoch]()
             for epoch in epochs:
                 if epoch.stage != stage:
-                    stage, done = epoch.stage, {}
+                    stage, last = epoch.stage, {}
                     progress.reset(task)
-                done[epoch.member] = epoch.number
-                progress.update(task, total=epoch.of * epoch.members, completed=sum(done.values()), text=_line(epoch))
+                last[epoch.member] = epoch
+                still = epoch.of * (epoch.members - len(last))          # of those that have not begun
+                progress.update(task, total=sum(e.of for e in last.values()) + still,
+                                completed=sum(e.number for e in last.values()), text=_line(epoch))
                 yield epoch
 
     def _lines(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:

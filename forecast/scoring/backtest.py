@@ -103,7 +103,7 @@ class Scores:
 
     @property
     def covered(self) -> dict[float, tuple[float, float, float]]:
-        """By band: the share of values that it covers, and between which shares that may lie but for chance, with 95 %
+        """By band: the share of values that it covers, and between which shares the true one lies, with 95 %
         confidence. The steps of one window count as one trial: they are right or wrong together."""
         shares = {level: float(self.own[f"coverage_{level:g}"]) for level in self.levels}
         return {level: (share, *metrics.likely_share(share, self.independent)) for level, share in shares.items()

@@ -122,11 +122,11 @@ def in_words(scores: Scores) -> str | None:
 
 
 def band_line(scores: Scores) -> str:
-    """What the bands cover, and between which shares the truth may lie."""
-    bands = [f"{level:g} %: {share:.0%} ({low:.0%} to {high:.0%})"
+    """What the bands cover on these windows, and where the share that they would cover of many lies."""
+    bands = [f"{level:g} %: covers {share:.0%}, true share {low:.0%} to {high:.0%}"
              for level, (share, low, high) in scores.covered.items()]
-    return (f"covered of {'   of '.join(bands)}   in brackets what it may be but for chance, by "
-            f"{counted(max(1, round(scores.independent)), 'independent window')}") if bands else ""
+    windows = counted(max(1, round(scores.independent)), "independent window")
+    return f"{'   '.join(bands)}   (95 % sure, by {windows})" if bands else ""
 
 
 def step_line(scores: Scores, model: str) -> str:

@@ -136,7 +136,7 @@ def _course_of_prior(predictor: Predictor, device: torch.device, stage: str, che
     usual = max(1, round(STEPS * train.effort)) if train.steps is None else min(STEPS, train.steps)
     steps = predictor.tuned.schedule if predictor.tuned else usual
     return Course(train, train.seed, steps, RATE, None, _limit(predictor, device, rounds), device, member=count,
-                  members=count + 1, place=_place(checkpoints, f"{stage}-prior", 0))
+                  members=_jobs(predictor, final=rounds is None), place=_place(checkpoints, f"{stage}-prior", 0))
 
 
 def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None
@@ -212,9 +212,9 @@ def _trained(member: Member, learned: Learned) -> Member:
                    rate_factor=learned.rate_factor, diverged=learned.diverged)
 
 
-def _jobs(predictor: Predictor) -> int:
-    """Trainings of a round: the networks, and the prior."""
-    return len(predictor.members) + _is_tuned(predictor)
+def _jobs(predictor: Predictor, *, final: bool = False) -> int:
+    """Trainings of a round: the networks, and the prior; in a final fit, where it is tuned."""
+    return len(predictor.members) + (predictor.tuned is not None if final else _is_tuned(predictor))
 
 
 def _hands(predictor: Predictor, device: torch.device) -> tuple[int, int]:
@@ -230,7 +230,7 @@ def _place(checkpoints: Checkpoints | None, stage: str, member: int) -> Place:
 def _course(predictor: Predictor, k: int, device: torch.device, steps: int, rounds: float | None = None,
             place: Place | None = None) -> Course:
     member, train = predictor.members[k], predictor.config.train
-    shape, init, count = member.shape, predictor.config.model.init, len(predictor.members)
+    shape, init, count = member.shape, predictor.config.model.init, _jobs(predictor, final=rounds is None)
     chrono = init == "chrono" or (init == "auto" and shape.steps >= LONG)
     return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None,
                   _limit(predictor, device, rounds), device, is_rough(train.precision, shape, device), k, count,

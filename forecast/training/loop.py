@@ -31,7 +31,7 @@ from forecast.training.torch_network import RecurrentForecaster, pinball
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
 ROWS = 1024                         # windows brought to unit size at a time
 ABSURD = 30.0                       # units of its context from which on a target teaches nothing
-SEEDING = threading.Lock()         # torch draws first weights from one generator for all threads
+SEEDING = threading.Lock()          # torch draws first weights from one generator for all threads
 
 
 @dataclass(frozen=True)
