@@ -55,6 +55,21 @@ def test_the_template_holds_a_row_a_series_and_step_and_what_is_known_already(ru
     assert "6 rows = 2 series x 3 days, 4 cells to fill in" in ended.err
 
 
+def test_the_template_names_series_as_the_data_do_and_is_read_back(
+        run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [f"a/b,{item},{DAYS[k]},{k % 5 + item},{k % 2}" for item in (1, 2) for k in range(56)]
+    (tmp_path / "two.csv").write_text("\n".join(["store,item,date,sales,promo", *rows]) + "\n")
+    given = ("--id", "store,item", "--target", "sales", "--known", "promo")
+    assert run("train", "two.csv", "-q", *FAST, *given).code == 0
+    assert run("future", "-o", "rows.csv").code == 0
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    assert lines[:2] == ["store,item,date,promo", "a/b,1,2026-02-26,"]
+    (tmp_path / "rows.csv").write_text("\n".join([lines[0], *(line + "1" for line in lines[1:])]) + "\n")
+    ended = run("predict", "--future", "rows.csv")
+    assert ended.code == 0, ended.err
+
+
 def test_a_plan_that_lacks_three_values_is_refused_with_these_three_and_the_old_forecast_stands(
         run: Run, folder: Path) -> None:
     path = plan(folder)

@@ -13,7 +13,7 @@ from forecast.system.datasource import FRAME
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?: ('[^']*'|\"[^\"]*\"|[^\s;)]+))?")
 _PROSE = ("with", "takes", "keeps", "reads", "changes", "says", "sets", "allows", "if", "is", "or", "and", "in", "to",
           "right?", "where", "may", "has")
-_SWITCHES = ("turn", "quick", "best", "resume", "accept-scale", "dayfirst", "turn", "bidirectional", "attention",
+_SWITCHES = ("quick", "best", "resume", "accept-scale", "dayfirst", "turn", "bidirectional", "attention",
              "allow-negative", "nonnegative", "mean", "round")
 
 

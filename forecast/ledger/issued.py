@@ -19,13 +19,13 @@ from forecast.errors import DataError
 from forecast.ledger.issue import Block
 from forecast.methods.baselines import SeasonalNaive
 from forecast.reading.contract import Contract
+from forecast.reading.sources.workbook import check_installed
 from forecast.scoring import backtest
 from forecast.scoring.metrics import seasonal_scale
 from forecast.series.arrays import Ints, finite_sums
 from forecast.series.forecast import band_quantiles, quantile_grid
 from forecast.series.panel import Panel
 from forecast.text import from_csv_cell, listed
-from forecast.writing.workbook import check_installed
 
 LOWER = "yhat_lo_"
 MOST_SPREAD = 2.0                   # times the promised error, of chance

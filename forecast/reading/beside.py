@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from forecast.errors import DataError, Problem
 from forecast.reading.contract import Beside
 from forecast.reading.parsing.affixes import share_one_unit
-from forecast.reading.parsing.dates import encoded
+from forecast.reading.parsing.coding import codes_of, encoded
 from forecast.reading.parsing.kinds import MISSING, kind
 from forecast.reading.parsing.numbers import Fault, Faults, read_numbers
 from forecast.series.arrays import Bools, Floats, Ints
@@ -67,7 +67,7 @@ def read_strip(cells: Any, name: str, role: Role, *, agreed: Beside | None, deci
 def _texts_of(cells: Any) -> tuple[Ints, list[str]]:
     """The distinct texts without the spaces around them, and which of them each cell is."""
     groups = encoded(pc.utf8_trim_whitespace(cells))
-    return groups.indices.to_numpy(zero_copy_only=False).astype(np.int64), groups.dictionary.to_pylist()
+    return codes_of(groups), groups.dictionary.to_pylist()
 
 
 def _says_yes_or_no(texts: Sequence[str]) -> bool:

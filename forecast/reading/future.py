@@ -16,12 +16,14 @@ from forecast.errors import DataError, Problem
 from forecast.reading.beside import Sheet, shown
 from forecast.reading.contract import HOLIDAYS, Beside, Contract
 from forecast.reading.holidays import holidays_at
+from forecast.reading.joining import new_words, of_another_unit
 from forecast.reading.reader import Reading
 from forecast.reading.sheets import Main, opened_beside
 from forecast.reading.sources.files import Source
 from forecast.series.arrays import Bools, Floats, Ints
+from forecast.series.ids import pasted
 from forecast.series.panel import Panel
-from forecast.text import counted, listed, quoted
+from forecast.text import listed, quoted
 
 LISTED = 10_000                     # missing values listed one by one
 
@@ -77,10 +79,9 @@ def _with_plan(ahead: Floats, reading: Reading, plan: Source, known: Sequence[Be
         k = [b.name for b in known].index(strip.agreed.name)
         _check_past(sheet, strip.values, panel, k, strip.agreed)
         _put(sheet, strip.values, ahead[:, :, k], panel.end)
-        if strip.new:
-            notes.append(f"{plan.file}: {strip.agreed.name}: {counted(len(strip.new), 'word')} not seen in training, "
-                         f"read as other: {listed(strip.new, 4)}")
-        notes += _of_unit(plan.file, strip.agreed, strip.values)
+        said = [*([new_words(strip)] if strip.new else []),
+                *of_another_unit(strip.agreed, strip.values, whose="its", than="in training")]
+        notes += [f"{plan.file}: {note}" for note in said]
     return notes
 
 
@@ -89,17 +90,6 @@ def _check_some(file: str, lacking: Sequence[str], wanted: int, names: Sequence[
     if len(lacking) == wanted:
         raise DataError(f"has no column {listed(lacking)}, used by the model", file=file, row=1, code="missing_column",
                         hint=f"Columns: {listed(names, 8)}")
-
-
-def _of_unit(file: str, b: Beside, values: Floats) -> list[str]:
-    """That most values lie outside of all that training knew."""
-    if b.low is None or b.high is None or not b.high > b.low or (b.low, b.high) == (0, 1):
-        return []
-    some, room = values[~np.isnan(values)], 0.1 * (b.high - b.low)
-    if not some.size or 2 * np.sum((some < b.low - room) | (some > b.high + room)) <= some.size:
-        return []
-    return [f"{file}: {b.name}: its values ({some.min():.6g} to {some.max():.6g}) lie outside of all in training "
-            f"({b.low:.6g} to {b.high:.6g}): another unit?"]
 
 
 def _check_past(sheet: Sheet, values: Floats, panel: Panel, k: int, agreed: Beside) -> None:
@@ -190,17 +180,13 @@ def _lacking(missing: Bools, panel: Panel, contract: Contract, known: Sequence[B
     times = contract.time_text(contract.calendar.times(panel.end[places[:LISTED, 0]] + places[:LISTED, 1]))
     named = [f"no value{f' of {quoted(panel.ids[s], 30)}' if contract.id is not None else ''} at {time}"
              for (s, _, _), time in zip(places[:LISTED].tolist(), times, strict=True)]
-    hint = f"forecast future {_word(file)} -o plan.csv writes the rows to fill in, for --future plan.csv" if \
-        not is_filled else "Nothing before it tells what to fill in: name it in a plan"
+    hint = "Nothing before it tells what to fill in: name it in a plan" if is_filled else \
+        f"forecast future {pasted(file) if file else ''} -o plan.csv writes the rows to fill in, for --future plan.csv"
     problems = [Problem("missing_ahead", name, file or None, None, known[k].name, None)
                 for name, k in zip(named, places[:LISTED, 2].tolist(), strict=True)]
     asked = missing[:, :, [not b.is_holiday for b in known]].size
     head = f"{len(places):,} of {asked:,} values known ahead are missing over the horizon"
     return DataError(Problem("missing_ahead", head, file or None, hint=hint), more=problems)
-
-
-def _word(file: str) -> str:
-    return f"'{file}'" if any(c in file for c in " '\"$&;()") else file
 
 
 def template(panel: Panel, contract: Contract, horizon: int, *, typed: bool = False) -> pa.Table:
@@ -211,10 +197,9 @@ def template(panel: Panel, contract: Contract, horizon: int, *, typed: bool = Fa
     assert panel.row is not None
     ahead = panel.beside.ahead(panel.row, panel.end, horizon)
     ordinals = (panel.end[:, None] + np.arange(horizon)).ravel()
-    columns: dict[str, Any] = {}
-    if contract.id is not None:
-        columns[contract.id] = pa.array([str(i) for i in panel.ids], pa.string()).take(
-            pa.array(np.repeat(np.arange(len(panel)), horizon)))
+    each = pa.array(np.repeat(np.arange(len(panel)), horizon))
+    columns: dict[str, Any] = {header: pa.array(texts, pa.string()).take(each)
+                               for header, texts in contract.id_cells(panel.ids).items()}
     times = contract.calendar.times(ordinals)
     is_text = contract.calendar.is_time and not typed
     columns[contract.time] = pa.array(contract.time_text(times)) if is_text else pa.array(times)

@@ -54,7 +54,7 @@ def joined_to(regular: Regular, main: Main, roles: Roles, rows: Rows, ahead: Boo
     agreed, times = tuple(s.agreed for s in every), _Times.of(covariates, main.end)
     if main.contract is None:
         agreed = tuple(_with_range(b, covariates, k, times) for k, b in enumerate(agreed))
-    said = [*notes, *_future(rows, ahead), *(_new_words(s) for s in every if s.new),
+    said = [*notes, *_future(rows, ahead), *(new_words(s) for s in every if s.new),
             *_of_values(covariates, agreed, main, times), *_again(covariates, regular)]
     return Joined(covariates, agreed, tuple(said), tuple(choices), content)
 
@@ -66,7 +66,8 @@ def _future(rows: Rows, ahead: Bools) -> list[str]:
     return [f"{counted(number, 'row')} behind the last {what}: what they say is known ahead"] if number else []
 
 
-def _new_words(strip: Strip) -> str:
+def new_words(strip: Strip) -> str:
+    """The words that training had not seen, in a sentence."""
     number = counted(len(strip.new), "word")
     return f"{strip.agreed.name}: {number} not seen in training, read as other: {listed(strip.new, 4)}"
 
@@ -101,17 +102,24 @@ def _of_values(covariates: Covariates, agreed: Sequence[Beside], main: Main, tim
     last = main.contract.last if main.contract is not None else None
     new_rows, notes = np.flatnonzero(times.ordinals >= (int(main.end.max()) if last is None else last + 1)), []
     for k, b in enumerate(agreed):
-        if b.low is not None and b.high is not None and b.high > b.low and (b.low, b.high) != (0, 1):
-            new = covariates.values[new_rows, k]
-            new = new[~np.isnan(new)]
-            room = OUTSIDE * (b.high - b.low)
-            if new.size and 2 * np.sum((new < b.low - room) | (new > b.high + room)) > new.size:
-                notes.append(f"{b.name}: the newest values ({new.min():.6g} to {new.max():.6g}) lie outside of all "
-                             f"before ({b.low:.6g} to {b.high:.6g}): another unit?")
+        if b.low is not None:
+            notes += of_another_unit(b, covariates.values[new_rows, k], whose="the newest", than="before")
     for j, name in enumerate(b.name for b in agreed if b.role == "static"):
         without = [main.ids[s] for s in np.flatnonzero(np.isnan(covariates.static[:, j])).tolist()]
         notes += [f"{name}: no value for {counted(len(without), 'series')}: {listed(without, 4)}"] if without else []
     return notes
+
+
+def of_another_unit(agreed: Beside, values: Floats, *, whose: str, than: str) -> list[str]:
+    """That most of some values lie outside of all that training knew."""
+    low, high = agreed.low, agreed.high
+    if low is None or high is None or not high > low or (low, high) == (0, 1):
+        return []
+    some, room = values[~np.isnan(values)], OUTSIDE * (high - low)
+    if not some.size or 2 * np.sum((some < low - room) | (some > high + room)) <= some.size:
+        return []
+    return [f"{agreed.name}: {whose} values ({some.min():.6g} to {some.max():.6g}) lie outside of all {than} "
+            f"({low:.6g} to {high:.6g}): another unit?"]
 
 
 def _again(covariates: Covariates, regular: Regular) -> list[str]:

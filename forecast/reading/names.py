@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from forecast.errors import DataError
-from forecast.reading.parsing.dates import encoded
+from forecast.reading.parsing.coding import codes_of, encoded
 from forecast.reading.parsing.table import Table
 from forecast.series.arrays import Ints
 from forecast.series.ids import joined_id
@@ -50,5 +50,4 @@ def _codes(cells: object, *, spaced: bool) -> tuple[Ints, list[str]]:
     kept = encoded(cells)
     words = [str(text).removeprefix(" ") if spaced else str(text) for text in kept.dictionary.to_pylist()]
     unmarked = [from_csv_cell(word) for word in words]
-    codes: Ints = kept.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, unmarked if len(set(unmarked)) == len(words) else words
+    return codes_of(kept), unmarked if len(set(unmarked)) == len(words) else words

@@ -13,13 +13,14 @@ import numpy as np
 
 from forecast.config import DataConfig
 from forecast.errors import DataError, Problem
+from forecast.reading.aggregates import grid_of
 from forecast.reading.events import in_steps
 from forecast.reading.parsing.dates import Times
 from forecast.reading.regular import make_regular
 from forecast.reading.rows import Rows
 from forecast.series.calendar import DAY, Calendar
 
-STEPS = {"minute": "min", "hour": "h", "day": "D", "week": "W-MON", "month": "MS", "year": "YS"}
+STEPS = ("minute", "hour", "day", "week", "month", "year")
 SOME = 0.02                         # share of rows that repeat a time from which they are events, not slips
 FILLED = 0.5                        # share of the steps that should hold rows
 LEAST = 8                           # steps that are worth a forecast
@@ -55,7 +56,7 @@ def _told(problem: Problem, flags: str) -> Problem:
 def _proposed(rows: Rows, times: Times, decimals: Sequence[int], options: DataConfig) -> str:
     """The shortest steps of which most hold rows, else longer ones; "" where none of them can be read."""
     rule = _rule(rows)
-    shares = {name: _filled(rows, Calendar.of(freq)) for name, freq in STEPS.items()}
+    shares = {name: _filled(rows, grid_of(name)) for name in STEPS}
     good = [name for name, (share, steps) in shares.items() if share >= FILLED and steps >= LEAST]
     for name in (*good, *(name for name in STEPS if name not in good and shares[name][1] >= 2)):
         trial = dataclasses.replace(options, every=name, aggregate=(rule,))

@@ -27,7 +27,8 @@ from forecast.reading.events import Steps, in_steps
 from forecast.reading.filling import Regular
 from forecast.reading.joining import Joined, joined_to
 from forecast.reading.opening import Opened, open_table
-from forecast.reading.parsing.dates import Times, encoded
+from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.dates import Times
 from forecast.reading.parsing.numbers import Fault, Faults, Numbers, ones, read_numbers
 from forecast.reading.parsing.table import ASIDE, Table
 from forecast.reading.parsing.zones import check_zone
@@ -219,7 +220,7 @@ def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, li
         return np.zeros(table.rows, dtype=np.int64), [table.names[k] for k in roles.targets] if named else ["value"]
     cells = encoded(table.columns[roles.id])
     ids: list[str] = cells.dictionary.to_pylist()
-    codes: Ints = cells.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = codes_of(cells)
     nameless = [k for k, text in enumerate(ids) if not text.strip()]
     if nameless:
         damage.add(Faults(np.flatnonzero(np.isin(codes, nameless)),

@@ -22,7 +22,8 @@ from forecast.reading.contract import HOLIDAYS, Beside, Contract
 from forecast.reading.damage import Damage
 from forecast.reading.holidays import check_country, holidays_at
 from forecast.reading.opening import Opened, open_beside
-from forecast.reading.parsing.dates import Times, encoded
+from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.dates import Times
 from forecast.reading.parsing.numbers import Faults, Numbers
 from forecast.reading.parsing.table import Table
 from forecast.reading.roles import OFFERED, Like, asked_roles
@@ -198,7 +199,7 @@ def _codes_in(opened: Opened, table: Table, main: Main) -> tuple[Ints | None, Bo
     names = [str(text) for text in cells.dictionary.to_pylist()]
     place = {name: k for k, name in enumerate(main.ids)}
     found = np.array([place.get(name, -1) for name in names], dtype=np.int64)
-    codes = found[cells.indices.to_numpy(zero_copy_only=False).astype(np.int64)]
+    codes = found[codes_of(cells)]
     strange = [name for name, k in zip(names, found.tolist(), strict=True) if k < 0]
     if len(strange) == len(names):
         raise DataError(f"is of other series: it has {listed(names, 3)}, the data {listed(main.ids, 3)}",

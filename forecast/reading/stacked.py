@@ -15,7 +15,7 @@ from forecast.errors import DataError
 from forecast.reading.counters import CALENDAR_NAMES
 from forecast.reading.head import ENTITIES, MEASURES, words_of
 from forecast.reading.opening import Opened
-from forecast.reading.parsing.dates import encoded
+from forecast.reading.parsing.coding import codes_of, encoded
 from forecast.reading.parsing.kinds import kind
 from forecast.reading.parsing.table import Table, as_texts
 from forecast.reading.roles import NO_ID, Roles
@@ -62,7 +62,7 @@ def _apart(rows: Rows, table: Table) -> list[int]:
         coded = encoded(cells)
         words = coded.dictionary
         if 2 * len(words) <= rows.codes.size and _may_part(table.names[k], words[:50].to_pylist()):
-            groups[k] = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+            groups[k] = codes_of(coded)
     for size in (1, 2) if rows.codes.size <= MOST_ROWS else (1,):
         for some in combinations(groups, size):
             codes = np.unique(np.column_stack([key, *(groups[k] for k in some)]), axis=0)
@@ -99,7 +99,7 @@ def check_stacked(rows: Rows, roles: Roles, names: Sequence[str], read: Callable
     for k, cells in table.columns.items():
         groups = encoded(cells)
         values = [str(text) for text in groups.dictionary.to_pylist()]
-        codes = groups.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        codes = codes_of(groups)
         if 2 <= len(values) <= rows.codes.size // 2 and all(map(_names_a_thing, values)) and _stands_apart(codes, rows):
             name, change = table.names[k], int(np.flatnonzero(np.diff(codes))[0]) + 1
             raise DataError(f"column '{safe(name)[:40]}' may separate {len(values):,} series ({listed(values, 2)})",

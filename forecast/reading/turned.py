@@ -12,13 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from forecast.errors import DataError
-from forecast.reading.head import FEW_TIMES, is_counted, is_year_matrix, times_among, year_matrix
+from forecast.reading.head import FEW_TIMES, MOST_IDS, is_counted, is_year_matrix, times_among, year_matrix
 from forecast.reading.parsing.kinds import kind
 from forecast.reading.parsing.table import Lines, Table, as_texts
 from forecast.series.ids import names_in
 from forecast.text import counted, listed
-
-MOST_IDS = 4
 
 
 @dataclass(frozen=True)

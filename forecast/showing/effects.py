@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from forecast.explaining.effects import Effect
+from forecast.reading.beside import shown
 from forecast.showing.tables import number
 from forecast.system.files import replacing
 from forecast.text import safe
@@ -33,9 +34,8 @@ def _steps(effect: Effect, times: Sequence[str]) -> Iterator[tuple[str, float, f
 
 def _value(effect: Effect, value: float) -> Any:
     """As it stands in the file, or nearly: a word, on or off, a number."""
-    words = effect.column.words
-    if words:
-        return words[int(value)] if value < len(words) else "other"
+    if effect.column.words:
+        return shown(effect.column, value)
     if effect.flag:
         return "on" if value else "off"
     return value

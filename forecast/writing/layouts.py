@@ -20,12 +20,13 @@ import pyarrow.parquet
 
 from forecast.errors import RequestError
 from forecast.reading.contract import Contract
+from forecast.reading.sources.workbook import check_installed
 from forecast.series.arrays import Floats, Ints
 from forecast.series.forecast import Forecast, quantile_grid
 from forecast.series.panel import Panel
 from forecast.system.files import replacing, to_json
 from forecast.text import csv_cell
-from forecast.writing.workbook import check_installed, sheet_writer
+from forecast.writing.workbook import sheet_writer
 
 if TYPE_CHECKING:
     import pandas as pd

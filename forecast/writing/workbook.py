@@ -20,15 +20,6 @@ _MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
 EPOCH = (1980, 1, 1, 0, 0, 0)       # when an archive's members are said to have been made
 
 
-def check_installed() -> None:
-    """Raises RequestError where openpyxl is not there."""
-    try:
-        import openpyxl  # noqa: F401, only workbooks pay for it
-    except ImportError as error:
-        raise RequestError("Excel workbooks need openpyxl, which is not installed", code="no_extra",
-                           hint="pip install openpyxl") from error
-
-
 def sheet_writer() -> tuple[Callable[[Any], None], Callable[[BinaryIO], None]]:
     """What takes tables of the same columns, and what writes them to a file at last, one below the other.
 

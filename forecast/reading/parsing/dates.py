@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
+from forecast.reading.parsing.coding import encoded
 from forecast.reading.parsing.composing import Reading, compose
 from forecast.reading.parsing.counts import MOST, counted_pattern, may_be_quarters
 from forecast.reading.parsing.numbers import Fault, Faults
@@ -88,12 +89,6 @@ def check_pattern(given: str) -> str:
         raise DataError(f"--date-format {quoted(given)} is no format of a date", code="bad_date_format",
                         hint=f"As in %d.%m.%Y %H:%M, or one of {', '.join(NUMERIC)}")
     return pattern
-
-
-def encoded(cells: Any) -> Any:
-    """Cells as a dictionary of distinct texts in the order of the file, and indices into it."""
-    kept = cells if pa.types.is_dictionary(cells.type) else pc.dictionary_encode(cells)
-    return kept.unify_dictionaries().combine_chunks() if isinstance(kept, pa.ChunkedArray) else kept
 
 
 def read_iso(cells: Any) -> Times | None:

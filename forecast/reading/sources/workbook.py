@@ -18,6 +18,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from forecast.errors import DataError, Problem, RequestError
+from forecast.series.ids import pasted
 from forecast.text import listed, quoted, safe, shorten
 
 MEMBER = "xl/workbook.xml"          # which every workbook holds, and no other archive
@@ -59,14 +60,19 @@ def is_workbook(raw: bytes) -> bool:
         return False
 
 
-def read_sheet(raw: bytes, file: str, asked: str | None, decimal: str | None, limit: int) -> Sheet:
-    """The sheet that was asked for, or the only one that holds anything. Raises DataError, and RequestError where
-    openpyxl is not installed. limit: bytes that the workbook may unpack to."""
+def check_installed(file: str | None = None) -> None:
+    """Raises RequestError where openpyxl is not there."""
     try:
         import openpyxl  # noqa: F401, only workbooks pay for it
     except ImportError as error:
         raise RequestError("Excel workbooks need openpyxl, which is not installed", file=file, code="no_extra",
                            hint="pip install openpyxl") from error
+
+
+def read_sheet(raw: bytes, file: str, asked: str | None, decimal: str | None, limit: int) -> Sheet:
+    """The sheet that was asked for, or the only one that holds anything. Raises DataError, and RequestError where
+    openpyxl is not installed. limit: bytes that the workbook may unpack to."""
+    check_installed(file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")                         # of styles and charts, which are not read
@@ -129,7 +135,7 @@ def _chosen(book: Any, file: str, asked: str | None) -> tuple[str, Box | None, R
             raise DataError("holds no cell with anything in it", file=file, code="empty")
         if len(held) > 1:
             raise DataError(f"holds {len(held)} sheets: {listed(list(held), 5)}", file=file, code="several_sheets",
-                            hint=f"Try --sheet {_flag(next(iter(held)))}")
+                            hint=f"Try --sheet {pasted(next(iter(held)))}")
         name, rows = next(iter(held.items()))
         return name, None, rows
     title, box = (asked, None) if asked in names else _parted(asked)
@@ -140,10 +146,6 @@ def _chosen(book: Any, file: str, asked: str | None) -> tuple[str, Box | None, R
     if not rows:
         raise DataError(f"sheet {quoted(asked)} holds no cell with anything in it", file=file, code="empty")
     return found[0], box, rows
-
-
-def _flag(text: str) -> str:
-    return text if re.fullmatch(r"[\w.-]+", text) else f"'{safe(text)[:60]}'"
 
 
 def _parted(asked: str) -> tuple[str, Box | None]:
