@@ -84,9 +84,9 @@ class ModelConfig:
     context: int | None = setting(None, "steps the model looks back", low=2, high=1_000_000)
     season: tuple[int, ...] | None = setting(None, "steps in a season, the main one first; 1 for none", low=1)
     segment: int | None = setting(None, "points the cell reads at one step", low=1)
-    transform: str = setting("auto", "logarithms of the values; auto takes them for positive "
-                            "series, where validation windows favour them",
-                             choices=("auto", "none", "log"))
+    transform: str = setting("auto", "logarithms of the values (log, for positive series), or their inverse hyperbolic "
+                                     "sine in units of each window (asinh, for spikes); auto takes what validation "
+                                     "windows favour", choices=("auto", "none", "log", "asinh"))
     scaling: str = setting("window", "units of each window's own, or of each series by a scikit-learn scaler",
                            choices=("window", "standard", "robust", "minmax"))
     blend: bool = setting(True, "weigh the network, its linear skip and classical experts by their errors on held-out "

@@ -107,6 +107,19 @@ def test_what_is_missing_is_filled_by_rule_and_that_is_said_and_kept(run: Run, f
     assert run("replay", "last").out.startswith("identical")
 
 
+def test_an_explanation_takes_the_plan_and_is_refused_without_one_as_the_forecast_is(run: Run, folder: Path) -> None:
+    bare, other = run("explain"), run("explain", "--fill-future", "mean")
+    assert (bare.code, other.code) == (3, 2)
+    assert "6 of 6 values known ahead are missing over the horizon" in bare.err
+    assert not (folder / "explain.png").exists()
+    plan(folder, price=7)
+    document = json.loads(run("explain", "--future", "plan.csv", "--json").out)
+    price, = (c for c in document["covariates"] if c["column"] == "price")
+    assert [step["value"] for step in price["by_step"]] == [7, 7, 7]
+    assert run("explain", "--future", "plan.csv", "-o", "plan.csv").code == 2
+    assert run("explain", "--fill-future", "last").code == 0
+
+
 def test_a_replay_takes_the_plan_that_was_known_then(run: Run, folder: Path) -> None:
     assert run("predict", "--future", plan(folder)).code == 0
     (folder / "plan.csv").unlink()

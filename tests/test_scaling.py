@@ -16,6 +16,7 @@ from forecast.series.panel import Panel
 from forecast.series.units import (
     TRANSFORMS,
     Units,
+    median_mad,
     normalised,
     restored,
     series_loc_scale,
@@ -101,6 +102,40 @@ def test_windows_do_not_see_each_other() -> None:
     for k in range(5):
         alone = window_loc_scale(context[[k]], 3)
         assert (alone[0][0, 0], alone[1][0, 0]) == (together[0][k, 0], together[1][k, 0])
+
+
+# asinh: median, deviation from it, and spikes drawn in
+
+def test_median_and_median_deviation_are_numpys_over_what_is_there() -> None:
+    context = np.random.default_rng(0).normal(size=(200, 11))
+    context[np.random.default_rng(1).random(context.shape) < 0.3] = NONE
+    loc, scale = median_mad(context, 4)
+    middle = np.nanmedian(context, axis=1, keepdims=True)
+    np.testing.assert_allclose(loc, middle, rtol=1e-12)
+    np.testing.assert_allclose(scale, 1.4826 * np.nanmedian(np.abs(context - middle), axis=1, keepdims=True))
+
+
+def test_where_half_the_values_are_one_the_unit_is_the_spread_and_a_constant_window_is_exact() -> None:
+    context = np.array([[0.0, 0.0, 0.0, 3.0], [7.0, 7.0, NONE, 7.0], [NONE] * 4])
+    loc, scale = median_mad(context, 4)
+    assert (loc[0, 0], scale[0, 0]) == (0.0, window_loc_scale(context[:1], 4)[1][0, 0])
+    assert (loc[1, 0], scale[1, 0]) == (7.0, 0.0)
+    assert np.isnan(loc[2, 0])
+
+
+@pytest.mark.parametrize("spike", [50.0, -50.0, 5e6])
+def test_a_spike_is_drawn_in_moves_no_unit_and_comes_back(spike: float) -> None:
+    plain = np.random.default_rng(0).normal(100, 1, 60)
+    odd = np.r_[plain[:59], 100 + spike, plain[59]]
+    of, seen = Units.of("asinh", "window", 4, Panel.of([plain], STEPS)), []
+    for series in (plain, odd):
+        panel = Panel.of([series], STEPS)
+        seen.append(of.batch(panel, ends_of(panel), context=len(series)))
+        np.testing.assert_allclose(of.restored(seen[-1].known, seen[-1])[0][~np.isnan(seen[-1].context[0])],
+                                   series[~np.isnan(seen[-1].context[0])], rtol=1e-9)
+    assert seen[1].loc[0, 0] == pytest.approx(seen[0].loc[0, 0], abs=0.1)
+    assert seen[1].scale[0, 0] == pytest.approx(seen[0].scale[0, 0], rel=0.2)
+    assert np.nanmax(np.abs(seen[1].known)) < 6                         # 50 units: arsinh 50 = 4.6; 5e6 is absurd
 
 
 # Per series

@@ -20,6 +20,8 @@ def explain(
                                        help="run id, its beginning, a --name, a path, or live")] = "live",
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.png", help="the picture")] = "explain.png",
     lags: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="strongest lags to name")] = 5,
+    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
+    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
 ) -> None:
     """Show what the cell remembers of one series, over the context of its next forecast.
 
@@ -31,7 +33,8 @@ def explain(
     from forecast.tasks.teller import shown
 
     console = Console(session)
-    request = task.Request(series, data=data, model=model, output=output, lags=lags)
+    request = task.Request(series, data=data, model=model, output=output, lags=lags, future=future,
+                           fill_future=fill_future)
     explained = task.explain(session.workspace, request, console)
     for label, text in explained.lines:
         console.result(f"{label:<10} {text}")

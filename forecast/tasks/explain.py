@@ -17,6 +17,7 @@ from forecast.showing import effects, words
 from forecast.showing.inside import draw
 from forecast.store.run import Run
 from forecast.system.datasource import DataSource, guard
+from forecast.tasks import plans
 from forecast.tasks.teller import SILENT, Teller, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import listed
@@ -31,8 +32,11 @@ class Request:
     model: str = "live"
     output: str = "explain.png"
     lags: int = 5                           # strongest ones to name
+    future: str | None = None               # a plan: what is known of the horizon
+    fill_future: str | None = None          # how what it lacks is filled
 
     def __post_init__(self) -> None:
+        plans.check_fill(self.fill_future)
         if not self.output.endswith(".png"):
             raise RequestError(f"-o {self.output}: a picture is written as .png", code="bad_ending")
 
@@ -75,10 +79,11 @@ def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> 
     run = workspace.run(request.model)
     source = workspace.source(request.data) if request.data else workspace.source_of(run)
     path = workspace.path(request.output)
-    guard([path], [source])
-    reading = workspace.read_for(run, source)
+    guard([path], [source, *([workspace.source(request.future)] if request.future else [])])
+    reading = plans.planned_for(workspace, run, workspace.read_for(run, source), request.future, None)
     panel = one_series(reading.panel, request.series)
     tell_model(teller, run, source, reading)
+    panel, _ = plans.completed_for(teller, run, source, panel, run.predictor.plan.horizon, request.fill_future)
     if not request.series and len(reading.panel) > 1:
         teller.say("series", f"{panel.ids[0]}, the first of {len(reading.panel):,}; another: forecast explain SERIES")
     inspection = inspect(run.predictor, panel)

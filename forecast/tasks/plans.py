@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 FILLS = ("last", "zero", "seasonal")
 
 
+def check_fill(fill: str | None) -> None:
+    """Raises RequestError for a way to fill that is none."""
+    if fill not in (None, *FILLS):
+        raise RequestError(f"--fill-future {fill}: takes one of {', '.join(FILLS)}", code="bad_setting")
+
+
 def planned_for(workspace: Workspace, run: Run, reading: Reading, plan: str | Path | pd.DataFrame | None,
                 horizon: int | None) -> Reading:
     """The reading with what a plan and the calendar know of the horizon. Raises RequestError for a plan that a model

@@ -20,7 +20,6 @@ from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
 from forecast.system import machine
 from forecast.system.datasource import DataSource, guard
 from forecast.tasks import issuing, plans, prior
-from forecast.tasks.plans import FILLS
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -72,9 +71,7 @@ class Request:
         share_of(self.options.shard)
         if not self.record and (self.output is not None or self.require_new or self.options.adapt is not None):
             raise RequestError("what is written, or goes by earlier issues, is recorded", code="bad_setting")
-        if self.options.fill_future not in (None, *FILLS):
-            raise RequestError(f"--fill-future {self.options.fill_future}: takes one of {', '.join(FILLS)}",
-                               code="bad_setting")
+        plans.check_fill(self.options.fill_future)
         if self.plot is not None and not str(self.plot).endswith(".png"):
             raise RequestError(f"--plot {self.plot}: a picture is written as .png", code="bad_ending")
 

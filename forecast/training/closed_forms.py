@@ -125,7 +125,7 @@ def _transforms(asked: str, panel: Panel) -> tuple[str, ...]:
                         hint="Leave model.transform at auto")
     if asked != "auto":
         return (asked,)
-    return ("none", "log") if panel.is_positive else ("none",)
+    return ("none", "asinh", *(("log",) if panel.is_positive else ()))
 
 
 def _score(forecast: Floats, truth: Floats, unit: Floats) -> float:
