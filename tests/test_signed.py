@@ -85,7 +85,11 @@ def test_counts_are_whole_never_negative_and_have_a_mean_for_totals(run: Run, tm
     counts = np.random.default_rng(2).poisson(0.4, 200)
     daily(tmp_path / "y.csv", counts)
     assert run("train", "y.csv", *FEW).code == 0
-    assert run("predict", "--mean").code == 0
+    said, quiet = run("predict").err, run("predict", "-q").err
+    assert re.search(r"zeros +y: yhat, the median, is 0 at every step: .* About 0\.\d+ a step .*: --mean", said)
+    ended = run("predict", "--mean")
+    assert ended.code == 0
+    assert "zeros" not in ended.err + quiet
     written = rows(tmp_path / "predictions.csv")
     numbers = np.array([[float(row[c]) for c in row if c.startswith("yhat") and c != "yhat_mean"] for row in written])
     assert (numbers >= 0).all()

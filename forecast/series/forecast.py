@@ -20,8 +20,8 @@ FEWEST = 64                         # series of a part, however far ahead
 
 @dataclass(frozen=True)
 class Remark:
-    """What a reader of the forecast of one series has to know. `code`: "level" (its level changed) or "silenced" (some
-    forecasters had no say in it)."""
+    """What a reader of the forecast of one series has to know. `code`: "level" (its level changed), "silenced" (some
+    forecasters had no say in it) or "zeros" (its median is 0, its mean is not)."""
 
     series: str
     code: str

@@ -98,6 +98,16 @@ class Tally:
         self.tables += [] if table is None else [table]
 
 
+def _zeros(forecast: Forecast) -> list[Remark]:
+    """On series where nothing is the likeliest at every step, but not what is to be expected over them all."""
+    if forecast.mean is None:
+        return []
+    expected = forecast.mean.mean(axis=1)
+    return [Remark(str(forecast.panel.ids[s]), "zeros", "yhat, the median, is 0 at every step: more often than not "
+                   f"there is nothing. About {expected[s]:.2g} a step are to be expected: --mean writes that, too")
+            for s in np.flatnonzero((forecast.point == 0).all(axis=1) & (expected > 0)).tolist()]
+
+
 @dataclass(frozen=True)
 class Predicted:
     """What was forecast, from what, and what became of it."""
@@ -167,6 +177,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
             tally.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
+            tally.remarks += [] if page.mean else _zeros(part)
             if request.record:
                 draft.add(part, run.contract.decimals)
             write(part)

@@ -135,14 +135,14 @@ def _age(seconds: float) -> str:
     return "a minute" if seconds >= 60 else f"{max(0, round(seconds))} seconds"
 
 
-LABELS = {"level": "level", "silenced": "guard"}                        # of the remarks on forecasts
+LABELS = {"level": "level", "silenced": "guard", "zeros": "zeros"}      # of the remarks on forecasts
 
 
 def tell_forecast(teller: Teller, remarks: Sequence[Remark], *, most: int = 3) -> None:
     """What readers of these forecasts have to know: of each kind the first few series, and how many there are."""
     for code, label in LABELS.items():
-        some = [r for r in remarks if r.code == code]
+        some, tell = [r for r in remarks if r.code == code], teller.say if code == "zeros" else teller.warn
         for remark in some[:most]:
-            teller.warn(label, f"{remark.series}: {remark.message}")
+            tell(label, f"{remark.series}: {remark.message}")
         if len(some) > most:
-            teller.warn(label, f"so it is in {len(some) - most:,} more series; --json lists all")
+            tell(label, f"so it is in {len(some) - most:,} more series; --json lists all")

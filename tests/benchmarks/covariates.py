@@ -1,14 +1,19 @@
 """What covariates are worth: electricity prices, bike rentals and shops, with them and without.
 
-    python tests/benchmarks/covariates.py FOLDER [--windows N] [--before N] [--only np,fr,bike,shops]
+    python tests/benchmarks/covariates.py FOLDER [--windows N] [--before N] [--only np,fr,bike,shops,many]
 
 FOLDER holds epf_np.csv, epf_fr.csv and bike_hourly.csv. Each is fitted once, at the default settings, on what lies
 before its first window, and then forecasts each window from what was known there. `--before 60` leaves out the newest
-60 windows: whatever is chosen is chosen there. Errors are MAE, over that of seasonal naive; 1 is as good as that."""
+60 windows: whatever is chosen is chosen there. Errors are MAE, over that of seasonal naive; 1 is as good as that.
+`many` is 2,000 series of three years of days with six columns known ahead: what they cost train and predict."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -118,18 +123,18 @@ def show(task: Task, panel: Panel, named: Sequence[tuple[str, Floats]], seconds:
         panel.rolled(cuts(task)), task.horizon).values[:, :, 0]).mean()
     line = "  ".join(f"{name} {error:.3f} ({error / naive:.3f})"
                      for name, point in named for error in [errors(task, panel, point).mean()])
-    print(f"{task.file.stem:12} {seconds:5.0f} s  naive {naive:.3f}  {line}", flush=True)
+    print(f"{task.file.stem:12} {seconds:5.0f} s of CPU  naive {naive:.3f}  {line}", flush=True)
 
 
 def measure(task: Task, panel: Panel, *, tree: bool) -> None:
     """Print one line: MAE, and in brackets its ratio to seasonal naive."""
-    begun, rolled = time.monotonic(), panel.rolled(cuts(task))
+    begun, rolled = time.process_time(), panel.rolled(cuts(task))
     predictor = fitted(task, panel)
     said = [("with", predictor.predict(rolled, task.horizon).point)]
     if (without := predictor.without_covariates()) is not None:
         said.append(("without", without.predict(rolled, task.horizon).point))
     said += [("linear", linear_of(predictor, rolled, True)), ("linear without", linear_of(predictor, rolled, False))]
-    seconds = time.monotonic() - begun
+    seconds = time.process_time() - begun
     show(task, panel, [*said, ("trees", boosted(task, panel))] if tree else said, seconds)
 
 
@@ -145,12 +150,43 @@ def changed(panel: Panel, how: str) -> Panel:
     return replace(panel, beside=replace(beside, columns=columns, values=noise))
 
 
+def cost(folder: str, *words: str) -> tuple[float, float]:
+    """Seconds of the processor, and GiB at most, of a command."""
+    process = subprocess.Popen([sys.executable, "-m", "forecast", "-C", folder, "-q", *words])
+    _, status, used = os.wait4(process.pid, 0)
+    if code := os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"forecast {' '.join(words)}: exit {code}")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 2 ** 20
+
+
+def measure_many(series: int = 2_000, days: int = 3 * 365, horizon: int = 14) -> None:
+    """Print a line: what train and predict cost with six covariates, and how many times as much as without."""
+    random, names = np.random.default_rng(0), [f"x{k}" for k in range(6)]
+    rows = series * (days + horizon)
+    known = pd.DataFrame(random.normal(size=(rows, 6)).round(3), columns=names)
+    day = np.tile(np.arange(days + horizon), series)
+    sales = (20 + 5 * np.sin(day / 7 * 2 * np.pi) + known.sum(axis=1) + random.normal(size=rows)).round(2)
+    frame = pd.DataFrame({"id": np.repeat(np.arange(series), days + horizon), "sales": sales.where(day < days),
+                          "date": pd.Timestamp("2023-01-01") + pd.to_timedelta(day, "D")}).join(known)
+    with tempfile.TemporaryDirectory() as folder:
+        frame.to_csv(f"{folder}/with.csv", index=False)
+        frame.loc[day < days, ["id", "date", "sales"]].to_csv(f"{folder}/without.csv", index=False)
+        of: dict[str, list[tuple[float, float]]] = {}
+        for name, roles in (("without", ()), ("with", ("--known", ",".join(names)))):
+            store = ("--store", name, "--seed", "0")
+            of[name] = [cost(folder, "train", f"{name}.csv", "--target", "sales", *store, *roles),
+                        cost(folder, "predict", *store[:2])]
+    for what, few, more in zip(("train", "predict"), *of.values(), strict=True):
+        print(f"many: {what:8} {more[0]:.0f} s of CPU, {more[1]:.2f} GiB with six covariates; "
+              f"{more[0] / few[0]:.2f} times the seconds, {more[1] / few[1]:.2f} times the memory of none", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--windows", type=int)
     parser.add_argument("--before", type=int, default=0)
-    parser.add_argument("--only", default="np,fr,bike,shops")
+    parser.add_argument("--only", default="np,fr,bike,shops,many")
     asked = parser.parse_args()
     prices = ("cov1", "cov2")
     tasks = {"np": Task(asked.folder / "epf_np.csv", "date", "price", prices),
@@ -159,6 +195,9 @@ def main() -> None:
                  "holiday", "workingday", "weather", "temp", "atemp", "hum", "windspeed"), windows=100),
              "shops": Task(SHOPS, "date", "sales", ("promo", "price"), "D", 14, 7, 8, "store")}
     for name in asked.only.split(","):
+        if name == "many":
+            measure_many()
+            continue
         task = replace(tasks[name], windows=asked.windows or tasks[name].windows)
         panel = panel_of(task, pd.read_csv(task.file, dtype={"store": str})).drop_last(asked.before * task.horizon)
         measure(task, panel, tree=name in ("np", "fr", "bike"))
