@@ -131,8 +131,10 @@ def moved(base: Base, order: Callable[[list[Row]], list[Row]]) -> Spoilt:
 
 
 def without_row(base: Base, rng: random.Random) -> Spoilt:
+    """A row within its series: without its first or last one, a series is as good as before."""
     rows = base.cells()
-    at = rng.randrange(1, len(rows) - 1)
+    inside = [k for k in range(1, len(rows) - 1) if base.rows[k - 1][0] == base.rows[k][0] == base.rows[k + 1][0]]
+    at = rng.choice(inside)
     return Spoilt(text_of([base.header, *rows[:at], *rows[at + 1:]]).encode(), frozenset([at]), None)
 
 
