@@ -57,6 +57,7 @@ def panel_of(task: Task, frame: pd.DataFrame) -> Panel:
     words = {c: tuple(sorted(set(frame[c]))) for c in task.known if not pd.api.types.is_numeric_dtype(frame[c])}
     frame = frame.assign(**{c: frame[c].map(dict(zip(w, range(len(w)), strict=True))) for c, w in words.items()})
     groups = [("", frame)] if task.id is None else list(frame.groupby(task.id, sort=False))
+    groups = [(name, part) for name, part in groups if len(part) > 2 * task.windows * task.horizon]     # not a new one
     for _, part in groups:
         at = calendar.ordinals(pd.to_datetime(part[task.time]).to_numpy("datetime64[us]"))
         whole = part.set_index(at).reindex(np.arange(at[0], at[-1] + 1))
