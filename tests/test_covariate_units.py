@@ -197,6 +197,19 @@ def test_where_promotions_move_a_series_those_who_read_them_weigh_more(taught: P
     assert not any(taught.is_moved_by_covariates(name) for name in taught.without.names)
 
 
+def test_covariates_that_do_not_help_on_held_out_windows_have_no_say() -> None:
+    panel = shops(3, 150)
+    assert panel.beside is not None
+    noise = np.random.default_rng(0).normal(size=panel.beside.values.shape)
+    panel = replace(panel, beside=replace(panel.beside, values=noise)).drop_last(12)
+    config = quick(model_horizon=6, model_season="6", model_members=2, train_steps=5, model_blend=True)
+    predictor = finished(fit(Predictor.new(config, panel), panel))
+    assert predictor.without == predictor.blend
+    assert not any(predictor.is_moved_by_covariates(name) for name in predictor.blend.names)
+    other = replace(panel, beside=replace(panel.beside, values=-noise)) if panel.beside else panel
+    np.testing.assert_array_equal(predictor.predict(panel, 6).values, predictor.predict(other, 6).values)
+
+
 def test_a_promotion_lifts_the_step_it_stands_at(taught: Predictor) -> None:
     panel = shops(3, 150)
     beside = panel.beside

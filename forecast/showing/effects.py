@@ -45,7 +45,9 @@ def lines_of(document: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """A line a column: how far it moves the forecast, and where most."""
     for entry in document:
         if not entry["mean_change"]:
-            yield "moved by", f"{safe(entry['column'])}: not at all"
+            usual = all(step["value"] == entry["neutral"] for step in entry["by_step"])
+            yield "moved by", f"{safe(entry['column'])}: not at all" + (
+                f" ({_said(entry['neutral'])} at every step, as usual)" if usual else "")
             continue
         most = max(entry["by_step"], key=lambda step: abs(step["moved"]))
         steps = [step["moved"] for step in entry["by_step"]]

@@ -28,6 +28,7 @@ MOST_WEIGHED = 1_000                # and not more than this; the widths of band
 ODDS = {PRIOR: 8.0, TUNED: 4.0}     # before any window is looked at, where another forecaster has 1;
 FADING = 20                         # horizons in a usual series at which half of their logarithm is left
 MOST_ASKED = 5_000                  # of more series the experts, who take 2 ms for each, are not asked
+HELPED = 0.99                       # covariates have a say if the error with them is below so much of that without
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 
 
@@ -52,7 +53,8 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
 
 def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> tuple[Blend, Blend | None]:
     """Of all networks that learned something, the linear skips and the experts; of the first network alone where no
-    blend was asked for. The second is of those among them that read no covariates, where others do."""
+    blend was asked for. The second is of those among them that read no covariates, where others do; it is both where
+    covariates do not help."""
     model, members, plan = predictor.config.model, predictor.members, predictor.plan
     names = [part(NETWORK, k) for k, m in enumerate(members) if m.steps] or [part(LINEAR, 0)]
     if not (model.blend and model.skip):
@@ -74,7 +76,14 @@ def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
         return Blend.of(chosen, errors[some], panel.ids[windows.series], independent=independent, odds=odds)
 
     plain = [k for k, name in enumerate(names) if not predictor.is_moved_by_covariates(name)]
-    return of(range(len(names))), of(plain) if 0 < len(plain) < len(names) else None
+    if not 0 < len(plain) < len(names):
+        return of(range(len(names))), None
+    blends = of(range(len(names))), of(plain)
+    if not len(windows):
+        return blends
+    said = np.stack([blend.of_parts(parts, panel.ids[windows.series])[:, :, middle] for blend in blends])
+    with_them, without = np.nanmean(_both_errors(said, truth, unit[:, None]), axis=(1, 2))
+    return (blends if with_them < HELPED * without else (blends[1], blends[1]))
 
 
 def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:
