@@ -265,6 +265,7 @@ def test_series_stacked_without_an_id_are_told_apart_by_name() -> None:
     error = refused(text.replace("symbol", "kind"))
     assert (error.problem.row, error.problem.hint) == (42, "Column 'kind' separates them: --id kind")
     assert len(read(text.replace("symbol", "kind"), id="kind").panel) == 2
+    assert "--id" not in str(refused(text.replace("symbol", "kind" * 30)).problem.hint)    # a line that is no name
 
 
 def test_time_spread_over_columns() -> None:

@@ -24,6 +24,7 @@ from forecast.series.arrays import Ints
 from forecast.series.ids import listed_names, pasted
 from forecast.text import listed, quoted, safe
 
+LONGEST_NAME = 80                   # of a column that a hint proposes
 MOST_ROWS = 200_000                 # among which pairs of columns are tried
 _NOTHING = ("yes", "no", "true", "false", "y", "n", "t", "f", "am", "pm", "day", "night", "weekend", "weekday",
             "workday")
@@ -72,7 +73,9 @@ def _apart(rows: Rows, table: Table) -> list[int]:
 
 
 def _may_part(name: str, cells: Sequence[Any]) -> bool:
-    """Whether a column may name series or a part of the time: neither measures nor dates."""
+    """Whether a column may name series or a part of the time: neither measures nor dates, nor a line for a name."""
+    if len(name) > LONGEST_NAME:
+        return False
     kinds = {kind(str(cell)) for cell in cells}
     return not kinds & {"date", "number"} and not {*words_of(name)} & {*MEASURES}
 
