@@ -503,3 +503,14 @@ def test_a_start_that_helps_no_more_than_the_skip_is_not_used(panel: Panel) -> N
     older = dataclasses.replace(older, members=members,
                                 validated_networks=tuple(shaken(n, spread=3.0) for n in older.validated_networks))
     assert [m.steps for m in going_on(older, panel).members] == [0]
+
+
+def test_spikes_are_drawn_in_where_that_is_clearly_better_and_only_there() -> None:
+    random = np.random.default_rng(0)
+    spiky = 50 + 5 * np.sin(np.arange(400) * 2 * np.pi / 5) + random.standard_t(1.2, 400)
+    calm = 50 + 5 * np.sin(np.arange(400) * 2 * np.pi / 5) + random.normal(0, 0.5, 400)
+    kinds = []
+    for series in (spiky, calm):
+        panel = Panel.of([series], Calendar.of("step"))
+        kinds.append(trained(quick(model_horizon=5, model_season="5", train_steps=0), panel).members[0].units.transform)
+    assert kinds[0] == "asinh" != kinds[1]
