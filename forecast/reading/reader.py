@@ -146,10 +146,10 @@ def _read(source: Source, options: DataConfig, contract: Contract | None) -> Rea
 
 
 def _placed(source: Source, read: Callable[[], Reading]) -> Reading:
-    """A reading of a workbook names cells, in what it refuses too."""
-    if source.sheet is None:
+    """A reading of a workbook names cells, one of a folder its files, in what it refuses too."""
+    placed = source.sheet.placed if source.sheet else getattr(source.columns, "placed", None)
+    if placed is None:
         return read()
-    placed = source.sheet.placed
     try:
         reading = read()
     except DataError as error:

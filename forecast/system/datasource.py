@@ -76,13 +76,15 @@ def storable(path: Path | str) -> str:
 
 
 def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None]) -> None:
-    """Before any work: no output may be an input, or another output. Raises RequestError."""
+    """Before any work: no output may be an input, lie in a folder that is one, or be another output. Raises
+    RequestError."""
     taken = {source.path for source in inputs if source is not None and source.path is not None}
+    folders = {path for path in taken if path.is_dir()}
     for output in outputs:
         if output is None:
             continue
         place = output.resolve()
-        if place in taken:
+        if place in taken or any(folder in place.parents for folder in folders):
             raise RequestError(f"{output}: would be written over a file that this command reads or writes",
                                code="overwrite", hint="Choose another -o")
         taken.add(place)

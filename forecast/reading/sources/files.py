@@ -25,8 +25,9 @@ import pyarrow.compute as pc
 
 from forecast.errors import DataError
 from forecast.reading.sources.encoding import CHUNK, decode
+from forecast.reading.sources.folders import FolderColumns, parts_of
 from forecast.reading.sources.workbook import ENCRYPTED, Sheet, is_workbook, read_sheet
-from forecast.text import quoted, safe
+from forecast.text import counted, quoted, safe
 
 MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
 MAX_STREAM = 4 << 30                # from a pipe, whose end nobody knows
@@ -146,6 +147,8 @@ def open_source(path: str | os.PathLike[str], encoding: str | None = None, *, sh
     if _URL.match(file):
         raise DataError("is an address on a network; files only", file=_without_password(file), code="url",
                         hint="Download it first")
+    if file != "-" and Path(file).is_dir():
+        return _folder(file, sheet)
     try:
         if file == "-":
             file = "<stdin>"
@@ -171,6 +174,24 @@ def _opened(raw: bytes, file: str, encoding: str | None, *, again: bool = False)
     data, name, notes = decode(raw, file, encoding)
     text = Text(data, (lambda: _same(file, encoding, hashed())) if again else None)
     return Source(file, text, hashed, name, packed + notes)
+
+
+def _folder(file: str, sheet: str | None) -> Source:
+    """A folder of Parquet files. Raises DataError."""
+    if sheet is not None:
+        raise DataError(f"is a folder, so it has no sheet {quoted(sheet)}", file=file, code="no_sheet",
+                        hint="Leave --sheet out")
+    columns = FolderColumns(file, parts_of(Path(file)), lambda path: _parquet(pa.memory_map(str(path)), str(path)))
+    before = [(part.path.stat().st_size, part.path.stat().st_mtime_ns) for part in columns.parts]
+
+    def hashed() -> str:
+        digest = columns.sha256()
+        if before != [(part.path.stat().st_size, part.path.stat().st_mtime_ns) for part in columns.parts]:
+            raise _changing(file)
+        return digest
+
+    notes = (f"a folder of {counted(len(columns.parts), 'Parquet file')}, in the order of their names",)
+    return Source(file, Text(b""), hashed, "parquet", notes, columns)
 
 
 def _workbook(raw: bytes, file: str, asked: str | None, decimal: str | None) -> Source:
@@ -221,8 +242,6 @@ def _read(path: Path, file: str) -> bytes:
             after = os.fstat(stream.fileno())
     except FileNotFoundError as error:
         raise DataError("no such file", file=file, code="no_file") from error
-    except IsADirectoryError as error:
-        raise DataError("is a folder", file=file, code="is_folder", hint="Name a file in it") from error
     except (OSError, ValueError) as error:
         raise DataError(f"cannot be read: {getattr(error, 'strerror', None) or error}", file=safe(file),
                         code="unreadable") from error
@@ -331,15 +350,17 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
 _STREAMS = {"gz": _gz, "zst": _zst, "zip": _zip}
 
 
-def _parquet(raw: bytes, file: str) -> Columns:
+def _parquet(raw: Any, file: str) -> Columns:
+    """raw: bytes, or a file that is mapped into memory."""
     import pyarrow.parquet as pq  # only Parquet files pay for it
 
     try:
-        texts = [field.name for field in pq.read_schema(pa.BufferReader(raw)) if _is_text(field.type)]
-        opened = pq.ParquetFile(pa.BufferReader(raw), read_dictionary=texts)
+        stream = pa.BufferReader(raw) if isinstance(raw, bytes) else raw
+        texts = [field.name for field in pq.read_schema(stream) if _is_text(field.type)]
+        opened = pq.ParquetFile(stream, read_dictionary=texts)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _unsound(error, file) from error
-    limit = min(MAX_BYTES, max(FREE_GROWTH, MAX_RATIO * len(raw)))
+    limit = min(MAX_BYTES, max(FREE_GROWTH, MAX_RATIO * (len(raw) if isinstance(raw, bytes) else raw.size())))
     if sum(opened.metadata.row_group(k).total_byte_size for k in range(opened.num_row_groups)) > limit:
         raise _grown(file, limit)                                   # a single page may be as large
     return Columns(file, opened, limit)
