@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from forecast.errors import RequestError
+from forecast.system.addresses import is_database, seen_from
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +21,8 @@ FRAME = "<frame>"                   # what data in memory are called
 
 @dataclass(frozen=True)
 class DataSource:
-    """A file, standard input, or a data frame in memory; an address on a network is named here, and refused by whoever
-    reads it."""
+    """A file or a folder, a table of a database, standard input, or a data frame in memory; another address on a
+    network is named here, and refused by whoever reads it."""
 
     name: str                       # a path as the program sees it, "-" for standard input, or an address
     frame: pd.DataFrame | None = field(default=None, compare=False, repr=False)
@@ -32,6 +33,8 @@ class DataSource:
         if not isinstance(name, (str, Path)):
             return cls(FRAME, name)
         text = str(name)
+        if is_database(text):
+            return cls(seen_from(folder, text))
         return cls(text if text == STDIN or "://" in text else str(folder / name))
 
     @classmethod
@@ -50,12 +53,16 @@ class DataSource:
     @property
     def path(self) -> Path | None:
         """The file, absolute; None where there is none."""
-        return None if self.is_stdin or self.frame is not None else Path(self.name).resolve()
+        return None if self.is_stdin or self.frame is not None or self.is_database else Path(self.name).resolve()
+
+    @property
+    def is_database(self) -> bool:
+        return is_database(self.name)
 
     @property
     def identity(self) -> str:
-        """The file, absolute, or "-" where there is none: text that can be stored."""
-        return STDIN if self.path is None else storable(self.path)
+        """The file, absolute, or the address; "-" where there is neither: text that can be stored."""
+        return self.name if self.is_database else STDIN if self.path is None else storable(self.path)
 
     def place(self, store: Path) -> str | None:
         """The file as it lies from the store, so that both may move together; None where there is none."""
@@ -63,7 +70,7 @@ class DataSource:
 
     def places(self, store: Path) -> set[str]:
         """All that an issue may call it."""
-        return {str(self.path), str(self.place(store))} if self.path else {STDIN}
+        return {str(self.path), str(self.place(store))} if self.path else {self.identity}
 
     def changed(self) -> datetime | None:
         """When the file was last changed; None where there is none."""

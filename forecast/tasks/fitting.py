@@ -90,8 +90,8 @@ def record_of(reading: Reading, source: DataSource, workspace: Workspace) -> Dat
     return DataRecord(
         rows=reading.rows, series=len(reading.panel), sha256=reading.sha256, notes=reading.notes,
         repairs=tuple({"kind": r.kind, "count": r.count, "message": r.message} for r in reading.repairs),
-        path=None if source.path is None else str(source.path), from_store=source.place(workspace.store.folder),
-        first=first, last=last)
+        path=source.name if source.is_database else None if source.path is None else str(source.path),
+        from_store=source.place(workspace.store.folder), first=first, last=last)
 
 
 def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: str, *, closing: bool = True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from forecast.config import SETTINGS
 from forecast.system.clock import now
 from forecast.system.datasource import DataSource
-from forecast.text import counted, listed
+from forecast.text import counted, listed, safe
 
 if TYPE_CHECKING:
     from forecast.reading.contract import Contract
@@ -124,6 +124,8 @@ def tell_model(teller: Teller, run: Run, source: DataSource, reading: Reading) -
 
 def shown(source: DataSource) -> str:
     """A path as people read it: relative where it lies below the current folder, else whole."""
+    if source.is_database:
+        return safe(source.name)
     path, here = Path(source.name), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 

@@ -24,9 +24,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecast.errors import DataError
+from forecast.reading.sources.database import open_database
 from forecast.reading.sources.encoding import CHUNK, decode
 from forecast.reading.sources.folders import FolderColumns, parts_of
 from forecast.reading.sources.workbook import ENCRYPTED, Sheet, is_workbook, read_sheet
+from forecast.system.addresses import is_database, shown
 from forecast.text import counted, quoted, safe
 
 MAX_BYTES = 16 << 30                # of text; more than fits beside a model in most machines
@@ -77,7 +79,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """The text of one file; for Parquet and for a frame it is empty and `columns` reads the table."""
+    """The text of one file; for Parquet, a frame and a database it is empty and `columns` reads the table."""
 
     file: str
     text: Text
@@ -144,6 +146,8 @@ def open_source(path: str | os.PathLike[str], encoding: str | None = None, *, sh
 
     Raises DataError for what is no readable table of text."""
     file = os.fspath(path)
+    if is_database(file):
+        return _database(file, sheet)
     if _URL.match(file):
         raise DataError("is an address on a network; files only", file=_without_password(file), code="url",
                         hint="Download it first")
@@ -174,6 +178,15 @@ def _opened(raw: bytes, file: str, encoding: str | None, *, again: bool = False)
     data, name, notes = decode(raw, file, encoding)
     text = Text(data, (lambda: _same(file, encoding, hashed())) if again else None)
     return Source(file, text, hashed, name, packed + notes)
+
+
+def _database(name: str, sheet: str | None) -> Source:
+    """A table or a query. Raises RequestError, DataError."""
+    if sheet is not None:
+        raise DataError(f"is a database, so it has no sheet {quoted(sheet)}", file=shown(name), code="no_sheet",
+                        hint="Leave --sheet out")
+    columns = open_database(name)
+    return Source(shown(name), Text(b""), columns.sha256, "database", (), columns)
 
 
 def _folder(file: str, sheet: str | None) -> Source:

@@ -1,0 +1,96 @@
+"""Address: a table or a query of a database, as it is named on the command line; no password is ever in it.
+
+    sqlite:///shop.db?table=sales              a file, seen from the folder; sqlite:////srv/shop.db from the root
+    postgresql://user@host/db?table=sales      the password from PGPASSWORD or ~/.pgpass
+    postgresql://user@host/db?query=SELECT ... all that follows is the query, as it stands"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forecast.errors import DataError, RequestError
+from forecast.text import listed, safe
+
+KINDS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+WAIT = 8                            # seconds for a server to answer
+_ADDRESS = re.compile(r"([a-z0-9+]+)://(.*)", re.IGNORECASE | re.DOTALL)
+_ASKED = re.compile(r"[?&](table|query)=(.*)$", re.DOTALL)
+_PASSWORD = re.compile(r"(://[^/@:?]*):[^/@?]*@|([?&]password=)[^&]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Address:
+    """What is asked for, and where: `url` as SQLAlchemy takes it."""
+
+    text: str
+    url: str
+    table: str | None
+    query: str | None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.startswith("sqlite")
+
+
+def is_database(name: str) -> bool:
+    """Whether this names a database of a kind that is read."""
+    match = _ADDRESS.match(name)
+    return match is not None and match.group(1).lower().partition("+")[0] in KINDS
+
+
+def seen_from(folder: Path, name: str) -> str:
+    """The same address, whose file, if it is one, is named from the root. Raises RequestError for a password."""
+    if _PASSWORD.search(name):
+        raise RequestError(f"{shown(name)}: there is a password in the address, which would be stored with the model",
+                           code="password", hint="Leave it out: PGPASSWORD or ~/.pgpass gives it")
+    scheme, _, rest = name.partition("://")
+    if scheme.lower() == "sqlite" and rest.startswith("/") and not rest.startswith("//"):
+        file, mark, asked = rest[1:].partition("?")
+        return f"sqlite:////{str((folder / file).absolute()).lstrip('/')}{mark}{asked}"
+    return name
+
+
+def shown(name: str) -> str:
+    """The address without a password, as messages may show it."""
+    return safe(_PASSWORD.sub(lambda found: f"{found[1]}@" if found[1] else f"{found[2]}...", name))
+
+
+def address_of(name: str) -> Address:
+    """Raises RequestError for an address without a table or a query."""
+    asked = _ASKED.search(name)
+    if asked is None or not asked.group(2).strip():
+        raise RequestError(f"{shown(name)}: names no table and no query", code="bad_address",
+                           hint="End it with ?table=NAME, or with ?query=SELECT ...")
+    scheme, _, rest = name[:asked.start()].partition("://")
+    what, value = asked.group(1), asked.group(2).strip().rstrip(";")
+    return Address(name, f"{KINDS[scheme.lower().partition('+')[0]]}://{rest}", value if what == "table" else None,
+                   value if what == "query" else None)
+
+
+def engine_of(address: Address, *, writes: bool = False) -> Any:
+    """SQLAlchemy's engine. Raises RequestError where what it needs is not installed, DataError where a file is not
+    there."""
+    try:
+        import sqlalchemy
+
+        if not address.is_sqlite:
+            import psycopg  # noqa: F401
+    except ImportError as error:
+        raise RequestError(f"databases need {'sqlalchemy' if address.is_sqlite else 'sqlalchemy and psycopg'}, which "
+                           "is not installed", code="no_extra", hint="pip install sqlalchemy 'psycopg[binary]'"
+                           ) from error
+    url = sqlalchemy.make_url(address.url)
+    if not address.is_sqlite:
+        return sqlalchemy.create_engine(url, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True,
+                                        isolation_level="REPEATABLE READ")
+    if not writes and not Path(url.database or "").is_file():
+        raise DataError("no such file", file=str(url.database), code="no_file")
+    return sqlalchemy.create_engine(url, connect_args={"timeout": WAIT})
+
+
+def near(names: list[str]) -> str:
+    """What there is, for whoever named something else."""
+    return f"There are {listed(names)}" if names else "There is none"
