@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.ledger.issue import Block
-from forecast.methods.baselines import SeasonalNaive
+from forecast.methods.baselines import BASELINES, SeasonalNaive
 from forecast.reading.contract import Contract
 from forecast.reading.sources.workbook import check_installed
 from forecast.scoring import backtest
@@ -58,7 +58,7 @@ def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
     rows = table[keys].assign(row=np.arange(len(table)))
     joined = rows.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
     if joined.empty:
-        raise DataError("none of its rows has come true in the data", file=str(path), code="nothing_matched",
+        raise DataError("the data hold the truth of none of its rows", file=str(path), code="nothing_matched",
                         hint=f"Its times run {table[contract.time].iloc[0]} .. {table[contract.time].iloc[-1]}"
                         if len(table) else "It has no rows")
     frame = pd.concat([_places(joined), numbers.iloc[joined["row"]].reset_index(drop=True)], axis=1)
@@ -221,8 +221,13 @@ def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, pro
 
 
 def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
-    """Seasonal naive for the same series, cutoffs and steps, made from the values before each cutoff that were not
-    filled in. Where there are none, its rows are missing."""
+    """Seasonal naive for the same series, cutoffs and steps, as `beside` makes it."""
+    return beside(issued, panel, SeasonalNaive.name, season)
+
+
+def beside(issued: Issued, panel: Panel, name: str, season: int) -> pd.DataFrame:
+    """A baseline for the same series, cutoffs and steps, made from the values before each cutoff that were not filled
+    in. Where there are none, its rows are missing."""
     pairs = issued.frame[["series", "cutoff"]].drop_duplicates()
     series = pairs["series"].to_numpy()
     known = panel.as_truth().take(series).before(pairs["cutoff"].to_numpy() + 1)
@@ -230,8 +235,8 @@ def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
     rows = np.flatnonzero(has_past & (known.end == pairs["cutoff"].to_numpy() + 1))     # nothing of it cut off since
     known, series = known.take(rows), series[rows]
     horizon = int(issued.frame["step"].max())
-    naive = SeasonalNaive(season, quantile_grid(issued.levels)).predict(known, horizon)
-    frame = backtest.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
+    said = BASELINES[name](season, quantile_grid(issued.levels)).predict(known, horizon)
+    frame = backtest.frame_of(said, name, series, panel, issued.levels)
     keys = ["series", "cutoff", "step"]
     return frame.merge(issued.frame[keys], on=keys, how="inner")
 
