@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import re
+import shlex
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
+from forecast.cli import COMMANDS, console
 from forecast.cli.console import Console
+from forecast.cli.helping import EXAMPLES
+from forecast.cli.program import program
 from forecast.cli.session import Session
 from forecast.showing.layout import Table, folded, table_lines, wrapped
 from forecast.showing.progress import Progress, line, thinned
 from forecast.tasks.workspace import Workspace
+from tests.test_cli import DATA, LEAN, Run, run, succeed
 
+__all__ = ["run"]
 SCORES = Table(["", "MAE", "RMSE", "MASE(m=12)", "80% covers", "skill"],
                [["holt_winters+linear", "16.9", "22.1", "0.58", "79%", "+53%"],
                 ["seasonal_naive", "36.98", "41.85", "1.266", "54%", "0%"]], ["RMSE", "80% covers"])
@@ -78,10 +96,10 @@ def test_where_two_columns_are_too_wide_each_row_is_a_list() -> None:
 def test_a_narrow_terminal_parts_no_word_of_a_result(width: int, monkeypatch: pytest.MonkeyPatch,
                                                       capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     monkeypatch.setattr(Console, "width", width)
-    console = Console(Session(Workspace.at()))
-    console.table(Table(["model", "MASE", "skill", "serves"],
+    shown = Console(Session(Workspace.at()))
+    shown.table(Table(["model", "MASE", "skill", "serves"],
                         [["20260919T041512Z-lstm-7f3a", "0.812", "+19%", "lstm+linear"]]))
-    console.result("  repaired  5 missing days in 1 series, the longest 3 -> linear   (--fill)")
+    shown.result("  repaired  5 missing days in 1 series, the longest 3 -> linear   (--fill)")
     lines = capsysbinary.readouterr().out.decode().splitlines()
     assert all(len(line) <= width for line in lines)
     assert {"20260919T041512Z-lstm-7f3a", "lstm+linear", "+19%", "linear", "(--fill)"} <= set(" ".join(lines).split())
@@ -138,3 +156,127 @@ def test_the_line_of_progress_fits_and_keeps_the_time_left(width: int) -> None:
 def test_losses_are_thinned_to_the_first_the_last_and_some_between() -> None:
     assert thinned([float(k) for k in range(100)], 4) == [0, 33, 66, 99]
     assert thinned([1.0, float("nan"), 2.0]) == [1.0, 2.0]
+
+
+# every command
+
+@pytest.fixture(scope="session")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two data files and a model, two forecasts of which were issued."""
+    folder = tmp_path_factory.mktemp("used")
+    shutil.copy(DATA / "airpassengers.csv", folder / "data.csv")
+    rows = (DATA / "airpassengers.csv").read_text().splitlines()
+    (folder / "bad.csv").write_text("\n".join([*rows[:20], "1950-08,twelve", *rows[21:]]) + "\n")
+    succeed("-C", folder, "train", "data.csv", "-q", *LEAN)
+    for day in ("1960-10", "1960-11"):
+        succeed("-C", folder, "predict", "-q", "--as-of", day)
+    return folder
+
+
+SCREENS = ("models", "models show live", "check data.csv bad.csv", "diff", "predict", "explain", "doctor",
+           "evaluate --horizon 12", "help", "replay last", "predict --as-of 1960-10..1960-12 -o past.csv",
+           "models nonsense")
+LONG = re.compile(r"\S{30,}")                                           # a path, or a line of bars
+
+
+@pytest.mark.parametrize("line", SCREENS)
+def test_every_screen_fits_60_80_and_120_columns_and_is_whole_without_a_terminal(
+        run: Run, used: Path, tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(used, tmp_path, dirs_exist_ok=True)
+    said = {}
+    for width in (60, 80, 120, None):
+        monkeypatch.setattr(console, "columns_of", lambda stream, width=width: width)
+        ended = run(*line.split())
+        said[width] = ended.out + ended.err
+        assert ended.code in (0, 2, 3, 5), said[width]
+        if width is not None:
+            over = [row for row in said[width].splitlines() if cell_len(row) > width and not LONG.search(row)]
+            assert over == [] or ended.code == 2
+    whole = set(re.findall(r"[A-Za-z_]{3,}", said[None]))
+    assert whole <= set(re.findall(r"[A-Za-z_]{3,}", said[80])) | {"RMSE", "WAPE", "WQL", "width", "covers", "data"}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_every_page_of_help_fits_and_shows_the_common_options_first(run: Run, width: int,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in ("", *(row.name for row in COMMANDS)):
+        page = run(*command.split(), "--help").out
+        assert [row for row in page.splitlines() if len(row) > width] == []
+        assert "..." not in page.split("Options:")[0].replace("FILE...", "").replace("[ARGS]...", "")
+        assert "\n  forecast" in page.split("Examples:")[1]
+        assert width < 80 or len(page.splitlines()) <= 62, command
+
+
+def test_the_other_options_stand_in_groups_behind_help_v(run: Run) -> None:
+    short, long = run("train", "--help").out, run("train", "--help", "-v").out
+    assert "--dayfirst" not in short
+    assert "More: other options (4), reading the file (22)" in " ".join(short.split())
+    heads = re.findall(r"^(\w[\w ]*):$", long, flags=re.MULTILINE)
+    assert heads == ["Arguments", "Common options", "Other options", "Reading the file", "Model and training",
+                     "Global options", "Examples"]
+    assert {"--dayfirst", "--hidden", "--debug"} <= set(re.findall(r"--[\w-]+", long))
+    assert run("-v", "train", "--help").out == long
+
+
+@pytest.mark.parametrize(("name", "example"), [(name, line) for name, lines in EXAMPLES.items() for line in lines])
+def test_the_examples_of_help_are_read_as_they_stand(name: str, example: str) -> None:
+    command, *words = shlex.split(example)
+    assert name in ("", command)
+    made = program().get_command(None, command)
+    assert made.make_context(command, words).params
+
+
+# terminals as they come
+
+def at_a_terminal(folder: Path, *arguments: str, size: tuple[int, int] = (0, 0), **environment: str) -> tuple[str, int]:
+    """What a terminal of this size (rows, columns) shows of a call, and the exit code."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+    given = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "PAGER", "COLUMNS")} | {"TERM": "xterm"}
+    with subprocess.Popen([sys.executable, "-m", "forecast", *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
+                          cwd=folder, env=given | environment, start_new_session=True) as program:
+        os.close(theirs)
+        late = threading.Timer(100, os.killpg, (program.pid, signal.SIGKILL))
+        late.start()
+        shown = b""
+        try:
+            while part := os.read(ours, 65536):
+                shown += part
+        except OSError:                                                 # the other end has been closed
+            os.close(ours)
+        late.cancel()
+    return shown.decode().replace("\r\n", "\n"), program.returncode
+
+
+@pytest.mark.parametrize(("size", "environment"), [
+    ((0, 0), {}), ((24, 20), {}), ((24, 80), {"TERM": "dumb"}), ((24, 80), {"COLUMNS": "x"}),
+    ((24, 80), {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"})])
+def test_no_terminal_breaks_a_screen(used: Path, tmp_path: Path, size: tuple[int, int],
+                                     environment: dict[str, str]) -> None:
+    shutil.copytree(used, tmp_path, dirs_exist_ok=True)
+    shown, code = at_a_terminal(tmp_path, "models", size=size, **environment)
+    assert code == 0
+    assert "live" in shown
+    assert "\x1b" not in shown
+    widest = max(map(len, shown.splitlines()))
+    assert widest <= (80 if size[1] != 20 else 26)                      # a run's id is 26 characters long
+
+
+def test_at_a_terminal_a_training_shows_how_far_it_is_and_leaves_no_line_of_it_behind(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("time,y\n" + "".join(f"{t},{10 + t % 6}\n" for t in range(60)))
+    words = ("train", "d.csv", "--horizon", "4", "--season", "6", *LEAN)
+    shown, code = at_a_terminal(tmp_path, *words, size=(24, 80))
+    assert code == 0
+    assert re.search(r"training +━*─* +\d+%  \d+:\d\d left", shown)
+    dumb, code = at_a_terminal(tmp_path, *words, size=(24, 80), TERM="dumb")
+    assert code == 0
+    assert "\x1b" not in dumb
+
+
+def test_where_the_locale_knows_no_bars_losses_and_series_are_drawn_in_ascii(used: Path, tmp_path: Path) -> None:
+    shutil.copytree(used, tmp_path, dirs_exist_ok=True)
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    shown, code = at_a_terminal(tmp_path, "predict", size=(24, 80), **plain)
+    assert code == 0
+    assert re.search(r"Passengers +[_.\-~=+*# ]+\|[_.\-~=+*# ]+ +next", " ".join(shown.split()))

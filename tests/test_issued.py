@@ -212,7 +212,7 @@ def test_evaluate_issued_is_what_plain_loops_say(run: Run, project: Path) -> Non
     assert told["promised"]["coverage_95"] == pytest.approx(promised["coverage_95"])
     assert told["drift"]["ratio"] == pytest.approx(told["models"]["issued"]["mase"] / promised["mase"])
     assert len(pd.read_csv(project / "rows.csv")) == 72
-    assert set(pd.read_csv(project / "metrics.csv")["series"]) == {"a", "b"}
+    assert set(pd.read_csv(project / "metrics-issued.csv")["series"]) == {"a", "b"}
 
 
 def test_evaluate_issued_says_live_beside_promised_and_fails_over_a_gate(run: Run, project: Path) -> None:

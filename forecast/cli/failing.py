@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 from forecast.errors import DiskError, ForecastError, Problem
+from forecast.system.datasource import shown_path
 from forecast.system.files import REMEDIES, to_json
 from forecast.system.monitor import exit_code_of
 from forecast.text import safe
@@ -79,4 +81,6 @@ def _failed(error: ForecastError, arguments: Sequence[str], cause: BaseException
 
 
 def _with_file_first(problem: Problem) -> str:
+    if problem.file and ("/../" in problem.file or problem.file.startswith("./")):
+        problem = replace(problem, file=shown_path(problem.file))
     return str(problem) if problem.file else f"forecast: {problem}"

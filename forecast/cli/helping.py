@@ -52,7 +52,9 @@ def help_of(command: Any, context: Any) -> str:
     if hasattr(command, "commands"):
         lines += ["", "Commands:", *_listed([(n, c.help) for n, c in command.commands.items()], width)]
     lines += _options(command, context, width, COMMON.get(name, ()))
-    lines += ["", "Examples:", *(f"  forecast {example}" for example in EXAMPLES[name])]
+    lines += ["", "Examples:"]
+    for example in EXAMPLES[name]:
+        lines += _wrapped(f"  forecast {example}", width, 6)
     if command.epilog:
         lines += ["", *_prose(command.epilog, width)]
     return "\n".join(lines)

@@ -83,14 +83,14 @@ def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *
     for output in outputs:
         if output is None:
             continue
-        if not makes_folder and not output.parent.exists():
-            raise RequestError("the folder does not exist", file=shown_path(str(output)), code="no_folder",
-                               hint=f"mkdir -p {shlex.quote(shown_path(str(output.parent)))}")
         place = output.resolve()
         if place in taken:
             raise RequestError(f"{output}: would be written over a file that this command reads or writes",
                                code="overwrite", hint="Choose another -o")
         taken.add(place)
+        if not makes_folder and not output.parent.exists():
+            raise RequestError("the folder does not exist", file=shown_path(str(output)), code="no_folder",
+                               hint=f"mkdir -p {shlex.quote(shown_path(str(output.parent)))}")
 
 
 def shown_path(name: str) -> str:

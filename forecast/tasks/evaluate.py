@@ -236,7 +236,7 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
     alarm."""
     if drift is None or drift.least is None:
         why = "no promised MASE to hold the live one against" if drift is None else \
-            "it takes three forecasts that do not overlap and whose truth is known"
+            "fewer than three forecasts that do not overlap can be scored"
         teller.warn("drift", f"is unknown: {why}")
         return
     if drift.ratio > limit and drift.least > 1:
