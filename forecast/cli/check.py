@@ -72,13 +72,13 @@ def _show_reading(console: Console, reading: Reading, outcome: str) -> None:
                    f"{counted(len(panel), 'series')}, {contract.calendar.words}, {first} .. {last}", fold=12)
     name, time = contract.read_from
     ident = f"id={name}  " if contract.layout == "long" else ""
-    console.result(f"  columns   {ident}time={time}  target={listed(contract.targets)}")
+    console.result(f"  columns   {ident}time={time}  target={listed(contract.targets)}", fold=12)
     for role, words in roles_of(contract).items():
-        console.result(f"  {role:<9} {words}")
+        console.result(f"  {role:<9} {words}", fold=12)
     for note in reading.notes:
-        console.result(f"  read      {note}")
+        console.result(f"  read      {note}", fold=12)
     for repair in reading.repairs:
-        console.result(f"  repaired  {repair.message}" + (f"   ({repair.flag})" if repair.flag else ""))
+        console.result(f"  repaired  {repair.message}" + (f"   ({repair.flag})" if repair.flag else ""), fold=12)
         _show_lines(console, repair.examples, repair.count)
 
 

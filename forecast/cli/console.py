@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from forecast.cli.session import Session
-from forecast.cli.streams import write_out
+from forecast.cli.streams import USUAL, columns_of, write_out
 from forecast.showing.layout import LABEL, Table, folded, table_lines, wrapped
 from forecast.showing.progress import Progress, line, thinned
 from forecast.system.datasource import shown_path
@@ -25,22 +25,8 @@ if TYPE_CHECKING:
     from forecast.scoring.backtest import Scores
     from forecast.training.loop import Epoch
 
-USUAL = 80                                                              # columns of a terminal that does not say
 EVERY = 30.0                                                            # seconds between lines of long work
 SCORES = 14                                                             # columns of the labels below scores
-
-
-def columns_of(stream: TextIO) -> int | None:
-    """Columns of the terminal behind a stream, COLUMNS before what it says itself; None where there is none."""
-    if not stream.isatty():
-        return None
-    said = os.environ.get("COLUMNS", "")
-    if said.isascii() and said.isdigit() and int(said):
-        return int(said)
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or USUAL
-    except (OSError, ValueError):
-        return USUAL
 
 
 class Console:

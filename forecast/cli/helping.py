@@ -38,6 +38,7 @@ EXAMPLES = {
 }
 GROUPS = {"data": "Reading the file", "model": "Model and training", "train": "Model and training",
           "backtest": "Past windows"}
+NARROW = 60                                                             # of fewer columns, names stand alone
 WHOLE = "forecast.whole"                                                # key of a context's meta: whether -v was given
 
 
@@ -118,7 +119,7 @@ def _prose(text: str, width: int) -> Iterator[str]:
 
 def _listed(pairs: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
     """A name and what it means, side by side; a long name has a line of its own."""
-    size = min(max((len(name) for name, _ in pairs), default=0) + 4, max(8, width // 3))
+    size = min(max((len(name) for name, _ in pairs), default=0) + 4, width // 3 if width >= NARROW else 8)
     for name, text in pairs:
         if len(name) + 4 > size:
             yield from _wrapped(f"  {name}", width, 4)

@@ -15,7 +15,7 @@ from forecast.model.plan import Plan, backtest_cutoffs, make_plan
 from forecast.model.predictor import EXPERTS, Predictor
 from forecast.model.prior import PRIOR, TUNED
 from forecast.reading.reader import Reading
-from forecast.scoring.formulas import METRICS
+from forecast.scoring.formulas import METRICS, SIMPLE
 from forecast.series.forecast import Forecaster, quantile_grid
 from forecast.series.panel import Panel
 from forecast.series.windows import evenly
@@ -26,7 +26,7 @@ from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration, safe
 from forecast.training.fit import Training, fit, pace, refit, rounds_of
 from forecast.training.loop import Epoch
-from forecast.training.weighing import weighed_by
+from forecast.training.weighing import MOST_ASKED, weighed_by
 
 WITHOUT = "without covariates"
 PREPARING = 0.03                        # of a fit's steps: the closed forms before it
@@ -98,7 +98,9 @@ def expected(teller: Teller, predictor: Predictor, known: Panel, *, share: float
 
 def asking(predictor: Predictor, known: Panel) -> Callable[[int], float]:
     """About how many seconds it takes to ask all forecasters for so many series, by a few that are asked now."""
+    model = predictor.config.model
     names = [name for name in EXPERTS if name != TUNED and (name != PRIOR or predictor.prior)]
+    names = [] if not (model.blend and model.skip) else names if len(known) <= MOST_ASKED else list(SIMPLE)
     took, known = list[float](), known.with_values()[0]
     for count in (1, 1, ASKED_NOW):                                     # the first one warms up
         some = known.take(evenly(len(known), count))
