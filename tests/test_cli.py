@@ -117,7 +117,7 @@ def test_train_says_what_it_assumed_and_makes_the_run_live(run: Run, tmp_path: P
         assert words in ended.err
     assert "seasonal_naive" in ended.out
     assert "MASE(m=12)" in ended.out
-    assert "80% covers (width)" in ended.out
+    assert "80% width" in ended.out
     files = {f.name for f in (tmp_path / ".forecast" / "runs" / live).iterdir()}
     assert files == {"config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json",
                      "history.csv", "weights.safetensors", "validated.safetensors", "prior.safetensors",

@@ -19,8 +19,8 @@ NAMING = ("show", "promote", "delete")                                          
 @command(sets="none")
 def models(
     session: Session,
-    action: Annotated[str, typer.Argument(metavar="[" + "|".join(ACTIONS) + "]", show_default=False,
-                                          help="what to do; list by default")] = "list",
+    action: Annotated[str, typer.Argument(metavar="[ACTION]", show_default=False,
+                                          help=f"{', '.join(ACTIONS)}; list by default")] = "list",
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", show_default=False,
                                               help="which: its id, the beginning of that, --name, live")] = None,
     keep: Annotated[int | None, typer.Option(metavar="N", min=0, show_default=False,
