@@ -105,8 +105,8 @@ def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[D
         return draft, None
     for track in held:
         if track.factor is None or track.missed is None:
-            teller.say("adapted", f"{track.level:g} % band: as trained: it takes {FEWEST} issues whose truth is "
-                                  f"known, and there are {track.issues}")
+            teller.say("adapted", f"{track.level:g} % band: as trained, {track.issues} of the {FEWEST} issues that "
+                                  "it takes can be scored")
         else:
             teller.say("adapted", f"{track.level:g} % band: {100 * track.missed:.0f} % of "
                                   f"{counted(track.values, 'value')} missed it in {counted(track.issues, 'issue')} "
