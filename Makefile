@@ -8,8 +8,17 @@ all: lint types test
 
 # One environment, of the versions that were tested; made again when they change.
 .venv/ready: pyproject.toml .ci/constraints.txt
+	@echo "Setting up .venv with all tools: downloading and installing, some minutes the first time ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --editable '.[dev]'
+	touch $@
+
+# What it takes to use the program, without the tools of those who work on it.
+.venv/usable: pyproject.toml .ci/constraints.txt
+	@test -e .venv/ready || echo "Setting up .venv: downloading and installing, some minutes the first time ..."
+	test -e .venv/ready || $(PYTHON) -m venv .venv
+	test -e .venv/ready || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint .ci/constraints.txt --editable .
 	touch $@
 
 lint: .venv/ready
@@ -49,7 +58,7 @@ PEERS_PIP := .venv-peers/bin/python -m pip install --quiet --disable-pip-version
 	touch $@
 
 # Train on AirPassengers, score it on its last two years, forecast the next one and draw it.
-demo: .venv/ready
+demo: .venv/usable
 	rm -rf $(DEMO)
 	mkdir $(DEMO)
 	$(BIN)/forecast -C $(DEMO) train ../data/airpassengers.csv

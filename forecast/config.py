@@ -18,6 +18,7 @@ from forecast.system.durations import seconds_of
 
 FILE = "forecast.toml"
 ENVIRONMENT = "FORECAST_"
+PERIODS = ("hour", "dai", "day", "week", "month", "quarter", "year", "annual")
 
 
 def setting(default: Any, meaning: str, *, choices: tuple[str, ...] = (), low: float | None = None,
@@ -225,6 +226,8 @@ class Setting:
         if self.kind is str and self.is_tuple:
             read = _word
         result = seconds_of(value, self.key) if self.time and isinstance(value, str) else read(value)
+        if isinstance(result, str) and result.lower() in self.choices:
+            result = result.lower()
         bounded = isinstance(result, (int, float)) and not isinstance(result, bool)
         if (self.choices and result not in self.choices) or (bounded and not (
                 (self.low is None or result >= self.low) and (self.high is None or result <= self.high))):
@@ -245,7 +248,13 @@ class Setting:
         return words + (", or several by comma" if self.is_tuple else "")
 
     def _refusal(self, value: Any, source: str) -> RequestError:
-        return RequestError(f"{source}: {self.key} takes {self.takes}, not {value!r}", code="bad_setting")
+        flag = "--" + self.key.split(".")[1].replace("_", "-")
+        said = flag if source == "command line" else f"{source}: {self.key}"
+        near = difflib.get_close_matches(str(value).lower(), self.choices, n=1)
+        hint = f"Did you mean {near[0]}?" if near else None
+        if self.key == "model.season" and any(word in str(value).lower() for word in PERIODS):
+            hint = "It is counted in steps: 7 is a week of daily data, 24 a day of hourly, 12 a year of monthly"
+        return RequestError(f"{said} takes {self.takes}, not {value!r}", code="bad_setting", hint=hint)
 
 
 def _plain(number: float) -> str:

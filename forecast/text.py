@@ -13,7 +13,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u2
                      "\ud800-\udfff\U000e0000-\U000e0fff]")
 _FORMULA = re.compile("'*[=+\\-@\t\r]")
 _MARKED = re.compile("'+[=+\\-@\t\r]")
-_BARS = "▁▂▃▄▅▆▇█"
+_BARS, _PLAIN = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 
 
 def safe(text: object) -> str:
@@ -61,15 +61,16 @@ def from_csv_cell(text: str) -> str:
     return text[1:] if _MARKED.match(text) else text
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """One bar per value, from the lowest to the highest of them; a space where there is none."""
+def sparkline(values: Sequence[float], *, plain: bool = False) -> str:
+    """One bar per value, from the lowest to the highest of them; a space where there is none. plain: in ASCII."""
+    bars = _PLAIN if plain else _BARS
     finite = [v for v in values if math.isfinite(v)]
     if not finite:
         return " " * len(values)
     low, high = min(finite), max(finite)
     unit = high / 2 - low / 2                                       # halves: high - low may overflow
     heights = [(v / 2 - low / 2) / unit if unit > 0 and math.isfinite(v) else 0.5 for v in values]
-    return "".join(_BARS[min(7, int(8 * h))] if math.isfinite(v) else " " for h, v in zip(heights, values, strict=True))
+    return "".join(bars[min(7, int(8 * h))] if math.isfinite(v) else " " for h, v in zip(heights, values, strict=True))
 
 
 def duration(seconds: float) -> str:
@@ -83,3 +84,10 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def clock_text(seconds: float) -> str:
+    """`0:07`, `2:10`, `1:02:10`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

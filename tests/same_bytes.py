@@ -41,7 +41,7 @@ STORY = (                                   # every command once or more, and re
     (2, ("predict", "--series", "nobody")), (2, ("predict", "--levels", "50")), (2, ("predict", "-o", "x.png")),
     (2, ("predict", "nothing.csv")), (2, ("predict", "--model", "nobody")), (2, ("predict", "-o", "air.csv")),
     (3, ("train", "air.csv", *FAST, "--promote", "always", "--cell", "gru", "--json", "-v")),
-    (3, ("train", "air.csv", *FAST, "--min-skill", "5")), (3, ("train", "air.csv", "--dry-run", "--best")),
+    (3, ("train", "air.csv", *FAST, "--min-skill", "0.9")), (3, ("train", "air.csv", "--dry-run", "--best")),
     (3, ("train", "air.csv", "--dry-run", "--json")), (3, ("train", "air.csv", "--name", "live")),
     (3, ("train", "air.csv", "--min-skill", "1", "--promote", "never")), (3, ("train", "-q", "air.csv", *FAST)),
     (4, ("predict",)), (4, ("replay", "last")), (4, ("replay", "predictions.csv", "--json")),

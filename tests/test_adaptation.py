@@ -228,7 +228,7 @@ def test_without_issues_enough_the_bands_stay_and_that_is_said(run: Run, project
     ended = run("-C", project, "predict", "--adapt", "-o", "new.csv")
     assert ended.code == (5 if what == "damaged" else 0), ended.err
     assert {"none": "adapted    no band: there is no ledger yet, so nothing that was issued\n",
-            "few": "adapted    95 % band: as trained, 2 of the 5 issues that it takes have come true\n",
+            "few": "adapted    95 % band: as trained, 2 of the 5 issues that it takes can be scored\n",
             "damaged": "partial    the bands are as trained, since the ledger could not be read: "}[what] in ended.err
     assert (project / "new.csv").read_bytes() == (project / "plain.csv").read_bytes()
     if what == "none":

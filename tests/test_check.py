@@ -33,7 +33,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 def test_each_outcome_is_said_with_lines_and_flags(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*files.values()) == 3
     out = capsys.readouterr().out
-    assert "exact.csv   exact, 40 rows, 1 series, step D, 2020-01-01 .. 2020-02-09" in out
+    assert "exact.csv   exact, 40 rows, 1 series, daily (D), 2020-01-01 .. 2020-02-09" in out
     assert "1 missing day -> linear   (--fill)" in out
     assert "line 9" in out
     assert "refused, 5 problems" in out

@@ -112,12 +112,12 @@ def test_train_says_what_it_assumed_and_makes_the_run_live(run: Run, tmp_path: P
     ended = run("train", AIR, *FAST)
     assert ended.code == 0
     live = (tmp_path / ".forecast" / "live").read_text().strip()
-    for words in ("144 rows, 1 series, step MS, 1949-01 .. 1960-12", "time=Month", "target=Passengers",
+    for words in ("144 rows, 1 series, monthly (MS), 1949-01 .. 1960-12", "time=Month", "target=Passengers",
                   "horizon 12, context 36", "season 12 (by frequency)", f"{live}  is now live", "forecast predict"):
         assert words in ended.err
     assert "seasonal_naive" in ended.out
     assert "MASE(m=12)" in ended.out
-    assert "80% covers (width)" in ended.out
+    assert "80% width" in ended.out
     files = {f.name for f in (tmp_path / ".forecast" / "runs" / live).iterdir()}
     assert files == {"config.json", "contract.json", "series.json", "calibration.json", "metrics.json", "run.json",
                      "history.csv", "weights.safetensors", "validated.safetensors", "prior.safetensors",
@@ -416,7 +416,7 @@ def test_a_series_without_any_value_is_named_and_left_out(run: Run, tmp_path: Pa
 def test_evaluate_scores_two_windows_beside_seasonal_naive(run: Run, store: Path, tmp_path: Path) -> None:
     ended = run("evaluate", "--windows", "2", "--horizon", "12", "--predictions", "backtest.csv")
     assert ended.code == 0
-    assert "fitted before the first cutoff" in ended.err
+    assert "2 of the 4 windows of the backtest that" in ended.err
     document = json.loads((tmp_path / "metrics.json").read_text())
     name, naive = next(iter(document["models"])), document["models"]["seasonal_naive"]
     model, table = document["models"][name], rows(tmp_path / "backtest.csv")
@@ -439,14 +439,38 @@ def test_evaluate_on_data_after_training_scores_the_model_as_it_is(run: Run, tmp
     truth = {r["Month"]: float(r["Passengers"]) for r in rows(AIR)}
     expected = sum(abs(truth[r["Month"]] - float(r["yhat"])) for r in table) / 12
     run("evaluate", AIR, "--forecast", "issued.csv")
-    assert json.loads((tmp_path / "metrics.json").read_text())["models"]["forecast"]["mae"] == pytest.approx(expected)
+    scores = json.loads((tmp_path / "metrics-forecast.json").read_text())["models"]
+    assert scores["forecast"]["mae"] == pytest.approx(expected)
+    assert list(scores) == ["forecast", "seasonal_naive", "naive"]
 
 
 @pytest.mark.usefixtures("whole")
 def test_evaluate_never_scores_a_model_as_it_is_on_what_it_has_seen(run: Run) -> None:
-    ended = run("evaluate", "--windows", "1")
+    ended = run("evaluate", "--windows", "1", "--step", "6", "--horizon", "6")
     assert "as it is" not in ended.err
     assert "fitted before the first cutoff" in ended.err
+
+
+def test_evaluate_right_after_train_shows_the_backtest_of_the_run_and_trains_nothing(run: Run, store: Path,
+                                                                                    tmp_path: Path) -> None:
+    ended = run("evaluate", "--metrics", "mae,mase", "--baselines", "drift")
+    shown = json.loads((tmp_path / "metrics.json").read_text())["models"]
+    held = json.loads(next((store / "runs").glob("*/metrics.json")).read_text())["models"]
+    name = next(iter(held))
+    assert "the backtest that" in ended.err
+    assert "nothing was trained" in ended.err
+    assert "to fit" not in ended.err
+    assert [shown[name][m] for m in ("mae", "mase")] == pytest.approx([held[name][m] for m in ("mae", "mase")])
+    assert "drift" in shown
+
+
+@pytest.mark.usefixtures("whole")
+def test_what_evaluate_will_fit_and_how_long_is_said_before(run: Run) -> None:
+    ended = run("evaluate", "--windows", "1", "--horizon", "6")
+    said = ended.err.splitlines()
+    fit = next(k for k, line in enumerate(said) if line.startswith("to fit"))
+    assert "its own backtest has another horizon" in said[fit]
+    assert said[fit + 1].startswith("time       about ")
 
 
 def test_evaluate_without_a_model_fits_the_settings_given(run: Run, tmp_path: Path) -> None:
@@ -725,7 +749,7 @@ def test_issued_forecasts_are_scored_from_parquet_as_from_csv(run: Run, tmp_path
     for name in ("issued.csv", "issued.parquet"):
         assert run("predict", "-o", name).code == 0
         assert run("evaluate", AIR, "--forecast", name).code == 0
-        scores.append(json.loads((tmp_path / "metrics.json").read_text())["models"]["forecast"])
+        scores.append(json.loads((tmp_path / "metrics-forecast.json").read_text())["models"]["forecast"])
     assert scores[0] == scores[1]
     run("evaluate", AIR, "--windows", "1")
-    assert json.loads((tmp_path / "metrics.json").read_text())["season"] == 12
+    assert json.loads((tmp_path / "metrics-forecast.json").read_text())["season"] == 12

@@ -282,7 +282,7 @@ def test_init_writes_the_steps_down_so_that_they_hold_for_every_command(orders: 
     assert 'every = "day"' in text
     assert 'aggregate = ["sum"]' in text
     checked = run("check", str(orders))
-    assert (checked.code, "step D" in checked.out) == (0, True)
+    assert (checked.code, "daily (D)" in checked.out) == (0, True)
 
 
 def test_a_frame_of_events_is_brought_to_the_steps_of_its_file(tmp_path: Path) -> None:

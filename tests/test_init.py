@@ -80,14 +80,20 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "a b%c"
     folder.mkdir()
     document = json.loads(run("-C", folder, "--store", "st", "init", AIR, "--json").out)
-    train, predict = (shlex.split(line.replace(r"\%", "%"))[5:] for line in document["crontab"])
+    train, predict, evaluate = (shlex.split(line.replace(r"\%", "%"))[5:] for line in document["crontab"])
     words = train[train.index("-C"):]
     assert words == ["-C", str(folder), "--store", str(folder / "st"), "train", str(AIR), "-q", "--wait", "1h",
-                     "--min-skill", "0", ">/dev/null"]
+                     "--min-skill", "0", "--status-file", "forecast-train.prom", ">/dev/null"]
     assert run(*words[:-1], "--dry-run").code == 0
-    assert predict[predict.index("predict"):-1] == ["predict", "-q", "--max-age", "62d", "-o", "predictions.csv"]
+    assert predict[predict.index("predict"):-1] == ["predict", "-q", "--max-age", "62d", "-o", "predictions.csv",
+                                                    "--status-file", "forecast-predict.prom"]
+    assert evaluate[evaluate.index("evaluate"):-1] == [
+        "evaluate", "--issued", "-q", "--last", "2y", "--fail-over", "drift=1.5", "--status-file",
+        "forecast-evaluate.prom"]
     units = document["systemd"]
-    assert " --min-skill 0\n" in units["forecast-train.service"]
+    assert " --min-skill 0 --status-file forecast-train.prom\n" in units["forecast-train.service"]
+    assert "\nOnFailure=forecast-failed@%n.service\n" in units["forecast-evaluate.service"]
+    assert "\nExecStart=" in units["forecast-failed@.service"]
     assert " predict -q --max-age 62d -o " in units["forecast-predict.service"]
     assert run(*predict[predict.index("-C"):-1]).code == 4              # no model yet, and no wrong word
     assert document["file"] == str(folder / "forecast.toml")
@@ -96,9 +102,10 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
 def test_what_is_printed_can_be_pasted(run: Run) -> None:
     lines = run("init", AIR).out.splitlines()
     assert lines[:2] == ["", "# crontab -e"]
-    assert [line for line in lines if line.startswith("# ")][1:5] == [
+    assert [line for line in lines if line.startswith("# /etc")] == [
         f"# /etc/systemd/system/forecast-{name}" for name in ("train.service", "train.timer", "predict.service",
-                                                              "predict.timer")]
+                                                              "predict.timer", "evaluate.service", "evaluate.timer",
+                                                              "failed@.service")]
 
 
 def test_times_of_the_day_without_a_zone_are_said_to_count_as_utc(run: Run, tmp_path: Path) -> None:
@@ -110,13 +117,13 @@ def test_times_of_the_day_without_a_zone_are_said_to_count_as_utc(run: Run, tmp_
 
 
 def test_units_quote_what_systemd_would_expand() -> None:
-    units = systemd({"train": ["f", "a b%c", 'x"\\y', "$HOME"], "predict": ["f"]}, "day", Path("/a%b"),
-                    "me")
+    units = systemd({"train": ["f", "a b%c", 'x"\\y', "$HOME"], "predict": ["f"], "evaluate": ["f"]}, "day",
+                    Path("/a%b"), "me")
     assert r'ExecStart=f "a b%%c" "x\"\\y" "$$HOME"' in units["forecast-train.service"]
     assert "\nUser=me\n" in units["forecast-predict.service"]
     assert "Persistent=true" in units["forecast-train.timer"]
     assert "in /a%%b" in units["forecast-predict.timer"]
-    assert len(units) == 4
+    assert len(units) == 7
 
 
 @pytest.mark.parametrize(("freq", "rhythm"), [("30min", "hour"), ("h", "hour"), ("D", "day"), ("B", "day"),
@@ -125,6 +132,6 @@ def test_the_schedule_follows_the_step(freq: str, rhythm: str) -> None:
     assert rhythm_of(Calendar.of(freq)) == rhythm
     assert max_age_of(Calendar.of(freq)) == {"30min": "2h", "h": "2h", "D": "2d", "B": "4d", "W-SUN": "14d",
                                              "MS": "62d", "QS": "186d", "step": "2d"}[freq]
-    lines = crontab({"train": ["f"], "predict": ["g", "50%"]}, rhythm)
+    lines = crontab({"train": ["f"], "predict": ["g", "50%"], "evaluate": ["h"]}, rhythm)
     assert lines[0].startswith(SCHEDULES[rhythm][0][0] + " ")
     assert lines[1].endswith(r"g '50\%' >/dev/null") or lines[1].endswith(r"g 50\% >/dev/null")

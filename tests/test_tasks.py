@@ -124,7 +124,7 @@ def test_a_store_is_named_or_told_by_the_environment_or_beside_the_settings(tmp_
 def test_a_setting_that_is_wrong_is_told_when_it_is_needed(tmp_path: Path) -> None:
     workspace = Workspace.at(tmp_path, flags={"model.cell": "x"}, environment={})
     assert workspace.store.ids() == []
-    with pytest.raises(RequestError, match=r"model\.cell takes one of"):
+    with pytest.raises(RequestError, match="--cell takes one of"):
         _ = workspace.config
     assert Workspace.at(tmp_path, environment={}).config == Config()
 
@@ -157,11 +157,11 @@ def test_rows_that_go_nowhere_are_in_the_result(workspace: Workspace) -> None:
 def test_training_gives_back_the_run_it_saved_and_says_why_it_is_not_live(workspace: Workspace,
                                                                          capfd: pytest.CaptureFixture[str]) -> None:
     before = workspace.store.live()
-    trained = train.train(workspace, train.Request("data.csv", name="again", min_skill=99.0))
+    trained = train.train(workspace, train.Request("data.csv", name="again", min_skill=1.0))
     assert capfd.readouterr() == ("", "")
     assert (workspace.store.live(), trained.before) == (before, before)
     assert isinstance(trained.refusal, GateError)
-    assert "is below --min-skill 99" in str(trained.refusal)
+    assert "is below --min-skill 1" in str(trained.refusal)
     run = workspace.run("again")
     assert (run.id, run.record.data.rows, run.record.promotion) == (trained.run, 200, trained.verdict)
     assert trained.to_dict()["metrics"]["models"].keys() == {trained.serves, "seasonal_naive", "naive"}

@@ -62,22 +62,23 @@ def _show_refusal(console: Console, file: str, error: ForecastError) -> None:
 
 
 def _show_reading(console: Console, reading: Reading, outcome: str) -> None:
+    from forecast.system.datasource import shown_path
     from forecast.tasks.teller import roles_of
     from forecast.text import counted, listed
 
     panel, contract = reading.panel, reading.contract
     first, last = contract.time_text(contract.calendar.times([int(panel.start.min()), int(panel.end.max()) - 1]))
-    console.result(f"{reading.file}   {outcome}, {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
-                   f"step {contract.calendar.freq}, {first} .. {last}")
+    console.result(f"{shown_path(reading.file)}   {outcome}, {counted(reading.rows, 'row')}, "
+                   f"{counted(len(panel), 'series')}, {contract.calendar.words}, {first} .. {last}", fold=12)
     name, time = contract.read_from
     ident = f"id={name}  " if contract.layout == "long" else ""
-    console.result(f"  columns   {ident}time={time}  target={listed(contract.targets)}")
+    console.result(f"  columns   {ident}time={time}  target={listed(contract.targets)}", fold=12)
     for role, words in roles_of(contract).items():
-        console.result(f"  {role:<9} {words}")
+        console.result(f"  {role:<9} {words}", fold=12)
     for note in reading.notes:
-        console.result(f"  read      {note}")
+        console.result(f"  read      {note}", fold=12)
     for repair in reading.repairs:
-        console.result(f"  repaired  {repair.message}" + (f"   ({repair.flag})" if repair.flag else ""))
+        console.result(f"  repaired  {repair.message}" + (f"   ({repair.flag})" if repair.flag else ""), fold=12)
         _show_lines(console, repair.examples, repair.count)
 
 

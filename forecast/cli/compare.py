@@ -13,14 +13,14 @@ CELLS = SETTINGS["model.cell"].choices
 WINDOWS = ("backtest.windows", "backtest.step", "backtest.test_size")
 SIZES = tuple(key for key in MODEL if key != "model.cell")
 COLUMNS = """\b
-units          those that bring the trained parameters nearest to the LSTM's
-MASE ± sd      mean and standard deviation over the seeds (MAE where no series has a MASE)
-min .. max     the best and the worst seed
-skill          1 - MASE / that of seasonal naive, mean over the seeds
-s/fit          seconds of a fit, mean
-best epoch     of the weights kept, median
-bettered skip  seeds whose network was better than its linear skip on the validation windows
-linear         the linear skip alone, without a network"""
+units           those that bring the trained parameters nearest to the LSTM's
+MASE ± sd       mean and standard deviation over the seeds (MAE where no series has a MASE)
+min .. max      the best and the worst seed
+skill           1 - MASE / that of seasonal naive, mean over the seeds
+s/fit           seconds of a fit, mean
+best epoch      of the weights kept, median
+network helped  seeds whose network was better than its linear part alone, on the validation windows
+linear          that linear part alone, without a network"""
 
 
 @command(settings=(*WINDOWS, *READING, *SIZES), after=COLUMNS)
@@ -37,7 +37,7 @@ def compare(
     """Train several cells under one budget of time, and rank them beside seasonal naive.
 
     Every cell has as many trained parameters as the LSTM that train would take, the same seeds, the same time for a fit
-    at most, and the backtest of train. Below the table stands which cells can be told apart. No model is kept.
+    at most, and the backtest of train. Below the table stands which differences are more than chance. No model is kept.
     """
     import time
 
@@ -53,7 +53,7 @@ def compare(
     console.table(comparison_table(compared.ranking, compared.references, metric=compared.metric,
                                    season=compared.plan.season, has_skip=compared.has_skip))
     for label, text in compared.words:
-        console.result(f"{label:<12}{text}")
+        console.result(f"{label:<12}{text}", fold=12)
     if output is not None:
         write_text(workspace.path(output), to_json(compared.to_dict()))
         console.wrote(workspace.path(output))

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import math
-import shutil
+import os
 import sys
-import textwrap
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console as RichConsole
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any, TextIO
 
 from forecast.cli.session import Session
-from forecast.cli.streams import write_out
+from forecast.cli.streams import USUAL, columns_of, write_out
+from forecast.showing.layout import LABEL, Table, folded, table_lines, wrapped
+from forecast.showing.progress import Progress, line, thinned
+from forecast.system.datasource import shown_path
 from forecast.system.files import to_json
-from forecast.text import counted, duration, safe
+from forecast.text import clock_text, counted, duration, safe, sparkline
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.live import Live
 
     from forecast.scoring.backtest import Scores
     from forecast.training.loop import Epoch
 
-WIDE = 400                                                              # columns where there is no terminal to fit
-NARROW = 30                                                             # with fewer, or none, the terminal folds lines
 EVERY = 30.0                                                            # seconds between lines of long work
+SCORES = 14                                                             # columns of the labels below scores
 
 
 class Console:
@@ -37,25 +35,25 @@ class Console:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.terminal = sys.stderr.isatty()
-        self._words = RichConsole(stderr=True, markup=False, emoji=False, highlight=False, no_color=not session.color,
-                                  width=None if self.terminal else WIDE, soft_wrap=True)
+        self.plain = not _writes_bars(sys.stderr)
+        self._progress: Progress | None = None
+        self._live: Live | None = None
+        self._text, self._losses, self._said = "", list[float](), 0.0
 
     def say(self, label: str, text: str) -> None:
         """A line of words: `plan       horizon 14, ...`."""
         if not self.session.quiet:
-            self._words.print(self._line_of(label, text))
+            self.warn(label, text)
 
     def warn(self, label: str, text: str) -> None:
         """A line of words that is said even with --quiet: something a person must look at."""
-        self._words.print(self._line_of(label, text))
-
-    def _line_of(self, label: str, text: str) -> str:
-        return folded(label, text, self._words.width if self.terminal else WIDE)
+        with self._undisturbed():
+            sys.stderr.write(folded(label, safe(text), columns_of(sys.stderr)) + "\n")
 
     @property
     def width(self) -> int | None:
         """Columns of the terminal that shows the result; None where it goes elsewhere."""
-        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        return columns_of(sys.stdout)
 
     def more(self, label: str, text: str) -> None:
         """A line of words for --verbose."""
@@ -65,96 +63,152 @@ class Console:
     def table(self, table: Table) -> None:
         """A table for people: on stdout, unless that belongs to --json or --quiet."""
         if not (self.session.json or self.session.quiet):
-            text = io.StringIO()
-            RichConsole(file=text, width=WIDE, no_color=True, markup=False, emoji=False, highlight=False).print(table)
-            lines = (line.rstrip() for line in text.getvalue().splitlines())
-            write_out("\n".join(_wrapped(line, self.width or WIDE, indent=4) for line in lines) + "\n")
+            with self._undisturbed():
+                write_out("\n".join(table_lines(table, self.width, whole=self.session.verbose)) + "\n")
 
-    def result(self, text: str, *, fold: int = 12) -> None:
-        """A line of the result for people; at a terminal folded below this column."""
+    def result(self, text: str, *, fold: int | None = LABEL) -> None:
+        """A line of the result for people; at a terminal folded below this column, or left whole for None."""
         if not (self.session.json or self.session.quiet):
-            write_out(_wrapped(safe(text), self.width or WIDE, indent=fold) + "\n")
+            with self._undisturbed():
+                write_out(wrapped(safe(text), None if fold is None else self.width, indent=fold or 0) + "\n")
 
     def wrote(self, path: object, words: str = "", verb: str = "wrote") -> None:
         """What was written, and where: the only thing that --quiet says."""
         if self.session.quiet and not self.session.json:
             write_out(safe(path) + "\n")
         else:
-            self.say(verb, f"{path}   {words}".rstrip())
+            self.say(verb, f"{shown_path(str(path))}   {words}".rstrip())
 
     def scores(self, scores: Scores, ids: Sequence[str]) -> None:
         """The table, and under it what it leaves out."""
-        from forecast.showing.tables import band_line, in_words, score_table, step_line, worst_series
+        from forecast.showing.tables import score_lines, score_table
 
-        self.table(score_table(scores, self.width))
-        if (words := in_words(scores)) is not None:
-            self.result(f"in words      {words}", fold=14)
-        if bands := band_line(scores):
-            self.result(f"bands         {bands}", fold=14)
-        self.result(f"MAE by step   {step_line(scores, scores.name)}", fold=14)
-        if len(set(scores.per_series["series"])) > 1:
-            self.result(f"worst series  {worst_series(scores, scores.name, ids)}", fold=14)
-        if left := scores.left_out.get("mase"):
-            self.result(f"MASE leaves out {counted(left, 'series')} that repeat exactly or are too short")
+        self.table(score_table(scores))
+        for label, text in score_lines(scores, ids):
+            self.result(f"{label:<{SCORES - 1}} {text}", fold=SCORES)
 
     def document(self, content: Any) -> None:
         """The one JSON document of --json."""
         if self.session.json:
             write_out(to_json(content))
 
+    @contextmanager
+    def work(self, parts: Mapping[str, float]) -> Iterator[None]:
+        """Show how far a block is that does these parts, each with the seconds it is expected to take."""
+        self._progress, self._said, self._text = Progress(parts, time.monotonic()), time.monotonic(), ""
+        try:
+            if self.terminal and not self.session.quiet and os.environ.get("TERM") not in (None, "", "dumb"):
+                self._live = self._lit()
+            yield
+        finally:
+            if self._live is not None:
+                self._live.stop()
+            self._progress = self._live = None
+
+    def begin(self, part: str) -> None:
+        """One of the parts of the work begins."""
+        if self._progress is not None:
+            self._text, self._losses = "", []
+            self._progress.begin(part, time.monotonic())
+            self._log()
+
+    def advance(self, done: float) -> None:
+        """So much of the present part is done, of 1."""
+        if self._progress is not None:
+            self._progress.advance(done, time.monotonic())
+            self._log()
+
     def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
-        """Pass epochs on and show them: a live bar at a terminal, else a dated line now and then; then how it went."""
-        start = time.monotonic()
+        """Pass epochs on and show them: a live line at a terminal, else a dated line now and then; then how it went."""
+        if self._progress is None:
+            with self.work({title: 0.0}):
+                yield from self.track(epochs, title, closing=closing)
+            return
+        start, stage, seen = time.monotonic(), "", list[float]()
         last: dict[int, Epoch] = {}
-        shown = self._bar(epochs, title) if self.terminal and not self.session.quiet else self._lines(epochs, title)
-        for epoch in shown:
-            if epoch.stage == "train":
-                last[epoch.member] = epoch
-            yield epoch
-        if last and closing:
-            self.say(title, f"{_ended(list(last.values()))}, {duration(time.monotonic() - start)}")
-
-    def _bar(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
-        columns = (TextColumn("{task.description:<10}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]} "),
-                   TimeElapsedColumn(), TextColumn(" left <="), TimeRemainingColumn(compact=True))
-        with Progress(*columns, console=self._words, transient=True) as progress:
-            task = progress.add_task(title, total=None, text="")
-            stage, last = "", dict[int, Epoch]()
-            for epoch in epochs:
-                if epoch.stage != stage:
-                    stage, last = epoch.stage, {}
-                    progress.reset(task)
-                last[epoch.member] = epoch
-                still = epoch.of * (epoch.members - len(last))          # of those that have not begun
-                progress.update(task, total=sum(e.of for e in last.values()) + still,
-                                completed=sum(e.number for e in last.values()), text=_line(epoch))
-                yield epoch
-
-    def _lines(self, epochs: Iterable[Epoch], title: str) -> Iterator[Epoch]:
-        last_said = time.monotonic()
+        losses: dict[int, list[float]] = {}
+        ended: list[Epoch] = []
         for epoch in epochs:
-            if time.monotonic() - last_said >= EVERY:
-                last_said = time.monotonic()
-                self.say(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{title} {_line(epoch)}")
+            if epoch.stage != stage:
+                stage, last, losses = epoch.stage, {}, {}
+                self.begin(title if stage == "train" else stage)
+            last[epoch.member] = epoch
+            losses.setdefault(epoch.member, []).append(_loss(epoch))
+            self._losses, self._text = thinned(losses[min(losses)]), _line(epoch)
+            if stage == "train":
+                ended, seen = list(last.values()), self._losses
+            still = epoch.of * (epoch.members - len(last))              # of those that have not begun
+            done = sum(e.number for e in last.values()) / max(1, sum(e.of for e in last.values()) + still)
+            self.advance(done)
             yield epoch
+            if stage == "train" and done >= 1 and len(last) == epoch.members:
+                self.begin("weighing")
+        if ended and closing:
+            self.say(title, f"{_ended(ended)}, {duration(time.monotonic() - start)}{self._course(seen)}")
+
+    def _course(self, losses: Sequence[float]) -> str:
+        """How a loss went, from its first value to its last; at a terminal as bars, too."""
+        if len(losses) < 2:
+            return ""
+        bars = f" {sparkline(losses, plain=self.plain)}" if self.terminal else ""
+        return f"   loss {losses[0]:.3f} -> {losses[-1]:.3f}{bars}"
+
+    def _lit(self) -> Live:
+        """A line at the bottom of the terminal that tells how far the work is, four times a second."""
+        from rich.console import Console as RichConsole
+        from rich.live import Live
+        from rich.text import Text
+
+        def shown() -> Text:
+            assert self._progress is not None
+            return Text(line(self._progress, self._text, self._losses, time.monotonic(), plain=self.plain,
+                             width=columns_of(sys.stderr) or USUAL), no_wrap=True, overflow="crop")
+
+        words = RichConsole(stderr=True, markup=False, emoji=False, highlight=False, no_color=not self.session.color,
+                            width=columns_of(sys.stderr))
+        live = Live(get_renderable=shown, console=words, transient=True, redirect_stdout=False, redirect_stderr=False)
+        live.start()
+        return live
+
+    @contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """The live line is away while something is written where it stands."""
+        if self._live is None:
+            yield
+            return
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live.start()
+
+    def _log(self) -> None:
+        """Without a live line: a dated line, where the last one is some time ago."""
+        if self._progress is None or self._live is not None or time.monotonic() - self._said < EVERY:
+            return
+        now = self._said = time.monotonic()
+        self.say(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                 f"{self._progress.name}   {self._progress.share(now):.0%} of all is done, about "
+                 f"{clock_text(self._progress.left(now))} left   {self._text}".rstrip()
+                 + (f"   loss {self._losses[-1]:.3f}" if self._text and self._losses else ""))
 
 
-def folded(label: str, text: str, width: int) -> str:
-    """`plan       horizon 14, ...`, on further lines below itself where it is too long; no word is parted."""
-    return _wrapped(f"{label:<10} {safe(text)}", width, indent=11)
+def _writes_bars(stream: TextIO) -> bool:
+    """Whether what a stream is written in has bars for lines and losses."""
+    try:
+        "━─▁█".encode(stream.encoding or "ascii")
+    except (UnicodeError, LookupError):
+        return False
+    return True
 
 
-def _wrapped(line: str, width: int, *, indent: int) -> str:
-    return line if len(line) <= width or not NARROW <= width < WIDE else "\n".join(textwrap.wrap(
-        line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False))
+def _loss(epoch: Epoch) -> float:
+    return epoch.train_loss if math.isnan(epoch.valid_loss) else epoch.valid_loss
 
 
 def _line(epoch: Epoch) -> str:
-    which = f"network {epoch.member + 1}/{epoch.members}  " if epoch.members > 1 else ""
-    if math.isnan(epoch.valid_loss):
-        return f"{which}{epoch.stage} {epoch.number}/{epoch.of}  loss {epoch.train_loss:.3f}"
-    return (f"{which}epoch {epoch.number}/{epoch.of}  train {epoch.train_loss:.3f}  valid {epoch.valid_loss:.3f}  "
-            f"best {epoch.best_loss:.3f}@{epoch.best_epoch}")
+    which = f"network {epoch.member + 1}/{epoch.members} " if epoch.members > 1 else ""
+    return f"{which}epoch {epoch.number}/{epoch.of}"
 
 
 def _ended(last: list[Epoch]) -> str:
@@ -162,8 +216,8 @@ def _ended(last: list[Epoch]) -> str:
     idle = sum(epoch.best_epoch == 0 for epoch in last)
     if len(last) == 1:
         serving = f"weights of epoch {last[0].best_epoch}" if not idle else \
-            "the network did not better its linear skip and is not used"
+            "the network ended no better than its linear start and is not used"
         return f"{counted(last[0].number, 'epoch')}, {serving}"
-    rest = "it began with and is" if idle == 1 else "they began with and are"
-    unused = f", {idle} of them did not better what {rest} not used" if idle else ""
+    rest = "it began and is" if idle == 1 else "they began and are"
+    unused = f", {idle} of them ended no better than {rest} not used" if idle else ""
     return f"{len(last)} networks, {counted(max(epoch.number for epoch in last), 'epoch')} each{unused}"

@@ -45,7 +45,8 @@ def diff(
 
 def _show(console: Console, steps: list[Step], total: Step) -> None:
     """A sentence, and the series that changed most."""
-    from forecast.showing.tables import number, plain_table
+    from forecast.showing.layout import Table
+    from forecast.showing.tables import number
     from forecast.text import counted, safe, shorten
 
     change = total.now - total.before
@@ -59,7 +60,7 @@ def _show(console: Console, steps: list[Step], total: Step) -> None:
     words = {part: name for part, name in WORDS.items() if part != "new_plans" or has_plans}
     rows = [[safe(shorten(s.series, 30)), number(s.before), number(s.now), _signed(s.now - s.before),
              *(_signed(getattr(s, part)) for part in words)] for s in [*shown, *([total] if len(steps) > 1 else [])]]
-    console.table(plain_table(["series", "before", "now", "change", *words.values()], rows))
+    console.table(Table(["series", "before", "now", "change", *words.values()], rows))
 
 
 def _signed(value: float) -> str:

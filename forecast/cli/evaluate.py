@@ -28,8 +28,9 @@ def evaluate(
                                            help="forecasters to stand beside it")] = f"{REFERENCE},naive",
     metrics: Annotated[str | None, typer.Option(metavar="NAME[,NAME]", show_default=False,
                                                 help="metrics to write; all by default")] = None,
-    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.json",
-                                        help="scores; a .csv of every series beside it")] = "metrics.json",
+    output: Annotated[str | None, typer.Option(
+        "-o", "--output", metavar="PATH.json", show_default=False, help="scores; a .csv of every series beside it "
+        "(default metrics.json, metrics-issued.json with --issued, metrics-forecast.json with --forecast)")] = None,
     predictions: Annotated[str | None, typer.Option(metavar="PATH", help="write every backtest forecast")] = None,
     forecast: Annotated[str | None, typer.Option(metavar="OLD.csv", help="score this file of forecasts")] = None,
     issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
@@ -39,26 +40,36 @@ def evaluate(
                                                "have the size of another unit")] = False,
     fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
                                                         "drift: live MASE over the promised one")] = None,
+    status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended "
+                                                    "and how good the forecasts are, for node_exporter's textfile "
+                                                    "collector")] = None,
 ) -> None:
     """Score a forecaster on what came after rolling cutoffs, beside simple baselines.
 
-    On the file a model was trained on, its settings are fitted anew on what stood before the first cutoff. On data
-    that came after its training, the model is scored as it is.
+    On the file a model was trained on, the backtest that the model holds is shown at once. For other windows, data or
+    settings, its settings are fitted anew on what stood before the first cutoff: what that takes is said before. On
+    data that came after its training, the model is scored as it is.
 
     Metrics, per series and then averaged (y truth, f forecast):
     """
     from forecast.cli.console import Console
+    from forecast.system.monitor import check_status_path, reported
     from forecast.tasks import evaluate as task
 
-    request = task.Request(data, model=model, baselines=baselines, metrics=metrics, output=output,
+    kind = "-issued" if issued else "-forecast" if forecast else ""
+    request = task.Request(data, model=model, baselines=baselines, metrics=metrics,
+                           output=output or f"metrics{kind}.json",
                            predictions=predictions, forecast=forecast, issued=issued, last=last,
                            fail_over=fail_over or (), accept_scale=accept_scale)
     console, workspace = Console(session), session.workspace
-    evaluated = task.evaluate(workspace, request, console)
-    _show(console, evaluated)
-    task.write(workspace, evaluated, console)
-    console.document(evaluated.to_dict())
-    task.judge(evaluated, console)
+    check_status_path(status_path := workspace.path(status_file) if status_file else None)
+    with reported(status_path, "evaluate") as status:
+        evaluated = task.evaluate(workspace, request, console, guarded=[status_path])
+        evaluated.watched(status)
+        _show(console, evaluated)
+        task.write(workspace, evaluated, console)
+        console.document(evaluated.to_dict())
+        task.judge(evaluated, console)
 
 
 def _show(console: Console, evaluated: Evaluated) -> None:
@@ -68,6 +79,6 @@ def _show(console: Console, evaluated: Evaluated) -> None:
     console.scores(evaluated.scores, evaluated.ids)
     if evaluated.promises is not None:
         for line in evaluated.promises.words():
-            console.result(line)
+            console.result(line, fold=14)
         if (alarm := evaluated.promises.alarm) is not None:
             console.warn("drift", alarm)

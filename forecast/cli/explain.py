@@ -27,7 +27,7 @@ def explain(
 
     How fast each unit forgets, when the cell lets go of more than usual, what opens its input gate, what it shows the
     forecast and how much that changes, which past values move the forecast; and a picture of it all. Where the network
-    did not better its linear skip, it is not used: then only the influence of past values is shown."""
+    was no better than its linear part, it is not used: then only the influence of past values is shown."""
     from forecast.cli.console import Console
     from forecast.tasks import explain as task
     from forecast.tasks.teller import shown
@@ -37,7 +37,7 @@ def explain(
                            fill_future=fill_future)
     explained = task.explain(session.workspace, request, console)
     for label, text in explained.lines:
-        console.result(f"{label:<10} {text}")
+        console.result(f"{label:<10} {text}", fold=11)
     explained.draw(console)
     if not explained.inspection.layers:
         console.say("next", f"forecast train {shown(explained.source)} --set model.skip=false   "

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
+from forecast.cli.streams import columns_of
 from forecast.errors import DiskError, ForecastError, Problem
+from forecast.showing.layout import wrapped
+from forecast.system.datasource import shown_path
 from forecast.system.files import REMEDIES, to_json
 from forecast.system.monitor import exit_code_of
 from forecast.text import safe
@@ -70,7 +74,8 @@ def _failed(error: ForecastError, arguments: Sequence[str], cause: BaseException
     if "--json" in arguments:
         lines = to_json({"error": error.to_dict()})
     else:
-        lines = "".join(f"{safe(_with_file_first(p))}\n" for p in error.problems[:SHOWN])
+        width = columns_of(sys.stderr)
+        lines = "".join(wrapped(safe(_with_file_first(p)), width, indent=2) + "\n" for p in error.problems[:SHOWN])
         if (more := len(error.problems) - SHOWN) > 0:
             lists = "--json" if error.code == "missing_ahead" else "forecast check FILE --rejects rejects.csv"
             lines += f"... and {more} more; {lists} lists them all\n"
@@ -79,4 +84,6 @@ def _failed(error: ForecastError, arguments: Sequence[str], cause: BaseException
 
 
 def _with_file_first(problem: Problem) -> str:
+    if problem.file and ("/../" in problem.file or problem.file.startswith("./")):
+        problem = replace(problem, file=shown_path(problem.file))
     return str(problem) if problem.file else f"forecast: {problem}"

@@ -31,7 +31,10 @@ def init(
               **{f"/etc/systemd/system/{name}": unit for name, unit in begun.systemd.items()}}
     for title, block in blocks.items():
         for line in ("", f"# {title}", *block.splitlines()):
-            console.result(line)
+            console.result(line, fold=None)                             # to be pasted
     console.result("")
-    console.result("# systemctl enable --now forecast-train.timer forecast-predict.timer")
+    timers = " ".join(name for name in begun.systemd if name.endswith(".timer"))
+    console.result(f"# systemctl enable --now {timers}", fold=None)
+    console.say("monitor", "--status-file writes forecast-*.prom into the folder; where node_exporter's textfile "
+                           "collector looks elsewhere, give a path there")
     console.document(begun.to_dict())

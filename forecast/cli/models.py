@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from forecast.cli.console import Console
     from forecast.tasks.models import Models, Shown
 
-ACTIONS = ("list", "show", "promote", "rollback", "prune")
-NAMING = ("show", "promote")                                            # actions on one run
+ACTIONS = ("list", "show", "promote", "rollback", "delete", "prune")
+NAMING = ("show", "promote", "delete")                                            # actions on one run
 
 
 @command(sets="none")
 def models(
     session: Session,
-    action: Annotated[str, typer.Argument(metavar="[" + "|".join(ACTIONS) + "]", show_default=False,
-                                          help="what to do; list by default")] = "list",
+    action: Annotated[str, typer.Argument(metavar="[ACTION]", show_default=False,
+                                          help=f"{', '.join(ACTIONS)}; list by default")] = "list",
     run: Annotated[str | None, typer.Argument(metavar="[RUN]", show_default=False,
-                                              help="for show and promote: id, its beginning, --name, live")] = None,
+                                              help="which: its id, the beginning of that, --name, live")] = None,
     keep: Annotated[int | None, typer.Option(metavar="N", min=0, show_default=False,
                                              help="for prune: how many of the newest runs stay")] = None,
     ledger: Annotated[str | None, typer.Option(metavar="SPAN", show_default=False, help="for prune: forecasts issued "
@@ -33,9 +33,10 @@ def models(
     """List the models of the store, or change which one serves.
 
     show tells all of one. promote makes it live, after its files have been checked. rollback brings back the one that
-    served before; again, and it is the one before that. prune --keep N removes all but the newest N; the live one and
-    the one a rollback would bring back always stay. prune --ledger 2y removes what was issued longer ago from the
-    ledger, but for what reaches into the time since, and the newest 100 cutoffs of each file."""
+    served before; again, and it is the one before that. delete removes one that is not live. prune --keep N removes all
+    but the newest N; the live one and the one a rollback would bring back always stay. prune --ledger 2y removes what
+    was issued longer ago from the ledger, but for what reaches into the time since, and the newest 100 cutoffs of each
+    file."""
     from forecast.cli.console import Console
     from forecast.errors import RequestError
     from forecast.tasks import models as task
@@ -58,19 +59,21 @@ def models(
         _show_live(console, *task.promote(workspace, str(run), console, wait=wait))
     elif action == "rollback":
         _show_live(console, *task.rollback(workspace, console, wait=wait))
+    elif action == "delete":
+        console.document(task.delete(workspace, str(run), console, wait=wait).to_dict())
     else:
         console.document(task.prune(workspace, console, keep=keep, ledger=ledger, wait=wait).to_dict())
 
 
 def _list(console: Console, models: Models) -> None:
-    from forecast.showing.tables import plain_table
+    from forecast.showing.layout import Table
     from forecast.text import safe
 
     rows = [[run.id, "live" if run.id == models.live else "before" if run.id == models.before else "",
              safe(run.name or ""), *run.scores, safe(run.serves or ""), safe(run.last or "")]
             for run in models.runs]
     if rows:
-        console.table(plain_table(["model", "", "name", "MASE", "skill", "serves", "data to"], rows))
+        console.table(Table(["model", "", "name", "MASE", "skill", "serves", "data to"], rows, ["data to"]))
     else:
         console.say("models", f"none yet in {models.store.folder}; train one: forecast train DATA")
     if not models.is_live_there:
@@ -81,7 +84,7 @@ def _list(console: Console, models: Models) -> None:
 def _show(console: Console, shown: Shown) -> None:
     console.document(shown.to_dict())
     for label, text in shown.lines():
-        console.result(f"{label:<10} {text}")
+        console.result(f"{label:<10} {text}", fold=11)
 
 
 def _show_live(console: Console, live: str | None, before: str | None) -> None:

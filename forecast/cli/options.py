@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forecast.cli.helping import GROUPS
 from forecast.cli.session import Session, global_options, lightened, session_of
 from forecast.config import SETTINGS, Setting
 from forecast.errors import RequestError
@@ -28,6 +29,7 @@ NAMED = dict.fromkeys(("data.known", "data.past", "data.static"), "COL") | {"dat
 FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "data.turn": "--turn",
          "model.bidirectional": "--bidirectional",
          "model.attention": "--attention"}                              # switches, not values
+MEANINGS = {"--no-final-fit": "serve the networks that were validated, without fitting them again on all the data"}
 
 
 def options_of(key: str) -> dict[str, tuple[str, Any, Any]]:
@@ -37,6 +39,11 @@ def options_of(key: str) -> dict[str, tuple[str, Any, Any]]:
         return {f"preset_{name}": (key, bool, typer.Option(f"--{name}", help=text, show_default=False))
                 for name, text in meanings.items()}
     return {key.replace(".", "_"): (key, *_flag(SETTINGS[key]))}
+
+
+def _grouped(key: str, option: Any) -> Any:
+    option.rich_help_panel = GROUPS[key.split(".")[0]]
+    return option
 
 
 def _settings(values: dict[str, Any], options: Mapping[str, tuple[str, Any, Any]]) -> dict[str, Any]:
@@ -59,8 +66,7 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
     said = "" if default is None or isinstance(default, bool) else f" (default {default})"
     if setting.key in FLAGS:
         flag = FLAGS[setting.key]
-        meaning = f"do not {setting.meaning}" if flag.startswith("--no-") else setting.meaning
-        return bool | None, typer.Option(flag, help=meaning, show_default=False)
+        return bool | None, typer.Option(flag, help=MEANINGS.get(flag, setting.meaning), show_default=False)
     kinds = {int: "N", float: "TIME" if setting.time else "X", str: "TEXT", bool: "YES|NO"}
     if setting.key == "data.covariates":
         return list[str] | None, typer.Option("--covariates", help=setting.meaning, metavar="FILE", show_default=False)
@@ -96,7 +102,7 @@ def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "check
             raise typer.Exit(story(session, **values) or 0)
 
         parameters = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context), *own]
-        added = [(k, kind, option) for k, (_, kind, option) in options.items()]
+        added = [(k, kind, _grouped(key, option)) for k, (key, kind, option) in options.items()]
         added += [(k, kind, option) for k, (kind, option) in shared.items()]
         parameters += [Parameter(k, Parameter.KEYWORD_ONLY, default=False if kind is bool else None,
                                  annotation=Annotated[kind, option]) for k, kind, option in added]

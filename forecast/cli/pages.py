@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-WIDEST = 100                                                            # columns that are read with ease
+NARROWEST, WIDEST = 30, 100                                             # columns that are read with ease
 PAGER = "less -R"
 
 
@@ -42,9 +42,7 @@ def columns() -> int:
     """Columns of the terminal, or COLUMNS, or 80; within what can be read."""
     import shutil
 
-    from forecast.cli.console import NARROW
-
-    return min(max(shutil.get_terminal_size().columns, NARROW), WIDEST)
+    return min(max(shutil.get_terminal_size().columns, NARROWEST), WIDEST)
 
 
 def show(text: str) -> None:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from forecast.cli.options import READING, Session, command
 
-if TYPE_CHECKING:
-    from forecast.cli.console import Console
-    from forecast.tasks.predict import Predicted
-
-SPARK = 40                                                              # bars of history beside a forecast
 PARTIAL = 5
 
 
@@ -39,7 +34,7 @@ def predict(
     adapt: Annotated[bool, typer.Option("--adapt", help="widen or narrow the bands by how often "
                                         "earlier ones missed")] = False,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", show_default=False, help="forecast from what "
-                                              "was known then, that time included")] = None,
+                                              "was known then, that time included; FROM..TO: of each step")] = None,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
                                                 "the newest point is older: 2d, 36h")] = None,
     require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
@@ -64,8 +59,10 @@ def predict(
     from forecast.cli.console import Console
     from forecast.cli.streams import write_bytes_out
     from forecast.ledger.options import Options
+    from forecast.showing.tables import spark_lines
     from forecast.system.monitor import check_status_path, reported
     from forecast.tasks import predict as task
+    from forecast.tasks.backfill import backfill, is_range
 
     options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, layout=layout,
                       shard=shard, adapt={} if adapt else None, allow_negative=allow_negative, mean=mean,
@@ -76,25 +73,18 @@ def predict(
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "predict") as status:
+        if is_range(as_of):
+            filled = backfill(workspace, request, console, guarded=[status_path])
+            console.document(filled.to_dict())
+            status.rows, status.exit_code = filled.rows, PARTIAL if filled.is_partial else 0
+            return status.exit_code
         out = None if session.json else write_bytes_out
         predicted = task.predict(workspace, request, console, guarded=[status_path], out=out)
-        _spark(console, predicted)
+        for label, text in spark_lines(predicted.first, predicted.page.levels[0], plain=console.plain,
+                                       name="" if predicted.page.contract.id else predicted.page.contract.targets[0]):
+            if console.terminal and not session.json:
+                console.say(label, text)
         console.document(predicted.to_dict())
         status.rows, status.exit_code = predicted.rows, PARTIAL if predicted.is_partial else 0
+        status.numbers["data_age_seconds"] = predicted.age
         return status.exit_code
-
-
-def _spark(console: Console, predicted: Predicted, most: int = 3) -> None:
-    """The first series as bars: their past | their forecast, and the sum of the forecast."""
-    if console.session.json or not console.terminal:
-        return
-    from forecast.showing.tables import number
-    from forecast.text import shorten, sparkline
-
-    forecast, page = predicted.first, predicted.page
-    for s in range(min(most, len(forecast.panel))):
-        bars = sparkline((past := forecast.panel.values(s)[-SPARK:].tolist()) + forecast.point[s].tolist())
-        name = shorten(str(forecast.panel.ids[s]) if page.contract.id else page.contract.targets[0], 10)
-        low, high = forecast.band(page.levels[0])
-        console.say(name, f"{bars[:len(past)]}|{bars[len(past):]}   next {number(forecast.point[s][0])} "
-                          f"({page.levels[0]:g}%: {number(low[s][0])} .. {number(high[s][0])})")

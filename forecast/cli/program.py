@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from forecast.cli import COMMANDS
 from forecast.cli.session import lightened, main_callback
 
-HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Commands(TyperGroup):
@@ -24,15 +24,11 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return getattr(import_module(f"forecast.cli.{cmd_name}"), cmd_name) if cmd_name in self.commands else None
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS))
-
 
 def program() -> Any:
     """What `main(arguments)` runs."""
     app = typer.Typer(name="forecast", cls=Commands, rich_markup_mode=None, context_settings=HELP,
                       help="Forecast time series in CSV files with recurrent networks.",
-                      epilog="forecast train data.csv, then forecast predict; forecast help shows the handbook.")
+                      epilog="forecast COMMAND --help tells of a command; forecast help shows the handbook.")
     app.callback()(main_callback())
     return lightened(typer.main.get_command(app))

@@ -97,7 +97,14 @@ def session_of(chosen: Mapping[str, Any], outer: Mapping[str, Any], flags: Mappi
 def lightened(command: Any) -> Any:
     """The same command, which asks typer to convert only what has to be: for that it imports pydantic, 0.1 s. Its help
     is written as all results are."""
-    params_of = command.get_params
+    from forecast.cli.helping import WHOLE, help_of
+
+    params_of, parse = command.get_params, command.parse_args
+
+    def parse_args(ctx: typer.Context, args: list[str]) -> list[str]:
+        ctx.meta[WHOLE] = ctx.meta.get(WHOLE, False) or not {"-v", "--verbose"}.isdisjoint(args)
+        parsed: list[str] = parse(ctx, args)
+        return parsed
 
     def params(ctx: typer.Context) -> list[Any]:
         parameters: list[Any] = params_of(ctx)                          # --help is among them, made here
@@ -108,7 +115,8 @@ def lightened(command: Any) -> Any:
                 param.callback = _show_help
         return parameters
 
-    command.get_params = params
+    command.get_params, command.parse_args = params, parse_args
+    command.get_help = partial(help_of, command)
     return command
 
 

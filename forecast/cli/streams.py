@@ -8,10 +8,12 @@ import contextlib
 import io
 import os
 import sys
+from typing import TextIO
 
 from forecast.errors import DiskError
 from forecast.system.files import REMEDIES
 
+USUAL = 80                                                              # columns of a terminal that does not say
 CLOSED = (("stdin", os.O_WRONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
 
 
@@ -26,6 +28,19 @@ class Words(io.TextIOWrapper):
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             super().flush()
+
+
+def columns_of(stream: TextIO) -> int | None:
+    """Columns of the terminal behind a stream, COLUMNS before what it says itself; None where there is none."""
+    if not stream.isatty():
+        return None
+    said = os.environ.get("COLUMNS", "")
+    if said.isascii() and said.isdigit() and int(said):
+        return int(said)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL
+    except (OSError, ValueError):
+        return USUAL
 
 
 def secure() -> None:

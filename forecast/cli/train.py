@@ -56,6 +56,8 @@ def train(
     guard([status_path], [workspace.source(data)])
     with reported(status_path, "train") as status:
         trained = task.train(workspace, request, console, status=status)
+        status.watch(next(iter(trained.metrics.get("models", {}).values()), {}))
+        status.numbers["data_age_seconds"] = trained.age
         console.document(trained.to_dict())
         return 0 if dry_run else _show(console, trained)
 
@@ -70,6 +72,7 @@ def _show(console: Console, trained: Trained) -> int:
         tell("promotion", verdict.reason)
     console.say("model", f"{run}  is now live" + (f"   (before: {before})" if before else "") if verdict.passed
                 else f"{run}  is saved, not live; {before or 'no model'} serves")
+    console.say("forecasts", f"come from {trained.serves}")
     if console.session.quiet and not console.session.json:
         console.wrote(trained.folder)
     console.say("next", "forecast predict" if verdict.passed else f"forecast models promote {run}")

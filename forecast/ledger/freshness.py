@@ -5,6 +5,7 @@ and the file as it stood at an earlier time."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -38,20 +39,36 @@ def as_of(panel: Panel, contract: Contract, text: str) -> Panel:
     return cut
 
 
-def _ordinal_at(panel: Panel, contract: Contract, text: str) -> int:
-    """The last ordinal at or before a time."""
+def cutoffs_between(panel: Panel, contract: Contract, begin: str, end: str) -> list[str]:
+    """Each step of the data from one time to another, both of which belong to it, as the file writes it. Times are
+    given as in `as_of`; nothing stands for the first or last of the data.
+
+    Raises RequestError for what is no such time, and where no step lies between."""
+    first, newest = int(panel.start.min()), int(panel.newest.max()) - 1
+    since = _ordinal_at(panel, contract, begin.strip(), last=False) if begin.strip() else first
+    until = _ordinal_at(panel, contract, end.strip()) if end.strip() else newest
+    ordinals = np.arange(max(since, first), min(until, newest) + 1)
+    if not ordinals.size:
+        raise RequestError(f"--as-of {begin[:30]}..{end[:30]}: no step of the data lies there", code="bad_time",
+                           hint="Write it as FROM..TO, as in 2026-08-01..2026-08-31")
+    return contract.time_text(contract.calendar.times(ordinals))
+
+
+def _ordinal_at(panel: Panel, contract: Contract, text: str, *, last: bool = True) -> int:
+    """The last ordinal at or before a time; or the first at or after it."""
     calendar, first, end = contract.calendar, int(panel.start.min()), int(panel.end.max())
     if calendar.is_time and PERIOD.fullmatch(text):
         try:
             begin = np.datetime64(text.replace(" ", "T"))
         except ValueError:
             raise _no_time(contract, text) from None
-        last = np.array([(begin + 1).astype("datetime64[us]") - np.timedelta64(1, "us")])
+        tick = np.timedelta64(1, "us")                                  # a period from its first moment to its last
+        at = np.array([(begin + 1).astype("datetime64[us]") - tick if last else begin.astype("datetime64[us]") - tick])
         if contract.utc and contract.tz:
-            last = to_utc(last.view(np.int64), np.zeros(1, dtype=np.int64), contract.tz)[0].view("datetime64[us]")
+            at = to_utc(at.view(np.int64), np.zeros(1, dtype=np.int64), contract.tz)[0].view("datetime64[us]")
         ordinals = np.arange(first - 1, end)
         times = calendar.times(ordinals)
-        return int(ordinals[max(0, np.searchsorted(times, last[0], side="right") - 1)])
+        return int(ordinals[max(0, np.searchsorted(times, at[0], side="right") - 1)]) + (not last)
     if not calendar.is_time and re.fullmatch(r"-?\d{1,18}", text):
         return int(calendar.nearest(np.array([int(text)], dtype=np.int64))[0])
     texts = contract.time_text(calendar.times(np.arange(first, end)))
@@ -89,6 +106,14 @@ def age_of(panel: Panel, contract: Contract, now: datetime, source: DataSource) 
         raise RequestError("--max-age: integer steps that stand in no file have no age", code="no_age",
                            hint="Give a file")
     return Age(now - changed, f"the file's last change at {changed:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def seconds_old(panel: Panel, contract: Contract, now: datetime, source: DataSource) -> float:
+    """The age of the newest data in seconds; NaN for data that have none."""
+    try:
+        return age_of(panel, contract, now, source).age.total_seconds()
+    except (RequestError, OSError):
+        return math.nan
 
 
 def check_age(age: Age, most: timedelta, source: DataSource) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import DataError
 from forecast.ledger.issue import Block
-from forecast.methods.baselines import SeasonalNaive
+from forecast.methods.baselines import BASELINES, SeasonalNaive
 from forecast.reading.contract import Contract
 from forecast.reading.sources.workbook import check_installed
 from forecast.scoring import backtest
@@ -44,21 +44,25 @@ class Issued:
 
 
 def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
-    """Read a file that predict wrote in its default layout. Raises DataError naming file, row and column."""
+    """Read a file that predict wrote in its default layout, of one cutoff or of several; or the past forecasts that
+    evaluate wrote: of these, the rows of the first forecaster. Raises DataError naming file, row and column."""
     table = _texts(path, contract)
     keys = [*contract.id_headers, contract.time]
+    if {"model", "cutoff", "step"} <= set(table) - set(keys) and len(table):
+        table = table[table["model"] == table["model"].iloc[0]]
+    apart = [*keys, "cutoff"] if "cutoff" in table and "cutoff" not in keys else keys
     if missing := [name for name in (*keys, "yhat") if name not in table]:
         raise DataError(f"has no column {listed(missing)}", file=str(path), code="missing_column",
                         hint="Score a file in the default layout of forecast predict")
-    if twice := np.flatnonzero(table.duplicated(keys)).tolist():
+    if twice := table.index[table.duplicated(apart)].tolist():
         raise DataError("a second forecast for one series and time", file=str(path), row=twice[0] + 2, code="duplicate")
     values = [c for c in map(str, table) if c == "yhat" or c.startswith((LOWER, "yhat_hi_"))]
     numbers = pd.DataFrame({name: _numbers(table[name], path) for name in values})
     truth = _truth(panel, contract)
-    rows = table[keys].assign(row=np.arange(len(table)))
+    rows = table[apart].assign(row=np.arange(len(table)))
     joined = rows.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
     if joined.empty:
-        raise DataError("none of its rows has come true in the data", file=str(path), code="nothing_matched",
+        raise DataError("the data hold the truth of none of its rows", file=str(path), code="nothing_matched",
                         hint=f"Its times run {table[contract.time].iloc[0]} .. {table[contract.time].iloc[-1]}"
                         if len(table) else "It has no rows")
     frame = pd.concat([_places(joined), numbers.iloc[joined["row"]].reset_index(drop=True)], axis=1)
@@ -92,7 +96,7 @@ def _sheet(path: Path) -> pd.DataFrame:
 
 def _numbers(texts: pd.Series, path: Path) -> list[float]:
     numbers = []
-    for row, text in enumerate(texts, start=2):
+    for row, text in zip((texts.index + 2).tolist(), texts, strict=True):
         try:
             numbers.append(float(text))
         except ValueError as error:
@@ -113,8 +117,10 @@ def _truth(panel: Panel, contract: Contract) -> pd.DataFrame:
 
 
 def _places(joined: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a backtest frame that do not come from the forecaster; steps count from each series' first row."""
-    step = joined["ordinal"] - joined.groupby("series")["ordinal"].transform("min") + 1
+    """The columns of a backtest frame that do not come from the forecaster; steps count from the first row of each
+    series, and of each cutoff where the file names it."""
+    of_one = joined.groupby(["series", "cutoff"] if "cutoff" in joined else "series")
+    step = joined["ordinal"] - of_one["ordinal"].transform("min") + 1
     return pd.DataFrame({"model": "forecast", "series": joined["series"].to_numpy(),
                          "cutoff": (joined["ordinal"] - step).to_numpy(), "step": step.to_numpy(),
                          "y": joined["y"].to_numpy(), "source": "file"})
@@ -221,8 +227,13 @@ def drift_of(frame: pd.DataFrame, known: Panel, *, season: int, live: float, pro
 
 
 def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
-    """Seasonal naive for the same series, cutoffs and steps, made from the values before each cutoff that were not
-    filled in. Where there are none, its rows are missing."""
+    """Seasonal naive for the same series, cutoffs and steps, as `beside` makes it."""
+    return beside(issued, panel, SeasonalNaive.name, season)
+
+
+def beside(issued: Issued, panel: Panel, name: str, season: int) -> pd.DataFrame:
+    """A baseline for the same series, cutoffs and steps, made from the values before each cutoff that were not filled
+    in. Where there are none, its rows are missing."""
     pairs = issued.frame[["series", "cutoff"]].drop_duplicates()
     series = pairs["series"].to_numpy()
     known = panel.as_truth().take(series).before(pairs["cutoff"].to_numpy() + 1)
@@ -230,8 +241,8 @@ def beside_naive(issued: Issued, panel: Panel, season: int) -> pd.DataFrame:
     rows = np.flatnonzero(has_past & (known.end == pairs["cutoff"].to_numpy() + 1))     # nothing of it cut off since
     known, series = known.take(rows), series[rows]
     horizon = int(issued.frame["step"].max())
-    naive = SeasonalNaive(season, quantile_grid(issued.levels)).predict(known, horizon)
-    frame = backtest.frame_of(naive, SeasonalNaive.name, series, panel, issued.levels)
+    said = BASELINES[name](season, quantile_grid(issued.levels)).predict(known, horizon)
+    frame = backtest.frame_of(said, name, series, panel, issued.levels)
     keys = ["series", "cutoff", "step"]
     return frame.merge(issued.frame[keys], on=keys, how="inner")
 

@@ -98,6 +98,11 @@ class Predictor:
         """What each forecaster weighs in the forecast of a series, by their public names."""
         return self._named(self.blend.weights(np.array([series], dtype=object))[:, 0].tolist())
 
+    @property
+    def mean_shares(self) -> dict[str, float]:
+        """The same for a series that was not met: what they weigh in general."""
+        return self._named(self.blend.weights(np.array([None], dtype=object))[:, 0].tolist())
+
     def _named(self, weights: Sequence[float]) -> dict[str, float]:
         shares: dict[str, float] = {}
         for name, weight in zip(self.blend.names, weights, strict=True):

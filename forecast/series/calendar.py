@@ -256,6 +256,15 @@ class Calendar:
                  SECOND: "seconds"}
         return words.get(self.every) or _apart(self.freq) + " steps"
 
+    @property
+    def words(self) -> str:
+        """The step as people say it, with its name: monthly (MS), half hours (30min); integer steps."""
+        if not self.is_time:
+            return "integer steps"
+        often = {"days": "daily", "hours": "hourly", "weeks": "weekly", "months": "monthly", "quarters": "quarterly",
+                 "years": "yearly"}.get(self.unit, self.unit)
+        return f"{often} ({self.freq})"
+
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
@@ -264,9 +273,15 @@ class Calendar:
         return cls(**fields)
 
 
+_PEOPLE = {"hour": "h", "dai": "D", "day": "D", "week": "W", "month": "MS (stamps at its start) or ME (at its end)",
+           "quarter": "QS or QE", "year": "YS or YE", "annual": "YS or YE", "minut": "min, or as in 15min"}
+
+
 def _unknown(freq: str) -> DataError:
+    meant = next((name for word, name in _PEOPLE.items() if freq.lower().startswith(word)), None)
     return DataError(f"--freq {freq[:30]!r} is not a step", code="bad_frequency",
-                     hint="Known: s, min, 30min, h, D, B, W, W-SUN, MS, ME, QS, QE, YS, YE or a whole number")
+                     hint=f"Write {meant}" if meant else
+                     "Known: s, min, 30min, h, D, B, W, W-SUN, MS, ME, QS, QE, YS, YE or a whole number")
 
 
 def _b_behind(unit: str) -> str:

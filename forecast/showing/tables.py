@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,18 @@ import numpy as np
 from forecast.errors import RequestError
 from forecast.scoring.formulas import REFERENCE
 from forecast.series.forecast import Forecast
+from forecast.showing.layout import Table
 from forecast.system.files import replacing
-from forecast.text import counted, safe, shorten
+from forecast.text import counted, safe, shorten, sparkline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from rich.table import Table
 
     from forecast.scoring.backtest import Scores
     from forecast.training.comparison import Contender
 
+MOST_STEPS = 14                                                         # of a horizon shown one by one
+SPARK = 30                                                              # bars of history, and of a forecast
 MOST_PANELS = 6                                                         # series in one picture
 INK, FAN = "#1f3b57", "#d9822b"
 
@@ -39,54 +41,57 @@ def percent(value: float) -> str:
     return f"{value:.1%}" if math.isfinite(value) else "-"
 
 
-def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table without lines: the first column to the left, the others to the right, nothing cut."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for k, header in enumerate(headers):
-        table.add_column(header, justify="left" if k == 0 else "right", no_wrap=True, overflow="ignore")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def score_table(scores: Scores, width: int | None = None) -> Table:
+def score_table(scores: Scores) -> Table:
     """One row a forecaster: errors, what the bands cover and how wide they are, the skill against the better simple
-    forecast; one column each, where a row would be wider than `width`."""
-    reference = scores.reference_name.replace("_", " ")
-    headers = ["", "MAE", "RMSE", f"MASE(m={scores.season})", "sMAPE", "WAPE", "WQL",
-               *(f"{level:g}% covers (width)" for level in scores.levels), f"skill vs {reference}"]
-    rows = [headers, *(_score_row(dict(row), scores) for _, row in scores.summary.iterrows())]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    if width is not None and sum(2 + max(map(len, column)) for column in columns) - 2 > width:
-        rows = columns
-    return plain_table(rows[0], rows[1:])
+    forecast."""
+    covers = [f"{level:g}% covers" for level in scores.levels]
+    widths = [f"{level:g}% width" for level in scores.levels]
+    bands = [header for pair in zip(covers, widths, strict=True) for header in pair]
+    rows = [_score_row(dict(row), scores) for _, row in scores.summary.iterrows()]
+    headers = ["", "MAE", "RMSE", f"MASE(m={scores.season})", "sMAPE", "WAPE", "WQL", *bands, "skill"]
+    better = ["better on"] if any(row[-1] for row in rows) else []
+    return Table([*headers, *better], [row[:len(headers) + len(better)] for row in rows],
+                 ["WAPE", "WQL", *widths[::-1], "RMSE", *covers[:0:-1], "sMAPE", *better])
 
 
 def _score_row(row: dict[str, Any], scores: Scores) -> list[str]:
     skill = row.get("skill", float("nan"))
     is_reference = row["model"] == scores.reference_name
     said = "0%" if is_reference else f"{skill:+.0%}" if math.isfinite(skill) else "-"
-    if row["series"] > 1 and "better_on" in row and not is_reference:
-        said += f" (better on {row['better_on']} of {row['series']} series)"
+    better = f"{row['better_on']} of {row['series']} series" if row["series"] > 1 and "better_on" in row and \
+        not is_reference else ""
+    bands = ((percent(row[f"coverage_{level:g}"]), number(row[f"width_{level:g}"])) for level in scores.levels)
     return [row["model"], number(row["mae"]), number(row["rmse"]), number(row["mase"]), number(row["smape"]),
-            percent(row["wape"]), number(row["wql"]),
-            *(f"{percent(row[f'coverage_{level:g}'])} ({number(row[f'width_{level:g}'])})" for level in scores.levels),
-            said]
+            percent(row["wape"]), number(row["wql"]), *(cell for pair in bands for cell in pair), said, better]
+
+
+def score_lines(scores: Scores, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What is said below the table of scores: labels and lines."""
+    if (words := in_words(scores)) is not None:
+        yield "in words", words
+    if scores.reference is not None:
+        yield "skill", f"the share of the error of {scores.reference_name} that is saved; below 0 it is worse"
+    if bands := band_line(scores):
+        yield "bands", bands
+    yield "MAE by step", step_line(scores, scores.name)
+    if len(set(scores.per_series["series"])) > 1:
+        yield "worst series", worst_series(scores, scores.name, ids)
+    if left := scores.left_out.get("mase"):
+        yield "MASE", f"leaves out {counted(left, 'series')} that repeat exactly or are too short"
 
 
 def comparison_table(ranking: Sequence[Contender], references: Mapping[str, Mapping[str, float]], *, metric: str,
                      season: int, has_skip: bool) -> Table:
     """A row for each cell, and unranked ones for the references, by their mean score."""
     headers = ["rank  cell", "units", "params", "seeds", f"MASE(m={season}) ± sd" if metric == "mase" else "MAE ± sd",
-               "min .. max", "skill", "s/fit", "best epoch", *(["bettered skip"] if has_skip else [])]
+               "min .. max", "skill", "s/fit", "best epoch", *(["network helped"] if has_skip else [])]
     scored = [(c.mean(metric), _cell_row(c, rank, metric, has_skip)) for rank, c in enumerate(ranking, 1)]
     for name, row in references.items():
         skill = _signed_percent(row["skill"]) if row["skill"] else "0%"
         scored.append((row[metric], [f"      {name}", "", "", "", score_text(row[metric], metric), "", skill, "", "",
                                      *([""] if has_skip else [])]))
-    return plain_table(headers, [row for _, row in sorted(scored, key=lambda s: (math.isnan(s[0]), s[0]))])
+    rows = [row for _, row in sorted(scored, key=lambda s: (math.isnan(s[0]), s[0]))]
+    return Table(headers, rows, ["params", "units", "s/fit", "best epoch", "seeds", "min .. max", *headers[9:]])
 
 
 def _cell_row(c: Contender, rank: int, metric: str, has_skip: bool) -> list[str]:
@@ -130,11 +135,12 @@ def band_line(scores: Scores) -> str:
 
 
 def step_line(scores: Scores, model: str) -> str:
-    """The mean absolute error along the horizon: some of its steps, the last among them."""
+    """The mean absolute error along the horizon: each of its steps up to 14, else some of them, the last among them."""
     part = scores.by_step[scores.by_step["model"] == model]
     steps, errors = part["step"].to_numpy(), part["mae"].to_numpy()
-    shown = sorted({0, len(steps) - 1, *(len(steps) * k // 4 for k in (1, 2, 3))}) if len(steps) else []
-    return "   ".join(f"step {steps[k]}: {number(errors[k])}" for k in shown)
+    every = len(steps) <= MOST_STEPS
+    shown = range(len(steps)) if every else sorted({0, len(steps) - 1, *(len(steps) * k // 4 for k in (1, 2, 3))})
+    return "   ".join(f"{'' if every else 'step '}{steps[k]}: {number(errors[k])}" for k in shown)
 
 
 def worst_series(scores: Scores, model: str, ids: Sequence[str], most: int = 3) -> str:
@@ -144,6 +150,19 @@ def worst_series(scores: Scores, model: str, ids: Sequence[str], most: int = 3) 
     worst = part.sort_values(by, ascending=False, kind="stable").head(most)
     return "   ".join(f"{safe(shorten(ids[s], 30))} ({by.upper()} {number(v)})"
                       for s, v in zip(worst["series"], worst[by], strict=True))
+
+
+def spark_lines(forecast: Forecast, level: float, *, plain: bool, name: str = "", most: int = 3
+                ) -> Iterator[tuple[str, str]]:
+    """The first series as bars, their past | their forecast, with the next value and its band; name: of a series that
+    bears none."""
+    low, high = forecast.band(level)
+    for s in range(min(most, len(forecast.panel))):
+        past, ahead = forecast.panel.values(s)[-SPARK:].tolist(), forecast.point[s].tolist()
+        bars = sparkline([*past, *ahead[:SPARK]], plain=plain)
+        yield shorten(name or str(forecast.panel.ids[s]), 10), (
+            f"{bars[:len(past)]}|{bars[len(past):]}   next {number(ahead[0])} ({level:g}%: {number(low[s][0])} .. "
+            f"{number(high[s][0])})")
 
 
 def plot(path: Path, forecast: Forecast, levels: Sequence[float], *, title: str, names: Sequence[str]) -> None:

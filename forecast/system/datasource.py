@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -82,9 +83,9 @@ def storable(path: Path | str) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None]) -> None:
-    """Before any work: no output may be an input, lie in a folder that is one, or be another output. Raises
-    RequestError."""
+def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *, makes_folder: bool = False) -> None:
+    """Before any work: no output may be an input, lie in a folder that is one, or be another output, and its folder
+    must be there, unless it `makes_folder`. Raises RequestError."""
     taken = {source.path for source in inputs if source is not None and source.path is not None}
     folders = {path for path in taken if path.is_dir()}
     for output in outputs:
@@ -95,3 +96,18 @@ def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None]) -
             raise RequestError(f"{output}: would be written over a file that this command reads or writes",
                                code="overwrite", hint="Choose another -o")
         taken.add(place)
+        if not makes_folder and not output.parent.exists():
+            raise RequestError("the folder does not exist", file=shown_path(str(output)), code="no_folder",
+                               hint=f"mkdir -p {shlex.quote(shown_path(str(output.parent)))}")
+
+
+def shown_path(name: str) -> str:
+    """A path in the one way in which it is shown: seen from the current folder where it lies below that, else whole,
+    without detours. What is no path stays as it is."""
+    if name in (STDIN, FRAME) or "://" in name:
+        return name
+    straight = os.path.abspath(name)
+    if os.path.realpath(straight) != os.path.realpath(name):            # a detour through a link leads elsewhere
+        return name
+    here = os.getcwd()
+    return os.path.relpath(straight, here) if straight.startswith(here.rstrip("/") + "/") else straight

@@ -4,13 +4,15 @@ The file is replaced whole. A run that is killed writes nothing: that its stamps
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from forecast.errors import DiskError, ForecastError, RequestError
 from forecast.system import clock
@@ -24,7 +26,14 @@ HELP = {
     SUCCESS: "When it last wrote its output (exit 0 or 5); 0 for never.",
     "forecast_exit_code": "How it last ended; forecast help exit-codes lists the codes.",
     "forecast_duration_seconds": "How long that took.",
-    "forecast_rows": "Rows it read (train) or wrote (predict).",
+    "forecast_rows": "Rows it read (train), wrote (predict) or scored (evaluate).",
+    "forecast_data_age_seconds": "How old the newest point of the data was.",
+    "forecast_mase": "MASE of what was scored: a backtest, or with evaluate --issued what was really issued.",
+    "forecast_skill": "The share of the error of the better simple forecast that is saved.",
+    "forecast_coverage": "The share of values inside the band of this level.",
+    "forecast_promised_mase": "MASE that the backtests had promised for what was issued.",
+    "forecast_drift_ratio": "MASE of what was issued over the promised one.",
+    "forecast_drift_alarm": "1 where that is too much, and beyond chance: train anew.",
 }
 
 
@@ -34,6 +43,23 @@ class Status:
 
     exit_code: int = 0
     rows: int | None = None
+    numbers: dict[str, float] = field(default_factory=dict)     # name without "forecast_" -> value
+    coverage: dict[str, float] = field(default_factory=dict)    # level of a band -> the share that it covers
+
+    def watch(self, scores: Mapping[str, Any]) -> None:
+        """What a monitor is told of these metrics of a forecaster."""
+        self.numbers |= {name: scores[name] for name in ("mase", "skill") if scores.get(name) is not None}
+        self.coverage = {name.removeprefix("coverage_"): value for name, value in scores.items()
+                         if name.startswith("coverage_")}
+
+    def lines(self, labels: str) -> Iterator[tuple[str, str]]:
+        """Name and line of each number that is defined."""
+        for name, value in self.numbers.items():
+            if math.isfinite(value):
+                yield f"forecast_{name}", f"forecast_{name}{{{labels}}} {value:.6g}"
+        for level, share in self.coverage.items():
+            if math.isfinite(share):
+                yield "forecast_coverage", f'forecast_coverage{{{labels},level="{level}"}} {share:.6g}'
 
 
 def check_status_path(path: Path | None) -> None:
@@ -76,10 +102,13 @@ def _write(path: Path | None, command: str, status: Status, seconds: float) -> N
         return
     now = f"{_now().timestamp():.0f}"
     succeeded = now if status.exit_code in GOOD else _last_success(path)
-    values = dict(zip(HELP, (now, succeeded, status.exit_code, f"{seconds:.3f}", status.rows), strict=True))
-    labels = f'{{task="{_escaped(path.name.removesuffix(ENDING))}",command="{command}"}}'
-    write_text(path, "".join(f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n{name}{labels} {value}\n"
-                             for name, value in values.items() if value is not None))
+    labels = f'task="{_escaped(path.name.removesuffix(ENDING))}",command="{command}"'
+    values = zip(HELP, (now, succeeded, status.exit_code, f"{seconds:.3f}", status.rows), strict=False)
+    lines = {name: [f"{name}{{{labels}}} {value}"] for name, value in values if value is not None}
+    for name, line in status.lines(labels):
+        lines.setdefault(name, []).append(line)
+    write_text(path, "".join(f"# HELP {name} {HELP[name]}\n# TYPE {name} gauge\n" + "\n".join(lines[name]) + "\n"
+                             for name in HELP if name in lines))
 
 
 def _now() -> datetime:

@@ -78,7 +78,7 @@ def early_ends(reading: Reading) -> list[dict[str, Any]]:
     """The series that end before the others: name, last time, and how many steps before."""
     panel, contract = reading.panel.with_values()[0], reading.contract
     ends = panel.start + panel.lengths
-    early = np.flatnonzero(ends < ends.max(initial=0))
+    early = np.flatnonzero(ends < ends.max(initial=np.iinfo(np.int64).min))
     last = contract.time_text(contract.calendar.times(ends[early] - 1)) if early.size else []
     return [{"series": str(panel.ids[s]), "last": time, "steps": int(ends.max() - ends[s])}
             for s, time in zip(early.tolist(), last, strict=True)]
@@ -96,7 +96,8 @@ def check(workspace: Workspace, request: Request, teller: Teller = SILENT) -> It
         _check_places(target, request.files)
     written = {_named(target, file) for file in request.files} if target is not None and into_folder else {target}
     rejects = None if request.rejects is None else workspace.path(request.rejects)
-    guard([*written, rejects], [workspace.source(file) for file in request.files])
+    sources = [workspace.source(file) for file in request.files]
+    guard([*written, rejects], sources, makes_folder=into_folder)
     bad: list[Problem] = []
     for file in request.files:
         checked = looked_at(workspace, file)

@@ -129,8 +129,10 @@ def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, 
                          f"{counted(request.seeds, 'seed')} at most")
     trials: dict[str, list[Trial]] = {name: [] for name in shapes}
     for seed in rounds(range(config.train.seed, config.train.seed + request.seeds), budget=allowed, start=start):
-        for name, shape in shapes.items():
-            trials[name].append(bench.trial(shape, seed=seed, limit=limit))
+        with teller.work({f"{name} {seed}": limit for name in shapes}):
+            for name, shape in shapes.items():
+                teller.begin(f"{name} {seed}")
+                trials[name].append(bench.trial(shape, seed=seed, limit=limit))
         teller.say(f"seed {seed}", f"{metric.upper()}  " + "  ".join(
             f"{name} {score_text(done[-1].metrics[metric], metric)}" for name, done in trials.items())
             + f"   {duration(time.monotonic() - start)} of {duration(allowed)}")
@@ -200,7 +202,7 @@ def _worth(ranking: Sequence[Contender], pairs: Sequence[Difference]) -> list[tu
     """What the ranking is worth, and by which rule."""
     count, lines = len(ranking[0].trials), list[tuple[str, str]]()
     if len(ranking) > 1:
-        lines.append(("told apart", verdict(ranking, pairs)))
+        lines.append(("certain", verdict(ranking, pairs)))
     if count > 1 and pairs:
         lines.append(("rule", f"95 % by Student's t, paired over {count} seeds, corrected for "
                               f"{counted(len(pairs), 'pair')}; other windows may rank otherwise"))
@@ -214,7 +216,7 @@ def _wanting(ranking: Sequence[Contender], pairs: Sequence[Difference], *, seeds
     if count < seeds:
         lines.append(("more", f"--budget {needed} should do for {counted(seeds, 'seed')}"))
     elif len(ranking) > 1 and not any(d.is_beyond_chance for d in pairs):
-        lines.append(("more", f"--seeds {max(2 * seeds, 5)} would tell smaller differences apart"))
+        lines.append(("more", f"--seeds {max(2 * seeds, 5)} would show smaller differences"))
     if cut := [f"{c.cell} {c.hurried} of {count}" for c in ranking if c.hurried]:
         lines.append(("hurried", f"{', '.join(cut)} took fewer steps than planned, for want of time: more --budget may "
                                  "rank them otherwise"))

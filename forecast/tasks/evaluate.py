@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.config import Config
-from forecast.errors import DataError, GateError, RequestError, about
+from forecast.errors import GateError, RequestError, about
+from forecast.ledger.freshness import seconds_old
 from forecast.methods.baselines import BASELINES
-from forecast.model.plan import backtest_cutoffs, seasons_of
-from forecast.model.predictor import Predictor
+from forecast.model.plan import seasons_of
 from forecast.reading.reader import Reading
 from forecast.scoring.formulas import METRICS, REFERENCE
 from forecast.series.panel import Panel
 from forecast.store.run import Run
-from forecast.system.datasource import DataSource, guard
+from forecast.system import clock
+from forecast.system.datasource import DataSource, guard, shown_path
 from forecast.tasks import prior
+from forecast.tasks.backtests import backtested
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from forecast.ledger.issued import Drift, Issued
     from forecast.scoring.backtest import Scores
+    from forecast.system.monitor import Status
     from forecast.tasks.promises import Promises
 
 GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one number a forecaster, the less the better
@@ -101,11 +105,24 @@ class Evaluated:
     scores: Scores | None
     counts: dict[str, Any] = field(default_factory=dict)    # of --issued: what was scored, and how much was not
     promises: Promises | None = None
+    age: float = math.nan                   # seconds, of the newest data
 
     @property
     def ids(self) -> list[str]:
         """Of the series that scores speak of by number."""
         return list(self.reading.panel.with_values()[0].ids)
+
+    def watched(self, status: Status) -> None:
+        """Tell a monitor: how old the data are, how good the forecasts, how they hold to what was promised."""
+        status.numbers["data_age_seconds"] = self.age
+        if self.scores is None or self.frame is None:
+            return
+        status.rows = int((self.frame["model"] == self.scores.name).sum())
+        status.watch(self.scores.own)
+        if (held := self.promises) is not None:
+            status.numbers |= {"promised_mase": held.promised.get("mase", math.nan)}
+            status.numbers |= {} if held.drift is None else {"drift_ratio": held.drift.ratio,
+                                                             "drift_alarm": float(held.alarm is not None)}
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -118,10 +135,12 @@ class Evaluated:
                                              self.promises.to_dict()) | scores_record(self.scores, self.request.wanted)
 
 
-def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Evaluated:
+def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
+             guarded: Sequence[Path | None] = ()) -> Evaluated:
     """Score a forecaster on what came after rolling cutoffs, beside simple baselines; or score forecasts made before.
 
-    Writes nothing: `write` does. Raises RequestError, DataError, ModelError."""
+    guarded: other files the caller will write. Writes nothing: `write` does.
+    Raises RequestError, DataError, ModelError."""
     untrained = prior.is_asked(workspace, request.model, request.data)
     unknown = untrained or (request.model is None and workspace.store.live() is None)
     run = None if unknown else workspace.run(request.model or "live")
@@ -134,7 +153,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
         raise RequestError("there is no model yet, so DATA must be named", code="no_data",
                            hint="forecast evaluate DATA")
     given = workspace.path(request.forecast) if request.forecast else None
-    guard(outputs(workspace, request), [source, DataSource(str(given)) if given else None])
+    guard([*outputs(workspace, request), *guarded], [source, DataSource(str(given)) if given else None])
     as_trained = run and run.predictor.config.train.precision == config.train.precision
     if not (request.issued or given or untrained or as_trained):
         workspace.check_precision(config, config.model.cell)            # else the run may be scored as it is
@@ -147,15 +166,16 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
         reading.check_scale()
     tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()
+    age = seconds_old(panel, reading.contract, clock.now(), source)
     if request.issued:
-        return _issued(workspace, request, teller, source, reading, config, run)
+        return replace(_issued(workspace, request, teller, source, reading, config, run), age=age)
     if given:
-        frame, scores, how = _given(given, panel, reading, config, run)
+        frame, scores, how = _given(given, panel, reading, config, run, [REFERENCE, *request.names])
     else:
         with about(source):
-            frame, scores, how = _backtested(teller, run, config, panel, [REFERENCE, *request.names])
+            frame, scores, how = backtested(workspace, teller, run, config, reading, [REFERENCE, *request.names])
     teller.say("scored", how)
-    return Evaluated(request, source, reading, how, run.id if run else None, frame, scores)
+    return Evaluated(request, source, reading, how, run.id if run else None, frame, scores, age=age)
 
 
 def outputs(workspace: Workspace, request: Request) -> list[Path | None]:
@@ -216,8 +236,8 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
     alarm."""
     if drift is None or drift.least is None:
         why = "no promised MASE to hold the live one against" if drift is None else \
-            "fewer than three forecasts that do not overlap have come true"
-        teller.warn("drift", f"cannot be told: {why}")
+            "fewer than three forecasts that do not overlap can be scored"
+        teller.warn("drift", f"is unknown: {why}")
         return
     if drift.ratio > limit and drift.least > 1:
         raise GateError(f"drift is {drift.ratio:.4g}, over the limit of {limit:g}", code="fail_over")
@@ -226,82 +246,24 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
                             f"{drift.least:.4g} with 95 % confidence")
 
 
-def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, names: list[str]
-                ) -> tuple[pd.DataFrame, Scores, str]:
-    from forecast.tasks.fitting import (
-        backtest_plan,
-        baseline_makers,
-        expected,
-        fitted,
-        own_makers,
-        scored,
-        tell_covariates,
-        tell_windows,
-    )
-    from forecast.training.fit import rounds_of
-
-    cutoffs = _unseen(run, config, panel) if run else None
-    if run and not cutoffs and prior.is_of_prior(run.id):
-        raise DataError(f"the longest series has {panel.lengths.max(initial=0)} points: too few for a past forecast of "
-                        f"{run.predictor.plan.horizon}", code="too_short", hint="Give a shorter --horizon")
-    if run and cutoffs:
-        predictor = run.predictor
-        plan, how = predictor.plan, f"{run.id} as it is: every test point is newer than its training data"
-        makers: dict[str, Any] = own_makers(predictor)
-    else:
-        cutoffs, known, plan = backtest_plan(teller, config, panel)
-        how = (f"settings of {run.id}" if run else "settings given") + ", fitted before the first cutoff"
-        if config.backtest.refit == "each":
-            how += " and anew at each"
-            makers = {config.model.cell: lambda known: fitted(teller, Predictor.new(config, known), known,
-                                                              title="training")}
-        else:
-            untrained = Predictor.new(config, known, plan)
-            expected(teller, untrained, known, rounds=rounds_of(untrained, known))
-            fit = fitted(teller, untrained, known, title="training")
-            makers = own_makers(fit)
-    makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
-    season = config.model.season[0] if config.model.season else plan.season
-    frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=config.model.levels,
-                           refit=config.backtest.refit, season=season)
-    tell_windows(teller, scores, cutoffs)
-    tell_covariates(teller, scores)
-    return frame, scores, f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
-
-
-def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
-    """Cutoffs whose tests lie wholly in what the model has not learned from. None where the data hold no such test, or
-    where other settings were asked for than the model's own; on which device it computes does not count.
-
-    A series that the model has not learned from counts as wholly new."""
-    predictor, asked = run.predictor, config.backtest
-    same_place = replace(config.train, device=predictor.config.train.device, threads=predictor.config.train.threads)
-    if (config.model, same_place) != (predictor.config.model, predictor.config.train):
-        return None
-    new = min(predictor.unseen_steps(panel), int(panel.lengths.max(initial=0)))
-    horizon = predictor.plan.horizon
-    if new < horizon:
-        return None
-    if asked.windows is None and asked.test_size is None:
-        step = asked.step or horizon
-        return [horizon + k * step for k in reversed(range(min(4, (new - horizon) // step + 1)))]
-    try:
-        cutoffs = backtest_cutoffs(config, panel, predictor.plan)
-    except RequestError:
-        return None
-    return cutoffs if cutoffs and cutoffs[0] <= new else None
-
-
-def _given(path: Path, panel: Panel, reading: Reading, config: Config, run: Run | None
+def _given(path: Path, panel: Panel, reading: Reading, config: Config, run: Run | None, names: Sequence[str]
            ) -> tuple[pd.DataFrame, Scores, str]:
-    """Score a file of forecasts: its rows are joined to the data by id and time, never by position."""
-    from forecast.ledger.issued import read_issued
+    """Score a file of forecasts, beside baselines: joined to the data by id and time, never by position."""
+    from forecast.ledger.issued import beside, read_issued, side_by_side
     from forecast.scoring.backtest import evaluate as score
 
     issued = read_issued(path, panel, reading.contract)
     known = panel.before(issued.first)
-    scores = score(issued.frame, known, season=season_of(run, config, known), levels=issued.levels)
-    return issued.frame, scores, f"{path}: {issued.matched:,} of {issued.rows:,} rows have come true"
+    season = season_of(run, config, known)
+    frames = {"forecast": issued.frame} | {name: beside(issued, panel, name, season) for name in dict.fromkeys(names)}
+    frame = side_by_side({name: part for name, part in frames.items() if len(part)})
+    scores = score(frame, known, season=season, levels=issued.levels)
+    return frame, scores, f"{shown_path(str(path))}: {truth_known(issued)}"
+
+
+def truth_known(issued: Issued) -> str:
+    """How many rows of a forecast can be scored."""
+    return f"the truth is known for {issued.matched:,} of its {counted(issued.rows, 'row')}"
 
 
 def _issued(workspace: Workspace, request: Request, teller: Teller, source: DataSource, reading: Reading,
@@ -323,7 +285,7 @@ def _issued(workspace: Workspace, request: Request, teller: Teller, source: Data
     wanted = [i for i in by_weight(issues) if since is None or i.cutoff + i.horizon >= since.min()]
     bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
     issued = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
-    how = f"{counted(len(wanted), 'issue')}: {issued.matched:,} of {issued.rows:,} rows have come true"
+    how = f"{counted(len(wanted), 'issue')}: {truth_known(issued).replace('its', 'their')}"
     _tell_issued(teller, how, issued, bands)
     unscored = Evaluated(request, source, reading, how, run.id if run else None, issued.frame, None,
                          {"issues": len(wanted), "rows": issued.rows, "matched": issued.matched,

@@ -31,11 +31,13 @@ SHOWN = {                                   # settings worth a line, in this ord
     "model": ("horizon", "season", "cell", "levels"),
     "train": ("seed", "time_limit"),
 }
-SCHEDULES = {                               # how often a forecast is due: cron and systemd, of train and of predict
-    "hour": (("15 4 * * 0", "Sun 04:15"), ("5 * * * *", "*:05")),
-    "day": (("15 4 * * 0", "Sun 04:15"), ("16 5 * * *", "05:16")),
-    "week": (("15 4 1 * *", "*-*-01 04:15"), ("16 5 * * 1", "Mon 05:16")),
+SCHEDULES = {                               # how often: cron and systemd, of train, predict and evaluate
+    "hour": (("15 4 * * 0", "Sun 04:15"), ("5 * * * *", "*:05"), ("45 4 * * *", "04:45")),
+    "day": (("15 4 * * 0", "Sun 04:15"), ("16 5 * * *", "05:16"), ("45 5 * * *", "05:45")),
+    "week": (("15 4 1 * *", "*-*-01 04:15"), ("16 5 * * 1", "Mon 05:16"), ("45 5 * * 1", "Mon 05:45")),
 }
+SPANS = {"hour": "7d", "day": "30d", "week": "2y"}                       # of what was issued, to be scored
+FAILED = "forecast-failed@"                                             # the unit that tells of a service that failed
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller
     write_text(path, text)
     teller.wrote(path)
     calendar = reading.contract.calendar
-    lines, rhythm = commands(workspace, data, program, max_age=max_age_of(calendar)), rhythm_of(calendar)
+    rhythm = rhythm_of(calendar)
+    lines = commands(workspace, data, program, max_age=max_age_of(calendar),
+                     rhythm=rhythm if calendar.is_time else None)
     if rhythm == "hour" and not (reading.contract.utc or reading.contract.tz):
         teller.say("zone", "none is named, so --max-age takes the times for UTC; if they are not, set tz in [data]")
     return Begun(path, text, crontab(lines, rhythm), systemd(lines, rhythm, workspace.folder.resolve(), user()))
@@ -110,7 +114,7 @@ def toml(reading: Reading, values: Mapping[str, Any]) -> str:
     """forecast.toml with these settings, each with its meaning; others worth knowing as comments with their default."""
     lines = ["# Settings of forecast in this folder and those below. Flags, --set, the environment stand over them.",
              f"# {safe(Path(reading.file).name)}: {counted(reading.rows, 'row')}, "
-             f"{counted(len(reading.panel), 'series')}, step {reading.contract.calendar.freq}, "
+             f"{counted(len(reading.panel), 'series')}, {reading.contract.calendar.words}, "
              f"{safe(' .. '.join(reading.span))}"]
     for section in ("data", "model", "train", "backtest"):
         extra = [key.split(".")[1] for key in values if key.startswith(f"{section}.")]
@@ -132,15 +136,25 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
-def commands(workspace: Workspace, data: str, program: Sequence[str], *, max_age: str) -> dict[str, list[str]]:
-    """The words of both commands, with absolute paths, since cron and systemd start anywhere. A model no better than
-    seasonal naive does not go live, and nothing is forecast from old data."""
+def commands(workspace: Workspace, data: str, program: Sequence[str], *, max_age: str, rhythm: str | None
+             ) -> dict[str, list[str]]:
+    """The words of the commands, with absolute paths, since cron and systemd start anywhere. A model no better than
+    seasonal naive does not go live, nothing is forecast from old data, and a drift beyond chance is a failure.
+
+    rhythm: None where steps have no length in time."""
     folder, store = workspace.folder.resolve(), workspace.store.folder.resolve()
     start = [*program, "-C", str(folder)]
     if store != folder / ".forecast":
         start += ["--store", str(store)]
-    return {"train": [*start, "train", data, "-q", "--wait", "1h", "--min-skill", "0"],
-            "predict": [*start, "predict", "-q", "--max-age", max_age, "-o", "predictions.csv"]}
+    last = ["--last", SPANS[rhythm]] if rhythm else []
+    return {"train": [*start, "train", data, "-q", "--wait", "1h", "--min-skill", "0", *_status("train")],
+            "predict": [*start, "predict", "-q", "--max-age", max_age, "-o", "predictions.csv", *_status("predict")],
+            "evaluate": [*start, "evaluate", "--issued", "-q", *last, "--fail-over", "drift=1.5",
+                         *_status("evaluate")]}
+
+
+def _status(command: str) -> list[str]:
+    return ["--status-file", f"forecast-{command}.prom"]
 
 
 def max_age_of(calendar: Calendar) -> str:
@@ -177,14 +191,17 @@ def user() -> str:
 
 
 def systemd(lines: Mapping[str, Sequence[str]], rhythm: str, folder: Path, user: str) -> dict[str, str]:
-    """A service and a timer for each command; a missed run is made up for."""
+    """A service and a timer for each command; a missed run is made up for. Of one that fails another unit tells."""
     units = {}
     for when, (name, words) in zip(SCHEDULES[rhythm], lines.items(), strict=True):
         about = f"[Unit]\nDescription=forecast {name} in {str(folder).replace('%', '%%')}\n"
-        units[f"forecast-{name}.service"] = (f"{about}\n[Service]\nType=oneshot\nUser={user}\n"
-                                             f"ExecStart={_exec(words)}\n")
+        units[f"forecast-{name}.service"] = (f"{about}OnFailure={FAILED}%n.service\n\n[Service]\nType=oneshot\n"
+                                             f"User={user}\nExecStart={_exec(words)}\n")
         units[f"forecast-{name}.timer"] = (f"{about}\n[Timer]\nOnCalendar={when[1]}\nPersistent=true\n\n"
                                            f"[Install]\nWantedBy=timers.target\n")
+    units[f"{FAILED}.service"] = ("[Unit]\nDescription=%i has failed\n\n[Service]\nType=oneshot\n"
+                                  "# what tells you: put the line here that sends a mail or a message\n"
+                                  "ExecStart=/usr/bin/logger -p user.err -t forecast %i has failed\n")
     return units
 
 

@@ -106,7 +106,7 @@ def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[D
     for track in held:
         if track.factor is None or track.missed is None:
             teller.say("adapted", f"{track.level:g} % band: as trained, {track.issues} of the {FEWEST} issues that "
-                                  "it takes have come true")
+                                  "it takes can be scored")
         else:
             teller.say("adapted", f"{track.level:g} % band: {100 * track.missed:.0f} % of "
                                   f"{counted(track.values, 'value')} missed it in {counted(track.issues, 'issue')} "

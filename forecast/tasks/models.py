@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from forecast.errors import DiskError, ModelError
+from forecast.errors import DiskError, ModelError, RequestError
 from forecast.scoring.formulas import SIMPLE
 from forecast.store.store import Promotion, Store
 from forecast.system import clock
@@ -95,12 +95,13 @@ class Shown:
                        f"{counted(len(run.predictor.knowledge), 'series')}, {data.first} .. {data.last}")
         yield "plan", (f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, season "
                        f"{plan.season}, {model.cell.upper()} {model.layers}x{plan.hidden}")
-        yield "scores", (f"MASE {mase}, skill {skill} over the better simple forecast, mostly {self.listed.serves}"
-                         if self.listed.serves else "too short for a backtest")
+        yield "serves", " + ".join(f"{name} {share:.0%}" for name, share in _largest(run.predictor.mean_shares))
+        yield "scores", (f"MASE {mase}, skill {skill} over the better simple forecast" if self.listed.serves else
+                         "too short for a backtest")
         if record.promotion:
             yield "promotion", record.promotion.reason
         for p in self.promotions[-NEWEST:]:
-            yield p.how, f"{p.at}  {p.run}  (before: {p.before})"
+            yield p.how, f"{p.at}  {p.run}  ({f'before: {p.before}' if p.before else 'the first one'})"
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ def summary(store: Store, run: str) -> Listed:
     own = _part(scores, served)
     return Listed(run, record.name, record.created or None, served or None, own.get("mase"), own.get("skill"),
                   record.data.path, record.data.last)
+
+
+def _largest(shares: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Those of a percent or more, the largest first."""
+    return sorted(((name, share) for name, share in shares.items() if share >= 0.005), key=lambda pair: -pair[1])
 
 
 def _part(content: dict[str, Any], key: str) -> dict[str, Any]:
@@ -173,6 +179,23 @@ def rollback(workspace: Workspace, teller: Teller = SILENT, *, wait: str | None 
             load(store.runs / str(back))                                # a damaged one must not go live
         store.rollback()
         return store.live(), before
+
+
+def delete(workspace: Workspace, name: str, teller: Teller = SILENT, *, wait: str | None = None) -> Pruned:
+    """Remove one run. Raises RequestError for the live one, ModelError, BusyError, DiskError."""
+    store = workspace.store
+    _check_begun(store)
+    with workspace.locked(teller, wait):
+        run = store.find(name).name
+        if run not in store.ids():
+            raise ModelError(f"{name} is not a model of this store", file=str(store.folder), code="no_model",
+                             hint="See which are: forecast models")
+        if run == store.live():
+            raise RequestError(f"{run} is live, and the live model is not removed", code="is_live",
+                               hint="Make another one live first: forecast models promote RUN, or rollback")
+        store.remove(run)
+        teller.say("removed", run)
+        return Pruned([run], store.ids())
 
 
 def prune(workspace: Workspace, teller: Teller = SILENT, *, keep: int | None = None, ledger: str | None = None,

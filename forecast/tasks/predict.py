@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,9 +15,10 @@ import numpy as np
 
 from forecast.config import SETTINGS
 from forecast.errors import DataError, ForecastError, RequestError
+from forecast.ledger.freshness import seconds_old
 from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
-from forecast.system import machine
+from forecast.system import clock, machine
 from forecast.system.datasource import DataSource, guard
 from forecast.tasks import issuing, plans, prior
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from forecast.store.run import Run
 
 STDOUT = "-"
+MOST_SOURCES = 4                        # told one by one
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ class Predicted:
     page: Page
     first: Forecast                         # of the first series
     tables: list[pa.Table]                  # the rows, where they went nowhere else
+    age: float                              # seconds, of the newest data
 
     @property
     def is_partial(self) -> bool:
@@ -157,11 +160,14 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
     output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
-    run, source, reading = _read(workspace, request, [output, plot, *guarded])
+    run, source, reading = read_for(workspace, request, [output, plot, *guarded])
     reading = plans.planned_for(workspace, run, reading, request.future, request.horizon)
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
     levels = levels_of(request.levels, run.predictor.config.model.levels)
     page = Page(run.contract, levels, run.id, request.options.mean)
+    if steps > (trained := run.predictor.plan.horizon):
+        teller.say("horizon", f"{steps} steps, and {trained} were trained: the later ones read the forecasts of the "
+                              "earlier ones, and no backtest has scored them; train --horizon does")
     forecaster = issuing.forecaster_of(run, request.options)
     draft = issuing.begin(workspace, run, source, reading, horizon=steps, levels=page.levels, as_of=request.as_of,
                           options=request.options)
@@ -195,10 +201,12 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
     return Predicted(request, run.id, source, issue, draft.issue.fingerprint, output, plot if len(panel) else None,
                      rows, len(panel), steps, dict(tally.sources), fell, [r.message for r in reading.repairs],
-                     list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables)
+                     list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables,
+                     seconds_old(draft.known, run.contract, clock.now(), source))
 
 
-def _read(workspace: Workspace, request: Request, outputs: Sequence[Path | None]) -> tuple[Run, DataSource, Reading]:
+def read_for(workspace: Workspace, request: Request, outputs: Sequence[Path | None]
+             ) -> tuple[Run, DataSource, Reading]:
     """The model, or the prior, and the data it is to speak of, which none of the outputs overwrites."""
     plan = [] if request.future is None else [workspace.source(request.future)]
     if prior.is_asked(workspace, request.model, request.data):
@@ -268,6 +276,16 @@ def _opened(output: Path | None, page: Page, layout: str, panel: Panel, out: Cal
         out(buffer.getvalue())
 
 
+def sources_in_words(sources: Mapping[str, int]) -> list[str]:
+    """What served how many series. Many blends are told by their parts: in how many series each has a say."""
+    if len(sources) <= MOST_SOURCES:
+        return [f"{name} {count}" for name, count in Counter(sources).most_common()]
+    parts, total = Counter[str](), sum(sources.values())
+    for name, count in sources.items():
+        parts.update(dict.fromkeys(name.split("+"), count))
+    return [f"{len(sources)} blends of", *(f"{name} in {count / total:.0%}" for name, count in parts.most_common())]
+
+
 def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
     """The series asked for, in the order of the file. Raises RequestError for one that is not there."""
     if not ids:
@@ -309,7 +327,7 @@ def _draw(path: Path, forecast: Forecast, page: Page) -> None:
 
 def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:
     """How many series each source served; those that fell back or have no value at all, named. Returns their ids."""
-    teller.say("source", "   ".join(f"{name} {count}" for name, count in tally.sources.most_common()))
+    teller.say("source", "   ".join(sources_in_words(tally.sources)))
     if fell := tally.fell:
         teller.warn("partial", f"{counted(len(fell), 'series')} fell back to seasonal naive: {listed(fell)}")
     if valueless:

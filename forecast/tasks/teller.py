@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from forecast.config import SETTINGS
 from forecast.system.clock import now
-from forecast.system.datasource import DataSource
+from forecast.system.datasource import DataSource, shown_path
 from forecast.text import counted, listed, safe
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ class Teller(Protocol):
     def scores(self, scores: Scores, ids: Sequence[str]) -> None:
         """Scores that are known before the work is done; ids (S,) name the series."""
 
+    def work(self, parts: Mapping[str, float]) -> AbstractContextManager[None]:
+        """A block of long work: its parts in order, and about how many seconds each will take."""
+
+    def begin(self, part: str) -> None:
+        """One of these parts begins."""
+
+    def advance(self, done: float) -> None:
+        """So much of it is done, of 1."""
+
     def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
         """Pass the epochs of a training on, and show them; at the end how it went, where `closing`."""
 
@@ -55,6 +64,13 @@ class Silent:
     def wrote(self, path: object, words: str = "", verb: str = "wrote") -> None: ...
 
     def scores(self, scores: Scores, ids: Sequence[str]) -> None: ...
+
+    def work(self, parts: Mapping[str, float]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def begin(self, part: str) -> None: ...
+
+    def advance(self, done: float) -> None: ...
 
     def track(self, epochs: Iterable[Epoch], title: str, *, closing: bool = True) -> Iterator[Epoch]:
         yield from epochs
@@ -74,8 +90,8 @@ def tell_reading(teller: Teller, reading: Reading) -> None:
     """What was read from a file for the first time, what was assumed, what was repaired."""
     panel, contract = reading.panel, reading.contract
     calendar, (first, last) = contract.calendar, reading.span
-    teller.say("data", f"{reading.file}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
-                       f"{f'step {calendar.freq}' if calendar.is_time else 'integer steps'}, {first} .. {last}")
+    teller.say("data", f"{shown_path(reading.file)}   {counted(reading.rows, 'row')}, {counted(len(panel), 'series')}, "
+                       f"{calendar.words}, {first} .. {last}")
     ident, time = contract.read_from
     columns = [f"time={time}", f"target={','.join(contract.targets[:6])}"
                + (f" and {len(contract.targets) - 6} more" if len(contract.targets) > 6 else "")]
@@ -123,11 +139,8 @@ def tell_model(teller: Teller, run: Run, source: DataSource, reading: Reading) -
 
 
 def shown(source: DataSource) -> str:
-    """A path as people read it: relative where it lies below the current folder, else whole."""
-    if source.is_database:
-        return safe(source.name)
-    path, here = Path(source.name), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    """A path as people read it; an address as it is."""
+    return safe(source.name) if source.is_database else shown_path(source.name)
 
 
 def _age(seconds: float) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from forecast import __version__
 from forecast.errors import GateError, ModelError, RequestError, about
+from forecast.ledger.freshness import seconds_old
 from forecast.reading.cache import is_large
 from forecast.scoring.formulas import SIMPLE
 from forecast.store.record import DataRecord, RunRecord, Verdict
@@ -62,13 +63,18 @@ class Request:
     def __post_init__(self) -> None:
         if self.name is not None and self.name.strip() in ("", "live"):
             raise RequestError(f"--name {self.name!r}: a run cannot be called so", code="bad_setting")
-        if self.min_skill is not None and self.min_skill != self.min_skill:
-            raise RequestError("--min-skill nan: takes a number", code="bad_setting")
+        if self.min_skill is not None and not self.min_skill <= 1:
+            raise RequestError(f"--min-skill {self.min_skill:g}: is a share of the error to be saved, at most 1",
+                               code="bad_setting", hint=_as_share(self.min_skill))
         if self.promote not in PROMOTE:
             raise RequestError(f"--promote {self.promote}: takes one of {', '.join(PROMOTE)}", code="bad_setting")
         if self.promote != "auto" and self.min_skill is not None:
             raise RequestError(f"--min-skill and --promote {self.promote} contradict each other", code="bad_setting",
                                hint="Leave out one of them")
+
+
+def _as_share(skill: float) -> str:
+    return f"For {skill:g} % write --min-skill {skill / 100:g}" if 1 < skill <= 100 else "As in --min-skill 0.1"
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class Trained:
     seconds: float = 0.0
     serves: str = ""
     diverged: bool = False                  # every network: simpler forecasters serve
+    age: float = np.nan                     # seconds, of the newest data
 
     @property
     def refusal(self) -> GateError | None:
@@ -143,7 +150,6 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
 
     from forecast.model.predictor import Predictor
     from forecast.tasks import fitting
-    from forecast.training.fit import fit, refit, rounds_of
 
     config, status.rows = workspace.config, reading.rows
     tell_settings(teller, workspace.given)
@@ -155,30 +161,42 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     fitting.tell_recorded(teller, panel, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
     untrained = Predictor.new(config, known, plan)
-    rounds = rounds_of(untrained, known)
-    seconds = fitting.expected(teller, untrained, known, rounds=rounds * (start.share(plan.members) if start else 1))
-    made = Trained(request, fitting.record_of(reading, source, workspace), plan, workspace.given, origin, seconds,
-                   cutoffs)
+    parts = fitting.expected(teller, untrained, known, windows=len(cutoffs),
+                             share=start.share(plan.members) if start else 1.0)
+    made = Trained(request, fitting.record_of(reading, source, workspace), plan, workspace.given, origin,
+                   sum(parts.values()), cutoffs, seconds=time.monotonic() - began,
+                   age=seconds_old(panel, reading.contract, now(), source))
     if request.dry_run:
         return made
+    with teller.work(parts):
+        return _worked(workspace, made, teller, reading, untrained, known, start)
 
-    checkpoints = _checkpoints(workspace, request, teller, reading, plan, origin)
+
+def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Reading, untrained: Predictor, known: Panel,
+            start: Start | None) -> Trained:
+    """Fit, backtest, fit on everything, save."""
+    from forecast.tasks import fitting
+    from forecast.training.fit import fit, refit, rounds_of
+
+    began, request, panel = time.monotonic(), made.request, reading.panel.with_values()[0]
+    checkpoints = _checkpoints(workspace, request, teller, reading, made.plan, made.origin)
     predictor, history = fitting.tracked(teller, fit(
-        untrained, known, rounds=rounds, checkpoints=checkpoints, start=start), "training")
+        untrained, known, rounds=rounds_of(untrained, known), checkpoints=checkpoints, start=start), "training")
     if start and (anew := len(predictor.members) - start.count(predictor)):
-        teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
+        teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {made.origin} has no "
                            "trained one upon the same transformation and skip")
-    predictor, metrics, verdict = _judged(workspace, request, teller, predictor, reading, cutoffs)
-    if config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
-        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints),
-                                            "final fit")
+    teller.begin("backtest")
+    predictor, metrics, verdict = _judged(workspace, request, teller, predictor, reading, made.cutoffs)
+    teller.begin("final fit")
+    if predictor.config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
+        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints), "final fit")
         history += epochs
     if predictor.kept_back:
         teller.warn("final fit", f"not taken: {predictor.kept_back}; the validated networks serve")
     tell_forecast(teller, predictor.remarks_on(panel))
     made = replace(made, metrics=metrics, verdict=verdict, serves=predictor.name,
                    diverged=all(member.diverged for member in predictor.members),
-                   seconds=round(time.monotonic() - began, 1))
+                   seconds=round(made.seconds + time.monotonic() - began, 1))
     made = _kept(workspace, made, predictor, reading, fitting.history_csv(history))
     checkpoints.clear()
     return made

@@ -156,15 +156,15 @@ def _difference(better: Contender, worse: Contender, metric: str, error: float) 
 def verdict(ranking: Sequence[Contender], pairs: Sequence[Difference]) -> str:
     """What the ranking is worth, in a sentence."""
     if len(ranking[0].trials) < 2:
-        return "one seed: no ranking can be trusted"
+        return "nothing: with one seed the ranking may be chance"
     apart = [d for d in pairs if d.is_beyond_chance]
     if not apart:
-        return "no two of these cells: the seeds alone make such differences"
+        return "no difference between these cells: other seeds alone make differences as large"
     first = ranking[0].cell
     behind = {cell: [d.worse for d in apart if d.better == cell] for cell in dict.fromkeys(d.better for d in apart)}
     near = [c.cell for c in ranking[1:] if c.cell not in behind.get(first, [])]
     better = "; ".join(f"{cell} is better than {joined(worse)}" for cell, worse in behind.items())
-    return better + (f"; {joined(near)} cannot be told from {first}" if near else "")
+    return better + (f"; whether {first} is better than {joined(near)} may be chance" if near else "")
 
 
 def in_budget_text(seconds: float) -> str:

@@ -176,8 +176,8 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
 
 
 def pace(predictor: Predictor, panel: Panel) -> float:
-    """About how many seconds a fit will take, by some steps taken now, as many networks side by side as there will be;
-    the prior is counted as one of them."""
+    """About how many seconds a fit will take, by some steps taken now, as many trainings side by side as there will be:
+    steps of a network, and of the prior where it is tuned."""
     plan, steps = predictor.plan, 4
     device = machine.set_up(predictor.config.train.device, predictor.config.train.threads)
     windows = _windows_of(plan, panel)
@@ -186,14 +186,33 @@ def pace(predictor: Predictor, panel: Panel) -> float:
     member = replace(predictor.members[0], steps=steps)
     predictor = replace(predictor, members=(member,) * plan.members)
     workers, threads = _hands(predictor, device)
-    course = _course(predictor, 0, device, steps)
-    course = replace(course, train=replace(course.train, epoch_steps=1))
-    jobs = [partial(relearn, Material(member, panel, windows), course)] * workers
-    ended = np.zeros(steps)
+    jobs: list[Job[Network] | Job[Prior]] = [
+        partial(relearn, Material(member, panel, windows), _tried(_course(predictor, 0, device, steps)))] * workers
+    lengths = [plan.steps] * plan.members
+    if predictor.prior and _is_tuned(predictor):
+        course = _course_of_prior(predictor, device, "", None)
+        jobs[-1] = partial(retune, predictor.prior, _lessons(predictor, panel), _tried(course), steps)
+        lengths.append(course.steps)
+    ended = np.zeros((2, steps))                                        # of a network, and of the prior
     for epoch in together(jobs, workers, threads):
-        ended[epoch.number - 1] = max(ended[epoch.number - 1], epoch.seconds)
-    seconds = (ended[-1] - ended[0]) / (steps - 1)                      # the first step warms up
-    return float(seconds * plan.steps * math.ceil(_jobs(predictor) / workers))
+        kind = int(epoch.member > 0)
+        ended[kind, epoch.number - 1] = max(ended[kind, epoch.number - 1], epoch.seconds)
+    network, prior = (ended[:, -1] - ended[:, 0]) / (steps - 1)         # the first step warms up
+    return _side_by_side([steps * (prior if k >= plan.members else network or prior)
+                          for k, steps in enumerate(lengths)], workers)
+
+
+def _tried(course: Course) -> Course:
+    """The course with an epoch for each step."""
+    return replace(course, train=replace(course.train, epoch_steps=1))
+
+
+def _side_by_side(seconds: Sequence[float], workers: int) -> float:
+    """How long trainings take together, so many at a time: each begins where a hand is free first."""
+    hands = [0.0] * workers
+    for one in seconds:
+        hands[hands.index(min(hands))] += one
+    return float(max(hands))
 
 
 def _windows_of(plan: Plan, panel: Panel, newest: int | None = None) -> AllWindows:

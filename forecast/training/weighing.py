@@ -32,6 +32,11 @@ HELPED = 0.99                       # covariates have a say if the error with th
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 
 
+def weighed_by(series: int) -> int:
+    """How many windows forecasters of so many series are weighed by."""
+    return max(LEAST_WEIGHED, min(2 * series, MOST_WEIGHED))
+
+
 def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> Predictor:
     """The predictor with weights of the forecasters, widths of the bands of what they say together, and the mean's
     distance from the median: by windows of the panel that its networks have not been trained on.
@@ -63,7 +68,7 @@ def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
              for k, m in reversed(list(enumerate(members))) if m.skip}
     experts = [name for name in EXPERTS if {PRIOR: predictor.prior, TUNED: predictor.tuned}.get(name, True)]
     names = list(dict.fromkeys([*names, *skips.values(), *(experts if len(panel) <= MOST_ASKED else SIMPLE)]))
-    few = held_out.take(evenly(len(held_out), max(LEAST_WEIGHED, min(2 * len(panel), MOST_WEIGHED))))
+    few = held_out.take(evenly(len(held_out), weighed_by(len(panel))))
     parts, truth, windows = said_at(predictor, panel, few, names)
     middle, unit = predictor.quantiles.index(0.5), naive_errors(known, plan.season)[windows.series]
     errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
