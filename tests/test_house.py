@@ -54,12 +54,13 @@ def test_a_file_imports_only_from_lower_floors(name: str) -> None:
 
 
 WINGS = ("system", "series", "scoring", "reading", "methods", "model", "writing", "training", "store", "ledger",
-         "explaining", "showing", "tasks", "door")                              # from the ground up
+         "explaining", "showing", "reporting", "tasks", "door")                 # from the ground up
 WEIGHT = {                                                              # what is heavy, and the wings that bear it
     "torch": {"training", "system", "tasks"},                           # system sets it up, tasks keep its version
     "pandas": {"scoring", "ledger", "tasks", "store", "showing", "system", "api", "door"},
     "matplotlib": {"showing"}, "sqlite3": {"ledger"}, "safetensors": {"store", "training"}, "sklearn": {"series"},
-    "scipy": {"methods", "training", "ledger", "store", "series"}, "typer": set(), "rich": {"showing"}}
+    "scipy": {"methods", "training", "ledger", "store", "series"}, "typer": set(), "rich": {"showing"},
+    "jinja2": {"reporting"}, "markupsafe": {"reporting"}}
 
 LIGHT = {"model.cells": {"torch"}, "model.prior": {"safetensors"},      # the weights that come with the program
          "reading.sources.frames": {"pandas"},
@@ -166,7 +167,7 @@ def functions(folder: str) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 def test_tasks_and_commands_stay_small() -> None:
     lines = [len(file.read_text().splitlines()) for file in (PACKAGE / "cli").glob("*.py")]
-    assert sum(lines) <= 1550
+    assert sum(lines) <= 1600
     stories = {row.name for row in COMMANDS}
     for folder in ("cli", "tasks"):
         assert max(len(file.read_text().splitlines()) for file in (PACKAGE / folder).glob("*.py")) <= 400

@@ -31,6 +31,8 @@ def evaluate(
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.json",
                                         help="scores; a .csv of every series beside it")] = "metrics.json",
     predictions: Annotated[str | None, typer.Option(metavar="PATH", help="write every backtest forecast")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw past forecasts of the worst and the "
+                                             "largest series")] = None,
     forecast: Annotated[str | None, typer.Option(metavar="OLD.csv", help="score this file of forecasts")] = None,
     issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
     last: Annotated[str | None, typer.Option(metavar="SPAN", help="with --issued: only what was forecast of the last "
@@ -51,7 +53,7 @@ def evaluate(
     from forecast.tasks import evaluate as task
 
     request = task.Request(data, model=model, baselines=baselines, metrics=metrics, output=output,
-                           predictions=predictions, forecast=forecast, issued=issued, last=last,
+                           predictions=predictions, plot=plot, forecast=forecast, issued=issued, last=last,
                            fail_over=fail_over or (), accept_scale=accept_scale)
     console, workspace = Console(session), session.workspace
     evaluated = task.evaluate(workspace, request, console)

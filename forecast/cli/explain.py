@@ -18,7 +18,8 @@ def explain(
                                              help="CSV file; by default the one the model was trained on")] = None,
     model: Annotated[str, typer.Option(metavar="RUN",
                                        help="run id, its beginning, a --name, a path, or live")] = "live",
-    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.png", help="the picture")] = "explain.png",
+    output: Annotated[str, typer.Option("-o", "--output", "--plot", metavar="PATH.png|svg", help="the picture")
+                      ] = "explain.png",
     lags: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="strongest lags to name")] = 5,
 ) -> None:
     """Show what the cell remembers of one series, over the context of its next forecast.

@@ -63,7 +63,7 @@ def notes_of(parsed: Parsed, regular: Regular, rows: Rows, contract: Contract | 
 def _early_ends(regular: Regular, rows: Rows) -> str:
     """Which series end before the others, and how far, in words."""
     ends, some = regular.start + regular.stop - regular.first, regular.stop > regular.first
-    early = np.flatnonzero(some & (ends < ends[some].max(initial=0)))
+    early = np.flatnonzero(some & (ends < ends[some].max())) if some.any() else np.empty(0, dtype=np.int64)
     if not early.size:
         return ""
     unit, behind = regular.calendar.unit, (int(ends[some].max()) - ends[early]).tolist()

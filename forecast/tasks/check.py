@@ -78,7 +78,7 @@ def early_ends(reading: Reading) -> list[dict[str, Any]]:
     """The series that end before the others: name, last time, and how many steps before."""
     panel, contract = reading.panel.with_values()[0], reading.contract
     ends = panel.start + panel.lengths
-    early = np.flatnonzero(ends < ends.max(initial=0))
+    early = np.flatnonzero(ends < ends.max()) if len(ends) else np.empty(0, dtype=np.int64)
     last = contract.time_text(contract.calendar.times(ends[early] - 1)) if early.size else []
     return [{"series": str(panel.ids[s]), "last": time, "steps": int(ends.max() - ends[s])}
             for s, time in zip(early.tolist(), last, strict=True)]

@@ -17,6 +17,8 @@ from forecast.config import SETTINGS
 from forecast.errors import DataError, ForecastError, RequestError
 from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
+from forecast.showing.ink import check_picture
+from forecast.showing.pictures import Gallery, draw_fans
 from forecast.system import machine
 from forecast.system.datasource import DataSource, guard
 from forecast.tasks import issuing, plans, prior
@@ -75,8 +77,8 @@ class Request:
         if self.options.fill_future not in (None, *FILLS):
             raise RequestError(f"--fill-future {self.options.fill_future}: takes one of {', '.join(FILLS)}",
                                code="bad_setting")
-        if self.plot is not None and not str(self.plot).endswith(".png"):
-            raise RequestError(f"--plot {self.plot}: a picture is written as .png", code="bad_ending")
+        if self.plot is not None:
+            check_picture(self.plot)
 
 
 @dataclass
@@ -89,6 +91,7 @@ class Tally:
     remarks: list[Remark] = field(default_factory=list)
     parts: list[Forecast] = field(default_factory=list)
     tables: list[pa.Table] = field(default_factory=list)
+    gallery: Gallery | None = None          # of who is to be drawn
 
     def add(self, part: Forecast, table: pa.Table | None) -> None:
         sources = part.source.tolist()
@@ -98,6 +101,8 @@ class Tally:
                           if name.startswith("fallback")]
         self.remarks += part.remarks
         self.parts = self.parts or [part]
+        if self.gallery is not None:
+            self.gallery.add(part)
         self.tables += [] if table is None else [table]
 
 
@@ -165,7 +170,8 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
-    tally = Tally()
+    tally = Tally(gallery=None if plot is None else Gallery(levels, page.contract.id is not None,
+                                                            keeps_order=bool(request.options.series)))
     with _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
@@ -177,8 +183,8 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     if output is not None:
         teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
     first = replace(tally.parts[0], panel=panel)
-    if plot is not None and len(panel):
-        _draw(plot, first, page)
+    if plot is not None and tally.gallery is not None and len(panel):
+        _draw(plot, tally.gallery, first, page)
         teller.wrote(plot, verb="drew")
     fell = _tell_sources(teller, tally, valueless)
     tell_forecast(teller, tally.remarks)
@@ -288,15 +294,12 @@ def part_of(panel: Panel, shard: str | None) -> Panel:
     return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
 
 
-def _draw(path: Path, forecast: Forecast, page: Page) -> None:
-    from forecast.showing.tables import plot  # matplotlib
-
+def _draw(path: Path, gallery: Gallery, forecast: Forecast, page: Page) -> None:
     contract = page.contract
-    names = [str(i) for i in forecast.panel.ids] if contract.id else [""]
     cutoff = contract.time_text(contract.calendar.times([int(forecast.panel.end.max()) - 1]))[0]
     what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
-    plot(path, forecast, page.levels, title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}",
-         names=names)
+    draw_fans(path, gallery.fans, contract.calendar, of=gallery.seen,
+              title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}")
 
 
 def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:
