@@ -155,10 +155,8 @@ def _draw_steps(axis: Axes, scores: Scores) -> None:
     for name, colour, style in ((scores.name, FAN, "o-"), (scores.reference_name, PALE, "s--")):
         part = scores.by_step[scores.by_step["model"] == name]
         axis.plot(part["step"], part["mae"], style, color=colour, linewidth=1.6, markersize=3,
-                  label="_")                                            # named on its own axis, not among all
-        if len(part):
-            axis.annotate(name.replace("_", " "), (part["step"].iloc[-1], part["mae"].iloc[-1]), color=colour,
-                          xytext=(-2, 6), textcoords="offset points", ha="right", fontsize=9)
+                  label=name.replace("_", " "))
+    axis.legend(frameon=False, fontsize=9)
     axis.set_title("mean absolute error by step ahead", loc="left", fontsize=10)
     axis.set_ylim(bottom=0)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -177,9 +177,9 @@ def unseen_windows(predictor: Predictor, panel: Panel) -> tuple[int, Ints]:
     """How many whole windows of at least half of the series the predictor had not learned from, and which series those
     are. Where fewer have one, it is one of those. On a calendar what it had learned up to counts for all series."""
     newest = np.asarray(panel.newest, dtype=np.int64)
-    reach = np.maximum(predictor.knowledge.reach(panel), panel.start)
-    whole = np.clip(np.minimum(newest - reach, int(panel.lengths.max(initial=0)) - 1) // predictor.plan.horizon, 0,
-                    WINDOWS)
+    longest = int(panel.lengths.max(initial=0)) - 1
+    unseen = newest - np.maximum(predictor.knowledge.reach(panel), newest - longest)
+    whole = np.clip(unseen // predictor.plan.horizon, 0, WINDOWS)
     if not whole.any():
         return 0, np.zeros(0, dtype=np.int64)
     windows = max((k for k in range(1, WINDOWS + 1) if 2 * (whole >= k).sum() >= len(panel)), default=1)
