@@ -217,8 +217,8 @@ def test_no_test_reaches_into_a_command_or_a_task() -> None:
                 assert not [a.name for a in node.names if a.name.startswith("_")], f"{file.name}:{node.lineno}"
 
 
-USAGE = ("--help", "--version", "train --help", "predict --help", "evaluate --help", "check --help", "compare --help",
-         "explain --help", "models --help", "doctor --help", "init --help", "diff --help", "replay --help",
+USAGE = ("--help", "--version", "train --help", "predict --help", "report --help", "evaluate --help", "check --help",
+         "compare --help", "explain --help", "models --help", "doctor --help", "init --help", "diff --help", "replay --help",
          "help --help", "help", "help settings", "help benchmarks", "help nonsense", "train --bogus", "nonsense",
          "train", "predict --horizon 0", "predict --horizon x", "evaluate a b")
 

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from forecast.reporting.drawing import Drawing
 from forecast.text import safe
@@ -84,7 +84,7 @@ def render(sheet: Sheet) -> str:
     policy = ("default-src 'none'; script-src " + " ".join(map(_digest, scripts)) + "; style-src "
               + " ".join(map(_digest, styles)) + "; base-uri 'none'; form-action 'none'")
     return _templates().get_template("report.html").render(
-        sheet=sheet, block=Markup(sheet.block), policy=policy, licence=_asset("uplot.LICENSE").strip(),
+        sheet=sheet, block=Markup(sheet.block), policy=policy, licence=escape(_asset("uplot.LICENSE").strip()),
         styles=list(map(Markup, styles)), scripts=list(map(Markup, scripts)))
 
 
