@@ -218,9 +218,9 @@ def test_no_test_reaches_into_a_command_or_a_task() -> None:
 
 
 USAGE = ("--help", "--version", "train --help", "predict --help", "report --help", "evaluate --help", "check --help",
-         "compare --help", "explain --help", "models --help", "doctor --help", "init --help", "diff --help", "replay --help",
-         "help --help", "help", "help settings", "help benchmarks", "help nonsense", "train --bogus", "nonsense",
-         "train", "predict --horizon 0", "predict --horizon x", "evaluate a b")
+         "compare --help", "explain --help", "models --help", "doctor --help", "init --help", "diff --help",
+         "replay --help", "help --help", "help", "help settings", "help benchmarks", "help nonsense", "train --bogus",
+         "nonsense", "train", "predict --horizon 0", "predict --horizon x", "evaluate a b")
 
 
 def test_help_and_wrong_usage_load_nothing_heavy() -> None:
