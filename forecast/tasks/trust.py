@@ -129,8 +129,12 @@ def _series(facts: Facts) -> Reason:
     scores = facts.backtest.scores
     scored, better = int(scores.own["series"]), int(scores.own.get("better_on", 0))
     worse = scored - better
-    text = (f"{worse:,} of {scored:,} are no better than {_simple(scores)}: they stand first in the list below"
-            if worse else f"all {scored:,} are better than {_simple(scores)}")
+    if not worse:
+        return Reason("good", "series", f"all {scored:,} are better than {_simple(scores)}")
+    own, simple = (facts.backtest.by_series.get(m, {}) for m in (scores.name, scores.reference_name))
+    gaps = {s: own[s]["mae"] - simple[s]["mae"] for s in own if s in simple and not own[s]["mae"] < simple[s]["mae"]}
+    named = [str(facts.panel.ids[s]) for s in sorted(gaps, key=lambda s: -gaps[s] / max(own[s]["mae"], 1e-300))]
+    text = f"{worse:,} of {scored:,} are no better than {_simple(scores)}: {listed(named, 5)}"
     return Reason("good" if worse <= scored / 4 else "look", "series", text)
 
 
