@@ -57,7 +57,8 @@ def test_the_topics_are_the_files_of_the_package() -> None:
     assert files == {f"{name}.md" for name in TOPICS}
     setup = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]
     files = ["help/*.md", "model/*.safetensors", "py.typed"]                        # else a wheel has none of them
-    assert setup["package-data"] == {"forecast": files}
+    pages = ["reporting/*.html", "reporting/*.svg", "reporting/*.css", "reporting/*.js", "reporting/uplot.LICENSE"]
+    assert sorted(setup["package-data"]["forecast"]) == sorted([*files, *pages])
 
 
 def test_without_a_topic_all_are_listed_with_a_line_each(run: Run) -> None:

@@ -54,12 +54,13 @@ def test_a_file_imports_only_from_lower_floors(name: str) -> None:
 
 
 WINGS = ("system", "series", "scoring", "reading", "methods", "model", "writing", "training", "store", "ledger",
-         "explaining", "showing", "tasks", "door")                              # from the ground up
+         "explaining", "showing", "reporting", "tasks", "door")                 # from the ground up
 WEIGHT = {                                                              # what is heavy, and the wings that bear it
     "torch": {"training", "system", "tasks"},                           # system sets it up, tasks keep its version
     "pandas": {"scoring", "ledger", "tasks", "store", "showing", "system", "api", "door"},
     "matplotlib": {"showing"}, "sqlite3": {"ledger"}, "safetensors": {"store", "training"}, "sklearn": {"series"},
-    "scipy": {"methods", "training", "ledger", "store", "series"}, "typer": set(), "rich": {"showing"}}
+    "scipy": {"methods", "training", "ledger", "store", "series"}, "typer": set(), "rich": {"showing"},
+    "jinja2": {"reporting"}, "markupsafe": {"reporting"}}
 
 LIGHT = {"model.cells": {"torch"}, "model.prior": {"safetensors"},      # the weights that come with the program
          "reading.sources.frames": {"pandas"},
@@ -166,7 +167,7 @@ def functions(folder: str) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 def test_tasks_and_commands_stay_small() -> None:
     lines = [len(file.read_text().splitlines()) for file in (PACKAGE / "cli").glob("*.py")]
-    assert sum(lines) <= 1800
+    assert sum(lines) <= 1950
     stories = {row.name for row in COMMANDS}
     for folder in ("cli", "tasks"):
         assert max(len(file.read_text().splitlines()) for file in (PACKAGE / folder).glob("*.py")) <= 400
@@ -216,10 +217,10 @@ def test_no_test_reaches_into_a_command_or_a_task() -> None:
                 assert not [a.name for a in node.names if a.name.startswith("_")], f"{file.name}:{node.lineno}"
 
 
-USAGE = ("--help", "--version", "train --help", "predict --help", "evaluate --help", "check --help", "compare --help",
-         "explain --help", "models --help", "doctor --help", "init --help", "diff --help", "replay --help",
-         "help --help", "help", "help settings", "help benchmarks", "help nonsense", "train --bogus", "nonsense",
-         "train", "predict --horizon 0", "predict --horizon x", "evaluate a b")
+USAGE = ("--help", "--version", "train --help", "predict --help", "report --help", "evaluate --help", "check --help",
+         "compare --help", "explain --help", "models --help", "doctor --help", "init --help", "diff --help",
+         "replay --help", "help --help", "help", "help settings", "help benchmarks", "help nonsense", "train --bogus",
+         "nonsense", "train", "predict --horizon 0", "predict --horizon x", "evaluate a b")
 
 
 def test_help_and_wrong_usage_load_nothing_heavy() -> None:

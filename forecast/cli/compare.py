@@ -33,6 +33,7 @@ def compare(
                                        help="seeds at most for each cell: --seed, and the next ones")] = 5,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH.json", show_default=False,
                                                help="write everything here, each seed's scores too")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw the scores of every seed")] = None,
 ) -> None:
     """Train several cells under one budget of time, and rank them beside seasonal naive.
 
@@ -48,7 +49,7 @@ def compare(
     from forecast.tasks import compare as task
 
     console, workspace = Console(session), session.workspace
-    request = task.Request(data, cells=cells, budget=budget, seeds=seeds, output=output)
+    request = task.Request(data, cells=cells, budget=budget, seeds=seeds, output=output, plot=plot)
     compared = task.compare(workspace, request, console, since=start)
     console.table(comparison_table(compared.ranking, compared.references, metric=compared.metric,
                                    season=compared.plan.season, has_skip=compared.has_skip))
@@ -57,4 +58,10 @@ def compare(
     if output is not None:
         write_text(workspace.path(output), to_json(compared.to_dict()))
         console.wrote(workspace.path(output))
+    if plot is not None:
+        from forecast.showing.pictures import draw_comparison
+
+        draw_comparison(workspace.path(plot), compared.ranking, compared.references, metric=compared.metric,
+                        season=compared.plan.season, title=f"cells compared on {data}")
+        console.wrote(workspace.path(plot), verb="drew")
     console.document(compared.to_dict())

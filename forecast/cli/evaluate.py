@@ -32,6 +32,8 @@ def evaluate(
         "-o", "--output", metavar="PATH.json", show_default=False, help="scores; a .csv of every series beside it "
         "(default metrics.json, metrics-issued.json with --issued, metrics-forecast.json with --forecast)")] = None,
     predictions: Annotated[str | None, typer.Option(metavar="PATH", help="write every backtest forecast")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw past forecasts of the worst and the "
+                                             "largest series")] = None,
     forecast: Annotated[str | None, typer.Option(metavar="OLD.csv", help="score this file of forecasts")] = None,
     issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
     last: Annotated[str | None, typer.Option(metavar="SPAN", help="with --issued: only what was forecast of the last "
@@ -59,7 +61,7 @@ def evaluate(
     kind = "-issued" if issued else "-forecast" if forecast else ""
     request = task.Request(data, model=model, baselines=baselines, metrics=metrics,
                            output=output or f"metrics{kind}.json",
-                           predictions=predictions, forecast=forecast, issued=issued, last=last,
+                           predictions=predictions, plot=plot, forecast=forecast, issued=issued, last=last,
                            fail_over=fail_over or (), accept_scale=accept_scale)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)

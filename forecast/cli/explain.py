@@ -18,7 +18,8 @@ def explain(
                                              help="CSV file; by default the one the model was trained on")] = None,
     model: Annotated[str, typer.Option(metavar="RUN",
                                        help="run id, its beginning, a --name, a path, or live")] = "live",
-    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.png", help="the picture")] = "explain.png",
+    output: Annotated[str, typer.Option("-o", "--output", "--plot", metavar="PATH.png|svg", help="the picture")
+                      ] = "explain.png",
     lags: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="strongest lags to name")] = 5,
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,

@@ -28,6 +28,7 @@ EXAMPLES = {
     "evaluate": ("evaluate", "evaluate --issued --last 30d"),
     "diff": ("diff", "diff today.csv yesterday.csv"),
     "replay": ("replay predictions.csv", "replay last"),
+    "report": ("report", "report data.csv -o sales.html"),
     "compare": ("compare data.csv", "compare data.csv --cells lstm,gru --budget 10m"),
     "explain": ("explain", "explain s1 --lags 10 -o s1.png"),
     "check": ("check data.csv", "check data.csv --decimal , --rejects bad.csv"),

@@ -44,7 +44,7 @@ def predict(
                                                "without torch")] = None,
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
-    plot: Annotated[str | None, typer.Option(metavar="PATH.png", help="draw the forecasts")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw them; of many, some")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,
 ) -> int:

@@ -111,6 +111,9 @@ def lightened(command: Any) -> Any:
         for param in parameters:
             if "process_value" not in vars(param):
                 param.process_value = partial(_converted, param, param.process_value)
+                param.shell_complete = partial(_offered, param, param.shell_complete)
+                if param.name in ("install_completion", "show_completion"):
+                    param.callback = partial(_for_a_shell, param.callback)
             if param.name == "help" and param.is_eager:
                 param.callback = _show_help
         return parameters
@@ -118,6 +121,18 @@ def lightened(command: Any) -> Any:
     command.get_params, command.parse_args = params, parse_args
     command.get_help = partial(help_of, command)
     return command
+
+
+def _offered(param: Any, usual: Callable[..., list[Any]], ctx: typer.Context, incomplete: str) -> list[Any]:
+    from forecast.cli.completing import offered
+
+    return offered(param, usual, ctx, incomplete)
+
+
+def _for_a_shell(callback: Callable[..., Any], ctx: typer.Context, param: Any, value: Any) -> Any:
+    from forecast.cli.completing import for_a_shell
+
+    return for_a_shell(callback, ctx, param, value)
 
 
 def _converted(param: Any, convert: Callable[..., Any], ctx: typer.Context, value: Any) -> Any:

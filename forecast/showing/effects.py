@@ -12,8 +12,8 @@ import numpy as np
 
 from forecast.explaining.effects import Effect
 from forecast.reading.beside import shown
+from forecast.showing.ink import FAN, INK, blank, plain, save
 from forecast.showing.tables import number
-from forecast.system.files import replacing
 from forecast.text import safe
 
 DRAWN = 8                                                               # of the strongest columns
@@ -67,17 +67,14 @@ def _signed(value: float) -> str:
 
 def draw(path: Path, document: Sequence[dict[str, Any]], *, title: str) -> None:
     """A row of bars a column, what it moved at each step. Raises DiskError."""
-    from matplotlib.figure import Figure
-
     some = document[:DRAWN]
-    figure = Figure(figsize=(9, 1 + 1.2 * len(some)), layout="constrained")
+    figure = blank(9, 1 + 1.2 * len(some))
     axes = figure.subplots(len(some), 1, sharex=True, squeeze=False)[:, 0]
     for axis, entry in zip(axes, some, strict=True):
         moved = [step["moved"] for step in entry["by_step"]]
-        axis.bar(range(1, len(moved) + 1), moved, color=["tab:blue" if m >= 0 else "tab:red" for m in moved])
+        axis.bar(range(1, len(moved) + 1), moved, color=[INK if m >= 0 else FAN for m in moved])
         axis.axhline(0, color="black", linewidth=0.5)
-        axis.set_title(safe(entry["column"]).replace("$", r"\$"), loc="left", fontsize=9)
+        axis.set_title(plain(entry["column"]), loc="left", fontsize=9)
     axes[-1].set_xlabel("steps ahead")
-    figure.suptitle(title.replace("$", r"\$"), fontsize=10)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=120)
+    figure.suptitle(plain(title), fontsize=10)
+    save(figure, path)

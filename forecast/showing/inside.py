@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import RequestError
 from forecast.explaining.exposure import CLASSES
 from forecast.explaining.influence import by_cycle
 from forecast.explaining.inspection import Driver, Inspection, Layer, bounds_of, classes_of, names_of
 from forecast.series.arrays import Floats
 from forecast.series.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
-from forecast.showing.tables import FAN, INK
-from forecast.system.files import replacing
+from forecast.showing.ink import FAN, INK, blank, check_picture, save
 from forecast.text import safe, shorten
 
 if TYPE_CHECKING:
@@ -65,22 +63,13 @@ def driver_words(driver: Driver, calendar: Calendar) -> str:
 
 
 def draw(path: Path, look: Inspection, calendar: Calendar, *, title: str, target: str) -> None:
-    """A PNG of what was found; `title` says it in a line or two, `target` names the values.
+    """A picture of what was found; `title` says it in a line or two, `target` names the values.
 
-    Raises RequestError for another ending than .png, DiskError."""
-    if path.suffix.lower() != ".png":
-        raise RequestError(f"{path.name}: a picture is written as .png", code="bad_ending")
-    import logging
-
-    import matplotlib
-
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)             # without a HOME it warns of its cache
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    Raises RequestError for another ending than .png or .svg, DiskError."""
+    check_picture(path.name, "-o")
     rows = _Rows(look, calendar, target)
     heights = [HEIGHTS[name] for name in rows.names] + [1.5]
-    figure = pyplot.figure(figsize=(15, 1.2 + 1.75 * sum(heights)), layout="constrained")
+    figure = blank(15, 1.2 + 1.75 * sum(heights))
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(3, 1))
     left: list[Axes] = []
     for k, name in enumerate(rows.names):
@@ -93,9 +82,7 @@ def draw(path: Path, look: Inspection, calendar: Calendar, *, title: str, target
     _time_axis(left[0], left[-1], look, calendar)
     rows.by_lag(figure.add_subplot(grid[-1, :]))
     figure.suptitle(_plain(title), x=0.008, ha="left", fontsize=13)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=110)
-    pyplot.close(figure)
+    save(figure, path, dpi=110)
 
 
 class _Rows:

@@ -1,31 +1,22 @@
-"""Tables and pictures from scores and forecasts; what they say is settled elsewhere."""
+"""Tables from scores and forecasts; what they say is settled elsewhere."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from forecast.errors import RequestError
 from forecast.scoring.formulas import REFERENCE
 from forecast.series.forecast import Forecast
 from forecast.showing.layout import Table
-from forecast.system.files import replacing
 from forecast.text import counted, safe, shorten, sparkline
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from forecast.scoring.backtest import Scores
     from forecast.training.comparison import Contender
 
 MOST_STEPS = 14                                                         # of a horizon shown one by one
 SPARK = 30                                                              # bars of history, and of a forecast
-MOST_PANELS = 6                                                         # series in one picture
-INK, FAN = "#1f3b57", "#d9822b"
 
 
 def number(value: float) -> str:
@@ -163,66 +154,3 @@ def spark_lines(forecast: Forecast, level: float, *, plain: bool, name: str = ""
         yield shorten(name or str(forecast.panel.ids[s]), 10), (
             f"{bars[:len(past)]}|{bars[len(past):]}   next {number(ahead[0])} ({level:g}%: {number(low[s][0])} .. "
             f"{number(high[s][0])})")
-
-
-def plot(path: Path, forecast: Forecast, levels: Sequence[float], *, title: str, names: Sequence[str]) -> None:
-    """A PNG: the recent past of each series, and its forecast as a line within its bands.
-
-    names (S,) as shown above each series. Raises RequestError for another ending than .png, DiskError."""
-    if path.suffix.lower() != ".png":
-        raise RequestError(f"{path.name}: a picture is written as .png", code="bad_ending")
-    import logging
-
-    import matplotlib
-
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)             # without a HOME it warns of its cache
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    shown = min(len(forecast.panel), MOST_PANELS)
-    columns = 1 if shown < 3 else 2
-    rows = -(-shown // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(10 if columns == 1 else 14, 1 + 3.4 * rows),
-                                   squeeze=False, layout="constrained")
-    for k, axis in enumerate(axes.ravel()):
-        if k < shown:
-            _draw(axis, forecast, k, levels, names[k])
-        else:
-            axis.set_visible(False)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
-    more = len(forecast.panel) - shown
-    figure.suptitle(_plain(title) + (f"  ({shown} of {shown + more} series)" if more else ""), x=0.01, ha="left")
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=120)
-    pyplot.close(figure)
-
-
-def _draw(axis: Axes, forecast: Forecast, s: int, levels: Sequence[float], name: str) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    panel, horizon = forecast.panel, forecast.horizon
-    past = panel.take([s]).last(max(6 * horizon, 60))
-    past = past if len(past.values(0)) else panel.take([s])
-    y = past.values(0)
-    after = panel.calendar.times(forecast.ordinals[s])
-    joined: Any = np.concatenate([past.times(0)[-1:], after])           # the fan starts at the last value known
-    axis.plot(past.times(0), y, color=INK, linewidth=1.2, label="history")
-    for level in sorted(levels, reverse=True):
-        low, high = (np.concatenate([y[-1:], bound[s]]) for bound in forecast.band(level))
-        axis.fill_between(joined, low, high, color=FAN, alpha=0.18 if level == max(levels) else 0.35, linewidth=0,
-                          label=f"{level:g}% band")
-    axis.plot(joined, np.concatenate([y[-1:], forecast.point[s]]), color=FAN, linewidth=1.8, label="forecast")
-    axis.set_title(_plain(shorten(name, 60)), loc="left", fontsize=10)
-    if panel.calendar.is_time:
-        locator = AutoDateLocator()                                     # type: ignore[no-untyped-call]
-        axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))   # type: ignore[no-untyped-call]
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.grid(axis="y", alpha=0.25)
-    axis.margins(x=0.01)
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib draws as it is: no control characters, no $math$."""
-    return safe(text).replace("$", r"\$")

@@ -17,6 +17,7 @@ from forecast.model.plan import Plan
 from forecast.model.predictor import Predictor
 from forecast.scoring.formulas import REFERENCE
 from forecast.series.panel import Panel
+from forecast.showing.ink import check_picture
 from forecast.showing.tables import score_text
 from forecast.store.record import DataRecord
 from forecast.system.datasource import guard
@@ -53,6 +54,7 @@ class Request:
     budget: str = "5m"                      # for everything
     seeds: int = 5                          # at most, for each cell
     output: str | None = None               # where the caller writes all of it
+    plot: str | None = None                 # where the caller draws it
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.names if name not in CELLS]
@@ -60,6 +62,8 @@ class Request:
             raise RequestError(f"--cells: there is no cell {unknown[0]!r}" if unknown else "--cells names no cell",
                                code="bad_setting", hint=f"Known: {', '.join(CELLS)}")
         seconds_of(self.budget, "--budget")
+        if self.plot is not None:
+            check_picture(self.plot)
         if self.output is not None and not self.output.endswith(".json"):
             raise RequestError(f"-o {self.output}: a comparison is written as .json", code="bad_ending")
 
@@ -107,7 +111,7 @@ def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, 
     Raises RequestError, DataError."""
     start = time.monotonic() if since is None else since
     allowed, source = seconds_of(request.budget, "--budget"), workspace.source(request.data)
-    guard([None if request.output is None else workspace.path(request.output)], [source])
+    guard([None if name is None else workspace.path(name) for name in (request.output, request.plot)], [source])
     config = workspace.config.override({"model.cell": "lstm", "model.blend": False}, source="compare")
     workspace.check_precision(config, *request.names)
     tell_settings(teller, workspace.given)

@@ -16,6 +16,7 @@ from forecast.model.plan import seasons_of
 from forecast.reading.reader import Reading
 from forecast.scoring.formulas import METRICS, REFERENCE
 from forecast.series.panel import Panel
+from forecast.showing.ink import check_picture
 from forecast.store.run import Run
 from forecast.system import clock
 from forecast.system.datasource import DataSource, guard, shown_path
@@ -49,6 +50,7 @@ class Request:
     metrics: str | None = None              # to write; None: all
     output: str | None = None               # scores as .json, and a .csv of every series beside it
     predictions: str | None = None          # every backtest forecast
+    plot: str | None = None                 # a picture of the worst and the largest series
     forecast: str | None = None             # score this file of forecasts
     issued: bool = False                    # score what predict issued, from the ledger
     last: str | None = None                 # with issued: only the last "30d", or N steps of the data
@@ -58,6 +60,8 @@ class Request:
     def __post_init__(self) -> None:
         if self.predictions:
             check_ending(self.predictions)
+        if self.plot is not None:
+            check_picture(self.plot)
         if self.output is not None and not self.output.endswith(".json"):
             raise RequestError(f"-o {self.output}: scores are written as .json", code="bad_ending")
         if (self.issued and self.forecast) or (self.last and not self.issued):
@@ -168,7 +172,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     panel, _ = reading.panel.with_values()
     age = seconds_old(panel, reading.contract, clock.now(), source)
     if request.issued:
-        return replace(_issued(workspace, request, teller, source, reading, config, run), age=age)
+        return replace(issued_scores(workspace, request, teller, source, reading, config, run), age=age)
     if given:
         frame, scores, how = _given(given, panel, reading, config, run, [REFERENCE, *request.names])
     else:
@@ -179,10 +183,11 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
 
 
 def outputs(workspace: Workspace, request: Request) -> list[Path | None]:
-    """What `write` writes: scores as JSON and CSV, and the forecasts; None for what was not asked for."""
+    """What `write` writes: scores as JSON and CSV, forecasts, a picture; None for what was not asked for."""
     scores = None if request.output is None else workspace.path(request.output)
     return [scores, scores and scores.with_suffix(".csv"),
-            workspace.path(request.predictions) if request.predictions else None]
+            workspace.path(request.predictions) if request.predictions else None,
+            workspace.path(request.plot) if request.plot else None]
 
 
 def write(workspace: Workspace, evaluated: Evaluated, teller: Teller = SILENT) -> None:
@@ -197,7 +202,7 @@ def write(workspace: Workspace, evaluated: Evaluated, teller: Teller = SILENT) -
     request, scores, frame = evaluated.request, evaluated.scores, evaluated.frame
     if scores is None or frame is None:
         return
-    record, rows, predictions = outputs(workspace, request)
+    record, rows, predictions, plot = outputs(workspace, request)
     if record is not None and rows is not None:
         keep = [c for c in map(str, scores.per_series)
                 if c in ("model", "series", "n") or is_wanted(c, request.wanted)]
@@ -211,6 +216,19 @@ def write(workspace: Workspace, evaluated: Evaluated, teller: Teller = SILENT) -
         contract = evaluated.reading.contract
         write_table(backtest_table(frame, panel, contract, typed=is_typed(predictions.name)), predictions)
         teller.wrote(predictions, f"{len(frame):,} rows")
+    if plot is not None:
+        _draw(plot, evaluated, frame, scores)
+        teller.wrote(plot, verb="drew")
+
+
+def _draw(path: Path, evaluated: Evaluated, frame: pd.DataFrame, scores: Scores) -> None:
+    """The past forecasts over the truth: of all series where they are few, else of the worst and the largest."""
+    from forecast.showing.pictures import draw_backtest
+
+    contract, how = evaluated.reading.contract, evaluated.how.split(";")[0]
+    what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
+    draw_backtest(path, frame, evaluated.reading.panel.with_values()[0], scores, has_names=contract.id is not None,
+                  title=f"{what}: {how}")
 
 
 def judge(evaluated: Evaluated, teller: Teller = SILENT) -> None:
@@ -266,8 +284,8 @@ def truth_known(issued: Issued) -> str:
     return f"the truth is known for {issued.matched:,} of its {counted(issued.rows, 'row')}"
 
 
-def _issued(workspace: Workspace, request: Request, teller: Teller, source: DataSource, reading: Reading,
-            config: Config, run: Run | None) -> Evaluated:
+def issued_scores(workspace: Workspace, request: Request, teller: Teller, source: DataSource, reading: Reading,
+                  config: Config, run: Run | None) -> Evaluated:
     """Score what the ledger holds about this file. Of each cutoff the issue of the usual request counts. Beside it
     stand seasonal naive of the same cutoffs, and what the backtests of the runs promised."""
     from forecast.ledger.issue import by_weight

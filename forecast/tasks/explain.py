@@ -14,6 +14,7 @@ from forecast.explaining.effects import effects_of
 from forecast.explaining.inspection import Inspection, inspect
 from forecast.series.panel import Panel
 from forecast.showing import effects, words
+from forecast.showing.ink import check_picture
 from forecast.showing.inside import draw
 from forecast.store.run import Run
 from forecast.system.datasource import DataSource, guard
@@ -37,8 +38,7 @@ class Request:
 
     def __post_init__(self) -> None:
         plans.check_fill(self.fill_future)
-        if not self.output.endswith(".png"):
-            raise RequestError(f"-o {self.output}: a picture is written as .png", code="bad_ending")
+        check_picture(self.output, "-o")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Explained:
     @property
     def beside(self) -> Path:
         """Where the picture of covariates lies, if there are some."""
-        return self.path.with_name(f"{self.path.stem}-covariates.png")
+        return self.path.with_name(f"{self.path.stem}-covariates{self.path.suffix}")
 
     @property
     def lines(self) -> list[tuple[str, str]]:

@@ -18,6 +18,8 @@ from forecast.errors import DataError, ForecastError, RequestError
 from forecast.ledger.freshness import seconds_old
 from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
+from forecast.showing.ink import check_picture
+from forecast.showing.pictures import Gallery, draw_fans
 from forecast.system import clock, machine
 from forecast.system.datasource import DataSource, guard
 from forecast.tasks import issuing, plans, prior
@@ -74,8 +76,8 @@ class Request:
         if not self.record and (self.output is not None or self.require_new or self.options.adapt is not None):
             raise RequestError("what is written, or goes by earlier issues, is recorded", code="bad_setting")
         plans.check_fill(self.options.fill_future)
-        if self.plot is not None and not str(self.plot).endswith(".png"):
-            raise RequestError(f"--plot {self.plot}: a picture is written as .png", code="bad_ending")
+        if self.plot is not None:
+            check_picture(self.plot)
 
 
 @dataclass
@@ -88,6 +90,7 @@ class Tally:
     remarks: list[Remark] = field(default_factory=list)
     parts: list[Forecast] = field(default_factory=list)
     tables: list[pa.Table] = field(default_factory=list)
+    gallery: Gallery | None = None          # of who is to be drawn
 
     def add(self, part: Forecast, table: pa.Table | None) -> None:
         sources = part.source.tolist()
@@ -97,6 +100,8 @@ class Tally:
                           if name.startswith("fallback")]
         self.remarks += part.remarks
         self.parts = self.parts or [part]
+        if self.gallery is not None:
+            self.gallery.add(part)
         self.tables += [] if table is None else [table]
 
 
@@ -165,9 +170,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
     levels = levels_of(request.levels, run.predictor.config.model.levels)
     page = Page(run.contract, levels, run.id, request.options.mean)
-    if steps > (trained := run.predictor.plan.horizon):
-        teller.say("horizon", f"{steps} steps, and {trained} were trained: the later ones read the forecasts of the "
-                              "earlier ones, and no backtest has scored them; train --horizon does")
+    _tell_reach(teller, steps, run.predictor.plan.horizon)
     forecaster = issuing.forecaster_of(run, request.options)
     draft = issuing.begin(workspace, run, source, reading, horizon=steps, levels=page.levels, as_of=request.as_of,
                           options=request.options)
@@ -178,7 +181,8 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
-    tally = Tally()
+    tally = Tally(gallery=None if plot is None else Gallery(levels, page.contract.id is not None,
+                                                            keeps_order=bool(request.options.series)))
     with _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
@@ -191,8 +195,8 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     if output is not None:
         teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
     first = replace(tally.parts[0], panel=panel)
-    if plot is not None and len(panel):
-        _draw(plot, first, page)
+    if plot is not None and tally.gallery is not None and len(panel):
+        _draw(plot, tally.gallery, first, page)
         teller.wrote(plot, verb="drew")
     fell = _tell_sources(teller, tally, valueless)
     tell_forecast(teller, tally.remarks)
@@ -203,6 +207,12 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
                      rows, len(panel), steps, dict(tally.sources), fell, [r.message for r in reading.repairs],
                      list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables,
                      seconds_old(draft.known, run.contract, clock.now(), source))
+
+
+def _tell_reach(teller: Teller, steps: int, trained: int) -> None:
+    if steps > trained:
+        teller.say("horizon", f"{steps} steps, and {trained} were trained: the later ones read the forecasts of the "
+                              "earlier ones, and no backtest has scored them; train --horizon does")
 
 
 def read_for(workspace: Workspace, request: Request, outputs: Sequence[Path | None]
@@ -314,15 +324,12 @@ def part_of(panel: Panel, shard: str | None) -> Panel:
     return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
 
 
-def _draw(path: Path, forecast: Forecast, page: Page) -> None:
-    from forecast.showing.tables import plot  # matplotlib
-
+def _draw(path: Path, gallery: Gallery, forecast: Forecast, page: Page) -> None:
     contract = page.contract
-    names = [str(i) for i in forecast.panel.ids] if contract.id else [""]
     cutoff = contract.time_text(contract.calendar.times([int(forecast.panel.end.max()) - 1]))[0]
     what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
-    plot(path, forecast, page.levels, title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}",
-         names=names)
+    draw_fans(path, gallery.fans, contract.calendar, of=gallery.seen,
+              title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}")
 
 
 def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:

@@ -1,0 +1,38 @@
+"""forecast report: all that is known of a forecast, as one HTML page."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from forecast.cli.options import READING, Session, command
+
+
+@command(settings=(*READING, "model.season"))
+def report(
+    session: Session,
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
+                                               help="CSV file; by default the one the model was trained on")] = None,
+    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
+    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.html", help="the page")] = "report.html",
+    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
+    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
+) -> None:
+    """Write one HTML page: can this forecast be trusted, and all that is known of it.
+
+    The page needs no network and no other file. It holds the verdict with its reasons, a chart of every series with its
+    past forecasts, the scores beside simple forecasts, what was issued and how it came true, what moves the forecast,
+    how the data were read, and what it takes to make it again. Of more than 500 series, the worst 200 have a chart."""
+    from forecast.cli.console import Console
+    from forecast.tasks import report as task
+
+    console = Console(session)
+    request = task.Request(data, model=model, output=output, future=future, fill_future=fill_future,
+                           command=shlex.join(["forecast", *sys.argv[1:]]))
+    reported = task.report(session.workspace, request, console)
+    for reason in reported.reasons:
+        console.result(f"{reason.state:<8} {reason.label:<9} {reason.text}", fold=19)
+    console.document(reported.to_dict())

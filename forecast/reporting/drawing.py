@@ -1,0 +1,117 @@
+"""Drawings: charts as SVG inside the page. They take the page's colours, and need no script.
+
+Coordinates are made here; what is written, and how it is escaped, stands in drawing.svg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forecast.reporting.axes import Point, Span, round_ticks, runs, span_of
+from forecast.series.arrays import Floats
+from forecast.showing.fans import Fan, Said
+from forecast.showing.tables import number
+from forecast.text import safe
+
+WIDE, HIGH = 480, 230                                                   # of the paper
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 30                               # its margins
+LETTER = 6.4                                                            # width of a letter of the axes
+Names = Callable[[Sequence[int]], Sequence[str]]                        # ordinals -> times as the file writes them
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """A line in pieces, drawn in a style of the page: "history", "forecast", "before", "naive", "plain"."""
+
+    style: str
+    pieces: Sequence[Sequence[Point]]
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What drawing.svg writes. areas: closed lines with their style · marks: upright lines · ticks: (place, text)."""
+
+    title: str
+    words: str                                                          # what it shows, for who does not see it
+    strokes: Sequence[Stroke]
+    areas: Sequence[tuple[str, Sequence[Point]]] = ()
+    marks: Sequence[float] = ()
+    across: Sequence[tuple[float, str, str]] = ()                       # x, text, anchor
+    up: Sequence[tuple[float, str]] = ()
+    key: Sequence[tuple[str, str]] = ()                                 # style, what it stands for
+    size: tuple[int, int] = (WIDE, HIGH)
+    box: tuple[int, int, int, int] = field(default=(LEFT, TOP, WIDE - RIGHT, HIGH - BOTTOM))
+
+
+def fan_drawing(fan: Fan, times: Names) -> Drawing:
+    """A series: its past, its forecast in bands, and what was forecast before."""
+    said = [*fan.before, *([fan.ahead] if fan.ahead else [])]
+    last = max([int(fan.ordinals[-1]), *(int(s.ordinals[-1]) for s in said)])
+    x = Span(float(fan.ordinals[0]), max(float(last), fan.ordinals[0] + 1.0), LEFT, WIDE - RIGHT)
+    shown = [v for s in said for pair in ((s.point,), *s.bands.values()) for side in pair for v in side.tolist()]
+    y = span_of([*fan.y.tolist(), *shown], HIGH - BOTTOM, TOP)
+    areas = [(f"band{k}", _area(joined(fan, s), level, x, y)) for s in ([fan.ahead] if fan.ahead else [])
+             for k, level in enumerate(sorted(s.bands, reverse=True))]
+    strokes = [Stroke("history", runs(fan.ordinals, fan.y, x, y))]
+    strokes += [Stroke("before", runs(s.ordinals, s.point, x, y)) for s in fan.before]
+    strokes += [Stroke("forecast", runs(s.ordinals, s.point, x, y)) for s in ([joined(fan, fan.ahead)] if fan.ahead
+                                                                              else [])]
+    texts = times([int(fan.ordinals[0]), last])
+    words = f"{fan.name}, {texts[0]} to {texts[1]}"
+    if fan.ahead is not None:
+        words += f"; the forecast ends at {number(float(fan.ahead.point[-1]))}"
+    return Drawing(fan.name, words, strokes, areas, [x(float(fan.ordinals[-1]))] if fan.ahead else [],
+                   _time_ticks(x, times), _number_ticks(y))
+
+
+def joined(fan: Fan, said: Said) -> Said:
+    """The forecast from the last value that is known, where it follows upon that."""
+    if not np.isfinite(fan.y[-1]) or int(said.ordinals[0]) != int(fan.ordinals[-1]) + 1:
+        return said
+    last = fan.y[-1:]
+    return Said(np.concatenate([fan.ordinals[-1:], said.ordinals]), np.concatenate([last, said.point]),
+                {x: (np.concatenate([last, low]), np.concatenate([last, high]))
+                 for x, (low, high) in said.bands.items()})
+
+
+def _area(said: Said, level: float, x: Span, y: Span) -> list[Point]:
+    low, high = said.bands[level]
+    there = np.isfinite(low) & np.isfinite(high)
+    along, lower, upper = said.ordinals[there].tolist(), low[there].tolist(), high[there].tolist()
+    return [(x(a), y(b)) for a, b in zip(along, upper, strict=True)] + [
+        (x(a), y(b)) for a, b in zip(along[::-1], lower[::-1], strict=True)]
+
+
+def line_drawing(title: str, words: str, lines: Sequence[tuple[str, str, Sequence[float], Floats]], *,
+                 times: Names | None = None, level: float | None = None) -> Drawing:
+    """Several lines over one axis. lines: (style, meaning, x (N,), y (N,)); times: what an x is called, or None;
+    level: a value drawn as a line of its own, to be compared with."""
+    along = [a for _, _, xs, _ in lines for a in xs]
+    x = Span(min(along), max(max(along), min(along) + 1), LEFT, WIDE - RIGHT)
+    values = [v for _, _, _, ys in lines for v in np.asarray(ys).tolist()]
+    y = span_of([0.0, *values, *([] if level is None else [level])], HIGH - BOTTOM, TOP)
+    y = Span(max(y.low, 0.0) if min(values, default=0) >= 0 else y.low, y.high, y.at, y.to)
+    strokes = [Stroke(style, runs(xs, ys, x, y), dots=style != "level" and len(xs) <= 40) for style, _, xs, ys in lines]
+    if level is not None:
+        strokes.insert(0, Stroke("level", [[(LEFT, y(level)), (WIDE - RIGHT, y(level))]]))
+    across = _time_ticks(x, times) if times else [(x(a), number(a), "middle") for a in round_ticks(x.low, x.high)
+                                                  if a == int(a)]
+    return Drawing(title, words, strokes, across=across, up=_number_ticks(y),
+                   key=[(style, meaning) for style, meaning, _, _ in lines])
+
+
+def _time_ticks(x: Span, times: Names) -> list[tuple[float, str, str]]:
+    """As many times as have room, the first and the last among them."""
+    low, high = int(x.low), int(x.high)
+    widest = max(len(safe(t)) for t in times([low, high]))
+    most = max(2, min(5, high - low + 1, int((x.to - x.at) / (LETTER * (widest + 3)))))
+    places = [round(low + k * (high - low) / (most - 1)) for k in range(most)]
+    anchors = ["start", *["middle"] * (most - 2), "end"]
+    return [(x(o), safe(t), anchor) for o, t, anchor in zip(places, times(places), anchors, strict=True)]
+
+
+def _number_ticks(y: Span) -> list[tuple[float, str]]:
+    return [(y(v), number(v)) for v in round_ticks(y.low, y.high)]
