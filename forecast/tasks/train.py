@@ -165,6 +165,9 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     checkpoints = _checkpoints(workspace, request, teller, reading, plan, origin)
     predictor, history = fitting.tracked(teller, fit(
         untrained, known, rounds=rounds, checkpoints=checkpoints, start=start), "training")
+    if predictor.not_missed:
+        teller.say("not asked", f"{' and '.join(predictor.not_missed)}: slow, and held-out windows do not miss what "
+                                "they say")
     if start and (anew := len(predictor.members) - start.count(predictor)):
         teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {origin} has no "
                            "trained one upon the same transformation and skip")
