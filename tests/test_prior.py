@@ -15,8 +15,10 @@ import forecast
 from forecast.errors import DataError, ForecastError, RequestError
 from forecast.methods.baselines import SeasonalNaive
 from forecast.model import prior as module
+from forecast.model.cells import Weights, scan
 from forecast.model.prior import QUANTILES, Prior, shapes, shipped
-from forecast.model.sight import LENGTHS, Sight, look
+from forecast.model.sight import LENGTHS, OWN, Sight, look
+from forecast.model.walk import Walk
 from forecast.series.arrays import Floats
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
@@ -109,6 +111,28 @@ def test_numpy_says_what_torch_says() -> None:
     with torch.no_grad():
         other = model(torch.from_numpy(some.points), torch.from_numpy(some.queries)).sort(dim=-1).values.numpy()
     assert Prior(weights).forward(sight) == pytest.approx(other, abs=1e-4)
+
+
+def test_the_fast_walk_ends_where_the_plain_one_ends() -> None:
+    values = np.random.default_rng(0).random((64, 90))
+    k = {name: t.astype(np.float64) for name, t in shipped().tensors.items()}
+    for seen in (90, 20):                                               # 20 of 128 points: the walk begins with nothing
+        past = np.full((64, 128), np.nan)
+        past[:, -seen:] = values[:, -seen:]
+        points = look(np.pad(past, ((0, 0), (200, 0)), constant_values=np.nan), 6, 0, 4, from_zero=True).points
+        cell = Weights(k["cell.weight_ih_l0"], k["cell.weight_hh_l0"], k["cell.bias_ih_l0"], k["cell.bias_hh_l0"])
+        _, (hidden, _), _ = scan("lstm", points, cell)
+        walk = Walk(cell, np.flatnonzero(OWN), points[0][:, ~OWN], 64)
+        own = np.ascontiguousarray(points[:, :, OWN].transpose(1, 2, 0))
+        np.testing.assert_allclose(walk.end(own), hidden, rtol=1e-10, atol=1e-13)
+        np.testing.assert_array_equal(walk.end(own), Walk(cell, np.flatnonzero(OWN), points[0][:, ~OWN], 64).end(own))
+
+
+def test_a_forecast_does_not_depend_on_when_the_others_begin() -> None:
+    short, long = waves(1, 140).values(0), waves(1, 250).values(0)
+    alone = said(short)
+    assert np.array_equal(said(long, short)[1], alone[0])
+    assert np.array_equal(said(short, long)[0], alone[0])
 
 
 def test_it_is_better_than_repeating_the_last_season_on_series_that_it_never_saw() -> None:
@@ -205,6 +229,14 @@ def test_tuned_on_series_of_one_kind_it_says_them_better() -> None:
     tuned = finished(tune(shipped(), *tuning(Panel.of(bursts, Calendar.steps()))))
     assert tuned.steps > 0
     assert any(not np.array_equal(t, shipped().tensors[name]) for name, t in tuned.prior.tensors.items())
+
+
+def test_part_of_the_way_to_another_prior_lies_between_them() -> None:
+    there = {name: t + np.float32(1) for name, t in shipped().tensors.items()}
+    other = Prior.of(there)
+    assert shipped().towards(other, 1.0) is other
+    for name, t in shipped().towards(other, 0.75).tensors.items():
+        np.testing.assert_allclose(t, shipped().tensors[name].astype(np.float64) + 0.75, atol=2e-3)
 
 
 def test_a_tuning_that_was_broken_off_is_gone_on_with_to_the_bit(tmp_path: Path) -> None:

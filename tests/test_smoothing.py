@@ -46,6 +46,10 @@ def one(value: float) -> Floats:
     return np.array([[value]])
 
 
+def gains_of(series: Aligned, z: Floats, kind: Kind) -> Gains:
+    return smoothing.found_gains(series, z, smoothing.begun_gains(series, z, kind)[0], kind)
+
+
 def gains(alpha: float, beta: float, gamma: float, phi: float) -> Gains:
     return one(alpha), one(beta), one(gamma), one(phi)
 
@@ -155,7 +159,8 @@ def test_no_other_first_states_have_smaller_errors(kind: Kind) -> None:
 def test_the_path_goes_on_without_errors_and_is_as_unsure_as_errors_would_move_it(kind: Kind) -> None:
     series = aligned_of(wavy(9, 40))
     z = above_anchor(series)
-    fit, weights = smoothing.smoothed(series, z, kind, 9), smoothing.found_gains(series, z, kind)
+    weights = gains_of(series, z, kind)
+    fit = smoothing.smoothed(series, z, weights, kind, 9)
     level, *rest = smoothing.first_states(series, z, weights, kind)[:, 0]
     states = [level, rest.pop(0) if kind.damped else 0.0, *(rest or [0.0])]
     values, (alpha, beta, gamma, phi) = list(z[series.begin[0]:, 0]), (w.item() for w in weights)
@@ -175,7 +180,7 @@ def test_gains_found_are_no_worse_than_any_on_the_grid_by_hand() -> None:
 
     tried = [least(a, a * b, (1 - a) * c, phi) for a in (0.02, 0.3, 0.9) for b in (0.05, 0.5) for c in (0.05, 0.5)
              for phi in (0.7, 0.95)]
-    found = least(*(w.item() for w in smoothing.found_gains(series, z, kind)))
+    found = least(*(w.item() for w in gains_of(series, z, kind)))
     assert found < min(tried)
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.series.arrays import Bools, Floats, Ints
 
 LONGEST = 400                       # points of a series that are read, or four seasons: older ones made scores worse
 SHORTEST = 6                        # values that a fit needs, and two seasons
-BLOCK = 512                         # series side by side
+BLOCK = 256                         # series side by side
 CELLS = 1 << 15                     # series x candidates moved at a time: what a core keeps at hand
 STEPS = 64                          # time steps whose products are summed at a time
 NOISE = 1e-30                       # mean square of the rounding errors, in units of the largest value
@@ -79,6 +81,11 @@ class Kind:
     @property
     def states(self) -> int:
         return 1 + self.damped + self.season
+
+    @property
+    def gains(self) -> list[int]:
+        """Those of alpha, beta, gamma and phi that it has a use for."""
+        return [0, *([1] if self.damped else []), *([2] if self.season else []), *([3] if self.damped else [])]
 
     @property
     def parameters(self) -> int:
@@ -189,8 +196,8 @@ def seasonal_indices(series: Aligned, m: int, *, multiplicative: bool) -> Floats
 
 
 def total_of(a: Floats) -> Floats:
-    """Sum over the first axis, one by one: numpy's own order may depend on the other axes."""
-    return np.asarray(np.cumsum(a, axis=0)[-1]) if len(a) else np.zeros(a.shape[1:])
+    """Sum over the first axis, one by one: of a single column numpy would add up pairs."""
+    return np.asarray(np.cumsum(a, axis=0)[-1]) if len(a) and a[0].size == 1 else np.asarray(a.sum(axis=0))
 
 
 @dataclass
@@ -239,15 +246,27 @@ def errors(series: Aligned, z: Floats, gains: Gains, state: State) -> Iterator[t
             now += np.multiply(gamma, e, out=move)
 
 
-def squares(series: Aligned, z: Floats, gains: Gains, states: Floats, kind: Kind) -> Floats:
-    """Sum of squared errors (G, B) from first states (K, B), for gains (G, B) or (G, 1), some at a time."""
-    total = np.zeros((len(gains[0]), z.shape[1]))
+def squares(series: Aligned, z: Floats, gains: Gains, states: Floats, kind: Kind) -> NDArray[np.float32]:
+    """Sum of squared errors (G, B) from first states (K, B), for gains (G, B) or (G, 1), some at a time: to tell which
+    are the best, for which the seven digits of float32 do."""
+    z, states, gains = rough(z), rough(states), roughly(gains)
+    total = np.zeros((len(gains[0]), z.shape[1]), dtype=np.float32)
     some = max(1, CELLS // z.shape[1])
     for k in range(0, len(total), some):
         alpha, beta, gamma, phi = (g[k:k + some] for g in gains)
-        tried, square = (alpha, beta, gamma, phi), np.empty(0)
+        tried, square = (alpha, beta, gamma, phi), np.empty(0, dtype=np.float32)
         for _, e in errors(series, z, tried, State.of(states[:, None], tried, kind)):
             if square.shape != e.shape:
                 square = np.empty_like(e)
             total[k:k + some, :e.shape[1]] += np.multiply(e, e, out=square)
     return total
+
+
+def rough(a: Floats) -> Any:
+    """In float32."""
+    return a.astype(np.float32)
+
+
+def roughly(gains: Gains) -> Gains:
+    alpha, beta, gamma, phi = gains
+    return rough(alpha), rough(beta), rough(gamma), rough(phi)

@@ -32,6 +32,8 @@ from forecast.methods.fitting import (
     errors,
     forecast_by,
     line_through,
+    rough,
+    roughly,
     seasonal_indices,
     side_by_side,
     squares,
@@ -57,14 +59,15 @@ def holt_winters(y: Floats, first: Ints, stop: Ints, *, horizon: int, season: in
 
     Variants: with and without a trend, with and without a season, of y itself and, where all values are positive, of
     its logarithm. First states are exact least squares, for errors are linear in them; gains are the best of a grid,
-    and of smaller and smaller steps around it. sigma^2 = s^2 (1 + sum c_j^2), j = 1 .. h - 1,
-    c_j = alpha + beta (phi + ... + phi^j) + gamma [m divides j]; of log y, that times the point squared."""
+    and, where the model is not hopeless by then, of smaller and smaller steps around it.
+    sigma^2 = s^2 (1 + sum c_j^2), j = 1 .. h - 1, c_j = alpha + beta (phi + ... + phi^j) + gamma [m divides j]; of
+    log y, that times the point squared."""
     return forecast_by(_holt_winters, y, first, stop, horizon, season)
 
 
 # The Theta method
 
-ALPHAS = np.linspace(0.1, 0.99, 20)[:, None]
+ALPHAS = np.linspace(0.1, 0.99, 10)[:, None]
 SETTLED = 3                         # errors before this step count for nothing: a line through few points is none
 
 
@@ -120,9 +123,13 @@ def _theta_line(series: Aligned, ahead: int, spent: Ints) -> Fit:
     square = total_of(scored * (z - known) ** 2)
     misfit = akaike(square / left, series.count, 3 + spent)
     growth = 1 + np.arange(ahead)[:, None] * alpha ** 2
+    slope = c * lines[1]
     for h in range(1, ahead):                                           # the line kept, step h + 1 is h c b further
         pairs = scored[h:] * settled[:-h]
-        later = pairs * (z[h:] - known[:-h] - h * c * lines[1, :-h]) ** 2
+        later = z[h:] - known[:-h]
+        later -= h * slope[:-h]
+        later *= later
+        later *= pairs
         count = total_of(pairs)
         ratio = np.divide(total_of(later) * left, square * np.maximum(count, 1), out=np.zeros_like(square),
                           where=(square > 0) & (2 * count >= left))
@@ -167,6 +174,7 @@ START = (0.3, 0.1, 0.1, 0.7)                                            # alpha;
 GRID = ((0.05, 0.2, 0.45, 0.75, 0.95), (0.01, 0.1, 0.4), (0.02, 0.2), (0.2, 0.5, 0.9))
 AROUND = (0.3, 0.8, 1.6)                                                # distances searched at, in logits
 PHI = (0.6, 0.995)
+HOPELESS = 20.0                     # of AIC: a model so far behind the best one weighs nothing
 BEYOND = np.log(1000.0)             # the logarithm may go this far out of its past range, or as far as that is wide
 
 
@@ -181,21 +189,30 @@ def _holt_winters(series: Aligned, m: int, ahead: int) -> list[Fit]:
     low, high = z[:, logs].min(axis=0), z[:, logs].max(axis=0)
     cost = np.zeros(len(columns))
     cost[logs] = 2 * total_of(np.where(wide.seen[:, logs], known, 0.0))
-    fits = []
     room = np.minimum(high - low, BEYOND)
-    for damped, season in product((False, True), (0, m) if m > 1 else (0,)):
-        fit = smoothed(wide, z, Kind(damped, season), ahead)
-        ratio = np.clip(fit.path[:, logs], low - room, np.minimum(high + room, 700))    # e^710 is no number
-        fit.path[:, logs] = wide.anchor[logs] * np.expm1(ratio)
-        fit.variance[:, logs] *= (wide.anchor[logs] + fit.path[:, logs]) ** 2
-        fit = replace(fit, misfit=fit.misfit + cost)
-        fits += [apart(fit, kind == k, columns, len(every)) for k in (0, 1)]
+    kinds = [Kind(damped, season) for damped, season in product((False, True), (0, m) if m > 1 else (0,))]
+    begun = [begun_gains(wide, z, kind) for kind in kinds]
+    least, fits = np.full(len(every), np.inf), []
+    for _, misfit in begun:
+        np.minimum.at(least, columns, misfit + cost)
+    for model, (u, misfit) in zip(kinds, begun, strict=True):
+        near = np.flatnonzero(misfit + cost <= least[columns] + HOPELESS)
+        if not near.size:
+            continue
+        some, own, log = wide.take(near), z[:, near], logs[near]
+        fit, there = smoothed(some, own, found_gains(some, own, u[..., near], model), model, ahead), near[log]
+        at = np.searchsorted(np.flatnonzero(logs), there)               # of the logarithms' ranges
+        ratio = np.clip(fit.path[:, log], (low - room)[at], np.minimum(high + room, 700)[at])   # e^710 is no number
+        fit.path[:, log] = some.anchor[log] * np.expm1(ratio)
+        fit.variance[:, log] *= (some.anchor[log] + fit.path[:, log]) ** 2
+        fit = replace(fit, misfit=fit.misfit + cost[near])
+        fits += [apart(fit, kind[near] == k, columns[near], len(every)) for k in (0, 1)]
     return fits
 
 
-def smoothed(series: Aligned, z: Floats, kind: Kind, ahead: int) -> Fit:
-    """The fit of one kind of model to z (T, B), 0 where missing: gains by search, first states by least squares."""
-    gains = found_gains(series, z, kind)
+def smoothed(series: Aligned, z: Floats, gains: Gains, kind: Kind, ahead: int) -> Fit:
+    """The fit of one kind of model to z (T, B), 0 where missing, by these gains (1, B) and first states by least
+    squares."""
     states = first_states(series, z, gains, kind)
     state = State.of(states[:, None], gains, kind)
     total = np.zeros(len(series.rows))
@@ -217,17 +234,23 @@ def smoothed(series: Aligned, z: Floats, kind: Kind, ahead: int) -> Fit:
     return Fit(path, variance * grown, misfit)
 
 
-def found_gains(series: Aligned, z: Floats, kind: Kind) -> Gains:
-    """Gains (1, B) with a small sum of squared errors: the best of a grid, then of ever smaller steps around it."""
-    used = [0, *([1] if kind.damped else []), *([2] if kind.season else []), *([3] if kind.damped else [])]
+def begun_gains(series: Aligned, z: Floats, kind: Kind) -> tuple[Floats, Floats]:
+    """The best gains of a grid, as logits (4, 1, B), and what the model is to be believed by them: AIC (B,)."""
+    used = kind.gains
     grid = np.array(list(product(*(GRID[d] if d in used else (START[d],) for d in range(4))))).T
-    star = np.concatenate([np.zeros((4, 1)), *(r * s * np.eye(4)[:, used] for r in AROUND for s in (-1, 1))], axis=1)
-    u, columns = _logit(np.array(START))[:, None, None], np.arange(z.shape[1])
-    states = first_states(series, z, gains_of(u, kind), kind)
+    u = _logit(np.array(START))[:, None, None]
+    states = first_states(series, rough(z), roughly(gains_of(u, kind)), kind)
     tried = _logit(grid)[:, :, None]                                    # (4, G, 1)
-    best = squares(series, z, gains_of(tried, kind), states, kind).argmin(axis=0)
-    u = tried[:, best].transpose(0, 2, 1)                               # (4, 1, B)
-    states = first_states(series, z, gains_of(u, kind), kind)
+    square = squares(series, z, gains_of(tried, kind), states, kind)
+    misfit = akaike(square.min(axis=0) / series.count, series.count, kind.parameters)
+    return tried[:, square.argmin(axis=0)].transpose(0, 2, 1), misfit
+
+
+def found_gains(series: Aligned, z: Floats, u: Floats, kind: Kind) -> Gains:
+    """Gains (1, B) with a small sum of squared errors, by ever smaller steps around those that are known."""
+    star = np.concatenate([np.zeros((4, 1)), *(r * s * np.eye(4)[:, kind.gains] for r in AROUND for s in (-1, 1))],
+                          axis=1)
+    states, columns = first_states(series, rough(z), roughly(gains_of(u, kind)), kind), np.arange(z.shape[1])
     for reach in (1.0, 0.5, 0.25):
         tried = np.clip(u + reach * star[:, :, None], -9, 9)            # (4, G, B)
         best = squares(series, z, gains_of(tried, kind), states, kind).argmin(axis=0)
@@ -238,10 +261,11 @@ def found_gains(series: Aligned, z: Floats, kind: Kind) -> Gains:
 def first_states(series: Aligned, z: Floats, gains: Gains, kind: Kind) -> Floats:
     """The first states (K, B) with the least sum of squared errors, for gains (1, B) or (1, 1).
 
-    Errors are linear in them: those from zero, and what a unit of each adds. The products are summed in pieces that end
+    In float32 where z and the gains are: good enough to search by. Errors are linear in them: those from zero, and what
+    a unit of each adds. The products are summed in pieces that end
     where the series end, so that their digits do not depend on the length of the longest."""
     k, width = kind.states, z.shape[1]
-    zero_and_units = np.repeat(np.eye(k, k + 1, 1)[:, :, None], width, axis=2)          # (K, 1 + K, B)
+    zero_and_units = np.repeat(np.eye(k, k + 1, 1, dtype=z.dtype)[:, :, None], width, axis=2)       # (K, 1 + K, B)
     piece = np.zeros((STEPS, k + 1, width))
     gram = np.zeros((width, k + 1, k + 1))
     for t, e in errors(series, z, gains, State.of(zero_and_units, gains, kind)):

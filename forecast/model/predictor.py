@@ -34,9 +34,10 @@ from forecast.series.forecast import Forecast, Remark, quantile_grid
 from forecast.series.levels import Changes, levelled, with_return
 from forecast.series.panel import Panel
 from forecast.series.units import TRANSFORMS, Units
+from forecast.system.beside import side_by_side
 
 EXPERTS = (*SIMPLE, "seasonal_naive_drift", "theta", "holt_winters", PRIOR, TUNED)
-ROWS = 64 * BLOCK                           # series brought to unit size and forecast at a time
+ROWS = 8 * BLOCK                            # series brought to unit size and forecast at a time
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Predictor:
     blend: Blend = field(default_factory=lambda: Blend.alone(part(NETWORK, 0)))     # what each forecaster weighs
     without: Blend | None = None            # of those that read no covariates; None where none is read
     kept_back: str = ""                     # why the final fit was not taken; "" where it was
+    not_missed: tuple[str, ...] = ()        # slow forecasters that are not asked: the blend is as good without them
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
     prior: Prior | None = None              # None: it has no say
@@ -287,18 +289,20 @@ class Predictor:
 
     def parts(self, panel: Panel, names: Sequence[str]) -> tuple[dict[str, Floats], NDArray[np.object_]]:
         """What each of these forecasters says, (S, H, Q) in original units, NaN where it has nothing to say; and (S,)
-        why a series can't be served."""
+        why a series can't be served. Blocks of series on all cores: no series sees another one."""
         reasons = np.full(len(panel), "", dtype=object)
         said = {name: np.full((len(panel), self.plan.horizon, len(self.quantiles)), np.nan) for name in names}
-        own = {name: owned for name in names if (owned := self._owned(name))}
-        for begin in range(0, len(panel), ROWS):
-            rows = np.arange(begin, min(begin + ROWS, len(panel)))
-            block = Block(panel.take(rows))
+        near = np.argsort(panel.stop, kind="stable")                    # those of a block lie together
+        blocks = [near[k:k + ROWS] for k in range(0, len(panel), ROWS)]
+
+        def speak(rows: Ints) -> None:
+            block = Block(panel.take(rows).trimmed())
             reasons[rows] = self._reasons(block)
-            for name, (kind, k) in own.items():
-                said[name][rows] = self._said(kind, k, block)
-        if len(own) < len(said):
-            self._ask_experts(panel, said)
+            for name in names:
+                owned = self._owned(name)
+                said[name][rows] = self._said(*owned, block) if owned else self._of_expert(name, block)
+
+        side_by_side(speak, blocks, most=1 if self.forwards else None)
         return said, reasons
 
     def _owned(self, name: str) -> tuple[str, int] | None:
@@ -330,29 +334,31 @@ class Predictor:
         low, high = block.bounds(member.shape.context)
         return np.where(np.isfinite(values), np.clip(values, low, high), values)
 
-    def _ask_experts(self, panel: Panel, said: dict[str, Floats]) -> None:
-        """Fill in what the experts among them say. An expert reads all of the past: one absurd value can lead it
+    def _of_expert(self, name: str, block: Block) -> Floats:
+        """An expert's word on a block of series (S, H, Q). It reads all of the past: one absurd value can lead it
         anywhere, and beyond three ranges of the context, absurd values apart, the linear skip speaks in its place; so
         it does where there is an absurd value in the context itself."""
-        block = Block(panel)
+        panel, (low, high) = block.panel, block.bounds(self.context)
+        if name in (PRIOR, TUNED):                                      # it passes over what is absurd itself
+            return np.clip(self._foreseen(name, panel, self.plan.horizon), low, high)
         absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
-        low, high = block.bounds(self.context)
-        for name in [name for name in said if self._owned(name) is None]:
-            if name in (PRIOR, TUNED):                                  # it passes over what is absurd itself
-                said[name] = np.clip(self._foreseen(name, panel, self.plan.horizon), low, high)
-                continue
-            values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
-            if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
-                values[lost] = self._said(LINEAR, 0, Block(panel.take(lost)))
-            said[name] = values
+        values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
+        if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
+            values[lost] = self._said(LINEAR, 0, Block(panel.take(lost)))
+        return values
 
     def _foreseen(self, name: str, panel: Panel, horizon: int) -> Floats:
         """What the prior says (S, H, Q), as it came or tuned; NaN where it has nothing to say."""
-        tuned = self.tuned.prior if self.tuned else None
-        if (prior := self.prior if name == PRIOR else tuned) is None:
+        if (prior := self.prior if name == PRIOR else self._own_prior) is None:
             return np.full((len(panel), horizon, len(self.quantiles)), np.nan)
         most = None if name == PRIOR else self.plan.horizon
         return prior.predict(panel, horizon, self.two_seasons, self.quantiles, most=most)
+
+    @cached_property
+    def _own_prior(self) -> Prior | None:
+        """The tuned one as it speaks."""
+        tuned = self.tuned
+        return (self.prior or tuned.prior).towards(tuned.prior, tuned.share) if tuned else None
 
     def widened(self, values: Floats) -> Floats:
         """Bands brought to the width they had to have on held-out windows, in the units the model thinks in."""

@@ -23,8 +23,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from forecast.errors import ForecastError
-from forecast.model.cells import Weights, scan
-from forecast.model.sight import GROUP, POINT, QUERY, Sight, look, points_read, reach
+from forecast.model.cells import Weights
+from forecast.model.sight import GROUP, OWN, POINT, QUERY, Sight, look, points_read, reach
+from forecast.model.walk import Walk
 from forecast.series.arrays import Floats
 from forecast.series.panel import Panel
 from forecast.series.units import without_absurd
@@ -66,6 +67,14 @@ class Prior:
         """Eight characters that tell these weights from others."""
         return hashlib.sha256(self.to_bytes()).hexdigest()[:8]
 
+    def towards(self, other: Prior, share: float) -> Prior:
+        """The prior a share of the way to another one of its kind. The mean of their weights says what the mean of
+        their forecasts does (Wortsman et al. 2022), at half the price."""
+        if share == 1:
+            return other
+        return Prior({name: (t + share * (other.tensors[name] - t.astype(np.float64))).astype(np.float32)
+                      for name, t in self.tensors.items()})
+
     def to_bytes(self) -> bytes:
         return safetensors.numpy.save({name: np.ascontiguousarray(t) for name, t in self.tensors.items()})
 
@@ -75,12 +84,25 @@ class Prior:
 
     def forward(self, sight: Sight) -> Floats:
         """(B, H, Q) what it says of the horizon, ascending, in the units of the sight."""
-        k = self._float64
-        cell = Weights(k["cell.weight_ih_l0"], k["cell.weight_hh_l0"], k["cell.bias_ih_l0"], k["cell.bias_hh_l0"])
-        _, (hidden, _), _ = scan("lstm", sight.points, cell)
+        k, hidden = self._float64, self._read(sight.points)
         first = sight.queries @ k["query.weight"].T + k["query.bias"] + (hidden @ k["state.weight"].T)[:, None]
         middle = np.maximum(first, 0) @ k["middle.weight"].T + k["middle.bias"]
         return np.sort(np.maximum(middle, 0) @ k["head.weight"].T + k["head.bias"], axis=-1)
+
+    def _read(self, points: Floats) -> Floats:
+        """(B, T, G * POINT) -> the last hidden state (B, D), as scan() has it."""
+        k = self._float64
+        shared = np.ascontiguousarray(points[0][:, ~OWN])               # (T, 3 G): ages, the same for all series
+        key = len(points), shared.tobytes()
+        if key not in self._walks:
+            cell = Weights(k["cell.weight_ih_l0"], k["cell.weight_hh_l0"], k["cell.bias_ih_l0"], k["cell.bias_hh_l0"])
+            self._walks[key] = Walk(cell, np.flatnonzero(OWN), shared, len(points))
+        return self._walks[key].end(np.ascontiguousarray(points[:, :, OWN].transpose(1, 2, 0)))
+
+    @cached_property
+    def _walks(self) -> dict[tuple[int, bytes], Walk]:
+        """By the number of series and what they share."""
+        return {}
 
     def predict(self, panel: Panel, horizon: int, seasons: tuple[int, int], quantiles: Sequence[float], *,
                 most: int | None = None) -> Floats:
@@ -136,6 +158,7 @@ class Tuned:
     prior: Prior
     steps: int                              # behind the weights
     schedule: int                           # that the schedule of the learning rate took
+    share: float = 1.0                      # of the way there from the prior as it came, at which it speaks
 
 
 def most_ahead(season: int) -> int:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.series.arrays import Floats, Ints
+from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.units import normalised, window_loc_scale
 
 GROUP = 4                                   # points that the cell reads in one step
 LENGTHS = (16, 32, 64, 128, 256)            # points that the cell reads, the least of these that holds the series
-POINT = 7                                   # numbers that tell of a point
+POINT = 7                                   # numbers that tell of a point: four of its own, and three of its age
+OWN: Bools = np.tile(np.arange(POINT) < 4, GROUP)                       # those of each point of a step
 BACK = 4                                    # seasons that a query looks back on
 FAR = 2                                     # seasons of the longer kind that it looks back on
 QUERY = 4 * BACK + 3 * FAR + 15              # numbers in a query

@@ -169,7 +169,7 @@ def _config_of(predictor: Predictor) -> dict[str, Any]:
     members = [{"transform": m.units.transform, "skip": m.skip, "seed": m.seed, "penalty": m.penalty, "steps": m.steps,
                 "schedule": m.schedule, "rate": m.rate_factor, "diverged": m.diverged, "shape": asdict(m.shape)}
                for m in predictor.members]
-    tuned = predictor.tuned and {"steps": predictor.tuned.steps, "schedule": predictor.tuned.schedule}
+    tuned = predictor.tuned and {key: getattr(predictor.tuned, key) for key in ("steps", "schedule", "share")}
     return {"config": predictor.config.to_dict(), "plan": asdict(predictor.plan), "members": members, "tuned": tuned}
 
 
@@ -285,7 +285,7 @@ def _priors_of(predictor: Predictor) -> bytes:
                                    for name, t in prior.tensors.items()})
 
 
-def _priors(path: Path, tuned: dict[str, int] | None, *, validated: bool) -> dict[str, Any]:
+def _priors(path: Path, tuned: dict[str, float] | None, *, validated: bool) -> dict[str, Any]:
     """What `_priors_of` wrote, as fields of a predictor. Raises ModelError."""
     try:
         tensors = safetensors.numpy.load(path.read_bytes())
@@ -293,7 +293,8 @@ def _priors(path: Path, tuned: dict[str, int] | None, *, validated: bool) -> dic
                                  if name.startswith(kind + ".")}) for kind in {n.partition(".")[0] for n in tensors}}
         found: dict[str, Any] = {"prior": kinds.get("prior")}
         if tuned is not None:
-            found["tuned"] = Tuned(kinds["tuned"], int(tuned["steps"]), int(tuned["schedule"]))
+            found["tuned"] = Tuned(kinds["tuned"], int(tuned["steps"]), int(tuned["schedule"]),
+                                   float(tuned.get("share", 1)))        # a run of before had both in its blend
         if validated:
             found["validated_prior"] = kinds.get("validated")
         return found

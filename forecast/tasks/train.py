@@ -182,6 +182,9 @@ def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Readin
     checkpoints = _checkpoints(workspace, request, teller, reading, made.plan, made.origin)
     predictor, history = fitting.tracked(teller, fit(
         untrained, known, rounds=rounds_of(untrained, known), checkpoints=checkpoints, start=start), "training")
+    if predictor.not_missed:
+        teller.say("not asked", f"{' and '.join(predictor.not_missed)}: slow, and held-out windows do not miss what "
+                                "they say")
     if start and (anew := len(predictor.members) - start.count(predictor)):
         teller.say("from", f"{anew} of {counted(len(predictor.members), 'network')} began anew: {made.origin} has no "
                            "trained one upon the same transformation and skip")

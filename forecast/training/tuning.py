@@ -36,6 +36,7 @@ BATCH, FEWEST = 128, 16                     # windows of a step; of few windows 
 LOOKED_AT = 250                             # held-out windows behind a look
 ASKED = 64                                  # steps of a long horizon that a batch is asked for
 BETTER = 0.995                              # share of the prior's loss on held-out windows from which on it is tuned
+SHARE = 0.75                                # of the way from the prior to what it was tuned to, where that is better
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,12 @@ class _Loop:
                 total += float(self._loss(self.mean, sight.points, sight.queries[:, ahead], target[:, ahead])) / 2
         return total
 
+    def share(self, prior: Prior, best: Prior, best_loss: float, held_out: Lessons) -> float:
+        """How far from the prior the best look is to speak: all the way, or less where that is no worse."""
+        weights = prior.towards(best, SHARE).tensors
+        self.mean.load_state_dict({name: torch.from_numpy(t) for name, t in weights.items()})
+        return SHARE if self.look(held_out) <= best_loss else 1.0
+
     def _loss(self, model: TorchPrior, *arrays: Floats) -> Tensor:
         points, queries, target = (torch.from_numpy(a.astype(np.float32)).to(self.course.device) for a in arrays)
         return loss(model(points, queries), target)
@@ -159,7 +166,8 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
     what the course's place holds of it."""
     left = course.place.load() or {}
     if "done" in left:
-        return Tuned(_of(left), *(int(n) for n in left["done"]))
+        steps, schedule = (int(n) for n in left["done"])
+        return Tuned(_of(left), steps, schedule, float(left["share"]))
     loop, size = _Loop(prior, lessons, course), course.train.epoch_steps
     epochs, number = math.ceil(course.steps / size), 0
     best, best_loss, best_epoch, best_steps = prior, math.inf, 0, 0
@@ -184,8 +192,9 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
         if number and loop.progress >= 1:
             break
         number += 1
-    course.place.save({"done": np.array([best_steps, loop.steps])} | _best(best))
-    return Tuned(best, best_steps, loop.steps)
+    share = loop.share(prior, best, best_loss, held_out) if best_steps else 1.0
+    course.place.save({"done": np.array([best_steps, loop.steps]), "share": np.array(share)} | _best(best))
+    return Tuned(best, best_steps, loop.steps, share)
 
 
 def retune(prior: Prior, lessons: Lessons, course: Course, steps: int) -> Generator[Epoch, None, Prior]:

@@ -25,10 +25,13 @@ from forecast.series.windows import evenly, targets
 
 LEAST_WEIGHED = 200                 # windows that forecasters are weighed by: two a series, but not fewer than this
 MOST_WEIGHED = 1_000                # and not more than this; the widths of bands come from as many
-ODDS = {PRIOR: 8.0, TUNED: 4.0}     # before any window is looked at, where another forecaster has 1;
+ODDS = {PRIOR: 8.0, TUNED: 8.0}     # before any window is looked at, where another forecaster has 1;
 FADING = 20                         # horizons in a usual series at which half of their logarithm is left
 MOST_ASKED = 5_000                  # of more series the experts, who take 2 ms for each, are not asked
 HELPED = 0.99                       # covariates have a say if the error with them is below so much of that without
+SLOW = ("holt_winters", "theta")    # of all forecasters these take the most time, and are left out
+NOT_MISSED = 1.002                  # where the blend errs no more than so many times as much without them,
+SURE = 200                          # by so many independent windows or more
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 
 
@@ -42,8 +45,8 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
     distance from the median: by windows of the panel that its networks have not been trained on.
 
     known: the part that they have."""
-    blend, without = _blends(predictor, panel, known, held_out)
-    predictor = replace(predictor, blend=blend, without=without)
+    blend, without, spared = _blends(predictor, panel, known, held_out)
+    predictor = replace(predictor, blend=blend, without=without, not_missed=spared)
     parts, truth, windows = said_at(predictor, panel, held_out.take(evenly(len(held_out), MOST_WEIGHED)),
                                     predictor.blend.names)
     rows = panel.at(windows)
@@ -56,17 +59,20 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
     return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles))
 
 
-def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> tuple[Blend, Blend | None]:
+def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows
+            ) -> tuple[Blend, Blend | None, tuple[str, ...]]:
     """Of all networks that learned something, the linear skips and the experts; of the first network alone where no
     blend was asked for. The second is of those among them that read no covariates, where others do; it is both where
-    covariates do not help."""
+    covariates do not help. And which of them were left out, being slow and not missed. The prior as it came gives way
+    to the tuned one, which holds it."""
     model, members, plan = predictor.config.model, predictor.members, predictor.plan
     names = [part(NETWORK, k) for k, m in enumerate(members) if m.steps] or [part(LINEAR, 0)]
     if not (model.blend and model.skip):
-        return Blend.alone(names[0]), None
+        return Blend.alone(names[0]), None, ()
     skips = {(m.units.transform, m.shape.context, m.reads_covariates): part(LINEAR, k)
              for k, m in reversed(list(enumerate(members))) if m.skip}
-    experts = [name for name in EXPERTS if {PRIOR: predictor.prior, TUNED: predictor.tuned}.get(name, True)]
+    there = {PRIOR: predictor.prior is not None and predictor.tuned is None, TUNED: predictor.tuned is not None}
+    experts = [name for name in EXPERTS if there.get(name, True)]
     names = list(dict.fromkeys([*names, *skips.values(), *(experts if len(panel) <= MOST_ASKED else SIMPLE)]))
     few = held_out.take(evenly(len(held_out), weighed_by(len(panel))))
     parts, truth, windows = said_at(predictor, panel, few, names)
@@ -80,15 +86,25 @@ def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
         odds = [ODDS.get(name, 1.0) ** left for name in chosen]
         return Blend.of(chosen, errors[some], panel.ids[windows.series], independent=independent, odds=odds)
 
-    plain = [k for k, name in enumerate(names) if not predictor.is_moved_by_covariates(name)]
-    if not 0 < len(plain) < len(names):
-        return of(range(len(names))), None
-    blends = of(range(len(names))), of(plain)
-    if not len(windows):
-        return blends
-    said = np.stack([blend.of_parts(parts, panel.ids[windows.series])[:, :, middle] for blend in blends])
-    with_them, without = np.nanmean(_both_errors(said, truth, unit[:, None]), axis=(1, 2))
-    return (blends if with_them < HELPED * without else (blends[1], blends[1]))
+    def error_of(blends: Sequence[Blend]) -> Floats:
+        medians = np.stack([b.of_parts(parts, panel.ids[windows.series])[:, :, middle] for b in blends])
+        return np.asarray(np.nanmean(_both_errors(medians, truth, unit[:, None]), axis=(1, 2)))
+
+    asked, spared = of(range(len(names))), list[str]()
+    for name in SLOW if independent >= SURE else ():
+        others = [k for k, other in enumerate(names) if other in asked.names and other != name]
+        if name in asked.names and others:
+            whole, less = error_of((asked, fewer := of(others)))
+            if less <= NOT_MISSED * whole:
+                asked, spared = fewer, [*spared, name]
+    plain = [k for k, name in enumerate(names) if name not in spared and not predictor.is_moved_by_covariates(name)]
+    if not 0 < len(plain) < len(names) - len(spared):
+        return asked, None, tuple(spared)
+    without = of(plain)
+    if len(windows):
+        with_them, less = error_of((asked, without))
+        asked = asked if with_them < HELPED * less else without
+    return asked, without, tuple(spared)
 
 
 def _both_errors(forecast: Floats, truth: Floats, unit: Floats) -> Floats:
