@@ -21,14 +21,15 @@ from forecast.system.datasource import DataSource
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration, safe
-from forecast.training.fit import Training, fit, pace, refit, rounds_of
-from forecast.training.loop import Epoch
 
 WITHOUT = "without covariates"
 HELPS = 0.99                            # times the error without covariates: below it they help
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
     from forecast.scoring.backtest import Scores
+    from forecast.training.loop import Epoch
+
+# torch is imported by the functions that train: scores are shown without it.
 
 
 def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]) -> None:
@@ -76,6 +77,8 @@ def backtest_plan(teller: Teller, config: Config, panel: Panel) -> tuple[list[in
 
 def expected(teller: Teller, predictor: Predictor, known: Panel, *, rounds: float) -> float:
     """Tell about how long the training of a blank predictor will take. Returns the seconds."""
+    from forecast.training.fit import pace
+
     seconds = rounds * pace(predictor, known)
     limit = predictor.config.train.time_limit
     if seconds:
@@ -97,6 +100,8 @@ def record_of(reading: Reading, source: DataSource, workspace: Workspace) -> Dat
 def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: str, *, closing: bool = True
             ) -> tuple[Predictor, list[Epoch]]:
     """Run a training to its end and tell its epochs. Returns the predictor, and the epochs."""
+    from forecast.training.fit import Training
+
     training = Training(epochs)
     history = list(teller.track(training, title, closing=closing))
     return training.result, history
@@ -104,6 +109,8 @@ def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: st
 
 def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str) -> Predictor:
     """The predictor fitted with part of `known` held out, then on all of it unless the settings leave that out."""
+    from forecast.training.fit import fit, refit, rounds_of
+
     def both() -> Generator[Epoch, None, Predictor]:
         fresh = yield from fit(predictor, known, rounds=rounds_of(predictor, known))
         return (yield from refit(fresh, known)) if fresh.config.train.final_fit else fresh
