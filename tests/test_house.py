@@ -246,17 +246,25 @@ def test_completion_loads_nothing_heavy() -> None:
         assert (ended.stdout.split(), ended.stderr) == (found, "")
 
 
-def test_predict_loads_no_torch_and_no_pandas(tmp_path: Path) -> None:
+def test_commands_load_neither_torch_nor_pandas_nor_scipy_where_these_are_not_used(tmp_path: Path) -> None:
     data = tmp_path / "data.csv"
-    data.write_text("time,y\n" + "".join(f"{t},{10 + t % 6}\n" for t in range(60)))
+    rows = [f"{t},{10 + t % 6}\n" for t in range(64)]
+    data.write_text("time,y\n" + "".join(rows[:60]))
     store = ["--store", str(tmp_path / "store"), "-q"]
     settings = ["--horizon", "4", "--season", "6", "--hidden", "4", "--set", "train.steps=5"]
     with pytest.raises(SystemExit) as trained:
         main(["train", str(data), *store, *settings])
     assert not trained.value.code
-    code = ("import sys\nfrom forecast.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n"
-            "    assert not end.code, end.code\nassert not {'torch', 'sklearn', 'pandas'} & sys.modules.keys()\n"
-            "import pyarrow\nassert pyarrow.table({'a': [1]}).to_pandas()['a'].tolist() == [1]")    # when it is needed
-    predict = [sys.executable, "-c", code, "predict", str(data), *store, "-o", str(tmp_path / "p.csv")]
-    ended = subprocess.run(predict, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
+    code = ("import sys\nfrom forecast.cli import main\nheavy = set(sys.argv[1].split(','))\n"
+            "try:\n    main(sys.argv[2:])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+            "assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()\n"
+            "if 'pyarrow' not in heavy:\n"
+            "    import pyarrow\n    assert pyarrow.table({'a': [1]}).to_pandas()['a'].tolist() == [1]")   # when needed
+    for heavy, *command in (("torch,sklearn,pandas,scipy", "predict", str(data), "-o", str(tmp_path / "p.csv")),
+                            ("torch,sklearn,pandas,scipy", "check", str(data)),
+                            ("torch,sklearn,scipy.stats", "evaluate", str(data), "--issued"),
+                            ("torch,sklearn,pandas,scipy,pyarrow", "models")):
+        ended = subprocess.run([sys.executable, "-c", code, heavy, *command, *store], capture_output=True, text=True,
+                               check=False)
+        assert ended.returncode == 0, (command, ended.stderr)
+        data.write_text("time,y\n" + "".join(rows))                     # what was forecast comes true

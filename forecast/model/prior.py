@@ -85,9 +85,13 @@ class Prior:
     def forward(self, sight: Sight) -> Floats:
         """(B, H, Q) what it says of the horizon, ascending, in the units of the sight."""
         k, hidden = self._float64, self._read(sight.points)
-        first = sight.queries @ k["query.weight"].T + k["query.bias"] + (hidden @ k["state.weight"].T)[:, None]
-        middle = np.maximum(first, 0) @ k["middle.weight"].T + k["middle.bias"]
-        return np.sort(np.maximum(middle, 0) @ k["head.weight"].T + k["head.bias"], axis=-1)
+        asked = np.ascontiguousarray(sight.queries.swapaxes(0, 1))      # (H, B, ...): products of always the same shape
+        first = asked @ k["query.weight"].T
+        first += k["query.bias"] + hidden @ k["state.weight"].T
+        middle = np.maximum(first, 0, out=first) @ k["middle.weight"].T
+        middle += k["middle.bias"]
+        said = np.maximum(middle, 0, out=middle) @ k["head.weight"].T + k["head.bias"]
+        return np.sort(said.swapaxes(0, 1), axis=-1)
 
     def _read(self, points: Floats) -> Floats:
         """(B, T, G * POINT) -> the last hidden state (B, D), as scan() has it."""

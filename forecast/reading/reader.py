@@ -47,6 +47,7 @@ from forecast.series.arrays import Ints
 from forecast.series.calendar import DAY, Calendar
 from forecast.series.ids import listed_names
 from forecast.series.panel import Panel
+from forecast.system.machine import spare_pandas
 from forecast.text import counted, from_csv_cell, quoted, shorten
 
 __all__ = ["Cells", "Reading", "Repair", "as_agreed", "beside_of", "read_column", "read_panel", "reading_of",
@@ -103,6 +104,7 @@ def read_panel(path: str | os.PathLike[str], options: DataConfig = DataConfig(),
 
     Raises DataError naming the lines, or ModelError for a file of another kind than the contract's. The flags of its
     hint were tried, where the file is no large one."""
+    spare_pandas()
     try:
         return _opened(path, options, contract)
     except DataError as error:

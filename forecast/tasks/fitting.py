@@ -24,9 +24,6 @@ from forecast.system.datasource import DataSource
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration, safe
-from forecast.training.fit import Training, fit, pace, refit, rounds_of
-from forecast.training.loop import Epoch
-from forecast.training.weighing import MOST_ASKED, weighed_by
 
 WITHOUT = "without covariates"
 PREPARING = 0.03                        # of a fit's steps: the closed forms before it
@@ -35,6 +32,9 @@ HELPS = 0.99                            # times the error without covariates: be
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
     from forecast.scoring.backtest import Scores
+    from forecast.training.loop import Epoch
+
+# torch is imported by the functions that train: scores are shown without it.
 
 
 def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]) -> None:
@@ -85,6 +85,9 @@ def expected(teller: Teller, predictor: Predictor, known: Panel, *, share: float
     """Tell about how long it will take to fit a blank predictor and to score it on so many past windows.
 
     share: of the usual steps; times: how often it is fitted. Returns the seconds of each part, in order."""
+    from forecast.training.fit import pace, rounds_of
+    from forecast.training.weighing import weighed_by
+
     rounds = rounds_of(predictor, known)
     steps, asked = share * pace(predictor, known), asking(predictor, known)
     limit, series = predictor.config.train.time_limit, len(known)
@@ -98,6 +101,8 @@ def expected(teller: Teller, predictor: Predictor, known: Panel, *, share: float
 
 def asking(predictor: Predictor, known: Panel) -> Callable[[int], float]:
     """About how many seconds it takes to ask all forecasters for so many series, by a few that are asked now."""
+    from forecast.training.weighing import MOST_ASKED
+
     model = predictor.config.model
     names = [name for name in EXPERTS if name != TUNED and (name != PRIOR or predictor.prior)]
     names = [] if not (model.blend and model.skip) else names if len(known) <= MOST_ASKED else list(SIMPLE)
@@ -125,6 +130,8 @@ def record_of(reading: Reading, source: DataSource, workspace: Workspace) -> Dat
 def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: str, *, closing: bool = True
             ) -> tuple[Predictor, list[Epoch]]:
     """Run a training to its end and tell its epochs. Returns the predictor, and the epochs."""
+    from forecast.training.fit import Training
+
     training = Training(epochs)
     history = list(teller.track(training, title, closing=closing))
     return training.result, history
@@ -132,6 +139,8 @@ def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: st
 
 def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str) -> Predictor:
     """The predictor fitted with part of `known` held out, then on all of it unless the settings leave that out."""
+    from forecast.training.fit import fit, refit, rounds_of
+
     def both() -> Generator[Epoch, None, Predictor]:
         fresh = yield from fit(predictor, known, rounds=rounds_of(predictor, known))
         teller.begin("final fit")
