@@ -19,7 +19,7 @@ from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
 from forecast.system import machine
 from forecast.system.datasource import DataSource, guard
-from forecast.tasks import issuing, plans, prior
+from forecast.tasks import issuing, joint, plans, prior
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -59,12 +59,14 @@ class Request:
     plot: str | Path | None = None
     size: int | None = None                 # series at a time; None: as many as memory should be spent on
     typed: bool = False                     # the rows of the result hold time stamps, not text
+    drawn: joint.Asked | None = None        # what is written in place of the bands: paths, totals or chances
     record: bool = True                     # keep the issue in the ledger, and tell what is new since the last one
 
     def __post_init__(self) -> None:
         if self.output is not None:
             check_ending(str(self.output), stdout=True)
-        check_layout(self.options.layout)
+        if self.drawn is None:
+            check_layout(self.options.layout)
         if self.options.mean and self.options.layout not in ("default", "nixtla"):
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
@@ -170,20 +172,23 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     if not len(panel) and request.options.shard is None:
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
+    answer = None if request.drawn is None else joint.Answer(request.drawn, forecaster, page, request.options, panel,
+                                                             steps)
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
     tally = Tally()
-    with _opened(output, page, layout, panel, out) as write:
+    with answer.opened(output, out) if answer else _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
-            tally.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
+            tally.add(part, None if output or out or answer else table_of(part, page, layout, typed=request.typed))
             tally.remarks += [] if page.mean else _zeros(part)
             if request.record:
                 draft.add(part, run.contract.decimals)
             write(part)
-    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
+    rows, words = _size(panel, steps, page, layout) if answer is None else answer.told(teller)
+    tally.tables += answer.tables if answer else []
     if output is not None:
-        teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
+        teller.wrote(output, words)
     first = replace(tally.parts[0], panel=panel)
     if plot is not None and len(panel):
         _draw(plot, first, page)
@@ -266,6 +271,12 @@ def _opened(output: Path | None, page: Page, layout: str, panel: Panel, out: Cal
         with writing(None, page, layout, panel, into=buffer) as write:
             yield write
         out(buffer.getvalue())
+
+
+def _size(panel: Panel, steps: int, page: Page, layout: str) -> tuple[int, str]:
+    """How many rows that are, and the same in words."""
+    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
+    return rows, f"{rows:,} rows = {len(panel):,} series x {steps} {page.contract.calendar.unit}"
 
 
 def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
