@@ -71,7 +71,7 @@ def event_of(text: str, horizon: int | None = None) -> Event:
     if (more := words[behind + 2:-1]):
         _expect(text, more[0], False, "nothing more")
     if horizon is not None and row > horizon:
-        raise RequestError(f'--event "{text}": the horizon has {horizon} steps', code="bad_event",
+        raise RequestError(f'event "{text}": the horizon has {horizon} steps', code="bad_event",
                            hint="Give a longer --horizon")
     return Event(text, over, row, sign[0], float(value[0]))
 
@@ -79,7 +79,7 @@ def event_of(text: str, horizon: int | None = None) -> Event:
 def _expect(text: str, word: tuple[str, int], is_there: bool, wanted: str) -> None:
     if not is_there:
         found = quoted(word[0]) if word[0] else "the end"
-        raise RequestError(f"--event {quoted(text)}: at character {word[1] + 1} stands {found}, wanted is {wanted}",
+        raise RequestError(f"event {quoted(text)}: at character {word[1] + 1} stands {found}, wanted is {wanted}",
                            code="bad_event", hint=FORMS)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from forecast.config import Config
 from forecast.errors import DataError, GateError, RequestError, about
 from forecast.methods.baselines import BASELINES
+from forecast.model.events import event_of
 from forecast.model.plan import backtest_cutoffs, seasons_of
 from forecast.model.predictor import Predictor
 from forecast.reading.reader import Reading
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from forecast.ledger.issued import Drift, Issued
     from forecast.scoring.backtest import Scores
+    from forecast.tasks.joint_scores import JointScores
     from forecast.tasks.promises import Promises
 
 GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one number a forecaster, the less the better
@@ -49,6 +51,7 @@ class Request:
     issued: bool = False                    # score what predict issued, from the ledger
     last: str | None = None                 # with issued: only the last "30d", or N steps of the data
     fail_over: Sequence[str] = ()           # "mase=1.0"
+    event: str | None = None                # whose chances are scored
     accept_scale: bool = False              # also where the newest values have the size of another unit
 
     def __post_init__(self) -> None:
@@ -59,6 +62,11 @@ class Request:
         if (self.issued and self.forecast) or (self.last and not self.issued):
             raise RequestError("--last goes with --issued" if self.last and not self.issued else
                                "--issued and --forecast both say what to score", code="bad_setting")
+        if self.event is not None:
+            if self.issued or self.forecast:
+                raise RequestError("--event is scored in a backtest: a file of forecasts has no paths",
+                                   code="bad_setting")
+            event_of(self.event)
         _ = self.gates, self.wanted, self.names
 
     @property
@@ -101,6 +109,7 @@ class Evaluated:
     scores: Scores | None
     counts: dict[str, Any] = field(default_factory=dict)    # of --issued: what was scored, and how much was not
     promises: Promises | None = None
+    joint: JointScores | None = None
 
     @property
     def ids(self) -> list[str]:
@@ -114,6 +123,7 @@ class Evaluated:
         record = {"data": str(self.source), "how": self.how} | self.counts
         if self.scores is None:
             return record
+        record |= {} if self.joint is None else {"joint": self.joint.to_dict()}
         return record | {"run": self.run} | ({} if self.promises is None or self.frame is None else
                                              self.promises.to_dict()) | scores_record(self.scores, self.request.wanted)
 
@@ -151,11 +161,12 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT) ->
         return _issued(workspace, request, teller, source, reading, config, run)
     if given:
         frame, scores, how = _given(given, panel, reading, config, run)
+        together = None
     else:
         with about(source):
-            frame, scores, how = _backtested(teller, run, config, panel, [REFERENCE, *request.names])
+            frame, scores, how, together = _backtested(teller, run, config, panel, request)
     teller.say("scored", how)
-    return Evaluated(request, source, reading, how, run.id if run else None, frame, scores)
+    return Evaluated(request, source, reading, how, run.id if run else None, frame, scores, joint=together)
 
 
 def outputs(workspace: Workspace, request: Request) -> list[Path | None]:
@@ -226,8 +237,8 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
                             f"{drift.least:.4g} with 95 % confidence")
 
 
-def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, names: list[str]
-                ) -> tuple[pd.DataFrame, Scores, str]:
+def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, request: Request
+                ) -> tuple[pd.DataFrame, Scores, str, JointScores | None]:
     from forecast.tasks.fitting import (
         backtest_plan,
         baseline_makers,
@@ -240,6 +251,8 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
     )
     from forecast.training.fit import rounds_of
 
+    names: list[str] = [REFERENCE, *request.names]
+    predictor: Predictor | None = None
     cutoffs = _unseen(run, config, panel) if run else None
     if run and not cutoffs and prior.is_of_prior(run.id):
         raise DataError(f"the longest series has {panel.lengths.max(initial=0)} points: too few for a past forecast of "
@@ -258,15 +271,30 @@ def _backtested(teller: Teller, run: Run | None, config: Config, panel: Panel, n
         else:
             untrained = Predictor.new(config, known, plan)
             expected(teller, untrained, known, rounds=rounds_of(untrained, known))
-            fit = fitted(teller, untrained, known, title="training")
-            makers = own_makers(fit)
+            predictor = fitted(teller, untrained, known, title="training")
+            makers = own_makers(predictor)
     makers |= baseline_makers(list(dict.fromkeys(names)), plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else plan.season
     frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=config.model.levels,
                            refit=config.backtest.refit, season=season)
     tell_windows(teller, scores, cutoffs)
     tell_covariates(teller, scores)
-    return frame, scores, f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
+    how = f"{counted(len(cutoffs), 'window')} of {plan.horizon} steps; {how}"
+    return frame, scores, how, _joint(teller, frame, scores, predictor, panel.drop_last(cutoffs[0]), request.event)
+
+
+def _joint(teller: Teller, frame: pd.DataFrame, scores: Scores, predictor: Predictor | None, known: Panel,
+           event: str | None) -> JointScores | None:
+    """Scores of the forecaster's paths, where one forecaster made all forecasts."""
+    from forecast.tasks.joint_scores import joint_scores
+
+    if predictor is None:
+        teller.say("totals", "not scored: with --refit each, several forecasters make the paths")
+        return None
+    found = joint_scores(frame[frame["model"] == scores.name], predictor, known, event)
+    if found is None:
+        teller.say("totals", "not scored: no window has a truth at every step")
+    return found
 
 
 def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:

@@ -159,7 +159,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
     output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
-    run, source, reading = _read(workspace, request, [output, plot, *guarded])
+    run, source, reading = asked_of(workspace, request, [output, plot, *guarded])
     reading = plans.planned_for(workspace, run, reading, request.future, request.horizon)
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
     levels = levels_of(request.levels, run.predictor.config.model.levels)
@@ -203,7 +203,8 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
                      list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables)
 
 
-def _read(workspace: Workspace, request: Request, outputs: Sequence[Path | None]) -> tuple[Run, DataSource, Reading]:
+def asked_of(workspace: Workspace, request: Request, outputs: Sequence[Path | None]
+             ) -> tuple[Run, DataSource, Reading]:
     """The model, or the prior, and the data it is to speak of, which none of the outputs overwrites."""
     plan = [] if request.future is None else [workspace.source(request.future)]
     if prior.is_asked(workspace, request.model, request.data):
