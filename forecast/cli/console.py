@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from forecast.scoring.backtest import Scores
+    from forecast.series.forecast import Forecast
     from forecast.training.loop import Epoch
+    from forecast.writing.layouts import Page
 
 EVERY = 30.0                                                            # seconds between lines of long work
 SCORES = 14                                                             # columns of the labels below scores
@@ -86,6 +88,15 @@ class Console:
         self.table(score_table(scores))
         for label, text in score_lines(scores, ids):
             self.result(f"{label:<{SCORES - 1}} {text}", fold=SCORES)
+
+    def sparks(self, forecast: Forecast, page: Page) -> None:
+        """The first series as bars, at a terminal."""
+        from forecast.showing.tables import spark_lines
+
+        if self.terminal and not self.session.json:
+            name = "" if page.contract.id else page.contract.targets[0]
+            for label, text in spark_lines(forecast, page.levels[0], plain=self.plain, name=name):
+                self.say(label, text)
 
     def document(self, content: Any) -> None:
         """The one JSON document of --json."""

@@ -38,6 +38,8 @@ def evaluate(
     issued: Annotated[bool, typer.Option("--issued", help="score what predict issued, from the ledger")] = False,
     last: Annotated[str | None, typer.Option(metavar="SPAN", help="with --issued: only what was forecast of the last "
                                              "30d (or 36h), or N steps of the data")] = None,
+    event: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False, help='score how likely it was: "sum '
+                     '> 1200", "3 in a row > 80"')] = None,
     accept_scale: Annotated[bool, typer.Option("--accept-scale", help="score even where the newest values of a series "
                                                "have the size of another unit")] = False,
     fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
@@ -62,7 +64,7 @@ def evaluate(
     request = task.Request(data, model=model, baselines=baselines, metrics=metrics,
                            output=output or f"metrics{kind}.json",
                            predictions=predictions, plot=plot, forecast=forecast, issued=issued, last=last,
-                           fail_over=fail_over or (), accept_scale=accept_scale)
+                           fail_over=fail_over or (), accept_scale=accept_scale, event=event)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "evaluate") as status:
@@ -79,6 +81,8 @@ def _show(console: Console, evaluated: Evaluated) -> None:
     if evaluated.scores is None:
         return
     console.scores(evaluated.scores, evaluated.ids)
+    for line in evaluated.joint.words() if evaluated.joint else ():
+        console.result(line, fold=14)
     if evaluated.promises is not None:
         for line in evaluated.promises.words():
             console.result(line, fold=14)

@@ -19,8 +19,8 @@ def predict(
     model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
     horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="steps; as trained by default")
                        ] = None,
-    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
-                                        help=".csv .csv.gz .parquet .json .xlsx, or - for stdout")] = "predictions.csv",
+    output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", show_default=False, help=".csv "
+                      ".csv.gz .parquet .json .xlsx, or - for stdout (default predictions.csv)")] = None,
     series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="only the I-th of N parts of the series, in their "
                                               "order in the file: for several machines")] = None,
@@ -44,6 +44,16 @@ def predict(
                                                "without torch")] = None,
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", min=1, show_default=False, help="write N paths a series "
+                       "in place of bands (samples.csv)")] = None,
+    total: Annotated[str | None, typer.Option("--sum", metavar="day|week|month|all", show_default=False, help="write "
+                     "totals with their bands (totals.csv)")] = None,
+    by: Annotated[str | None, typer.Option(metavar="COL[,COL]", show_default=False, help="with --sum: of groups of "
+                                           "series, by static columns or ids")] = None,
+    event: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False, help='write how likely it is: "sum > '
+                     '1200", "max > 90", "3 in a row > 80" (chances.csv)')] = None,
+    together: Annotated[bool, typer.Option("--together", help="paths of series share luck, as they did")] = False,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the paths")] = 0,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw them; of many, some")] = None,
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,
@@ -59,16 +69,19 @@ def predict(
     from forecast.cli.console import Console
     from forecast.cli.streams import write_bytes_out
     from forecast.ledger.options import Options
-    from forecast.showing.tables import spark_lines
     from forecast.system.monitor import check_status_path, reported
+    from forecast.tasks import joint
     from forecast.tasks import predict as task
     from forecast.tasks.backfill import backfill, is_range
 
-    options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, layout=layout,
-                      shard=shard, adapt={} if adapt else None, allow_negative=allow_negative, mean=mean,
-                      read=session.workspace.said or None, fill_future=fill_future)
+    drawn = joint.asked(samples=samples, total=total, by=by, event=event, together=together, seed=seed, layout=layout)
+    options = Options(series=tuple(series) if series else None, nonnegative=nonnegative, round=whole, shard=shard,
+                      layout="default" if drawn else layout, adapt={} if adapt else None,
+                      allow_negative=allow_negative, mean=mean, fill_future=fill_future,
+                      read=session.workspace.said or None)
+    output = output or (drawn.file if drawn else "predictions.csv")
     request = task.Request(data, model=model, horizon=horizon, output=output, options=options, levels=levels,
-                           as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
+                           drawn=drawn, as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
                            accept_scale=accept_scale, future=future)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
@@ -80,10 +93,7 @@ def predict(
             return status.exit_code
         out = None if session.json else write_bytes_out
         predicted = task.predict(workspace, request, console, guarded=[status_path], out=out)
-        for label, text in spark_lines(predicted.first, predicted.page.levels[0], plain=console.plain,
-                                       name="" if predicted.page.contract.id else predicted.page.contract.targets[0]):
-            if console.terminal and not session.json:
-                console.say(label, text)
+        console.sparks(predicted.first, predicted.page)
         console.document(predicted.to_dict())
         status.rows, status.exit_code = predicted.rows, PARTIAL if predicted.is_partial else 0
         status.numbers["data_age_seconds"] = predicted.age

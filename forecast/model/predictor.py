@@ -20,6 +20,7 @@ from forecast.model import guard
 from forecast.model.blending import Blend
 from forecast.model.block import Block, extremes
 from forecast.model.calibration import mean_above_median, widened
+from forecast.model.dependence import Dependence
 from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.model.network import BLOCK, Network
@@ -56,6 +57,7 @@ class Predictor:
     kept_back: str = ""                     # why the final fit was not taken; "" where it was
     not_missed: tuple[str, ...] = ()        # slow forecasters that are not asked: the blend is as good without them
     mean_factor: float = 1.0                # how far the mean lies from the median, over what the quantiles tell
+    dependence: Dependence = field(default_factory=Dependence.usual)    # of the errors of its steps, and of its series
     usual_step: float = 0.0                 # of a series of the training data, relative to its values (median)
     prior: Prior | None = None              # None: it has no say
     tuned: Tuned | None = None              # on the training data

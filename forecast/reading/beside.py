@@ -85,7 +85,7 @@ def _are_numbers(texts: Sequence[str], counts: Ints) -> bool:
 
 
 def _flags(agreed: Beside, codes: Ints, texts: Sequence[str], absent: Bools) -> Strip:
-    of_text = np.array([np.nan if gone else _flag(t.lower()) for t, gone in zip(texts, absent, strict=True)])
+    of_text = np.array([np.nan if gone else flag_of(t.lower()) for t, gone in zip(texts, absent, strict=True)])
     values = of_text[codes]
     bad = np.flatnonzero(np.isinf(values))
 
@@ -96,7 +96,7 @@ def _flags(agreed: Beside, codes: Ints, texts: Sequence[str], absent: Bools) -> 
     return Strip(agreed, np.where(np.isinf(values), np.nan, values), Faults(bad, explain))
 
 
-def _flag(text: str) -> float:
+def flag_of(text: str) -> float:
     """1, 0, or inf for neither."""
     plain = text.removesuffix(".0")
     return 1.0 if plain in YES else 0.0 if plain in NO else np.inf

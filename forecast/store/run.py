@@ -21,6 +21,7 @@ from forecast.errors import ForecastError, ModelError
 from forecast.model.blending import Blend
 from forecast.model.cells import CELLS
 from forecast.model.channels import CHANNELS
+from forecast.model.dependence import Dependence
 from forecast.model.knowledge import Knowledge
 from forecast.model.member import LINEAR, NETWORK, Member, part, shape_of
 from forecast.model.network import HEADS, Network, Shape
@@ -69,6 +70,7 @@ def save(folder: Path, predictor: Predictor, contract: Contract, *, record: RunR
                                             for m in predictor.members if m.units.covariates}},
              "calibration.json": {"quantiles": list(predictor.quantiles), "widths": predictor.widths.tolist(),
                                   "mean_factor": predictor.mean_factor, "usual_step": predictor.usual_step,
+                                  "dependence": predictor.dependence.to_dict(),
                                   "blend": asdict(predictor.blend),
                                   "without": predictor.without and asdict(predictor.without)},
              "metrics.json": metrics, "run.json": record.to_dict()}
@@ -115,6 +117,7 @@ def load(folder: Path, *, validated: bool = False) -> Run:
             validated_networks=tuple(_networks(folder / VALIDATED, shapes)) if validated else (),
             mean_factor=_share(calibration.get("mean_factor", 1.0)),
             usual_step=_share(calibration.get("usual_step", 0.0)),
+            dependence=_dependence(calibration.get("dependence"), plan.horizon),
             blend=_blend(len(entries), **calibration["blend"]),
             without=_blend(len(entries), **calibration["without"]) if calibration.get("without") else None,
             **(_priors(folder / PRIOR, config_json.get("tuned"), validated=validated) if PRIOR in files else {}))
@@ -261,6 +264,11 @@ def _share(value: Any) -> float:
     if not 0 <= (number := float(value)) < math.inf:
         raise ValueError(f"{value!r} is no share")
     return number
+
+
+def _dependence(fields: dict[str, Any] | None, horizon: int) -> Dependence:
+    """Read back; a run of before it was kept has the usual one. Raises ValueError, TypeError or KeyError for none."""
+    return Dependence.usual() if fields is None else Dependence.from_dict(fields, horizon)
 
 
 def _blend(members: int, names: list[str], pooled: list[float], errors: list[float], own: dict[str, list[float]]

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import RequestError
@@ -153,3 +154,13 @@ def lent() -> Iterator[None]:
         for put_back in _FOUND:
             put_back()
         _FOUND.clear()
+
+
+def memory() -> int:
+    """Bytes that this process may have: of the machine, or of the group of processes it is confined to."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return whole
+    return min(whole, int(limit)) if limit.isdigit() else whole

@@ -21,7 +21,9 @@ from forecast.text import counted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from forecast.model.predictor import Predictor
     from forecast.scoring.backtest import Scores
+    from forecast.tasks.joint_scores import JointScores
 
 # What needs torch is imported by the functions that train: scores of what is trained already do without.
 
@@ -36,11 +38,14 @@ class Tested:
     plan: Plan
     cutoffs: Sequence[int]
     how: str
+    predictor: Predictor | None             # None: another one at each cutoff
 
 
 def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Config, reading: Reading,
-               names: Sequence[str]) -> tuple[pd.DataFrame, Scores, str]:
-    """Past forecasts beside those of the baselines `names`, their scores, and how they came about.
+               names: Sequence[str], *, event: str | None = None
+               ) -> tuple[pd.DataFrame, Scores, str, JointScores | None]:
+    """Past forecasts beside those of the baselines `names`, their scores, how they came about, and the scores of paths
+    and totals.
 
     Nothing is trained where the data are new to the run, or where the run holds this very backtest."""
     from forecast.tasks.fitting import baseline_makers, scored, tell_covariates, tell_windows
@@ -54,7 +59,23 @@ def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Co
                            refit=config.backtest.refit, season=season)
     tell_windows(teller, scores, tested.cutoffs)
     tell_covariates(teller, scores)
-    return frame, scores, f"{counted(len(tested.cutoffs), 'window')} of {tested.plan.horizon} steps; {tested.how}"
+    how = f"{counted(len(tested.cutoffs), 'window')} of {tested.plan.horizon} steps; {tested.how}"
+    return frame, scores, how, _joint(teller, frame, scores, tested, panel, event)
+
+
+def _joint(teller: Teller, frame: pd.DataFrame, scores: Scores, tested: Tested, panel: Panel, event: str | None
+           ) -> JointScores | None:
+    """Scores of the forecaster's paths, where one forecaster made all forecasts."""
+    from forecast.tasks.joint_scores import joint_scores
+
+    if tested.predictor is None:
+        teller.say("totals", "not scored: with --refit each, several forecasters make the paths")
+        return None
+    known = panel.drop_last(tested.cutoffs[0])
+    found = joint_scores(frame[frame["model"] == scores.name], tested.predictor, known, event)
+    if found is None:
+        teller.say("totals", "not scored: no window has a truth at every step")
+    return found
 
 
 def _as_it_is(run: Run, config: Config, panel: Panel) -> Tested | None:
@@ -64,7 +85,7 @@ def _as_it_is(run: Run, config: Config, panel: Panel) -> Tested | None:
 
     if cutoffs := _unseen(run, config, panel):
         return Tested(own_makers(run.predictor), run.predictor.plan, cutoffs,
-                      f"{run.id} as it is: every test point is newer than its training data")
+                      f"{run.id} as it is: every test point is newer than its training data", run.predictor)
     if prior.is_of_prior(run.id):
         raise DataError(f"the longest series has {panel.lengths.max(initial=0)} points: too few for a past forecast of "
                         f"{run.predictor.plan.horizon}", code="too_short", hint="Give a shorter --horizon")
@@ -122,8 +143,9 @@ def _held(workspace: Workspace, run: Run, config: Config, reading: Reading) -> T
     if plan != run.predictor.plan or not asked or not set(asked) <= set(held):
         return None
     which = "" if len(asked) == len(held) else f"{len(asked)} of the {len(held)} windows of "
-    return Tested(own_makers(validated.predictor.as_validated()), plan, asked,
-                  f"{which}the backtest that {run.id} holds; nothing was trained")
+    predictor = validated.predictor.as_validated()
+    return Tested(own_makers(predictor), plan, asked, f"{which}the backtest that {run.id} holds; nothing was trained",
+                  predictor)
 
 
 def _fitted(teller: Teller, run: Run | None, config: Config, panel: Panel) -> Tested:
@@ -140,10 +162,10 @@ def _fitted(teller: Teller, run: Run | None, config: Config, panel: Panel) -> Te
     if each:
         makers: dict[str, Any] = {config.model.cell: lambda known: fitted(teller, Predictor.new(config, known), known,
                                                                           title="training")}
-        return Tested(makers, plan, cutoffs, how + " and anew at each")
+        return Tested(makers, plan, cutoffs, how + " and anew at each", None)
     with teller.work(parts):
         fit = fitted(teller, untrained, known, title="training")
-    return Tested(own_makers(fit), plan, cutoffs, how)
+    return Tested(own_makers(fit), plan, cutoffs, how, fit)
 
 
 def _why(run: Run | None, config: Config) -> str:

@@ -12,6 +12,7 @@ from forecast.config import Config
 from forecast.errors import GateError, RequestError, about
 from forecast.ledger.freshness import seconds_old
 from forecast.methods.baselines import BASELINES
+from forecast.model.events import event_of
 from forecast.model.plan import seasons_of
 from forecast.reading.reader import Reading
 from forecast.scoring.formulas import METRICS, REFERENCE
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from forecast.ledger.issued import Drift, Issued
     from forecast.scoring.backtest import Scores
     from forecast.system.monitor import Status
+    from forecast.tasks.joint_scores import JointScores
     from forecast.tasks.promises import Promises
 
 GATED = ("mae", "rmse", "mase", "smape", "wape", "wql")                 # one number a forecaster, the less the better
@@ -55,6 +57,7 @@ class Request:
     issued: bool = False                    # score what predict issued, from the ledger
     last: str | None = None                 # with issued: only the last "30d", or N steps of the data
     fail_over: Sequence[str] = ()           # "mase=1.0"
+    event: str | None = None                # whose chances are scored
     accept_scale: bool = False              # also where the newest values have the size of another unit
 
     def __post_init__(self) -> None:
@@ -67,6 +70,11 @@ class Request:
         if (self.issued and self.forecast) or (self.last and not self.issued):
             raise RequestError("--last goes with --issued" if self.last and not self.issued else
                                "--issued and --forecast both say what to score", code="bad_setting")
+        if self.event is not None:
+            if self.issued or self.forecast:
+                raise RequestError("--event is scored in a backtest: a file of forecasts has no paths",
+                                   code="bad_setting")
+            event_of(self.event)
         _ = self.gates, self.wanted, self.names
 
     @property
@@ -109,6 +117,7 @@ class Evaluated:
     scores: Scores | None
     counts: dict[str, Any] = field(default_factory=dict)    # of --issued: what was scored, and how much was not
     promises: Promises | None = None
+    joint: JointScores | None = None
     age: float = math.nan                   # seconds, of the newest data
 
     @property
@@ -135,6 +144,7 @@ class Evaluated:
         record = {"data": str(self.source), "how": self.how} | self.counts
         if self.scores is None:
             return record
+        record |= {} if self.joint is None else {"joint": self.joint.to_dict()}
         return record | {"run": self.run} | ({} if self.promises is None or self.frame is None else
                                              self.promises.to_dict()) | scores_record(self.scores, self.request.wanted)
 
@@ -175,11 +185,13 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         return replace(issued_scores(workspace, request, teller, source, reading, config, run), age=age)
     if given:
         frame, scores, how = _given(given, panel, reading, config, run, [REFERENCE, *request.names])
+        together = None
     else:
         with about(source):
-            frame, scores, how = backtested(workspace, teller, run, config, reading, [REFERENCE, *request.names])
+            frame, scores, how, together = backtested(workspace, teller, run, config, reading,
+                                                      [REFERENCE, *request.names], event=request.event)
     teller.say("scored", how)
-    return Evaluated(request, source, reading, how, run.id if run else None, frame, scores, age=age)
+    return Evaluated(request, source, reading, how, run.id if run else None, frame, scores, age=age, joint=together)
 
 
 def outputs(workspace: Workspace, request: Request) -> list[Path | None]:

@@ -22,7 +22,7 @@ from forecast.showing.ink import check_picture
 from forecast.showing.pictures import Gallery, draw_fans
 from forecast.system import clock, machine
 from forecast.system.datasource import DataSource, guard
-from forecast.tasks import issuing, plans, prior
+from forecast.tasks import issuing, joint, plans, prior
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -63,12 +63,14 @@ class Request:
     plot: str | Path | None = None
     size: int | None = None                 # series at a time; None: as many as memory should be spent on
     typed: bool = False                     # the rows of the result hold time stamps, not text
+    drawn: joint.Asked | None = None        # what is written in place of the bands: paths, totals or chances
     record: bool = True                     # keep the issue in the ledger, and tell what is new since the last one
 
     def __post_init__(self) -> None:
         if self.output is not None:
             check_ending(str(self.output), stdout=True)
-        check_layout(self.options.layout)
+        if self.drawn is None:
+            check_layout(self.options.layout)
         if self.options.mean and self.options.layout not in ("default", "nixtla"):
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
@@ -179,27 +181,27 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     if not len(panel) and request.options.shard is None:
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
+    answer = None if request.drawn is None else joint.Answer(request.drawn, forecaster, page, request.options, panel,
+                                                             steps)
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
-    tally = Tally(gallery=None if plot is None else Gallery(levels, page.contract.id is not None,
-                                                            keeps_order=bool(request.options.series)))
-    with _opened(output, page, layout, panel, out) as write:
+    tally = Tally(gallery=Gallery(levels, page.contract.id is not None, keeps_order=bool(request.options.series))
+                  if plot else None)
+    with answer.opened(output, out) if answer else _opened(output, page, layout, panel, out) as write:
         for part in in_parts(forecaster, panel, steps, size=request.size):
             part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
-            tally.add(part, None if output or out else table_of(part, page, layout, typed=request.typed))
+            tally.add(part, None if output or out or answer else table_of(part, page, layout, typed=request.typed))
             tally.remarks += [] if page.mean else _zeros(part)
             if request.record:
                 draft.add(part, run.contract.decimals)
             write(part)
-    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
+    rows, words = _size(panel, steps, page, layout) if answer is None else answer.told(teller)
+    tally.tables += answer.tables if answer else []
     if output is not None:
-        teller.wrote(output, f"{rows:,} rows = {len(panel):,} series x {steps} {run.contract.calendar.unit}")
+        teller.wrote(output, words)
     first = replace(tally.parts[0], panel=panel)
-    if plot is not None and tally.gallery is not None and len(panel):
-        _draw(plot, tally.gallery, first, page)
-        teller.wrote(plot, verb="drew")
+    _draw(teller, plot, tally.gallery, first, page)
     fell = _tell_sources(teller, tally, valueless)
-    tell_forecast(teller, tally.remarks)
     issue = issuing.keep(workspace, teller, draft, output) if request.record else None
     if unread and issue:                                                # else keep has told that the ledger failed
         teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
@@ -296,6 +298,12 @@ def sources_in_words(sources: Mapping[str, int]) -> list[str]:
     return [f"{len(sources)} blends of", *(f"{name} in {count / total:.0%}" for name, count in parts.most_common())]
 
 
+def _size(panel: Panel, steps: int, page: Page, layout: str) -> tuple[int, str]:
+    """How many rows that are, and the same in words."""
+    rows = len(panel) * steps * (len(quantile_grid(page.levels)) if layout == "long" else 1)
+    return rows, f"{rows:,} rows = {len(panel):,} series x {steps} {page.contract.calendar.unit}"
+
+
 def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
     """The series asked for, in the order of the file. Raises RequestError for one that is not there."""
     if not ids:
@@ -324,12 +332,16 @@ def part_of(panel: Panel, shard: str | None) -> Panel:
     return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
 
 
-def _draw(path: Path, gallery: Gallery, forecast: Forecast, page: Page) -> None:
+def _draw(teller: Teller, path: Path | None, gallery: Gallery | None, forecast: Forecast, page: Page) -> None:
+    """The picture, where one was asked for and there is something to draw."""
+    if path is None or gallery is None or not len(forecast.panel):
+        return
     contract = page.contract
     cutoff = contract.time_text(contract.calendar.times([int(forecast.panel.end.max()) - 1]))[0]
     what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
     draw_fans(path, gallery.fans, contract.calendar, of=gallery.seen,
               title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}")
+    teller.wrote(path, verb="drew")
 
 
 def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:
@@ -340,4 +352,5 @@ def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[st
     if valueless:
         teller.warn("partial", f"no forecast for {counted(len(valueless), 'series')} without any value: "
                                f"{listed(valueless)}")
+    tell_forecast(teller, tally.remarks)
     return fell + valueless

@@ -74,7 +74,9 @@ class RecurrentForecaster(nn.Module):
         if self.tuned is not None:
             self.tuned_effects = nn.Parameter(torch.zeros(shape.around, shape.horizon))
         if shape.head == "decoder":
-            self.known = nn.Linear(shape.segment * shape.known, shape.hidden, bias=False)
+            count = shape.segment * shape.known                         # of nothing torch would warn
+            self.known = nn.Linear(max(1, count), shape.hidden, bias=False)
+            self.known.weight = nn.Parameter(self.known.weight.detach()[:, :count])
         directions = shape.layers * len(shape.directions)
         self.first = nn.Parameter(torch.zeros(CELL_TABLE[shape.cell].states, directions, shape.hidden, shape.static))
         self.steps = StepHead(shape, self.head.in_features)

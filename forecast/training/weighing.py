@@ -12,6 +12,7 @@ import numpy as np
 
 from forecast.model.blending import Blend
 from forecast.model.calibration import mean_factor, widths
+from forecast.model.dependence import Dependence, normal_scores
 from forecast.model.guard import History, kept
 from forecast.model.member import LINEAR, NETWORK, part
 from forecast.model.predictor import EXPERTS, Predictor
@@ -41,8 +42,9 @@ def weighed_by(series: int) -> int:
 
 
 def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows) -> Predictor:
-    """The predictor with weights of the forecasters, widths of the bands of what they say together, and the mean's
-    distance from the median: by windows of the panel that its networks have not been trained on.
+    """The predictor with weights of the forecasters, widths of the bands of what they say together, the mean's distance
+    from the median, and how steps are missed together: by windows of the panel that its networks have not been trained
+    on.
 
     known: the part that they have."""
     blend, without, spared = _blends(predictor, panel, known, held_out)
@@ -56,7 +58,14 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
     unit = naive_errors(known, predictor.plan.season)[windows.series]
     issued = kept(predictor.widened(values), History.of(rows), negative=predictor.config.model.allow_negative,
                   whole=False)
-    return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles))
+    together = Dependence.of(normal_scores(issued, predictor.quantiles, truth), windows.series, panel.cuts(windows),
+                             independent=_independent(predictor, windows))
+    return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles), dependence=together)
+
+
+def _independent(predictor: Predictor, windows: Windows) -> float:
+    """How many windows of one series share no value, times the series."""
+    return len(np.unique(windows.series)) * predictor.plan.validation / predictor.plan.horizon
 
 
 def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows
@@ -78,7 +87,7 @@ def _blends(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows
     parts, truth, windows = said_at(predictor, panel, few, names)
     middle, unit = predictor.quantiles.index(0.5), naive_errors(known, plan.season)[windows.series]
     errors = _both_errors(np.stack([parts[n][:, :, middle] for n in names]), truth, unit[:, None])
-    independent = len(np.unique(windows.series)) * plan.validation / plan.horizon
+    independent = _independent(predictor, windows)
     left = FADING / (FADING + float(np.mean(known.lengths)) / plan.horizon)
 
     def of(some: Sequence[int]) -> Blend:

@@ -91,8 +91,8 @@ def _again(texts: Any, index: Ints) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(index.astype(np.int32)), pa.array(texts, pa.string()))
 
 
-def _keys(forecast: Forecast, page: Page, typed: bool, *, names: tuple[str, str] | None = None,
-          repeat: int = 1) -> dict[str, Any]:
+def keys_of(forecast: Forecast, page: Page, typed: bool, *, names: tuple[str, str] | None = None,
+            repeat: int = 1) -> dict[str, Any]:
     """Id and time columns, by default under the file's own names, of S * H * repeat rows."""
     id, time = names or (None, page.contract.time)
     series = np.repeat(np.arange(len(forecast.panel)), forecast.horizon * repeat)
@@ -122,19 +122,19 @@ def stamps(contract: Contract, ordinals: Ints, *, typed: bool = False) -> Any:
 def _default(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
     values = _values(forecast, page, "yhat", "yhat_{side}_{level:g}", "yhat_mean")
     sources, source = np.unique(forecast.source.astype(str), return_inverse=True)
-    return _beside(_keys(forecast, page, typed), values | {
+    return beside(keys_of(forecast, page, typed), values | {
         "cutoff": _times(page.contract, forecast.panel.end - 1, typed=typed, repeat=forecast.horizon),
         "model": _again([page.run], np.zeros(forecast.ordinals.size, dtype=np.int32)),
         "source": _again(sources, np.repeat(source, forecast.horizon))})
 
 
 def _nixtla(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    keys = _keys(forecast, page, typed, names=("unique_id", "ds"))
+    keys = keys_of(forecast, page, typed, names=("unique_id", "ds"))
     return keys | _values(forecast, page, "forecast", "forecast-{side}-{level:g}", "forecast-mean")
 
 
 def _quantile(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
-    return _beside(_keys(forecast, page, typed), {
+    return beside(keys_of(forecast, page, typed), {
         f"{q:g}": rounded(forecast.values[:, :, forecast.quantiles.index(q)].ravel(), page.contract.decimals)
         for q in quantile_grid(page.levels)})
 
@@ -142,7 +142,7 @@ def _quantile(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
 def _long(forecast: Forecast, page: Page, typed: bool) -> dict[str, Any]:
     grid = quantile_grid(page.levels)
     values = forecast.values[:, :, [forecast.quantiles.index(q) for q in grid]]
-    return _beside(_keys(forecast, page, typed, repeat=len(grid)), {
+    return beside(keys_of(forecast, page, typed, repeat=len(grid)), {
         "quantile": np.tile(grid, forecast.ordinals.size), "value": rounded(values.ravel(), page.contract.decimals)})
 
 
@@ -157,10 +157,10 @@ def backtest_table(frame: pd.DataFrame, panel: Panel, contract: Contract, *, typ
     columns |= {name: rounded(frame[name].to_numpy(), contract.decimals)
                 for name in map(str, frame) if name.startswith("yhat")}
     texts = {name: frame[name].astype(str).to_numpy(dtype=object) for name in ("model", "source")}
-    return pa.table(_beside(keys, columns | texts))
+    return pa.table(beside(keys, columns | texts))
 
 
-def _beside(keys: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
+def beside(keys: dict[str, Any], columns: dict[str, Any]) -> dict[str, Any]:
     """Keys, then columns; where the file has a name of ours for its id or time, the file keeps it."""
     return keys | {f"forecast_{name}" if name in keys else name: column for name, column in columns.items()}
 
@@ -213,7 +213,7 @@ def writing(path: Path | None, page: Page, layout: str, panel: Panel, *, into: B
         file = into or stack.enter_context(replacing(path or Path()))
         kind = "" if path is None else path.name
         write = stack.enter_context(_sink(kind, file, quoting=_quoting(_texts_of(page, layout, panel))))
-        beside = stack.enter_context(ThreadPoolExecutor(1))
+        aside = stack.enter_context(ThreadPoolExecutor(1))
         under_way: list[Future[None]] = []
 
         def lay_out(part: Forecast) -> None:
@@ -221,7 +221,7 @@ def writing(path: Path | None, page: Page, layout: str, panel: Panel, *, into: B
 
         def hand_over(part: Forecast) -> None:
             settle()
-            under_way.append(beside.submit(lay_out, part))
+            under_way.append(aside.submit(lay_out, part))
 
         def settle() -> None:
             while under_way:
@@ -236,6 +236,16 @@ def _texts_of(page: Page, layout: str, panel: Panel) -> list[Any]:
     ids: Any = panel.ids if layout == "nixtla" or page.contract.id is not None else []
     times: Any = [] if page.contract.writes_numbers else stamps(page.contract, panel.end[:1])
     return [pa.array(list(texts), pa.string()) for texts in (ids, times, [page.run] if layout == "default" else [])]
+
+
+@contextlib.contextmanager
+def rows_to(path: Path | None, ids: Sequence[Any], *, into: BinaryIO | None = None) -> Iterator[Write]:
+    """What takes tables of the same columns, to one file as its ending says, or as CSV `into` an open one. ids: the
+    texts among their cells that may need quotes. Atomic. Raises DiskError."""
+    with contextlib.ExitStack() as stack:
+        file = into or stack.enter_context(replacing(path or Path()))
+        quoting = _quoting([pa.array([str(text) for text in ids], pa.string())])
+        yield stack.enter_context(_sink("" if path is None else path.name, file, quoting=quoting))
 
 
 def write_table(table: pa.Table, path: Path) -> None:

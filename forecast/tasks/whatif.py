@@ -1,0 +1,166 @@
+"""whatif: the difference that a change of what is known ahead makes, beside the forecast without it."""
+
+# S series  N paths  H horizon
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from forecast.errors import DataError, RequestError
+from forecast.ledger.options import Options
+from forecast.reading.changes import Change, changed
+from forecast.series.arrays import Floats
+from forecast.series.forecast import Forecast, band_quantiles, in_parts
+from forecast.tasks import plans, predict
+from forecast.tasks.joint import AT_ONCE, PATHS, drawn_of, taken
+from forecast.tasks.teller import SILENT, Teller, tell_model
+from forecast.tasks.workspace import Workspace
+from forecast.text import counted
+from forecast.writing.layouts import Page, beside, check_ending, is_typed, keys_of, levels_of, rounded, write_table
+
+if TYPE_CHECKING:
+    from forecast.series.panel import Panel
+    from forecast.store.run import Run
+
+MOST = 3                            # series whose totals are told
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: changes, or a second plan. Raises RequestError for what cannot be asked."""
+
+    data: str | None = None
+    model: str = "live"
+    horizon: int | None = None
+    changes: tuple[str, ...] = ()
+    future: str | None = None       # the plan of the base
+    instead: str | None = None      # the plan that it is held against
+    fill_future: str | None = None
+    series: tuple[str, ...] | None = None
+    output: str = "whatif.csv"
+    seed: int = 0
+    read: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.changes and self.instead is None:
+            raise RequestError("nothing is changed", code="bad_change", hint="Give --change or --instead")
+        plans.check_fill(self.fill_future)
+        check_ending(self.output, stdout=False)
+        _ = self.asked
+
+    @property
+    def asked(self) -> list[Change]:
+        return [Change.of(text) for text in self.changes]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Over the whole horizon, of one series: the medians of the totals, and what the change makes of them."""
+
+    series: str
+    base: float
+    changed: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What came of it."""
+
+    run: str
+    output: Path
+    rows: int
+    horizon: int
+    level: float
+    totals: list[Difference]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {"model": self.run, "output": str(self.output), "rows": self.rows, "horizon": self.horizon,
+                "level": self.level, "totals": [vars(d) for d in self.totals]}
+
+
+def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> WhatIf:
+    """Forecast twice, with and without a change, by the same luck, and write both and their difference.
+
+    Nothing of it goes into the ledger: nobody said that it will be so. Raises RequestError, DataError, ModelError,
+    DiskError."""
+    output = workspace.path(request.output)
+    asked = predict.Request(request.data, model=request.model, horizon=request.horizon, future=request.future,
+                            options=Options(series=request.series, read=request.read), record=False)
+    run, source, reading = predict.read_for(workspace, asked, [output])
+    steps = request.horizon or run.predictor.plan.horizon
+    page = Page(run.contract, levels_of(None, run.predictor.config.model.levels), run.id)
+    tell_model(teller, run, source, reading)
+
+    def planned(plan: str | None) -> Panel:
+        known = plans.planned_for(workspace, run, reading, plan, request.horizon).panel
+        panel = predict.chosen(known, request.series).with_values()[0]
+        if not len(panel):
+            raise DataError("holds no value to forecast from", file=str(source), code="no_values")
+        return plans.completed_for(teller, run, source, panel, steps, request.fill_future)[0]
+
+    base = planned(request.future)
+    other = base if request.instead is None else planned(request.instead)
+    other = changed(other, run.contract, steps, request.asked) if request.changes else other
+    tables, totals = [], list[Difference]()
+    for before, after in zip(in_parts(run.predictor, base, steps), in_parts(run.predictor, other, steps), strict=True):
+        table, some = _compared(run, before, after, page, request, typed=is_typed(output.name))
+        tables.append(table)
+        totals += some
+    whole = pa.concat_tables(tables)
+    write_table(whole, output)
+    teller.wrote(output, f"{whole.num_rows:,} rows = {counted(len(base), 'series')} x {steps} "
+                         f"{run.contract.calendar.unit}")
+    return WhatIf(run.id, output, whole.num_rows, steps, page.levels[0], totals)
+
+
+def _compared(run: Run, before: Forecast, after: Forecast, page: Page, request: Request, *, typed: bool
+              ) -> tuple[pa.Table, list[Difference]]:
+    """The rows of some series, and the differences of their totals."""
+    size = max(1, AT_ONCE // (PATHS * before.horizon))
+    low, high = band_quantiles(page.levels[0])
+    steps, totals = list[Floats](), list[Floats]()
+    for begin in range(0, len(before.panel), size):
+        which = np.arange(begin, min(begin + size, len(before.panel)))
+        pair = [drawn_of(taken(f, which), run.predictor, Options(), PATHS, seed=request.seed)
+                for f in (before, after)]
+        moved = pair[1] - pair[0]
+        steps.append(np.quantile(moved, (low, 0.5, high), axis=1))
+        total = [p.sum(axis=2) for p in (*pair, moved)]
+        totals.append(np.stack([*(np.median(t, axis=1) for t in total[:2]),
+                                *np.quantile(total[2], (0.5, low, high), axis=1)]))
+    by_step, decimals = np.concatenate(steps, axis=1), page.contract.decimals
+    columns: dict[str, Floats] = {}
+    for name, forecast in (("base", before), ("changed", after)):
+        columns[name] = forecast.point
+        for level in page.levels:
+            for side, end in zip(("lo", "hi"), forecast.band(level), strict=True):
+                columns[f"{name}_{side}_{level:g}"] = end
+    columns["difference"] = by_step[1]
+    for side, k in (("lo", 0), ("hi", 2)):
+        columns[f"difference_{side}_{page.levels[0]:g}"] = by_step[k]
+    table = pa.table(beside(keys_of(before, page, typed),
+                            {name: rounded(values.ravel(), decimals) for name, values in columns.items()}))
+    table = pa.table([c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in table.columns],
+                     names=table.column_names)
+    found = [Difference(str(i), *map(float, row)) for i, row in
+             zip(before.panel.ids, np.concatenate(totals, axis=1).T, strict=True)]
+    return table, found
+
+
+def words(found: WhatIf, number: Any) -> Sequence[str]:
+    """The first series' totals, in words."""
+    lines = [f"{d.series}: the {found.horizon} steps add up to {number(d.base)}, with the change {number(d.changed)}: "
+             f"{'+' if d.difference >= 0 else ''}{number(d.difference)} ({found.level:g} %: {number(d.low)} .. "
+             f"{number(d.high)})" for d in found.totals[:MOST]]
+    more = len(found.totals) - MOST
+    return [*lines, f"so it is told of {more:,} more series in {found.output.name}"] if more > 0 else lines
