@@ -1,0 +1,151 @@
+"""Paths: how often totals are covered, and how good paths are, beside independent steps and one shape for all data.
+
+    python -m tests.benchmarks.paths FOLDER             # trains with --quick, a network less than usual
+    python -m tests.benchmarks.paths FOLDER --prior     # without any training
+    python -m tests.benchmarks.paths FOLDER --speed     # 10,000 series x 24 steps x 200 paths
+
+FOLDER holds bike_hourly.csv, monthly-sunspots.csv, daily-min-temperatures.csv, m4_hourly.csv and nab_nyc_taxi.csv; the
+shops come with the repository. What is learned ends before the windows that are scored; where there is no training,
+half of the windows, the older ones, tell how steps hang together, and the newer half is scored, a horizon behind."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from forecast.config import Config
+from forecast.model.dependence import Dependence, normal_scores
+from forecast.model.predictor import Predictor
+from forecast.model.prior import shipped
+from forecast.scoring.backtest import backtest
+from forecast.scoring.joint import Cases
+from forecast.series.panel import Panel
+from forecast.tasks.joint_scores import joint_scores
+from forecast.tasks.workspace import Workspace
+from forecast.training.fit import finished, fit
+
+SHOPS = Path(__file__).parents[2] / "data" / "shops.csv"
+EVENTS = {"nab_nyc_taxi.csv": "3 in a row > 25000"}
+# file: (settings, series taken, the horizon, cutoffs scored, points of each series)
+DATA: dict[str, tuple[dict[str, object], int, int, int, int]] = {
+    "shops.csv": ({}, 8, 14, 40, 700), "bike_hourly.csv": ({"data.target": "users"}, 1, 24, 220, 5_000),
+    "monthly-sunspots.csv": ({}, 1, 12, 220, 2_820), "daily-min-temperatures.csv": ({}, 1, 14, 220, 3_650),
+    "m4_hourly.csv": ({}, 30, 24, 8, 1_000), "nab_nyc_taxi.csv": ({}, 1, 48, 220, 5_000)}
+
+
+def read(path: Path, settings: dict[str, object], series: int, horizon: int, points: int) -> tuple[Panel, Config]:
+    """The newest points of some series, evenly chosen."""
+    workspace = Workspace.at(Path(), store=None, flags={**settings, "model.horizon": horizon})
+    panel = workspace.read(workspace.source(str(path)), workspace.config.data).panel.with_values()[0]
+    panel = panel.take(np.unique(np.linspace(0, len(panel) - 1, min(series, len(panel))).round().astype(int)))
+    return panel.recent(points), workspace.config
+
+
+def cutoffs_of(panel: Panel, horizon: int, count: int) -> list[int]:
+    """As many as asked for within the newer half of the shortest series, the oldest first."""
+    room = int(panel.lengths.min()) // 2 - horizon
+    return sorted({int(k) for k in np.linspace(horizon, horizon + room, count)}, reverse=True)
+
+
+def by_training(panel: Panel, config: Config, cutoffs: list[int]) -> Predictor:
+    config = config.override({"train.preset": "quick", "train.steps": 60, "model.members": 1}, source="here")
+    known = panel.drop_last(cutoffs[0])
+    return finished(fit(Predictor.new(config, known), known))
+
+
+def by_prior(panel: Panel, config: Config, cutoffs: list[int]) -> tuple[Predictor, list[int]]:
+    """The prior, its dependence from the older half of the cutoffs; and the cutoffs that are left to score."""
+    predictor = Predictor.of_prior(config, panel, shipped())
+    horizon, middle = predictor.plan.horizon, cutoffs[len(cutoffs) // 2]
+    older = [k for k in cutoffs if k >= middle + horizon]
+    cases = Cases.of(backtest(panel, {"prior": lambda known: predictor}, horizon=horizon, cutoffs=older,
+                              levels=config.model.levels), config.model.levels, horizon)
+    scores = normal_scores(cases.values, cases.quantiles, cases.truth)
+    independent = len(panel) * max(1.0, (older[0] - older[-1]) / horizon)
+    learned = Dependence.of(scores, cases.series, cases.cutoff, independent=independent)
+    return replace(predictor, dependence=learned), [k for k in cutoffs if k < middle]
+
+
+def measure(folder: Path, name: str, *, prior: bool) -> None:
+    settings, series, horizon, count, points = DATA[name]
+    path = SHOPS if name == SHOPS.name else folder / name
+    panel, config = read(path, settings, series, horizon, points)
+    cutoffs = cutoffs_of(panel, horizon, 2 * count if prior else count)
+    if prior:
+        predictor, cutoffs = by_prior(panel, config, cutoffs)
+    else:
+        predictor = by_training(panel, config, cutoffs)
+    frame = backtest(panel, {"own": lambda known: predictor}, horizon=horizon, cutoffs=cutoffs,
+                     levels=config.model.levels)
+    found = joint_scores(frame, predictor, panel.drop_last(cutoffs[0]), EVENTS.get(name))
+    assert found is not None
+    d, steps = predictor.dependence, frame[["y", "yhat_lo_80", "yhat_hi_80"]]
+    marginal = float(((steps["y"] >= steps["yhat_lo_80"]) & (steps["y"] <= steps["yhat_hi_80"])).mean())
+    energy = found.energy
+    print(f"{name:<28} windows {found.windows:4}   steps covered {marginal:.1%}   totals {found.covered[80.0]:.1%}   "
+          f"ends added up {found.ends[80.0]:.1%}   energy {energy['own']:.4g}  one shape {energy['one_rho']:.4g}  "
+          f"independent {energy['independent']:.4g}   share {d.share:.2f} rho {d.rho:.2f} lasting {d.common:.2f} "
+          f"between {d.between:.2f}", flush=True)
+    if found.event is not None:
+        print(f"    {found.words()[-1]}")
+        for fifth in found.event.reliability:
+            print(f"    chance {fifth['chance']:.2f}   happened {fifth['happened']:.2f}   of {fifth['n']}")
+
+
+def speed() -> None:
+    """Seconds and memory of 10,000 series x 24 steps x 200 paths, as Parquet."""
+    from forecast.ledger.options import Options
+    from forecast.model.plan import Plan
+    from forecast.reading.contract import Contract
+    from forecast.series.calendar import Calendar
+    from forecast.series.forecast import Forecast, in_parts
+    from forecast.tasks.joint import Answer, Asked
+    from forecast.writing.layouts import Page
+
+    rng, count, horizon = np.random.default_rng(0), 10_000, 24
+    panel = Panel.of(list(rng.normal(100, 5, (count, 48))), Calendar.of("h"), ids=[f"s{k}" for k in range(count)])
+    config = Config().override({"model.horizon": horizon}, source="here")
+    predictor = Predictor.of_prior(config, panel, shipped())
+    assert isinstance(predictor.plan, Plan)
+    from forecast.methods.baselines import SeasonalNaive
+
+    forecaster = SeasonalNaive(24, predictor.quantiles)
+    contract = Contract(id="id", time="t", targets=("y",), layout="long", decimals=2, calendar=panel.calendar)
+    page = Page(contract, config.model.levels, "prior")
+    parts: list[Forecast] = list(in_parts(forecaster, panel, horizon, size=1_000))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for asked in (Asked(samples=200), Asked(total="all"), Asked(event="max > 120")):
+        with tempfile.TemporaryDirectory() as folder:
+            output, begun = Path(folder) / "out.parquet", time.perf_counter()
+            answer = Answer(asked, predictor, page, Options(), panel, horizon)
+            with answer.opened(output, None) as write:
+                for part in parts:
+                    write(part)
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(f"{asked.file:<12} {time.perf_counter() - begun:.1f} s, {time.process_time():.1f} s of the processor "
+                  f"so far, {(after - before) / 2**10:.0f} MiB more, {output.stat().st_size / 2**20:.0f} MiB written",
+                  flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--prior", action="store_true")
+    parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--only", nargs="*", choices=sorted(DATA))
+    asked = parser.parse_args()
+    if asked.speed:
+        speed()
+        return
+    for name in asked.only or DATA:
+        measure(asked.folder, name, prior=asked.prior)
+
+
+if __name__ == "__main__":
+    main()
