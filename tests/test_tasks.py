@@ -6,18 +6,22 @@ import os
 import shutil
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from forecast.config import Config
 from forecast.errors import GateError, RequestError
 from forecast.ledger.options import ALWAYS, Options
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
 from forecast.store.record import DataRecord, RunRecord, Verdict
 from forecast.store.store import Store
 from forecast.system.datasource import DataSource, guard
 from forecast.tasks import evaluate, predict, replay, train
 from forecast.tasks.workspace import Workspace
 from tests import days
+from tests.conftest import waves
 from tests.test_cli import Run, run
 
 __all__ = ["run"]
@@ -205,3 +209,18 @@ def test_a_replay_says_whether_all_is_identical(workspace: Workspace) -> None:
     text = (workspace.folder / "p.csv").read_text()
     (workspace.folder / "p.csv").write_text(text.replace("a,", "a,", 1) + "\n")
     assert "no longer what was written" in str(replay.replay(workspace, "p.csv").difference)
+
+
+def test_a_backtest_of_very_many_series_takes_some_of_them_up_to_the_newest_time(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    long, short = waves(1, 90).values(0), waves(1, 80).values(0)
+    panel = Panel.of([short, long, short, short, short, short], Calendar.of("D"))
+    told = SimpleNamespace(lines=[], say=lambda *line: told.lines.append(line))
+    reading = SimpleNamespace(panel=panel)
+    assert train._to_score(told, reading) is not None                   # type: ignore[arg-type]
+    assert not told.lines
+    monkeypatch.setattr(train, "MOST_SCORED", 3)
+    some = train._to_score(told, reading)                               # type: ignore[arg-type]
+    assert some.ids.tolist() == ["0", "1", "5"]                         # 1 reaches to the newest time
+    assert (some.newest == panel.newest[:3]).all()
+    assert told.lines == [("backtest", "of 3 of the 6 series, spread evenly over them")]

@@ -18,6 +18,7 @@ from forecast.errors import GateError, ModelError, RequestError, about
 from forecast.ledger.freshness import seconds_old
 from forecast.reading.cache import is_large
 from forecast.scoring.formulas import SIMPLE
+from forecast.series.windows import evenly
 from forecast.store.record import DataRecord, RunRecord, Verdict
 from forecast.system.clock import now, stamp
 from forecast.system.datasource import DataSource
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
+MOST_SCORED = 2_000                     # series of a backtest: the scores of more say the same
 WORSE = 1.2                             # times the error of a simple forecast: that is told
 UNTRAINED = Verdict(False, "nothing was trained")
 
@@ -250,7 +252,7 @@ def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: P
     metrics, skill = dict[str, Any](), None
     verdict = Verdict(True, "the data are too short for a backtest: nothing was compared")
     if cutoffs:
-        panel, levels, plan = reading.panel.with_values()[0], predictor.config.model.levels, predictor.plan
+        panel, levels, plan = _to_score(teller, reading), predictor.config.model.levels, predictor.plan
         makers = {**own_makers(predictor), **baseline_makers(SIMPLE, plan.season, levels)}
         frame, scores = scored(panel, makers, plan=plan, cutoffs=cutoffs, levels=levels)
         tell_windows(teller, scores, cutoffs)
@@ -259,8 +261,19 @@ def _judged(workspace: Workspace, request: Request, teller: Teller, predictor: P
         metrics, skill = scores_record(scores), scores.own.get("skill")
         predictor, serving = _serving(teller, predictor, frame, panel.drop_last(cutoffs[0]), scores)
         metrics |= serving
-        verdict = _against_live(workspace, predictor, reading, cutoffs)
+        verdict = _against_live(workspace, predictor, panel, reading, cutoffs)
     return predictor, metrics, as_asked(request, verdict, skill)
+
+
+def _to_score(teller: Teller, reading: Reading) -> Panel:
+    """The series of the backtest: of very many some, spread evenly, and one that reaches to the newest time, so that
+    cutoffs are counted back from there."""
+    panel, _ = reading.panel.with_values()
+    if len(panel) <= MOST_SCORED:
+        return panel
+    which = np.union1d(evenly(len(panel), MOST_SCORED - 1), np.argmax(panel.end))
+    teller.say("backtest", f"of {len(which):,} of the {len(panel):,} series, spread evenly over them")
+    return panel.take(which)
 
 
 def _serving(teller: Teller, predictor: Predictor, frame: pd.DataFrame, known: Panel, scores: Scores
@@ -345,7 +358,8 @@ def _checkpoints(workspace: Workspace, request: Request, teller: Teller, reading
     return checkpoints
 
 
-def _against_live(workspace: Workspace, predictor: Predictor, reading: Reading, cutoffs: list[int]) -> Verdict:
+def _against_live(workspace: Workspace, predictor: Predictor, panel: Panel, reading: Reading, cutoffs: list[int]
+                  ) -> Verdict:
     """Whether the validated run may follow the live one. It may where the two cannot be compared."""
     from forecast.store.promotion import judged
 
@@ -355,8 +369,7 @@ def _against_live(workspace: Workspace, predictor: Predictor, reading: Reading, 
         live = workspace.run("live", validated=True)
     except ModelError as error:
         return Verdict(True, f"the live model cannot be read: {error}")
-    return judged(predictor, live, reading.panel.with_values()[0], reading.contract, cutoffs=cutoffs,
-                  plan=predictor.plan)
+    return judged(predictor, live, panel, reading.contract, cutoffs=cutoffs, plan=predictor.plan)
 
 
 def as_asked(request: Request, verdict: Verdict, skill: float | None) -> Verdict:

@@ -85,7 +85,7 @@ class _Loop:
 
     def run(self, steps: int) -> float:
         """Take so many steps; their mean loss."""
-        train, losses = self.course.train, list[float]()
+        train, losses = self.course.train, list[Tensor]()
         for _ in range(steps):
             random = np.random.default_rng([self.course.seed, self.steps])
             which = random.integers(0, len(self.lessons), self.batch)
@@ -104,8 +104,8 @@ class _Loop:
             keep = min(train.averaging, self.steps / (self.steps + 9))
             with torch.no_grad():
                 torch._foreach_lerp_(self.means, self.weights, 1 - keep)
-            losses.append(float(value.detach()))
-        return float(np.mean(losses))
+            losses.append(value.detach())
+        return float(np.mean([float(each) for each in losses]))         # a device is waited for once
 
     def look(self, held_out: Lessons) -> float:
         """Loss of the running mean on held-out windows, of values and of logarithms."""

@@ -304,6 +304,29 @@ def predict(bench: Bench) -> None:
 
 
 @section
+def defaults(bench: Bench) -> None:
+    """What people run, with no settings: predict of 1, 1,000 and 100,000 series by a default model of 300 others (goals
+    60 s and 1.5 GiB for most, 2 s for 1,000), and train of 300 series of 200 days (45 s), of one of 144 months (5 s),
+    and by --quick (2.5 s); CPU seconds a second tell how many cores were busy."""
+    some, month = bench.file(max(30, round(300 * bench.scale)), 200), HERE.parents[1] / "data/airpassengers.csv"
+    (bench.folder / "store").mkdir(exist_ok=True)
+    (bench.folder / "store/cache").touch()                              # a file in its place: every run parses
+    forecast(bench, "train", some, "--horizon", 24, "--name", "default")
+    sizes = [1, max(10, round(1000 * bench.scale)), max(100, round(100_000 * bench.scale))]
+
+    def by_default(count: int) -> Command:
+        return [*FORECAST, "--store", str(bench.folder / "store"), "predict", str(bench.file(count, 200)), "-q",
+                "--model", "default", "-o", str(bench.folder / "out.csv")]
+
+    grows(bench, "series predicted by default", sizes, by_default)
+    once, new = Bench(bench.folder, 1), [*FORECAST, "--store", str(bench.folder / "new"), "train", "-q"]
+    for name, it in turn_by_turn(once, {
+            "train, one series of 144": [*new, str(month)], "the same, --quick": [*new, str(month), "--quick"],
+            f"train, {some.name}": [*new, str(some), "--horizon", "24"]}).items():
+        print(f"  {name}: {it.cpu / it.seconds:.1f} cores busy")
+
+
+@section
 def again(bench: Bench) -> None:
     """predict of a file that has not changed, 10 million rows: without a cache, filling it, from it."""
     cache = bench.folder / "kept/cache"
