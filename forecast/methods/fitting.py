@@ -196,8 +196,11 @@ def seasonal_indices(series: Aligned, m: int, *, multiplicative: bool) -> Floats
 
 
 def total_of(a: Floats) -> Floats:
-    """Sum over the first axis, one by one: of a single column numpy would add up pairs."""
-    return np.asarray(np.cumsum(a, axis=0)[-1]) if len(a) and a[0].size == 1 else np.asarray(a.sum(axis=0))
+    """Sum over the first axis, one by one: of a single column, and of columns that lie apart, numpy would add up
+    pairs."""
+    if len(a) and a[0].size == 1:
+        return np.asarray(np.cumsum(a, axis=0)[-1])
+    return np.asarray(np.ascontiguousarray(a).sum(axis=0))
 
 
 @dataclass
