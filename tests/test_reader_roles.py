@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -205,3 +205,15 @@ def test_checked_files_are_never_written_over_each_other(tmp_path: Path) -> None
     assert sorted(p.name for p in out.iterdir()) == ["sales.2020.csv", "sales.2021.csv"]
     assert code(["check", one, three, "-o", str(tmp_path / "other")]) == 2
     assert not (tmp_path / "other").exists()
+
+
+def test_a_row_that_stands_twice_does_not_hide_the_column_that_names_the_series() -> None:
+    some = [date(2025, 1, 1) + timedelta(days=k) for k in range(80)]
+    rows = [f"{branch},{day},{10 + k % 7},sun" for branch in ("north", "south") for k, day in enumerate(some)]
+    text = "\n".join(["branch,day,qty,weather", *rows, rows[-1]]) + "\n"
+    error = refused(text, target="qty")
+    assert (error.problem.code, error.problem.row) == ("duplicate_time", 162)
+    assert "--duplicates last" in str(error.problem.hint)
+    reading = read(text, target="qty", duplicates="last")
+    assert reading.panel.ids.tolist() == ["north", "south"]
+    assert reading.panel.lengths.tolist() == [80, 80]

@@ -36,6 +36,7 @@ MEASURES = (                        # words of headers, the likeliest first
     "verbrauch", "ventas", "ventes")
 MOST_IDS = 4
 REPEATED = 0.05                     # share of rows that repeat a series and time from which a name lacks something
+SLIPS = 0.02                        # share of rows that may do so by mistake
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 QUARTERS = ("q1", "q2", "q3", "q4")
 FEW_TIMES = 2                       # times in the headers of a turned table, at least
@@ -139,11 +140,13 @@ class Head:
                 and len({*self.cells(k)}) > 1]
 
     def parting(self, base: Sequence[int], time: Sequence[int], candidates: Sequence[int]) -> list[int]:
-        """The fewest candidates that tell rows of one time apart, beside those of the base; [] where none do.
+        """The fewest candidates that tell rows of one time apart, beside those of the base; [] where none do. Where
+        none tell all of them apart, those that leave a few: slips.
 
         Raises DataError where other columns do so as well, and part the rows otherwise."""
-        for size in range(1, MOST_IDS - len(base) + 1):
-            fit = [some for some in combinations(candidates, size) if not self.repeated([*base, *some, *time])
+        sizes = range(1, MOST_IDS - len(base) + 1)
+        for most, size in ((most, size) for most in (0.0, SLIPS) for size in sizes):
+            fit = [some for some in combinations(candidates, size) if self.repeated([*base, *some, *time]) <= most
                    and all(any(row[k].strip() for k in (*base, *some)) for row in self.rows)]
             if not fit:
                 continue
@@ -219,7 +222,7 @@ def called(columns: Head, column: int) -> str:
 def names_of_series(columns: Head, options: DataConfig, time: tuple[int, ...], named: list[int], taken: Collection[int]
              ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """The columns called as ids are; and where rows repeat one time and may not, those that tell them apart."""
-    several, once = len(named) > 1, options.duplicates == "refuse" and options.every is None
+    several, once = len(named) > 1, options.duplicates in ("refuse", "last") and options.every is None
     if not several and (not once or columns.repeated([*named, *time]) <= REPEATED):
         return tuple(named), ()
     repeat = columns.repeated(time) > REPEATED

@@ -13,7 +13,7 @@ import numpy as np
 
 from forecast.errors import DataError
 from forecast.reading.counters import CALENDAR_NAMES
-from forecast.reading.head import ENTITIES, MEASURES, words_of
+from forecast.reading.head import ENTITIES, MEASURES, SLIPS, words_of
 from forecast.reading.opening import Opened
 from forecast.reading.parsing.coding import codes_of, encoded
 from forecast.reading.parsing.kinds import kind
@@ -55,7 +55,8 @@ def separators(rows: Rows, roles: Roles, opened: Opened) -> tuple[str, dict[str,
 
 
 def _apart(rows: Rows, table: Table) -> list[int]:
-    """The first column, or the first two, by which no two rows are alike in series, stamp and these; [] for none."""
+    """The first column, or the first two, by which no two rows are alike in series, stamp and these, or next to none:
+    slips; [] for none."""
     stamps = np.unique(rows.stamps, return_inverse=True)[1]
     key = rows.codes * (int(stamps.max()) + 1) + stamps
     groups = {}
@@ -64,12 +65,14 @@ def _apart(rows: Rows, table: Table) -> list[int]:
         words = coded.dictionary
         if 2 * len(words) <= rows.codes.size and _may_part(table.names[k], words[:50].to_pylist()):
             groups[k] = codes_of(coded)
+    nearly, slips = list[int](), len(np.unique(key)) >= (1 - SLIPS) * rows.codes.size      # without any of them
     for size in (1, 2) if rows.codes.size <= MOST_ROWS else (1,):
         for some in combinations(groups, size):
-            codes = np.unique(np.column_stack([key, *(groups[k] for k in some)]), axis=0)
-            if len(codes) == rows.codes.size:
+            share = len(np.unique(np.column_stack([key, *(groups[k] for k in some)]), axis=0)) / rows.codes.size
+            if share == 1:
                 return list(some)
-    return []
+            nearly = nearly or (list(some) if share >= 1 - SLIPS and not slips else [])
+    return nearly
 
 
 def _may_part(name: str, cells: Sequence[Any]) -> bool:
