@@ -81,7 +81,8 @@ def test_a_plan_that_lacks_three_values_is_refused_with_these_three_and_the_old_
     assert ended.code == 3
     head, *rest = ended.err.splitlines()[-4:]
     assert head.endswith("shops.csv: 3 of 12 values known ahead are missing over the horizon. forecast future "
-                         f"{Path('shops.csv').resolve()} -o plan.csv writes the rows to fill in, for --future plan.csv")
+                         f"{Path('shops.csv').resolve()} --horizon 3 -o plan.csv writes the rows to fill in, for "
+                         "--future plan.csv; or --fill-future last, zero or seasonal makes up for them")
     assert [line.split(": ", 1)[1] for line in rest] == [
         "column 'price': no value of \"north\" at 2026-02-27", "column 'promo': no value of \"north\" at 2026-02-27",
         "column 'promo': no value of \"south\" at 2026-02-28"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,4 +38,5 @@ def init(
     console.result(f"# systemctl enable --now {timers}", fold=None)
     console.say("monitor", "--status-file writes forecast-*.prom into the folder; where node_exporter's textfile "
                            "collector looks elsewhere, give a path there")
+    console.say("next", f"forecast train {shlex.quote(data)}   (until a model is trained, these lines have none)")
     console.document(begun.to_dict())

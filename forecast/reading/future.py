@@ -181,7 +181,8 @@ def _lacking(missing: Bools, panel: Panel, contract: Contract, known: Sequence[B
     named = [f"no value{f' of {quoted(panel.ids[s], 30)}' if contract.id is not None else ''} at {time}"
              for (s, _, _), time in zip(places[:LISTED].tolist(), times, strict=True)]
     hint = "Nothing before it tells what to fill in: name it in a plan" if is_filled else \
-        f"forecast future {pasted(file) if file else ''} -o plan.csv writes the rows to fill in, for --future plan.csv"
+        f"forecast future {pasted(file) if file else ''} --horizon {missing.shape[1]} -o plan.csv writes the rows to " \
+        "fill in, for --future plan.csv; or --fill-future last, zero or seasonal makes up for them"
     problems = [Problem("missing_ahead", name, file or None, None, known[k].name, None)
                 for name, k in zip(named, places[:LISTED, 2].tolist(), strict=True)]
     asked = missing[:, :, [not b.is_holiday for b in known]].size

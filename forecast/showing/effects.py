@@ -52,7 +52,8 @@ def lines_of(document: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         most = max(entry["by_step"], key=lambda step: abs(step["moved"]))
         steps = [step["moved"] for step in entry["by_step"]]
         neutral, value = _said(entry["neutral"]), most["value"]
-        what = f"beside {neutral} all along" if value is None else f"{_said(value)} in place of {neutral}"
+        what = f"beside {neutral} all along" if value is None else "by what stands at the steps around" \
+            if value == entry["neutral"] else f"{_said(value)} in place of {neutral}"
         yield "moved by", (f"{safe(entry['column'])}: {_signed(sum(steps) / len(steps))} a step on average, most "
                            f"{_signed(most['moved'])} at {most['time']} ({what})")
 

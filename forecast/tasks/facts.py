@@ -104,11 +104,11 @@ def gathered(workspace: Workspace, run: Run, source: DataSource, reading: Readin
     issues = _told(missing, "live", lambda: _issues(workspace, source, reading)) or []
     newest = max(issues, key=lambda i: (i.cutoff, i.number), default=None)
     options = Options() if newest is None else replace(newest.options, series=None, shard=None, layout="default")
-    horizon = run.predictor.plan.horizon if newest is None else newest.horizon
+    horizon = newest.horizon if newest and prior.is_of_prior(run.id) else run.predictor.plan.horizon
     levels = tuple(run.predictor.config.model.levels)
     planned = plans.planned_for(workspace, run, reading, future, horizon)
     forecast = _told(missing, "forecast", lambda: _forecast(run, source, planned.panel.with_values()[0], horizon,
-                                                            options, fill))
+                                                            options, fill or options.fill_future))
     backtest = _told(missing, "backtest", lambda: _backtest(run, panel))
     live = None
     if issues:

@@ -22,6 +22,7 @@ from forecast.showing.tables import number, percent
 from forecast.store.run import Run
 from forecast.system.datasource import DataSource
 from forecast.system.durations import seconds_of
+from forecast.tasks.prior import is_of_prior
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -155,7 +156,7 @@ def foretold(workspace: Workspace, teller: Teller, issues: list[Issue]) -> tuple
             known[name] = None
     kept, left_out = [], {"hindsight": 0, "unknown": 0}
     for issue in issues:
-        of_run = Knowledge() if issue.as_of is None else known[issue.run]
+        of_run = Knowledge() if issue.as_of is None or is_of_prior(issue.run) else known[issue.run]
         if of_run is None:
             left_out["unknown"] += 1
         elif issue.in_hindsight(of_run):

@@ -95,7 +95,8 @@ def _bands(facts: Facts) -> Reason:
         parts.append(f"the {level:g} % band covers {percent(share)}")
         if not low <= level / 100 <= high:
             state = "bad" if share < level / 100 - FAR else "look" if state == "good" else state
-    words = {"good": "as it should", "look": "beyond what chance explains", "bad": "far less than it should"}[state]
+    words = {"good": "no further off than chance explains", "look": "beyond what chance explains",
+             "bad": "far less than it should"}[state]
     return Reason(state, "coverage", f"{', '.join(parts)}: {words}")
 
 
