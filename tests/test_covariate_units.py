@@ -273,3 +273,12 @@ def test_explain_says_what_each_covariate_moved_and_where(taught: Predictor, tmp
     draw(tmp_path / "effects.png", document, title="shops")
     assert (tmp_path / "effects.png").read_bytes().startswith(b"\x89PNG")
     assert effects_of(replace(taught, without=None), panel) == ()
+
+
+def test_a_final_fit_keeps_the_units_of_covariates_so_that_the_validated_networks_say_what_they_said() -> None:
+    panel = shops(3, 150)
+    config = quick(model_horizon=6, model_season="6", model_members=2, train_steps=20, model_blend=True)
+    validated = finished(fit(Predictor.new(config, panel.drop_last(12)), panel.drop_last(12)))
+    again = finished(refit(validated, panel)).as_validated()
+    one, other = (p.predict(panel.drop_last(12), 6).values for p in (validated, again))
+    np.testing.assert_array_equal(one, other)

@@ -81,6 +81,15 @@ def units_of(predictor: Predictor, transform: str, panel: Panel, *, reads: bool 
                     lags=predictor.plan.lags if reads else (), like=like)
 
 
+def units_again(predictor: Predictor, transform: str, panel: Panel, like: CovariateUnits | None) -> Units:
+    """Units for a final fit. Those of covariates stay as they were, for the weights were validated in them; a choice of
+    log that newer data end takes others."""
+    units = units_of(predictor, transform, panel)
+    if like is None or units.transform == transform:
+        return replace(units, covariates=like)
+    return units_of(predictor, transform, panel, reads=True, like=like)
+
+
 _Key = tuple[str, int, bool, float]     # of a linear skip: the transformation, the context, whether it reads
                                         # covariates, the penalty
 _Skip = tuple[Floats, Floats | None]    # weights (L + 1, H), and the effects of covariates (F, H) where they are read

@@ -31,7 +31,7 @@ from forecast.series.panel import Panel, Windows
 from forecast.series.windows import AllWindows, evenly, targets, windows_of
 from forecast.system import machine
 from forecast.training.checkpoints import Checkpoints, Place
-from forecast.training.closed_forms import MOST_VALIDATION, blanks, on_forms, units_of
+from forecast.training.closed_forms import MOST_VALIDATION, blanks, on_forms, units_again
 from forecast.training.learning import Learned, learn, relearn
 from forecast.training.loop import Course, Epoch, Material
 from forecast.training.start import SHORTER, Start, origins
@@ -150,7 +150,7 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     panel, _ = levelled(panel, predictor.plan.season)
     windows = _windows_of(predictor.plan, panel)
     kinds = {(m.units.transform, m.reads_covariates): m.units.covariates for m in predictor.members}
-    units = {(t, reads): units_of(predictor, t, panel, reads=reads, like=like) for (t, reads), like in kinds.items()}
+    units = {(t, reads): units_again(predictor, t, panel, like) for (t, reads), like in kinds.items()}
     members = on_forms([replace(m, units=units[m.units.transform, m.reads_covariates]) for m in predictor.members],
                        predictor.plan.season, panel, windows)
     share, place = _share(windows), f"fitted-{int(panel.lengths.sum())}"
