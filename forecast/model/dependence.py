@@ -24,7 +24,7 @@ MOST_FACTORS = 100
 DIGITS = 4                          # of what is kept
 WORTH = 4.0                         # independent windows by which the shape of the usual data counts
 LEAST = 1e-4                        # added to a diagonal, so that a root can be taken
-USUAL_RHO, USUAL_COMMON, USUAL_BETWEEN = 0.7, 0.1, 0.2     # the middle of public data: `forecast help benchmarks`
+USUAL_RHO, USUAL_COMMON, USUAL_BETWEEN = 0.7, 0.17, 0.2        # means of public data: `forecast help decisions`
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ def read(path: Path, settings: dict[str, object], series: int, horizon: int, poi
 
 
 def cutoffs_of(panel: Panel, horizon: int, count: int) -> list[int]:
-    """As many as asked for within the newer half of the shortest series, the oldest first."""
-    room = int(panel.lengths.min()) // 2 - horizon
+    """As many as asked for within the newer half of a usual series, the oldest first."""
+    room = int(np.median(panel.lengths)) // 2 - horizon
     return sorted({int(k) for k in np.linspace(horizon, horizon + room, count)}, reverse=True)
 
 
