@@ -41,7 +41,8 @@ def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]
     """The sizes, before any work."""
     seasons, model = ",".join(str(m) for m in plan.seasons), config.model
     ways = (" in both directions" if model.bidirectional else "") + (" with attention" if model.attention else "")
-    times = f", {counted(plan.members, 'network')} of {counted(plan.steps, 'step')}" if plan.steps else ""
+    tuned = " and the prior, tuned" if model.prior and model.blend else ""
+    times = f", {counted(plan.members, 'network')} of {counted(plan.steps, 'step')}{tuned}" if plan.steps else ""
     teller.say("plan", f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, "
                        f"season {seasons} ({plan.season_source}), {model.cell.upper()} "
                        f"{model.layers}x{plan.hidden}{ways}{times}, validated on the last {plan.validation} steps, "
