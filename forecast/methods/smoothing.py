@@ -262,8 +262,8 @@ def first_states(series: Aligned, z: Floats, gains: Gains, kind: Kind) -> Floats
     """The first states (K, B) with the least sum of squared errors, for gains (1, B) or (1, 1).
 
     In float32 where z and the gains are: good enough to search by. Errors are linear in them: those from zero, and what
-    a unit of each adds. The products are summed in pieces that end
-    where the series end, so that their digits do not depend on the length of the longest."""
+    a unit of each adds. The products are summed in pieces that end where the series end, so that their digits do not
+    depend on the length of the longest."""
     k, width = kind.states, z.shape[1]
     zero_and_units = np.repeat(np.eye(k, k + 1, 1, dtype=z.dtype)[:, :, None], width, axis=2)       # (K, 1 + K, B)
     piece = np.zeros((STEPS, k + 1, width))

@@ -70,7 +70,7 @@ def address_of(name: str) -> Address:
                    value if what == "query" else None)
 
 
-def engine_of(address: Address, *, writes: bool = False) -> Any:
+def engine_of(address: Address) -> Any:
     """SQLAlchemy's engine. Raises RequestError where what it needs is not installed, DataError where a file is not
     there."""
     try:
@@ -86,7 +86,7 @@ def engine_of(address: Address, *, writes: bool = False) -> Any:
     if not address.is_sqlite:
         return sqlalchemy.create_engine(url, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True,
                                         isolation_level="REPEATABLE READ")
-    if not writes and not Path(url.database or "").is_file():
+    if not Path(url.database or "").is_file():
         raise DataError("no such file", file=str(url.database), code="no_file")
     return sqlalchemy.create_engine(url, connect_args={"timeout": WAIT})
 
