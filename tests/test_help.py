@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import signal
-import subprocess
-import sys
-import threading
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -20,6 +14,7 @@ from forecast.cli.help import flags_of
 from forecast.cli.pages import rendered
 from forecast.tasks.help import TOPICS, page_of
 from tests.test_cli import Run, run
+from tests.test_console import at_a_terminal
 
 __all__ = ["run"]
 
@@ -32,24 +27,9 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", text.replace("&amp;", "&"))
 
 
-def at_a_terminal(*arguments: str, **environment: str) -> str:
+def at_80_columns(*arguments: str, **environment: str) -> str:
     """What a terminal of 80 columns shows of a call."""
-    ours, theirs = pty.openpty()
-    call = [sys.executable, "-m", "forecast", *arguments]
-    given = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "PAGER", "COLUMNS")}
-    with subprocess.Popen(call, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-                          env=given | {"TERM": "xterm", "COLUMNS": "80"} | environment) as program:
-        os.close(theirs)
-        late = threading.Timer(60, os.killpg, (program.pid, signal.SIGKILL))
-        late.start()
-        shown = b""
-        try:
-            while part := os.read(ours, 65536):
-                shown += part
-        except OSError:                                                 # the other end has been closed
-            os.close(ours)
-        late.cancel()
-    return shown.decode().replace("\r\n", "\n")
+    return at_a_terminal(Path.cwd(), *arguments, COLUMNS="80", **environment)[0]
 
 
 def test_the_topics_are_the_files_of_the_package() -> None:
@@ -99,12 +79,12 @@ def test_in_a_pipe_a_topic_is_plain_text_folded_at_80_columns(run: Run, monkeypa
 
 
 def test_at_a_terminal_a_topic_goes_through_the_pager(tmp_path: Path) -> None:
-    shown = at_a_terminal("--no-color", "help", "store", PAGER=f"tee {tmp_path / 'paged'}")
+    shown = at_80_columns("--no-color", "help", "store", PAGER=f"tee {tmp_path / 'paged'}")
     assert shown == (tmp_path / "paged").read_text() == plain("store")
 
 
 def test_at_a_terminal_headings_are_bold_and_nothing_is_coloured() -> None:
-    shown = at_a_terminal("help", "store", PAGER="cat")
+    shown = at_80_columns("help", "store", PAGER="cat")
     assert set(re.findall(r"\x1b\[([\d;]*)m", shown)) <= {"0", "1", "2", "3", "4", "1;2", "1;3", "1;4", "2;3", "3;4"}
     assert "\x1b[1" in shown
     assert re.sub(r"\x1b\[[\d;]*m", "", shown).split() == plain("store").split()
@@ -112,7 +92,7 @@ def test_at_a_terminal_headings_are_bold_and_nothing_is_coloured() -> None:
 
 @pytest.mark.parametrize("environment", [{"PAGER": "no-such-pager 2>/dev/null"}, {"TERM": "dumb", "PAGER": "false"}])
 def test_where_there_is_no_pager_a_topic_is_shown_all_the_same(environment: dict[str, str]) -> None:
-    assert at_a_terminal("--no-color", "help", "store", **environment).endswith(plain("store"))
+    assert at_80_columns("--no-color", "help", "store", **environment).endswith(plain("store"))
 
 
 def test_a_topic_that_does_not_exist_is_refused_with_the_nearest_names(run: Run) -> None:
