@@ -197,7 +197,7 @@ def pace(predictor: Predictor, panel: Panel) -> float:
     for epoch in together(jobs, workers, threads):
         kind = int(epoch.member > 0)
         ended[kind, epoch.number - 1] = max(ended[kind, epoch.number - 1], epoch.seconds)
-    network, prior = (ended[:, -1] - ended[:, 0]) / (steps - 1)         # the first step warms up
+    network, prior = np.median(np.diff(ended), axis=1)                  # the first step warms up
     return _side_by_side([steps * (prior if k >= plan.members else network or prior)
                           for k, steps in enumerate(lengths)], workers)
 
