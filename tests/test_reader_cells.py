@@ -178,13 +178,13 @@ def test_a_second_header_is_never_set_aside() -> None:
 # cost
 
 def in_time(content: str | bytes, seconds: float = 3.0, **options: object) -> Reading | DataError:
-    start = time.monotonic()
+    start = time.process_time()
     try:
         return read(content, **options)
     except DataError as error:
         return error
     finally:
-        assert time.monotonic() - start < seconds
+        assert time.process_time() - start < seconds
 
 
 @pytest.mark.parametrize("cell", ["x" * 200_000, "1" + "€" * 200_000 + "1", "5" + "x " * 100_000 + "-", "1" * 200_000,
@@ -198,9 +198,9 @@ def test_long_cells_cost_no_more_than_their_length(cell: str, place: int) -> Non
 
 @pytest.mark.parametrize("cell", ["jan " + "1" * 5000 + "\nx", "2020-01-01 " + "1" * 5000 + "\n", "1 jan" + "a" * 5000])
 def test_a_glance_at_a_long_cell_is_short(cell: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert kind(cell) == "text"
-    assert time.monotonic() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_a_date_swallows_no_further_fields() -> None:

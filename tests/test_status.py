@@ -44,7 +44,7 @@ def after(path: Path, *, rows: int | None = None, exit_code: int = 0, error: Bas
 def test_a_good_run_tells_when_how_long_and_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORECAST_NOW", "2026-09-21T14:13:20.4")
     values = after(tmp_path / "a.prom", rows=144)
-    assert values.pop("forecast_duration_seconds") < 5
+    assert values.pop("forecast_duration_seconds") < 60
     assert values == {"forecast_last_run_timestamp_seconds": 1_790_000_000, SUCCESS: 1_790_000_000,
                       "forecast_exit_code": 0, "forecast_rows": 144}
     assert [f.name for f in tmp_path.iterdir()] == ["a.prom"]
