@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import warnings
 
@@ -74,3 +77,23 @@ def test_slow_forecasters_that_held_out_windows_do_not_miss_are_not_asked(
     assert set(predictor.not_missed) == spared
     assert not spared & set(predictor.blend.names)
     assert bool(worth) != bool(set(weighing.SLOW) & set(predictor.blend.names))
+
+
+BLAS = """
+import numpy, threadpoolctl
+from forecast.system.beside import side_by_side
+def threads(_=None):
+    return [it["num_threads"] for it in threadpoolctl.threadpool_info() if it["user_api"] == "blas"]
+threadpoolctl.threadpool_limits(2, user_api="blas")
+before = threads()
+for most in (1, 2):
+    found = side_by_side(threads, range(2), most=most)
+    assert found == [[1] * len(before)] * 2, found
+assert threads() == before, threads()
+"""
+
+
+def test_who_has_numpy_before_us_has_one_thread_for_its_products_while_we_work() -> None:
+    alone = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    ended = subprocess.run([sys.executable, "-c", BLAS], env=alone, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
