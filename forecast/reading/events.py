@@ -188,7 +188,8 @@ def _cut(which: NDArray[np.bool_], words: str) -> Repair:
 
 def _checked(rows: Rows, calendar: Calendar, options: DataConfig) -> tuple[Rows, list[Repair]]:
     """Rows without numbers that stand for missing; readings of a clock once each. Raises DataError."""
-    order = np.argsort(_small(rows.codes, len(rows.ids)), kind="stable") if (np.diff(rows.codes) < 0).any() else None
+    stepped_back = (rows.codes[1:] < rows.codes[:-1]).any()
+    order = np.argsort(_small(rows.codes, len(rows.ids)), kind="stable") if stepped_back else None
     grouped = rows if order is None else dataclasses.replace(
         rows, codes=np.repeat(np.arange(len(rows.ids)), np.bincount(rows.codes, minlength=len(rows.ids))),
         values=rows.values[order])

@@ -181,8 +181,7 @@ def describe_constant(y: Floats, first: Ints, stop: Ints, ids: Sequence[str]) ->
     """Which series never change, in words; empty where all do."""
     lengths = stop - first
     some = np.flatnonzero(lengths > 1)
-    if not some.size:
-        return ""
-    change = np.concatenate([[0], np.cumsum(np.diff(y) != 0)]) if y.size else np.zeros(1)
-    flat = some[change[stop[some] - 1] == change[first[some]]]
-    return f"constant: {listed([ids[k] for k in flat], 5)}" if flat.size else ""
+    for other in (first + 1, stop - 1, first + lengths // 2):          # most series differ in one of them
+        some = some[y[first[some]] == y[other[some]]]
+    flat = [k for k in some.tolist() if (y[first[k]:stop[k]] == y[first[k]]).all()]
+    return f"constant: {listed([ids[k] for k in flat], 5)}" if flat else ""

@@ -121,8 +121,9 @@ def read_numbers(cells: Any, *, decimal: str | None = None, style: NumberStyle |
         except pa.ArrowInvalid:
             pass
         else:
-            coded = np.isin(array, codes)
-            if np.all(np.abs(array[~coded]) <= LARGEST):
+            coded = np.isin(array, codes) if codes else np.array(False)
+            numbers = array[~coded] if coded.any() else array
+            if not numbers.size or (numbers.min() >= -LARGEST and numbers.max() <= LARGEST):
                 plain = _plain_but(cells, array, coded) if coded.any() else _plain(cells, array)
                 doubtful = decimal is None and style is None and plain.decimals == 3
                 return replace(plain, undecided=_doubt(cells, comma_parted)) if doubtful else plain
