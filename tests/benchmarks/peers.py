@@ -7,13 +7,16 @@ job.json (horizon, season, context). OUT.parquet gets id, cutoff, step, yhat and
 hi_80, lo_95, hi_95, in the order of the windows; OUT.json seconds, CPU seconds and a note on how it was run. Imports
 are not timed. Time is counted in steps, so no peer sees a calendar.
 
-For `speed.py`, neuralforecast's LSTM, with its own defaults but for what is said:
+For `speed.py`, mostly neuralforecast's LSTM, with its own defaults but for what is said:
 
     peers.py --steps SIZE           JSON as steps.py has it: seconds of one of its training steps
     peers.py --fit FILE FOLDER      saves a model of five steps: 24 ahead of 42 points, id, date and sales by name
     peers.py --predict FILE FOLDER OUT.csv
                                     reads the file, loads the model, forecasts, writes; says `read` and the clock's
                                     time on stderr when the file is read
+    peers.py --statistical FILE OUT.csv
+                                    reads the file, fits statsforecast's AutoETS and AutoTheta to each of its series of
+                                    days on two cores, and writes what they say of the next 24
     peers.py --curve FILE CONTEXT HORIZON OUT.json
                                     seconds and MASE over a training of 1,000 steps, the last HORIZON points held out"""
 
@@ -143,6 +146,15 @@ def predict(file: str, folder: str, out: str) -> None:
     NeuralForecast.load(folder).predict(known).to_csv(out, index=False)
 
 
+def both_statistical(file: str, out: str) -> None:
+    from statsforecast import StatsForecast, models
+
+    known = table(file)
+    made = StatsForecast(models=[models.AutoETS(season_length=7), models.AutoTheta(season_length=7)], freq="D",
+                         n_jobs=2).forecast(df=known, h=24, level=list(LEVELS))
+    made.to_csv(out, index=False)
+
+
 def curve(file: str, context: str, horizon: str, out: str) -> None:
     """Weights are put aside at each look and asked at the end, so that only training is timed."""
     from neuralforecast import NeuralForecast, models
@@ -177,7 +189,7 @@ def mase(known: pd.DataFrame, truth: pd.DataFrame, said: pd.DataFrame, season: i
     return float(((both["y"] - both["LSTM"]).abs().groupby(both["unique_id"]).mean() / scale).mean())
 
 
-MODES = {"--steps": steps, "--fit": fit, "--predict": predict, "--curve": curve}
+MODES = {"--steps": steps, "--fit": fit, "--predict": predict, "--curve": curve, "--statistical": both_statistical}
 
 
 def main() -> None:

@@ -3,11 +3,11 @@
     python tests/benchmarks/speed.py [SECTION ...] [--repeats 3] [--scale 1] [--picture growth.png] [--peers VENV]
                                      [--data FOLDER] [--keep DIR]
 
-Every figure is a median over the repeats of a process of its own, from its start to its end; its ratio is to the first
-row of its section in the same run; peak is the most memory the process held at any time. --scale 0.1 makes all files a
-tenth as long. A section is one function of a Bench below; its name selects it. --peers stands neuralforecast's LSTM
-beside ours, in the environment of `make peers`; --data is where m4_hourly.csv lies, which `goal` needs; --keep is where
-their minutes of training for it are kept."""
+Every figure is a median over the repeats of a process of its own, from its start to its end; its ratio is to the
+first row of its section in the same run; peak is the most memory the process held at any time. --scale 0.1 makes all
+files a tenth as long. A section is one function of a Bench below; its name selects it. --peers stands
+neuralforecast's LSTM and statsforecast's models beside ours, in the environment of `make peers`; --data is where
+m4_hourly.csv lies, which `goal` needs; --keep is where their minutes of training for it are kept."""
 
 from __future__ import annotations
 
@@ -306,9 +306,9 @@ def predict(bench: Bench) -> None:
 @section
 def defaults(bench: Bench) -> None:
     """What people run, with no settings: predict of 1, 1,000 and 100,000 series by a default model of 300 others (goals
-    60 s and 1.5 GiB for most, 2 s for 1,000), and train of 300 series of 200 days (45 s), of one of 144 months (5 s),
-    and by --quick (2.5 s); CPU seconds a second tell how many cores were busy."""
-    some, month = bench.file(max(30, round(300 * bench.scale)), 200), HERE.parents[1] / "data/airpassengers.csv"
+    60 s and 1.5 GiB for most, 2 s for 1,000); and, with --peers, 1,000 beside statsforecast's AutoETS and AutoTheta,
+    which write the mean and bands of each (goal: 20 times faster)."""
+    some = bench.file(max(30, round(300 * bench.scale)), 200)
     (bench.folder / "store").mkdir(exist_ok=True)
     (bench.folder / "store/cache").touch()                              # a file in its place: every run parses
     forecast(bench, "train", some, "--horizon", 24, "--name", "default")
@@ -319,11 +319,25 @@ def defaults(bench: Bench) -> None:
                 "--model", "default", "-o", str(bench.folder / "out.csv")]
 
     grows(bench, "series predicted by default", sizes, by_default)
-    once, new = Bench(bench.folder, 1), [*FORECAST, "--store", str(bench.folder / "new"), "train", "-q"]
-    for name, it in turn_by_turn(once, {
-            "train, one series of 144": [*new, str(month)], "the same, --quick": [*new, str(month), "--quick"],
-            f"train, {some.name}": [*new, str(some), "--horizon", "24"]}).items():
-        print(f"  {name}: {it.cpu / it.seconds:.1f} cores busy")
+    if bench.peers:
+        ours, theirs = turn_by_turn(Bench(bench.folder, 1), {
+            f"series predicted by default {sizes[1]:,}": by_default(sizes[1]), "AutoETS and AutoTheta, two cores":
+            bench.peer("--statistical", bench.file(sizes[1], 200), bench.folder / "theirs.csv")}).values()
+        print(f"  {theirs.seconds / ours.seconds:.1f} times faster{met(theirs.seconds / ours.seconds, 20)}")
+
+
+@section
+def trained(bench: Bench) -> None:
+    """What people run, with no settings: train of one series of 144 months (goal 5 s), by --quick (2.5 s), of 300
+    series of 200 days (45 s), and of ten and 67 times as many (20,000: 5 min); CPU seconds a second tell how many cores
+    were busy."""
+    month, once = HERE.parents[1] / "data/airpassengers.csv", Bench(bench.folder, 1)
+    new = [*FORECAST, "--store", str(bench.folder / "new"), "train", "-q"]
+    turn_by_turn(bench, {"train, one series of 144": [*new, str(month)],
+                         "the same, --quick": [*new, str(month), "--quick"]})
+    sizes = [max(30, round(n * bench.scale)) for n in (300, 3000, 20_000)]
+    grows(once, "series trained by default", sizes, lambda n: [*new, str(bench.file(n, 200)), "--horizon", "24"])
+    bench.grown |= once.grown
 
 
 @section
