@@ -7,7 +7,7 @@ asked for."""
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from forecast.api import Check, Model, Scores, check, load, predict, read, train
+    from forecast.api import Check, Inside, Model, Scores, check, load, predict, read, train
     from forecast.errors import (
         BusyError,
         DataError,
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     )
 
 __version__ = "0.1.0"
-__all__ = ["BusyError", "Check", "DataError", "DiskError", "ForecastError", "GateError", "Model", "ModelError",
-           "RequestError", "Scores", "StaleError", "__version__", "check", "load", "predict",
+__all__ = ["BusyError", "Check", "DataError", "DiskError", "ForecastError", "GateError", "Inside", "Model",
+           "ModelError", "RequestError", "Scores", "StaleError", "__version__", "check", "load", "predict",
            "read", "train"]
 
 

@@ -5,6 +5,7 @@
     model = forecast.train(frame, horizon=12)       # or a path
     model.predict()                                 # what follows, as a data frame
     model.evaluate()                                # past forecasts beside simple ones
+    model.explain("north")                          # gates, memory, which past values count
     forecast.load("live").predict(newer_frame)      # later, or elsewhere
     forecast.predict(frame)                         # at once, without any training
 
@@ -22,11 +23,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Unpack
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.door.answers import frame_of
+from forecast.door.answers import Scores, frame_of
+from forecast.door.inside import Inside
 from forecast.door.keywords import Asked, Settings, Several, check_known, flags_of, text_of
 from forecast.door.words import in_python, said, spoken
 from forecast.errors import GateError, Problem, RequestError
@@ -39,11 +40,9 @@ from forecast.system import machine
 from forecast.tasks import check as checking
 from forecast.tasks import predict as predicting
 from forecast.tasks.workspace import Workspace
-from forecast.writing.layouts import backtest_table
 
 if TYPE_CHECKING:
     from forecast.store.run import Run
-    from forecast.tasks.evaluate import Evaluated
 
     class Turns(Protocol):
         """What turns into a data frame: tables of polars, of Arrow."""
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
 
     Data: TypeAlias = str | os.PathLike[str] | pd.DataFrame | pd.Series[Any] | Turns
 
-__all__ = ["Check", "Model", "Scores", "check", "load", "predict", "read", "train"]
+__all__ = ["Check", "Inside", "Model", "Scores", "check", "load", "predict", "read", "train"]
 _TRAINING = threading.Lock()            # torch has one set of settings for the whole process
 
 
@@ -352,45 +351,19 @@ class Model:
         with _alone():
             return Scores.of(evaluating.evaluate(workspace, request))
 
+    @in_python()
+    def explain(self, series: str | None = None, *, frame: Data | None = None, lags: int = 5,
+                future: Data | None = None, fill_future: str | None = None) -> Inside:
+        """What the cell forgets, lets in and exposes while it reads the context of the next forecast of a series (by
+        default the first one), and which past values move that forecast: frames, and a picture by `.draw("x.png")`.
+
+        lags: so many that stand out are named in `.summary`. future, fill_future: as of predict().
+        Raises DataError for a series that no network serves, RequestError for one that is not there, ModelError."""
+        from forecast.tasks import explain as explaining
+
+        request = explaining.Request(series, self._of(frame), self._run, lags=lags, fill_future=fill_future,
+                                     future=None if future is None else _named(future))
+        return Inside.of(explaining.explain(_workspace(self._store), request))
+
     def _of(self, data: Data | None) -> str | pd.DataFrame | None:
         return self._data if data is None else _named(data)
-
-
-@dataclass(frozen=True, repr=False)
-class Scores:
-    """The scores of past forecasts. `forecast help metrics` says what each means.
-
-    summary: a row for each forecaster, the model first · per_series: one for each forecaster and series · by_step: the
-    mean absolute error at each step ahead · predictions: every forecast beside what came true (id, time, cutoff, step,
-    y, yhat, bands, model, source) · metrics: the same as a dict, as in metrics.json."""
-
-    how: str                            # what was scored, and what it had learned from
-    season: int                         # m of MASE
-    windows: int
-    summary: pd.DataFrame
-    per_series: pd.DataFrame
-    by_step: pd.DataFrame
-    predictions: pd.DataFrame
-    metrics: dict[str, Any]
-
-    @classmethod
-    def of(cls, evaluated: Evaluated) -> Scores:
-        """What a task has found, in frames."""
-        from forecast.tasks.fitting import scores_record
-
-        scores, backtest, reading = evaluated.scores, evaluated.frame, evaluated.reading
-        assert scores is not None
-        assert backtest is not None
-        ids, contract = np.array(evaluated.ids, dtype=object), reading.contract
-        named = scores.per_series.assign(series=ids[scores.per_series["series"].to_numpy()])
-        rows = backtest_table(backtest, reading.panel.with_values()[0], contract, typed=True)
-        return cls(evaluated.how, scores.season, scores.windows, scores.summary, named, scores.by_step,
-                   frame_of(rows, contract), scores_record(scores))
-
-    @property
-    def own(self) -> dict[str, Any]:
-        """The scores of the model itself, over all series."""
-        return {str(name): value for name, value in self.summary.iloc[0].items()}
-
-    def __repr__(self) -> str:
-        return f"<Scores: {self.how}>\n{self.summary.to_string(index=False, float_format='{:.4g}'.format)}"

@@ -122,6 +122,54 @@ def test_scores_are_frames_and_a_dict_of_the_same_numbers(shops: forecast.Model)
     assert list(Path().iterdir()) == []                                 # nothing is written
 
 
+def lstm(tmp_path: Path, **settings: Any) -> forecast.Model:
+    """A model whose network alone serves."""
+    return forecast.train(long(), horizon=7, store=tmp_path, settings=TINY | {"model.blend": False,
+                                                                            "model.skip": False} | settings)
+
+
+def test_a_look_inside_obeys_the_equations_of_the_cell(tmp_path: Path) -> None:
+    inside = lstm(tmp_path).explain("b c")
+    units = inside.gates.set_index(["layer", "unit", "step"]).sort_index()
+    assert inside.cell == "lstm"
+    assert set(inside.gates["layer"]) == {"l0"}
+    for unit in range(4):
+        one = units.loc["l0", unit]
+        before = one["cell"].shift(1, fill_value=0.0)
+        np.testing.assert_allclose(one["cell"], one["forget"] * before + one["input"] * one["candidate"], atol=1e-12)
+        np.testing.assert_allclose(one["hidden"], one["output"] * np.tanh(one["cell"]), atol=1e-12)
+    assert inside.gates["end"].max() == DAYS[-1]
+    assert len(set(inside.decoder["end"]) - set(DAYS)) == inside.decoder["step"].nunique() > 0
+    assert inside.influence[["whole", "network"]].sum().round(9).tolist() == [1, 1]
+    assert inside.influence["lag"].tolist() == list(range(1, len(inside.influence) + 1))
+    assert inside.summary["series"] == "b c"
+    assert "forget" in repr(inside) or "memory" in repr(inside)
+
+
+def test_a_look_inside_is_drawn_where_one_says_and_nowhere_else(tmp_path: Path) -> None:
+    inside = lstm(tmp_path / "store").explain()
+    assert inside.series == "007"
+    assert not list(Path().iterdir())
+    drawn = inside.draw(tmp_path / "cell.png")
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(RequestError, match="a picture is written as"):
+        inside.draw(tmp_path / "cell.pdf")
+    assert not list(Path().iterdir())
+
+
+def test_a_look_inside_of_a_gru_with_attention_has_its_gates_and_weights(tmp_path: Path) -> None:
+    inside = lstm(tmp_path, **{"model.cell": "gru", "model.attention": True}).explain(frame=long()[:70])
+    assert {"update", "reset", "candidate", "hidden"} <= set(inside.gates)
+    assert inside.attention is not None
+    np.testing.assert_allclose(inside.attention.sum(axis=1), 1)
+    assert inside.gates["end"].max() == DAYS[69]
+
+
+def test_a_look_at_a_series_that_is_not_there_names_those_that_are(shops: forecast.Model) -> None:
+    with pytest.raises(RequestError, match="there is no series west"):
+        shops.explain("west")
+
+
 def test_what_is_asked_of_a_forecast_is_done(shops: forecast.Model) -> None:
     model, frame = shops, long()
     assert model.predict(series="b c")["store"].unique().tolist() == ["b c"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,17 +23,20 @@ from forecast.tasks.teller import SILENT, Teller, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import listed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
 class Request:
     """What is asked for: a series (None: the first of the file), of which data, by which model, where to draw it."""
 
     series: str | None = None
-    data: str | None = None                 # None: the file that the model was trained on
-    model: str = "live"
+    data: str | Path | pd.DataFrame | None = None       # None: the file that the model was trained on
+    model: str | Run = "live"
     output: str = "explain.png"
     lags: int = 5                           # strongest ones to name
-    future: str | None = None               # a plan: what is known of the horizon
+    future: str | Path | pd.DataFrame | None = None     # a plan: what is known of the horizon
     fill_future: str | None = None          # how what it lacks is filled
 
     def __post_init__(self) -> None:
@@ -77,9 +80,9 @@ class Explained:
 def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> Explained:
     """Look into a model while it reads the context of its next forecast. Raises RequestError, DataError, ModelError."""
     run = workspace.run(request.model)
-    source = workspace.source(request.data) if request.data else workspace.source_of(run)
+    source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
     path = workspace.path(request.output)
-    guard([path], [source, *([workspace.source(request.future)] if request.future else [])])
+    guard([path], [source, *([] if request.future is None else [workspace.source(request.future)])])
     reading = plans.planned_for(workspace, run, workspace.read_for(run, source), request.future, None)
     panel = one_series(reading.panel, request.series)
     tell_model(teller, run, source, reading)
