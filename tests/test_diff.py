@@ -83,7 +83,7 @@ def test_a_revision_a_new_day_and_a_new_model_are_told_apart(run: Run, project: 
 def test_it_is_said_in_words_and_where_there_is_nothing_to_compare(run: Run, project: Path) -> None:
     ended = run("-C", project, "diff")
     assert ended.code == 2
-    assert "there is no issue before" in ended.err
+    assert "it is the first of its file. Forecast again when the data have grown" in ended.err
     days.grow(project, 102)
     days.issue(project, "new.csv")
     ended = run("-C", project, "diff")
@@ -96,6 +96,16 @@ def test_it_is_said_in_words_and_where_there_is_nothing_to_compare(run: Run, pro
     ended = run("-C", project, "diff")
     assert ended.code == 3
     assert "tell of no common time" in ended.err
+
+
+def test_where_earlier_issues_are_of_no_use_it_is_said_why(run: Run, project: Path) -> None:
+    assert run("-C", project, "predict", "--series", "a", "-o", "a.csv").code == 0
+    ended = run("-C", project, "diff", "last")
+    assert (ended.code, ended.out) == (2, "")
+    assert "those before it tell of other columns, other --series or another --shard. Name OLD" in ended.err
+    assert run("-C", project, "predict", "--horizon", "2", "-o", "b.csv").code == 0
+    assert "those before it say the same: neither the data nor the model had changed" in run(
+        "-C", project, "diff", "last").err
 
 
 def test_a_file_that_is_no_longer_what_was_written_is_said(run: Run, project: Path) -> None:

@@ -77,8 +77,8 @@ def test_steps_without_rows_are_zero_for_sums_and_the_step_that_is_cut_off_is_le
     assert [r.message for r in reading.repairs] == [
         "1 row left out: the last day, 2024-01-04, which the file holds until 2024-01-04 08:00",
         "1 day without rows -> 0"]
-    assert {"order_id numbers the rows: not forecast", "5 rows brought to days: sum of amount"} - {
-        *reading.notes} == {"5 rows brought to days: sum of amount"}
+    assert [note for note in reading.notes if "order_id" in note] == ["not used: order_id (numbers the rows)"]
+    assert "5 rows brought to days: sum of amount" not in reading.notes
     assert "4 rows brought to days: sum of amount" in reading.notes
 
 
@@ -312,4 +312,15 @@ def test_an_id_that_is_another_in_each_row_names_orders_and_no_series(tmp_path: 
     path = written(tmp_path / "o.csv", "id,date,amount", *lines)
     reading = read(path, "day", "sum")
     assert (len(reading.panel), reading.panel.values(0).tolist()) == (1, [6.0] * 20)
-    assert "id numbers the rows: not forecast" in reading.notes
+    assert "not used: id (numbers the rows)" in reading.notes
+
+
+def test_rows_at_odd_moments_are_refused_by_that_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    seconds = np.cumsum(rng.integers(1, 7_200, 400)) + np.repeat([0, 900_000], 200)
+    stamps = (np.datetime64("2024-01-01T00:00:00") + seconds).astype(str)
+    with pytest.raises(DataError) as caught:
+        read_panel(written(tmp_path / "e.csv", "time,amount", *(f"{s},{k % 9}" for k, s in enumerate(stamps))))
+    assert [problem.code for problem in caught.value.problems] == ["irregular"]
+    assert "beside the most likely one" in caught.value.problem.message
+    assert "s)" not in caught.value.problem.message                     # of seconds: tells nobody anything

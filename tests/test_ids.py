@@ -146,3 +146,11 @@ def test_every_layout_keeps_both_columns(run: Run, tmp_path: Path, layout: str) 
     assert run("predict", path, "--id", "store,item", "--horizon", "2", "--layout", layout, "--model", "prior",
                "-o", "out.csv").code == 0
     assert (tmp_path / "out.csv").read_text().startswith("store,item,date,")
+
+
+def test_a_total_below_series_of_two_names_is_left_out() -> None:
+    reading = read(shops() + "Total,,,123\n")
+    assert reading.panel.ids.tolist() == read(shops()).panel.ids.tolist()
+    np.testing.assert_array_equal(reading.panel.y, read(shops()).panel.y)
+    assert [p.message for r in reading.repairs for p in r.examples] == ['left out: "Total"']
+    assert refused(shops() + "Totally,,,123\n").problem.code == "no_id"

@@ -65,9 +65,15 @@ def test_columns_that_would_be_read_otherwise_are_left_to_be_found(tmp_path: Pat
 
 def test_a_file_that_is_there_is_not_written_over(run: Run, tmp_path: Path) -> None:
     (tmp_path / "forecast.toml").write_text("[model]\nhorizon = 5\n")
-    ended = run("init", AIR)
-    assert (ended.code, ended.err) == (2, "forecast.toml: is there already. Change it by hand, or move it\n")
+    ended = run("init", AIR, "--fill", "zero")
+    assert (ended.code, ended.err) == (
+        2, "forecast.toml: is there already, and takes up no other settings. Change it by hand, or move it\n")
     assert (tmp_path / "forecast.toml").read_text() == "[model]\nhorizon = 5\n"
+    again = run("init", AIR)
+    assert (again.code, "kept       forecast.toml   as it is there already" in again.err) == (0, True)
+    assert (tmp_path / "forecast.toml").read_text() == "[model]\nhorizon = 5\n"
+    (tmp_path / "forecast.toml").unlink()
+    assert again.out == run("init", AIR).out
 
 
 def test_data_that_cannot_be_read_leave_nothing(run: Run, tmp_path: Path) -> None:
@@ -83,29 +89,30 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     train, predict, evaluate = (shlex.split(line.replace(r"\%", "%"))[5:] for line in document["crontab"])
     words = train[train.index("-C"):]
     assert words == ["-C", str(folder), "--store", str(folder / "st"), "train", str(AIR), "-q", "--wait", "1h",
-                     "--min-skill", "0", "--status-file", "forecast-train.prom", ">/dev/null"]
+                     "--min-skill", "0", "--status-file", "forecast-a-b-c-train.prom", ">/dev/null"]
     assert run(*words[:-1], "--dry-run").code == 0
     assert predict[predict.index("predict"):-1] == ["predict", "-q", "--max-age", "62d", "-o", "predictions.csv",
-                                                    "--status-file", "forecast-predict.prom"]
+                                                    "--status-file", "forecast-a-b-c-predict.prom"]
     assert evaluate[evaluate.index("evaluate"):-1] == [
         "evaluate", "--issued", "-q", "--last", "2y", "--fail-over", "drift=1.5", "--status-file",
-        "forecast-evaluate.prom"]
+        "forecast-a-b-c-evaluate.prom"]
     units = document["systemd"]
-    assert " --min-skill 0 --status-file forecast-train.prom\n" in units["forecast-train.service"]
-    assert "\nOnFailure=forecast-failed@%n.service\n" in units["forecast-evaluate.service"]
+    assert " --min-skill 0 --status-file forecast-a-b-c-train.prom\n" in units["forecast-a-b-c-train.service"]
+    assert "\nOnFailure=forecast-failed@%n.service\n" in units["forecast-a-b-c-evaluate.service"]
     assert "\nExecStart=" in units["forecast-failed@.service"]
-    assert " predict -q --max-age 62d -o " in units["forecast-predict.service"]
+    assert " predict -q --max-age 62d -o " in units["forecast-a-b-c-predict.service"]
     assert run(*predict[predict.index("-C"):-1]).code == 4              # no model yet, and no wrong word
     assert document["file"] == str(folder / "forecast.toml")
 
 
-def test_what_is_printed_can_be_pasted(run: Run) -> None:
-    lines = run("init", AIR).out.splitlines()
+def test_what_is_printed_can_be_pasted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "sales").mkdir()
+    lines = run("-C", "sales", "init", AIR).out.splitlines()
     assert lines[:2] == ["", "# crontab -e"]
     assert [line for line in lines if line.startswith("# /etc")] == [
-        f"# /etc/systemd/system/forecast-{name}" for name in ("train.service", "train.timer", "predict.service",
-                                                              "predict.timer", "evaluate.service", "evaluate.timer",
-                                                              "failed@.service")]
+        f"# /etc/systemd/system/forecast-{name}" for name in (
+            "sales-train.service", "sales-train.timer", "sales-predict.service", "sales-predict.timer",
+            "sales-evaluate.service", "sales-evaluate.timer", "failed@.service")]
 
 
 def test_times_of_the_day_without_a_zone_are_said_to_count_as_utc(run: Run, tmp_path: Path) -> None:
@@ -119,10 +126,10 @@ def test_times_of_the_day_without_a_zone_are_said_to_count_as_utc(run: Run, tmp_
 def test_units_quote_what_systemd_would_expand() -> None:
     units = systemd({"train": ["f", "a b%c", 'x"\\y', "$HOME"], "predict": ["f"], "evaluate": ["f"]}, "day",
                     Path("/a%b"), "me")
-    assert r'ExecStart=f "a b%%c" "x\"\\y" "$$HOME"' in units["forecast-train.service"]
-    assert "\nUser=me\n" in units["forecast-predict.service"]
-    assert "Persistent=true" in units["forecast-train.timer"]
-    assert "in /a%%b" in units["forecast-predict.timer"]
+    assert r'ExecStart=f "a b%%c" "x\"\\y" "$$HOME"' in units["forecast-a-b-train.service"]
+    assert "\nUser=me\n" in units["forecast-a-b-predict.service"]
+    assert "Persistent=true" in units["forecast-a-b-train.timer"]
+    assert "in /a%%b" in units["forecast-a-b-predict.timer"]
     assert len(units) == 7
 
 

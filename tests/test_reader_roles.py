@@ -149,7 +149,7 @@ def test_an_index_may_be_what_is_measured() -> None:
 
 def test_an_id_that_counts_rows_names_no_series() -> None:
     reading = read("id,date,value\n" + "".join(f"{k + 1},{d},{k}\n" for k, d in enumerate(DAYS)))
-    assert (len(reading.panel), reading.notes) == (1, ("id numbers the rows: not forecast", "not used: id"))
+    assert (len(reading.panel), reading.notes) == (1, ("not used: id (numbers the rows)",))
     several = read("id,date,value\n" + "".join(f"{k},{d},{k}\n" for d in DAYS for k in (1, 2)))
     assert len(several.panel) == 2
 

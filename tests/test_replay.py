@@ -72,6 +72,16 @@ def test_a_part_of_the_series_is_repeated_and_compared_with_that_part(run: Run, 
     assert len(told["series"]) == 1
 
 
+def test_a_file_of_many_past_days_is_made_again_day_by_day(run: Run, project: Path) -> None:
+    assert run("-C", project, "predict", "--as-of", "2026-04-05..2026-04-07", "-o", "past.csv").code == 0
+    told = json.loads(run("-C", project, "replay", "past.csv", "--json").out)
+    assert (told["identical"], told["numbers"], len(told["issues"]), told["cutoff"]) == (True, 90, 3, "2026-04-07")
+    text = (project / "data.csv").read_text()
+    (project / "data.csv").write_text(text.replace("b,2026-04-06,", "b,2026-04-06,9"))
+    told = json.loads(run("-C", project, "replay", "past.csv", "--json").out)
+    assert (told["identical"], told["data_revised"], told["differ"]) == (False, True, 30)
+
+
 def test_data_that_moved_are_named(run: Run, project: Path) -> None:
     shutil.move(project / "data.csv", project / "moved.csv")
     assert run("-C", project, "replay", "last").code == 3

@@ -20,7 +20,7 @@ def init(
     """Write forecast.toml for a CSV file, and print crontab lines and systemd units.
 
     It holds the columns that were found, so that no later file is read in another way, and the settings worth knowing.
-    An existing forecast.toml is never written over."""
+    An existing forecast.toml is never written over: it stays, and the lines are printed again."""
     from forecast.cli.console import Console
     from forecast.tasks import init as task
 

@@ -131,6 +131,19 @@ class Ledger:
                        if sha256 == digest or place == storable(path.resolve())]
             return None if not matches else (self._by_number(ledger, max(matches)[1]), max(matches)[0])
 
+    def add_output(self, issues: Sequence[Issue], output: Path, digest: str) -> None:
+        """Keep that a file of this SHA-256 holds all of these. Raises as `record`."""
+        with self._connected(write=True) as ledger:
+            for issue in issues:
+                put(ledger, "outputs", (issue.number, storable(output.resolve()), digest))
+
+    def held(self, digest: str) -> list[Issue]:
+        """The issues that a file of these bytes holds, the oldest cutoff first: the newest issue of each."""
+        with self._connected() as ledger:
+            numbers = sorted(number for number, _, sha256 in self._proved(ledger, "outputs") if sha256 == digest)
+            newest = {issue.cutoff: issue for issue in (self._by_number(ledger, number) for number in numbers)}
+        return [newest[cutoff] for cutoff in sorted(newest)]
+
     def answers(self, output: Path | None) -> list[Issue]:
         """The issues that a new one for this output must differ from, to say something new. That is the one written
         there last. Where none was, it is all that were written to files: the name may hold the date. For standard

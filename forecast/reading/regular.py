@@ -46,7 +46,10 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     gaps = _gaps(rows_on, calendar)
     if problems and not doubled and not off.size and not gaps.before.size and not _is_sure(problems):
         problems = []                                               # in order of time, every row has its place
-    problems += _beside_grid(rows, off, calendar) if off.size else []
+    beside = _beside_grid(rows, off, calendar) if off.size else []
+    if any(problem.code == "irregular" for problem in beside):      # what else is amiss comes of that
+        raise DataError(beside[0], more=[*beside[1:], *doubled, *codes])
+    problems += beside
     problems += _changed_step(rows_on, gaps, calendar, options)
     is_ordered = not any(problem.code == "backward_step" for problem in problems)   # else gaps come of the order
     problems += [*(_long_gaps(rows_on, gaps, calendar, options) if is_ordered else []), *codes]
@@ -207,8 +210,9 @@ def _beside_grid(rows: Rows, off: Ints, calendar: Calendar) -> list[Problem]:
         hint = "Try --tz with the zone's name: the UTC offset changes"
     if share > 0.2 and off.size > 2:
         row = int(off[0])
+        likely = f" ({calendar.freq})" if calendar.every % MINUTE == 0 or calendar.kind != "fixed" else ""
         return [Problem("irregular", f"the stamps have no even step: {rows.text(row)}{rows.of_series(row)} and "
-                        f"{off.size - 1:,} more stand beside the most likely one ({calendar.freq})", rows.file,
+                        f"{off.size - 1:,} more stand beside the most likely one{likely}", rows.file,
                         rows.line(row), rows.time, rows.text(row), hint)]
     return [Problem("off_grid", f"{quoted(rows.text(int(r)))} stands beside the step of the others ({calendar.freq})"
                     f"{rows.of_series(int(r))}", rows.file, rows.line(int(r)), rows.time, rows.text(int(r)), hint)

@@ -35,6 +35,7 @@ TIME_NAMES = ("ds", "timestamp", "date", "datetime", "time")
 TARGET_NAMES = ("y", "target", "value", "sales", "demand", "load")
 PERIOD_NAMES = ("year", "month", "quarter", "week", "day", "period", "date_time", "datum", "fecha", "jahr", "yearmonth")
 OFFERED = " (use with --known, --past or --static)"
+COUNTED = " (numbers the rows)"
 STATIC = " (the same in all rows of a series: use with --static)"
 NO_ID = "none"                      # --id none: no column names series
 KNOWN = (*ID_NAMES, *TIME_NAMES, *TARGET_NAMES)
@@ -43,8 +44,8 @@ KNOWN = (*ID_NAMES, *TIME_NAMES, *TARGET_NAMES)
 @dataclass(frozen=True)
 class Roles:
     """Positions of the columns. `beside`: covariates, with their roles · `elsewhere`: covariates by name that another
-    file must have · `spare`: columns left unread, with what they might be: "", OFFERED or STATIC · `choices`: how they
-    were found without a contract."""
+    file must have · `spare`: columns left unread, with what they might be: "", OFFERED, COUNTED or STATIC · `choices`:
+    how they were found without a contract."""
 
     id: int | None
     time: tuple[int, ...]
@@ -63,7 +64,7 @@ class Roles:
 
     def notes(self, names: Sequence[str]) -> list[str]:
         """The columns left unread, in words, and by which flags they would be read."""
-        groups: dict[str, list[str]] = {"": [], OFFERED: [], STATIC: []}
+        groups: dict[str, list[str]] = {"": [], COUNTED: [], OFFERED: [], STATIC: []}
         for k, hint in self.spare.items():
             groups[hint].append(names[k] or "a column without name")
         return [f"not used: {listed(some)}{hint}" for hint, some in groups.items() if some]
@@ -150,13 +151,18 @@ def _as_before(columns: Head, contract: Contract) -> Roles:
 def _spare(columns: Head, used: Collection[int], ids: Sequence[int], time: tuple[int, ...], layout: str
            ) -> dict[int, str]:
     """The other columns, and what they might be. Those of a wide file may be anything."""
+    others = [k for k in range(len(columns.names)) if k not in (*used, *time, *ids)]
+    counters = columns.counters(others, time)
+
     def hint(k: int) -> str:
+        if k in counters:
+            return COUNTED
         if layout == "wide" or not columns.names[k].strip() or _is_helper(columns, k) or _is_index(columns, k) \
                 or counts_rows(columns.cells(k), columns.stamps(time)):
             return ""
         return STATIC if ids and _is_constant(columns, k, ids) else OFFERED
 
-    return {k: hint(k) for k in range(len(columns.names)) if k not in (*used, *time, *ids)}
+    return {k: hint(k) for k in others}
 
 
 def _is_constant(columns: Head, column: int, ids: Sequence[int]) -> bool:
@@ -183,7 +189,6 @@ def _found(columns: Head, options: DataConfig) -> Roles:
         own = "--time" if k in time else "--id" if k in ids else "--target" if k in targets else f"--{role}"
         _check_one_role(columns.names[k], own, f"--{role}")
     spare = _spare(columns, {*targets, *taken}, ids, time, layout)
-    said = (*said, *(f"{called(columns, k)} numbers the rows: not forecast" for k in columns.counters(spare, time)))
     wide = (f"wide file: {len(targets)} columns become {len(targets)} series",) if layout == "wide" else ()
     return Roles(ids[0] if ids else None, time, targets, layout, spare, (*said, *wide), beside, tuple(others), ids[1:])
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from forecast.errors import Problem
 from forecast.reading.damage import Damage
 from forecast.reading.opening import Opened
-from forecast.reading.parsing.table import Table, as_texts
+from forecast.reading.parsing.table import Cells, Table, as_texts
 from forecast.series.arrays import Bools
 from forecast.text import quoted
 
@@ -25,11 +25,11 @@ MOST_TOTALS = 3
 def without_totals(table: Table, opened: Opened, damage: Damage) -> Table:
     """Rows without data are none: those that are blank, and totals below the others, which are counted as footers."""
     blank, at = _blank(table, opened), table.rows
-    names = [k for k in (*opened.roles.time, opened.roles.id) if k is not None]
+    names = [table.columns[k] for k in opened.roles.time] + _first_names(table, opened)
     left = list[Problem]()
     while at > 0 and len(left) < MOST_TOTALS:
         at -= 1
-        cells = [text for k in names if (text := str(table.columns[k][at].as_py()).strip())]
+        cells = [text for column in names if (text := str(column[at].as_py()).strip())]
         if not blank[at] and not (damage.bad[at] and len(cells) == 1 and TOTAL.fullmatch(cells[0])):
             break
         if not blank[at]:
@@ -37,6 +37,15 @@ def without_totals(table: Table, opened: Opened, damage: Damage) -> Table:
             left.append(Problem("footer", f"left out: {quoted(cells[0])}", table.file, table.lines.of(at)))
     damage.forgive(blank)
     return dataclasses.replace(table, left_out=(*table.left_out, *reversed(left)))
+
+
+def _first_names(table: Table, opened: Opened) -> list[Cells]:
+    """The column of the series' names; of several the first as it is written, for the name of a total is not whole."""
+    roles = opened.roles
+    if roles.id is None:
+        return []
+    alone = opened.read([roles.id], set_aside=True) if roles.more_ids else table
+    return [alone.columns[roles.id]] if alone.rows == table.rows else []
 
 
 def _blank(table: Table, opened: Opened) -> Bools:

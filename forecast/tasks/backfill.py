@@ -13,6 +13,7 @@ from forecast.errors import RequestError
 from forecast.ledger.freshness import cutoffs_between
 from forecast.system.datasource import DataSource
 from forecast.tasks import predict
+from forecast.tasks.issuing import keep_file
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -73,6 +74,8 @@ def backfill(workspace: Workspace, request: predict.Request, teller: Teller = SI
         teller.warn("hindsight", f"in {len(seen)} of {counted(len(times), 'forecast')} {run.id} had seen what came "
                                  "after: evaluate --issued leaves these out")
     write_table(pa.concat_tables([table for one in made for table in one.tables]), output)
+    if issues := [one.issue for one in made if one.issue]:
+        keep_file(workspace, teller, issues, output)
     teller.wrote(output, f"{sum(one.rows for one in made):,} rows = {counted(len(times), 'forecast')}")
     return Filled(made, output)
 

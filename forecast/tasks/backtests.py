@@ -158,7 +158,7 @@ def _fitted(teller: Teller, run: Run | None, config: Config, panel: Panel) -> Te
     untrained, each = Predictor.new(config, known, plan), config.backtest.refit == "each"
     teller.say("to fit", (f"the settings of {run.id}" if run else "the settings given")
                + (" anew before each window" if each else " on what stood before the first window") + _why(run, config))
-    parts = expected(teller, untrained, known, windows=len(cutoffs), times=len(cutoffs) if each else 1)
+    parts = expected(teller, untrained, known, rows=len(cutoffs) * len(known), times=len(cutoffs) if each else 1)
     if each:
         makers: dict[str, Any] = {config.model.cell: lambda known: fitted(teller, Predictor.new(config, known), known,
                                                                           title="training")}

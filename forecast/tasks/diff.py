@@ -76,9 +76,13 @@ def before(ledger: Ledger, issue: Issue) -> Issue:
     def part(other: Issue) -> tuple[object, ...]:
         return other.place, other.subject, other.options.series, other.options.shard
 
-    earlier = [i for i in ledger.issues() if i.number < issue.number and part(i) == part(issue)
-               and (i.cutoff, i.run, i.fingerprint) != (issue.cutoff, issue.run, issue.fingerprint)]
-    if not earlier:
-        raise RequestError(f"there is no issue before {issue.id} about the same file", code="no_issue",
-                           hint="Name OLD: forecast diff NEW OLD")
-    return earlier[-1]
+    earlier = [i for i in ledger.issues() if i.number < issue.number and i.place == issue.place]
+    alike = [i for i in earlier if part(i) == part(issue)]
+    if others := [i for i in alike if (i.cutoff, i.run, i.fingerprint) != (issue.cutoff, issue.run, issue.fingerprint)]:
+        return others[-1]
+    why = "it is the first of its file" if not earlier else \
+        "those before it tell of other columns, other --series or another --shard" if not alike else \
+        "those before it say the same: neither the data nor the model had changed"
+    raise RequestError(f"there is no issue to compare {issue.id} with: {why}", code="no_issue",
+                       hint="Name OLD: forecast diff NEW OLD" if earlier and not alike else
+                            "Forecast again when the data have grown")

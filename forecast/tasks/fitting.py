@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -12,13 +11,11 @@ from forecast.config import Config
 from forecast.errors import DataError
 from forecast.methods.baselines import BASELINES
 from forecast.model.plan import Plan, backtest_cutoffs, make_plan
-from forecast.model.predictor import EXPERTS, Predictor
-from forecast.model.prior import PRIOR, TUNED
+from forecast.model.predictor import Predictor
 from forecast.reading.reader import Reading
-from forecast.scoring.formulas import METRICS, SIMPLE
+from forecast.scoring.formulas import METRICS
 from forecast.series.forecast import Forecaster, quantile_grid
 from forecast.series.panel import Panel
-from forecast.series.windows import evenly
 from forecast.store.record import DataRecord
 from forecast.system.datasource import DataSource
 from forecast.tasks.teller import Teller
@@ -26,8 +23,6 @@ from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration, safe
 
 WITHOUT = "without covariates"
-PREPARING = 0.03                        # of a fit's steps: the closed forms before it
-ASKED_NOW = 8                           # series that are asked to see how long it takes
 HELPS = 0.99                            # times the error without covariates: below it they help
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
@@ -81,41 +76,17 @@ def backtest_plan(teller: Teller, config: Config, panel: Panel) -> tuple[list[in
     return cutoffs, known, plan
 
 
-def expected(teller: Teller, predictor: Predictor, known: Panel, *, share: float = 1.0, windows: int = 0,
+def expected(teller: Teller, predictor: Predictor, known: Panel, *, share: float = 1.0, rows: int = 0,
              times: int = 1) -> dict[str, float]:
-    """Tell about how long it will take to fit a blank predictor and to score it on so many past windows.
+    """Tell about how long it will take to fit a blank predictor and to score so many forecasts of it.
 
     share: of the usual steps; times: how often it is fitted. Returns the seconds of each part, in order."""
-    from forecast.training.fit import pace, rounds_of
-    from forecast.training.weighing import weighed_by
+    from forecast.training.expecting import expected_parts
 
-    rounds = rounds_of(predictor, known)
-    steps, asked = share * pace(predictor, known), asking(predictor, known)
-    limit, series = predictor.config.train.time_limit, len(known)
-    cut = min(1.0, limit / (rounds * steps)) if limit and steps else 1.0
-    parts = {"preparing": PREPARING * (1 + steps), "training": cut * steps, "weighing": asked(weighed_by(series)),
-             "backtest": asked(windows * series), "final fit": cut * (rounds - 1) * steps + asked(series)}
+    parts, limit = expected_parts(predictor, known, rows, share), predictor.config.train.time_limit
     teller.say("time", f"about {duration(times * sum(parts.values()))} of training and scoring"
-               + (f"; training within the limit of {duration(limit)}" if limit and cut < 1 else ""))
+               + (f"; training within the limit of {duration(limit)}" if limit else ""))
     return parts
-
-
-def asking(predictor: Predictor, known: Panel) -> Callable[[int], float]:
-    """About how many seconds it takes to ask all forecasters for so many series, by a few that are asked now."""
-    from forecast.training.weighing import MOST_ASKED
-
-    model = predictor.config.model
-    names = [name for name in EXPERTS if name != TUNED and (name != PRIOR or predictor.prior)]
-    names = [] if not (model.blend and model.skip) else names if len(known) <= MOST_ASKED else list(SIMPLE)
-    took, known = list[float](), known.with_values()[0]
-    for count in (1, 1, ASKED_NOW):                                     # the first one warms up
-        some = known.take(evenly(len(known), count))
-        began = time.monotonic()
-        predictor.parts(some, names)
-        took.append(time.monotonic() - began)
-    more = max(0, min(ASKED_NOW, len(known)) - 1)
-    each = max(0.0, took[2] - took[1]) / more if more else took[1]
-    return lambda count: took[1] + each * count
 
 
 def record_of(reading: Reading, source: DataSource, workspace: Workspace) -> DataRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +19,8 @@ from forecast.reading.reader import Reading, read_panel
 from forecast.series.calendar import DAY, HOUR, Calendar
 from forecast.series.covariates import ROLES
 from forecast.series.ids import listed_names
-from forecast.system.datasource import DataSource
-from forecast.system.files import write_text
+from forecast.system.datasource import DataSource, shown_path
+from forecast.system.files import disk_errors, write_text
 from forecast.tasks.teller import SILENT, Teller, tell_reading
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, safe
@@ -55,20 +56,28 @@ class Begun:
 
 
 def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller = SILENT) -> Begun:
-    """Write forecast.toml for a file, never over another. `program`: the words that start this program.
+    """Write forecast.toml for a file, never over another: one that is there stays, and the file is read by it.
+    `program`: the words that start this program.
 
-    Raises RequestError, DataError, DiskError."""
+    Raises RequestError, also for settings of this call that a forecast.toml would have to take up; DataError,
+    DiskError."""
     path, source = workspace.path(FILE), workspace.source(data)
-    if path.exists() or path.is_symlink():
-        raise RequestError("is there already", file=str(path), code="overwrite", hint="Change it by hand, or move it")
+    is_there = path.exists() or path.is_symlink()
+    if is_there and workspace.said:
+        raise RequestError("is there already, and takes up no other settings", file=str(path), code="overwrite",
+                           hint="Change it by hand, or move it")
     if source.is_stdin:
         raise RequestError("init needs a file, not standard input", code="no_data")
     given = workspace.given
     reading = read_panel(source.name, workspace.placed(workspace.config.data))
     tell_reading(teller, reading)
-    text = settled(reading, given, source, workspace.placed)
-    write_text(path, text)
-    teller.wrote(path)
+    with disk_errors(path):
+        text = path.read_text(encoding="utf-8") if is_there else settled(reading, given, source, workspace.placed)
+    if is_there:
+        teller.say("kept", f"{shown_path(str(path))}   as it is there already; to have it written anew, move it")
+    else:
+        write_text(path, text)
+        teller.wrote(path)
     calendar = reading.contract.calendar
     rhythm = rhythm_of(calendar)
     lines = commands(workspace, data, program, max_age=max_age_of(calendar),
@@ -147,14 +156,19 @@ def commands(workspace: Workspace, data: str, program: Sequence[str], *, max_age
     if store != folder / ".forecast":
         start += ["--store", str(store)]
     last = ["--last", SPANS[rhythm]] if rhythm else []
-    return {"train": [*start, "train", data, "-q", "--wait", "1h", "--min-skill", "0", *_status("train")],
-            "predict": [*start, "predict", "-q", "--max-age", max_age, "-o", "predictions.csv", *_status("predict")],
+
+    def status(command: str) -> list[str]:
+        return ["--status-file", f"{named(folder, command)}.prom"]
+
+    return {"train": [*start, "train", data, "-q", "--wait", "1h", "--min-skill", "0", *status("train")],
+            "predict": [*start, "predict", "-q", "--max-age", max_age, "-o", "predictions.csv", *status("predict")],
             "evaluate": [*start, "evaluate", "--issued", "-q", *last, "--fail-over", "drift=1.5",
-                         *_status("evaluate")]}
+                         *status("evaluate")]}
 
 
-def _status(command: str) -> list[str]:
-    return ["--status-file", f"forecast-{command}.prom"]
+def named(folder: Path, command: str) -> str:
+    """What a command is called among those of other folders: forecast-sales-train."""
+    return f"forecast-{re.sub('[^A-Za-z0-9_]+', '-', folder.name).strip('-') or 'data'}-{command}"
 
 
 def max_age_of(calendar: Calendar) -> str:
@@ -195,9 +209,10 @@ def systemd(lines: Mapping[str, Sequence[str]], rhythm: str, folder: Path, user:
     units = {}
     for when, (name, words) in zip(SCHEDULES[rhythm], lines.items(), strict=True):
         about = f"[Unit]\nDescription=forecast {name} in {str(folder).replace('%', '%%')}\n"
-        units[f"forecast-{name}.service"] = (f"{about}OnFailure={FAILED}%n.service\n\n[Service]\nType=oneshot\n"
+        unit = named(folder, name)
+        units[f"{unit}.service"] = (f"{about}OnFailure={FAILED}%n.service\n\n[Service]\nType=oneshot\n"
                                              f"User={user}\nExecStart={_exec(words)}\n")
-        units[f"forecast-{name}.timer"] = (f"{about}\n[Timer]\nOnCalendar={when[1]}\nPersistent=true\n\n"
+        units[f"{unit}.timer"] = (f"{about}\n[Timer]\nOnCalendar={when[1]}\nPersistent=true\n\n"
                                            f"[Install]\nWantedBy=timers.target\n")
     units[f"{FAILED}.service"] = ("[Unit]\nDescription=%i has failed\n\n[Service]\nType=oneshot\n"
                                   "# what tells you: put the line here that sends a mail or a message\n"

@@ -132,6 +132,17 @@ def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Path | None
     return issue
 
 
+def keep_file(workspace: Workspace, teller: Teller, issues: Sequence[Issue], output: Path) -> None:
+    """Put into the ledger that a file holds all of these issues, so that it can be replayed. Where that fails it is
+    told, and the file stands."""
+    try:
+        with disk_errors(output):
+            digest = sha256(output)
+        workspace.ledger.add_output(issues, output, digest)
+    except ForecastError as error:
+        teller.warn("ledger", f"that {output} holds these issues could not be kept: {error}")
+
+
 def tell_empty(teller: Teller, ledger: Ledger) -> None:
     """Tell of an empty file. It counts as a ledger that has not begun, but may be what is left of one."""
     if ledger.is_empty:

@@ -25,6 +25,13 @@ def issue_named(workspace: Workspace, what: str) -> tuple[Issue, bool]:
     return ledger.written(path, sha256(path)) or (ledger.find(what), True)
 
 
+def issues_named(workspace: Workspace, what: str) -> tuple[list[Issue], bool]:
+    """The same of a file that may hold the issues of many days, the oldest first. Raises ModelError."""
+    issue, untouched = issue_named(workspace, what)
+    path = workspace.path(what)
+    return workspace.ledger.held(sha256(path)) if untouched and path.is_file() else [issue], untouched
+
+
 def made_by(workspace: Workspace, issue: Issue, data: str | None) -> tuple[Run, Reading]:
     """The run that made an issue, and today's contents of the file it was made from.
 

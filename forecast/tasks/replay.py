@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from forecast import __version__
@@ -10,7 +10,7 @@ from forecast.errors import GateError
 from forecast.ledger.issue import Issue
 from forecast.ledger.reissue import BySeries, Deviation, cut_at, deviations, with_plans
 from forecast.reading.contract import Contract
-from forecast.tasks.past import issue_named, made_again, made_by
+from forecast.tasks.past import issues_named, made_again, made_by
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -29,6 +29,7 @@ class Replayed:
     deviations: list[Deviation]
     is_untouched: bool              # the file is what was written
     is_revised: bool | None         # the data hold another history than then; None: unknown, as of a part of the series
+    issues: tuple[str, ...] = ()    # ids of all that the file holds, where it is of many days
 
     @property
     def is_identical(self) -> bool:
@@ -47,18 +48,28 @@ class Replayed:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        return {"issue": self.issue.id, "run": self.issue.run, "cutoff": self.issue.cutoff_text,
-                "numbers": self.numbers, "identical": self.is_identical, "differ": len(self.deviations),
-                "file_as_written": self.is_untouched, "data_revised": self.is_revised,
-                "deviations": [asdict(d) for d in self.deviations[:MOST]]}
+        return {"issue": self.issue.id, "issues": list(self.issues), "run": self.issue.run,
+                "cutoff": self.issue.cutoff_text, "numbers": self.numbers, "identical": self.is_identical,
+                "differ": len(self.deviations), "file_as_written": self.is_untouched,
+                "data_revised": self.is_revised, "deviations": [asdict(d) for d in self.deviations[:MOST]]}
 
 
 def replay(workspace: Workspace, what: str, data: str | None = None, teller: Teller = SILENT) -> Replayed:
     """Make a past output again: the same run, the data as they stood then, the same options.
 
-    `what`: a file that predict wrote, an issue's id or its beginning, or last. Raises RequestError, DataError,
-    ModelError."""
-    issue, untouched = issue_named(workspace, what)
+    `what`: a file that predict wrote, of one day or of many, an issue's id or its beginning, or last. Raises
+    RequestError, DataError, ModelError."""
+    issues, untouched = issues_named(workspace, what)
+    made = [_again(workspace, what, issue, untouched, data, teller) for issue in issues]
+    return replace(made[-1], numbers=sum(one.numbers for one in made),
+                   deviations=[deviation for one in made for deviation in one.deviations],
+                   is_revised=next((one.is_revised for one in made if one.is_revised), made[-1].is_revised),
+                   issues=tuple(issue.id for issue in issues))
+
+
+def _again(workspace: Workspace, what: str, issue: Issue, untouched: bool, data: str | None, teller: Teller
+           ) -> Replayed:
+    """One issue made again."""
     run, reading = made_by(workspace, issue, data)
     kept = BySeries.kept(workspace.ledger.blocks(issue))
     differing = deviations(kept, made_again(run, issue, reading.panel, kept.ends, kept.plans), issue.quantiles)

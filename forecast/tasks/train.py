@@ -163,7 +163,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     fitting.tell_recorded(teller, panel, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
     untrained = Predictor.new(config, known, plan)
-    parts = fitting.expected(teller, untrained, known, windows=len(cutoffs),
+    parts = fitting.expected(teller, untrained, known, rows=len(cutoffs) * min(len(known), MOST_SCORED),
                              share=start.share(plan.members) if start else 1.0)
     made = Trained(request, fitting.record_of(reading, source, workspace), plan, workspace.given, origin,
                    sum(parts.values()), cutoffs, seconds=time.monotonic() - began,

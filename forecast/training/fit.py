@@ -10,6 +10,7 @@ predictor: see Training and finished."""
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,12 +38,15 @@ from forecast.training.loop import Course, Epoch, Material
 from forecast.training.start import SHORTER, Start, origins
 from forecast.training.together import together
 from forecast.training.torch_network import is_rough
-from forecast.training.tuning import RATE, STEPS, Lessons, retune, tune
+from forecast.training.tuning import LOOKED_AT, RATE, STEPS, Lessons, batch_of, retune, tune
 from forecast.training.weighing import LEAST_WEIGHED, MOST_WEIGHED, naive_errors, said_at, weighed
 
 WORSE = 1.5                         # a final fit is not taken if it errs more than so many times as before,
 STRAY = 0.02                        # or newly leads beyond the history in more than this share of the series
 FEW = 500                           # windows, below which a final fit begins anew
+TRIED, LEAST_TRIED = 40, 4          # steps of each training, at most and at least, that are taken to see how long
+TRYING = 0.25                       # one takes: no more once so many seconds are over
+BACK = 3                            # times as long as a look at windows takes a step that learns from as many
 LONG = 100                          # a cell of so many steps begins with memories up to the context's length
 T = TypeVar("T")
 Job = Callable[[], Generator[Epoch, None, T]]
@@ -177,29 +181,40 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
 
 def pace(predictor: Predictor, panel: Panel) -> float:
     """About how many seconds a fit will take, by some steps taken now, as many trainings side by side as there will be:
-    steps of a network, and of the prior where it is tuned."""
-    plan, steps = predictor.plan, 4
-    device = machine.set_up(predictor.config.train.device, predictor.config.train.threads)
-    windows = _windows_of(plan, panel)
+    steps of a network, and of the prior where it is tuned, and the looks at held-out windows between them."""
+    plan, train, began = predictor.plan, predictor.config.train, time.monotonic()
+    device = machine.set_up(train.device, train.threads)
+    looked_at, panel = len(_held_out(plan, panel)), panel.drop_last(plan.validation)
+    windows = _windows_of(plan, panel)                                  # a step takes longer where there is more past
     if not len(windows) or not plan.steps:
         return 0.0
-    member = replace(predictor.members[0], steps=steps)
+    member = replace(predictor.members[0], steps=TRIED)
     predictor = replace(predictor, members=(member,) * plan.members)
     workers, threads = _hands(predictor, device)
     jobs: list[Job[Network] | Job[Prior]] = [
-        partial(relearn, Material(member, panel, windows), _tried(_course(predictor, 0, device, steps)))] * workers
-    lengths = [plan.steps] * plan.members
+        partial(relearn, Material(member, panel, windows), _tried(_course(predictor, k, device, TRIED)))
+        for k in range(min(workers, plan.members))]
+    look = looked_at / (BACK * min(train.batch, len(windows)) * train.epoch_steps)
+    lengths = [plan.steps * (1 + look)] * plan.members
     if predictor.prior and _is_tuned(predictor):
         course = _course_of_prior(predictor, device, "", None)
-        jobs[-1] = partial(retune, predictor.prior, _lessons(predictor, panel), _tried(course), steps)
-        lengths.append(course.steps)
-    ended = np.zeros((2, steps))                                        # of a network, and of the prior
-    for epoch in together(jobs, workers, threads):
-        kind = int(epoch.member > 0)
-        ended[kind, epoch.number - 1] = max(ended[kind, epoch.number - 1], epoch.seconds)
-    network, prior = np.median(np.diff(ended), axis=1)                  # the first step warms up
-    return _side_by_side([steps * (prior if k >= plan.members else network or prior)
-                          for k, steps in enumerate(lengths)], workers)
+        lessons = _lessons(predictor, panel)
+        jobs = [*jobs[:workers - 1], partial(retune, predictor.prior, lessons, _tried(course), TRIED)]
+        look = 2 * min(looked_at, LOOKED_AT) / (BACK * batch_of(len(windows)) * train.epoch_steps)
+        lengths.insert(0, course.steps * (1 + look))                    # it begins first
+    moments: dict[int, list[float]] = {}                                # by job: at the end of each step
+    trying = together(jobs, workers, threads)
+    for epoch in trying:
+        moments.setdefault(epoch.member, []).append(epoch.seconds)
+        enough = len(moments) == len(jobs) and min(map(len, moments.values())) >= LEAST_TRIED
+        if enough and time.monotonic() - began > TRYING:
+            break
+    trying.close()
+    step = {k: float(np.median(np.diff(ended))) for k, ended in moments.items()}    # the first step warms up
+    prior, networks = step.pop(plan.members, 0.0), list(step.values())
+    network = float(np.mean(networks)) if networks else prior
+    seconds = [prior] * (len(lengths) - plan.members) + [network] * plan.members
+    return _side_by_side([each * steps for each, steps in zip(seconds, lengths, strict=True)], workers)
 
 
 def _tried(course: Course) -> Course:

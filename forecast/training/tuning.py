@@ -66,6 +66,11 @@ class Lessons:
         return sight, np.where(np.isfinite(target), target, np.nan)
 
 
+def batch_of(windows: int) -> int:
+    """How many of so many windows there are in a step."""
+    return int(np.clip(windows // 4, FEWEST, BATCH))
+
+
 class _Loop:
     """The network on its way, its running mean and AdamW's moments."""
 
@@ -80,7 +85,7 @@ class _Loop:
         self.weights, self.means = [*self.model.parameters()], [*self.mean.parameters()]
         self.moments = [[torch.zeros_like(p) for p in self.weights] for _ in range(2)]
         self.counts = [torch.zeros((), device=course.device) for _ in self.weights]
-        self.batch = int(np.clip(len(lessons) // 4, FEWEST, BATCH))
+        self.batch = batch_of(len(lessons))
         self.steps, self.start = 0, time.monotonic()
 
     def run(self, steps: int) -> float:

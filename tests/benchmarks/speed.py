@@ -341,6 +341,39 @@ def trained(bench: Bench) -> None:
 
 
 @section
+def plan(bench: Bench) -> None:
+    """Six kinds of data trained as people do: what was said of the time beside what it took, from the first part to the
+    last, and the most by which the time left has grown (goals: within a third, on free cores). pressure: the share of
+    that time in which something had to wait for a core."""
+    many, here = max(50, round(300 * bench.scale)), HERE.parents[1] / "data"
+    kinds: dict[str, Command] = {
+        "1 x 144": [str(here / "airpassengers.csv")], "the same, --quick": [str(here / "airpassengers.csv"), "--quick"],
+        "50 x 200": [str(bench.file(50, 200))], f"{many} x 200": [str(bench.file(many, 200))],
+        "1 x 10,000, hourly": [str(bench.file(1, 10_000, "h"))], "covariates: shops.csv": [str(here / "shops.csv")]}
+    print(f"  {'':<24} expected   taken   ratio   left grew   pressure   parts: expected/taken")
+    for name, command in kinds.items():
+        waited, began = pressure(), time.monotonic()
+        said = subprocess.run([sys.executable, str(HERE / "plan.py"), str(bench.folder / f"plan{name}"), *command],
+                              check=True, capture_output=True, text=True, env=INSTALLED).stdout
+        told = json.loads(said.splitlines()[-1])
+        parts, took = told["expected"], told["taken"]
+        waiting = (pressure() - waited) / (time.monotonic() - began)
+        expected, whole = sum(parts.values()), sum(took.values())
+        print(f"  {name:<24} {expected:6.1f} s {whole:6.1f} s {expected / whole:7.2f} {told['growth']:10.0%} "
+              f"{waiting:10.0%}   ", end="")
+        print(f"{told['asked']:.1f} to find out; " + ", ".join(
+            f"{part} {seconds:.1f}/{took.get(part, 0):.1f}" for part, seconds in parts.items()), flush=True)
+
+
+def pressure() -> float:
+    """Seconds in which something waited for a core, since the machine began; NaN where Linux does not count them."""
+    try:
+        return int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    except OSError:
+        return math.nan
+
+
+@section
 def again(bench: Bench) -> None:
     """predict of a file that has not changed, 10 million rows: without a cache, filling it, from it."""
     cache = bench.folder / "kept/cache"

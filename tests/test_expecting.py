@@ -1,0 +1,96 @@
+"""What is said of a training's time before it begins: of which amounts of work it is made up. No clock is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from forecast.config import Config
+from forecast.model.predictor import ROWS, Predictor
+from forecast.series.calendar import Calendar
+from forecast.series.panel import Panel
+from forecast.training import expecting
+from forecast.training.expecting import expected_parts
+
+
+def waves(series: int, length: int) -> Panel:
+    rng = np.random.default_rng(0)
+    return Panel.of([np.sin(np.arange(length)) + rng.normal(size=length) for _ in range(series)], Calendar.of("D"))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fit takes 100 seconds, and to ask at a window takes one."""
+    monkeypatch.setattr(expecting, "pace", lambda predictor, known: 100.0)
+    monkeypatch.setattr(expecting, "asking", lambda predictor, known, windows: float)
+    monkeypatch.setattr(expecting, "SCORING", 0.0)
+
+
+def parts(panel: Panel, rows: int = 0, share: float = 1.0, **settings: object) -> dict[str, float]:
+    given = {name.replace("_", ".", 1): value for name, value in settings.items()}
+    return expected_parts(Predictor.new(Config().override(given, source="test"), panel), panel, rows, share)
+
+
+@pytest.mark.usefixtures("counted")
+def test_forecasters_are_weighed_at_no_more_windows_than_are_held_out() -> None:
+    one = parts(waves(1, 70))                                           # a horizon of 14, 28 held out: 15 windows
+    assert one["weighing"] == 15 + 15
+    assert parts(waves(300, 70))["weighing"] == 600 + 1000              # two a series, and as many as set the widths
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_backtest_takes_as_long_as_its_forecasts() -> None:
+    assert parts(waves(1, 70), rows=8)["backtest"] == 8
+    assert parts(waves(1, 70))["backtest"] == 0
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_final_fit_takes_a_quarter_of_the_steps_and_less_where_there_are_few_windows() -> None:
+    assert parts(waves(30, 70))["final fit"] == 25
+    assert parts(waves(1, 70))["final fit"] == 100 * expecting.TAKEN
+    assert parts(waves(30, 70), train_final_fit=False)["final fit"] == 0
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_training_that_goes_on_from_another_takes_its_share() -> None:
+    assert parts(waves(30, 70), share=0.5)["training"] == 50
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_limit_is_for_all_trainings_together() -> None:
+    limited = parts(waves(30, 70), train_time_limit=50)
+    assert limited["training"] + limited["final fit"] == pytest.approx(50)
+    assert parts(waves(30, 70), train_time_limit=500)["training"] == 100
+
+
+def seconds_of(monkeypatch: pytest.MonkeyPatch, length: Callable[[int], float]) -> Callable[[int], float]:
+    """What `asking` makes of a machine that takes so long for so many windows."""
+    clock = [0.0]
+
+    def said_at(predictor: object, panel: object, windows: object, names: object) -> None:
+        clock[0] += length(len(windows))                                # type: ignore[arg-type]
+
+    monkeypatch.setattr(expecting, "said_at", said_at)
+    monkeypatch.setattr(expecting, "workers", lambda: 2)
+    monkeypatch.setattr(expecting.time, "perf_counter", lambda: clock[0])
+    panel = waves(30, 70)
+    predictor = Predictor.new(Config(), panel)
+    return expecting.asking(predictor, panel, expecting._held_out(predictor.plan, panel))
+
+
+def test_what_many_windows_take_is_told_by_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = seconds_of(monkeypatch, lambda windows: 0.05 + 0.01 * windows)
+    assert seconds(100) == pytest.approx(0.05 + 1.0)
+    assert seconds(2 * ROWS) == pytest.approx(0.05 + 0.01 * ROWS)       # two blocks on two cores
+    slow = seconds_of(monkeypatch, lambda windows: 2.0 * windows)
+    assert slow(100) == pytest.approx(200)
+
+
+def test_without_a_window_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = waves(30, 70)
+    predictor = Predictor.new(Config(), panel)
+    none = expecting._held_out(predictor.plan, panel).take(np.empty(0, dtype=np.int64))
+    monkeypatch.setattr(expecting, "said_at", None)                     # would fail
+    assert expecting.asking(predictor, panel, none)(100) == 0
