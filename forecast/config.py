@@ -122,7 +122,7 @@ class TrainConfig:
                                      "times as much", choices=("quick", "default", "best"))
     effort: float = setting(1.0, "times the usual number of steps, where train.steps is not given", low=0.01, high=100)
     epoch_steps: int = setting(25, "batches between two looks at the validation windows", low=1)
-    time_limit: float | None = setting(None, "time for all training, as in 10m: the schedule is shortened to fit",
+    time_limit: float | None = setting(None, "time for the whole command, as in 10m: the schedule is shortened to fit",
                                        low=0, time=True)
     precision: str = setting("auto", "numbers of the cell's products while training; auto is bfloat16 for an LSTM of "
                                      "64 units or more where the CPU has instructions for it",

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -180,6 +181,13 @@ def test_a_preset_and_a_time_limit_are_in_the_plan(run: Run) -> None:
     ended = run("train", AIR, "--quick", "--best")
     assert ended.code == 2
     assert "exclude each other" in ended.err
+
+
+def test_a_limit_too_short_to_train_in_is_said_with_the_least_and_what_needs_no_training_serves(run: Run) -> None:
+    ended = run("train", AIR, "--set", "train.time_limit=0.01", "--json", "-v")
+    assert ended.code == 0
+    assert re.search(r"limit +\S+ \S+ is too short to train in: the least is about \d", ended.err)
+    assert json.loads(ended.out)["plan"]["steps"] == 0
 
 
 def test_a_run_below_min_skill_is_saved_and_not_live(run: Run, store: Path) -> None:

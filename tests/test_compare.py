@@ -146,7 +146,7 @@ def clocked(panel: Panel, monkeypatch: pytest.MonkeyPatch, *, limit: float | Non
         {"train.time_limit": limit}, source="test")
     ticks = count()
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
-    return list(fit(Predictor.new(config, panel), panel, rounds=1))
+    return list(fit(Predictor.new(config, panel), panel))
 
 
 def test_training_ends_within_its_time_limit(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:

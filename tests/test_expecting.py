@@ -12,7 +12,7 @@ from forecast.model.predictor import ROWS, Predictor
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
 from forecast.training import expecting
-from forecast.training.expecting import expected_parts
+from forecast.training.expecting import Expected, expect
 
 
 def waves(series: int, length: int) -> Panel:
@@ -28,9 +28,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expecting, "SCORING", 0.0)
 
 
-def parts(panel: Panel, rows: int = 0, share: float = 1.0, **settings: object) -> dict[str, float]:
+def wanted(panel: Panel, rows: int = 0, share: float = 1.0, spent: float = 0.0, **settings: object) -> Expected:
     given = {name.replace("_", ".", 1): value for name, value in settings.items()}
-    return expected_parts(Predictor.new(Config().override(given, source="test"), panel), panel, rows, share)
+    return expect(Predictor.new(Config().override(given, source="test"), panel), panel, rows, share=share, spent=spent)
+
+
+def parts(panel: Panel, rows: int = 0, share: float = 1.0, **settings: object) -> dict[str, float]:
+    return wanted(panel, rows, share, **settings).parts
 
 
 @pytest.mark.usefixtures("counted")
@@ -59,10 +63,25 @@ def test_a_training_that_goes_on_from_another_takes_its_share() -> None:
 
 
 @pytest.mark.usefixtures("counted")
-def test_a_limit_is_for_all_trainings_together() -> None:
-    limited = parts(waves(30, 70), train_time_limit=50)
-    assert limited["training"] + limited["final fit"] == pytest.approx(50)
-    assert parts(waves(30, 70), train_time_limit=500)["training"] == 100
+def test_a_limit_is_for_all_that_is_done_and_what_is_over_counts() -> None:
+    panel = waves(30, 70)
+    whole = sum(parts(panel, rows=8).values())                          # 125 of them trainings
+    limited = wanted(panel, rows=8, spent=20, train_time_limit=whole - 50)
+    assert sum(limited.parts.values()) + 20 == pytest.approx(whole - 50)
+    assert limited.limit == pytest.approx((125 - 70) / 1.25)            # the rest is for the final fit
+    assert limited.parts["training"] == limited.limit
+    assert parts(panel, rows=8, train_time_limit=whole + 500)["training"] == 100
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_limit_that_leaves_no_time_for_a_first_look_trains_nothing_and_the_least_is_known() -> None:
+    panel = waves(30, 70)
+    short = wanted(panel, spent=20, train_time_limit=30)
+    assert short.is_too_short
+    assert (short.parts["training"], short.parts["final fit"]) == (0, 0)
+    least = wanted(panel, spent=20, train_time_limit=short.least + 1e-6)
+    assert not least.is_too_short
+    assert 0 < least.parts["training"] < 10
 
 
 def seconds_of(monkeypatch: pytest.MonkeyPatch, length: Callable[[int], float]) -> Callable[[int], float]:

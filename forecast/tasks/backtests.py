@@ -151,20 +151,20 @@ def _held(workspace: Workspace, run: Run, config: Config, reading: Reading) -> T
 def _fitted(teller: Teller, run: Run | None, config: Config, panel: Panel) -> Tested:
     """The settings, fitted on what stood before the first cutoff; what that will take is told before."""
     from forecast.model.predictor import Predictor
-    from forecast.tasks.fitting import backtest_plan, expected, fitted, own_makers
+    from forecast.tasks.fitting import backtest_plan, expected, fitted, own_makers, within
 
     cutoffs, known, plan = backtest_plan(teller, config, panel)
     how = (f"settings of {run.id}" if run else "settings given") + ", fitted before the first cutoff"
     untrained, each = Predictor.new(config, known, plan), config.backtest.refit == "each"
     teller.say("to fit", (f"the settings of {run.id}" if run else "the settings given")
                + (" anew before each window" if each else " on what stood before the first window") + _why(run, config))
-    parts = expected(teller, untrained, known, rows=len(cutoffs) * len(known), times=len(cutoffs) if each else 1)
+    wanted = expected(teller, untrained, known, rows=len(cutoffs) * len(known), times=len(cutoffs) if each else 1)
     if each:
         makers: dict[str, Any] = {config.model.cell: lambda known: fitted(teller, Predictor.new(config, known), known,
                                                                           title="training")}
         return Tested(makers, plan, cutoffs, how + " and anew at each", None)
-    with teller.work(parts):
-        fit = fitted(teller, untrained, known, title="training")
+    with teller.work(wanted.parts):
+        fit = fitted(teller, within(wanted, untrained, known), known, title="training", limit=wanted.limit)
     return Tested(own_makers(fit), plan, cutoffs, how, fit)
 
 

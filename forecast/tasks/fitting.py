@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ HELPS = 0.99                            # times the error without covariates: be
 
 if TYPE_CHECKING:                                                       # pandas is not needed before the scores
     from forecast.scoring.backtest import Scores
+    from forecast.training.expecting import Expected
     from forecast.training.loop import Epoch
 
 # torch is imported by the functions that train: scores are shown without it.
@@ -77,16 +78,26 @@ def backtest_plan(teller: Teller, config: Config, panel: Panel) -> tuple[list[in
 
 
 def expected(teller: Teller, predictor: Predictor, known: Panel, *, share: float = 1.0, rows: int = 0,
-             times: int = 1) -> dict[str, float]:
+             times: int = 1, spent: float = 0.0) -> Expected:
     """Tell about how long it will take to fit a blank predictor and to score so many forecasts of it.
 
-    share: of the usual steps; times: how often it is fitted. Returns the seconds of each part, in order."""
-    from forecast.training.expecting import expected_parts
+    share: of the usual steps; times: how often it is fitted; spent: seconds of the time limit that are over."""
+    from forecast.training.expecting import expect
 
-    parts, limit = expected_parts(predictor, known, rows, share), predictor.config.train.time_limit
-    teller.say("time", f"about {duration(times * sum(parts.values()))} of training and scoring"
-               + (f"; training within the limit of {duration(limit)}" if limit else ""))
-    return parts
+    found, limit = expect(predictor, known, rows, share=share, spent=spent), predictor.config.train.time_limit
+    teller.say("time", f"about {duration(times * sum(found.parts.values()))} of training and scoring"
+               + (f", within the limit of {duration(limit)}" if limit and not found.is_too_short else ""))
+    if found.is_too_short and limit:
+        teller.warn("limit", f"{duration(limit)} is too short to train in: the least is about {duration(found.least)}; "
+                             "closed forms and the prior serve")
+    return found
+
+
+def within(wanted: Expected, untrained: Predictor, known: Panel) -> Predictor:
+    """The blank predictor; one that trains nothing where the limit leaves no time to."""
+    if not wanted.is_too_short:
+        return untrained
+    return Predictor.new(untrained.config, known, replace(untrained.plan, steps=0, members=1))
 
 
 def record_of(reading: Reading, source: DataSource, workspace: Workspace) -> DataRecord:
@@ -109,12 +120,16 @@ def tracked(teller: Teller, epochs: Generator[Epoch, None, Predictor], title: st
     return training.result, history
 
 
-def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str) -> Predictor:
-    """The predictor fitted with part of `known` held out, then on all of it unless the settings leave that out."""
+def fitted(teller: Teller, predictor: Predictor, known: Panel, *, title: str, limit: float | None = None) -> Predictor:
+    """The predictor fitted with part of `known` held out, then on all of it unless the settings leave that out.
+    limit: seconds for the first of it; by default its share of the time limit."""
     from forecast.training.fit import fit, refit, rounds_of
 
+    if limit is None and predictor.config.train.time_limit:
+        limit = predictor.config.train.time_limit / rounds_of(predictor, known)
+
     def both() -> Generator[Epoch, None, Predictor]:
-        fresh = yield from fit(predictor, known, rounds=rounds_of(predictor, known))
+        fresh = yield from fit(predictor, known, limit=limit)
         teller.begin("final fit")
         return (yield from refit(fresh, known)) if fresh.config.train.final_fit else fresh
 

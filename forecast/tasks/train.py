@@ -163,27 +163,29 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     fitting.tell_recorded(teller, panel, cutoffs)
     start, origin = _start(workspace, request, teller, plan, known)
     untrained = Predictor.new(config, known, plan)
-    parts = fitting.expected(teller, untrained, known, rows=len(cutoffs) * min(len(known), MOST_SCORED),
-                             share=start.share(plan.members) if start else 1.0)
-    made = Trained(request, fitting.record_of(reading, source, workspace), plan, workspace.given, origin,
-                   sum(parts.values()), cutoffs, seconds=time.monotonic() - began,
+    wanted = fitting.expected(teller, untrained, known, rows=len(cutoffs) * min(len(known), MOST_SCORED),
+                              share=start.share(plan.members) if start else 1.0, spent=time.monotonic() - began)
+    untrained = fitting.within(wanted, untrained, known)
+    made = Trained(request, fitting.record_of(reading, source, workspace), untrained.plan, workspace.given, origin,
+                   sum(wanted.parts.values()), cutoffs, seconds=time.monotonic() - began,
                    age=seconds_old(panel, reading.contract, now(), source))
     if request.dry_run:
         return made
-    with teller.work(parts):
-        return _worked(workspace, made, teller, reading, untrained, known, start)
+    with teller.work(wanted.parts):
+        return _worked(workspace, made, teller, reading, untrained, known, start, wanted.limit)
 
 
 def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Reading, untrained: Predictor, known: Panel,
-            start: Start | None) -> Trained:
-    """Fit, backtest, fit on everything, save."""
+            start: Start | None, limit: float | None) -> Trained:
+    """Fit, in so many seconds, backtest, fit on everything, save."""
     from forecast.tasks import fitting
-    from forecast.training.fit import fit, refit, rounds_of
+    from forecast.training.fit import fit, refit
 
     began, request, panel = time.monotonic(), made.request, reading.panel.with_values()[0]
     checkpoints = _checkpoints(workspace, request, teller, reading, made.plan, made.origin)
     predictor, history = fitting.tracked(teller, fit(
-        untrained, known, rounds=rounds_of(untrained, known), checkpoints=checkpoints, start=start), "training")
+        untrained, known, limit=limit, checkpoints=checkpoints, start=start), "training",
+        closing=untrained.plan.steps > 0)
     if predictor.not_missed:
         teller.say("not asked", f"{' and '.join(predictor.not_missed)}: slow, and held-out windows do not miss what "
                                 "they say")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from forecast.model.member import NETWORK, part
 from forecast.model.predictor import EXPERTS, ROWS, Predictor
@@ -26,18 +26,41 @@ MANY, SOME = 64, 8                      # windows at which all are asked now, be
 BRIEF = 0.1                             # where that one takes more seconds
 
 
-def expected_parts(predictor: Predictor, known: Panel, rows: int, share: float = 1.0) -> dict[str, float]:
-    """Seconds of each part, in order, of fitting a blank predictor and of scoring so many forecasts.
+@dataclass(frozen=True)
+class Expected:
+    """Seconds of each part, in order; those left to the first trainings where there is a limit; and the least limit
+    within which something is trained."""
+
+    parts: dict[str, float]
+    limit: float | None
+    least: float
+
+    @property
+    def is_too_short(self) -> bool:
+        """Whether the limit leaves no time to train in."""
+        return self.limit is not None and self.limit <= 0
+
+
+def expect(predictor: Predictor, known: Panel, rows: int, *, share: float = 1.0, spent: float = 0.0) -> Expected:
+    """How long it takes to fit a blank predictor and to score so many forecasts. Of a time limit, which is for all of
+    it, `spent` seconds are over.
 
     share: of the usual steps."""
-    rounds, windows = rounds_of(predictor, known), _held_out(predictor.plan, known)
+    rounds, windows, train = rounds_of(predictor, known), _held_out(predictor.plan, known), predictor.config.train
     steps, asked = share * pace(predictor, known), asking(predictor, known, windows)
-    limit, again = predictor.config.train.time_limit, rounds - 1
-    cut = min(1.0, limit / (rounds * steps)) if limit and steps else 1.0
+    again = rounds - 1 if rounds < 2 else TAKEN * (rounds - 1)
     weighing = [min(len(windows), most) for most in (weighed_by(len(known)), MOST_WEIGHED)]
-    return {"preparing": PREPARING * (1 + steps), "training": cut * steps, "weighing": sum(map(asked, weighing)),
-            "backtest": asked(rows) + SCORING * (rows > 0),
-            "final fit": cut * steps * (again if again < 1 else TAKEN * again)}
+    parts = {"preparing": PREPARING * (1 + steps), "training": steps, "weighing": sum(map(asked, weighing)),
+             "backtest": asked(rows) + SCORING * (rows > 0), "final fit": again * steps}
+    beside = spent + sum(parts.values()) - (1 + again) * steps
+    first_look = (1 + again) * steps * min(1.0, train.epoch_steps / max(1, predictor.plan.steps))
+    if not train.time_limit or not steps:
+        return Expected(parts, None, beside + first_look)
+    room = train.time_limit - beside
+    limit = room / (1 + again) if room >= first_look else 0.0
+    cut = min(1.0, limit / steps)
+    parts |= {"training": cut * steps, "final fit": again * cut * steps}
+    return Expected(parts, limit, beside + first_look)
 
 
 def asking(predictor: Predictor, known: Panel, windows: Windows) -> Callable[[int], float]:

@@ -85,17 +85,18 @@ def _share(windows: AllWindows) -> float:
     return SHORTER if len(windows) >= FEW else 1.0
 
 
-def fit(predictor: Predictor, panel: Panel, *, rounds: float = 1.0, checkpoints: Checkpoints | None = None,
+def fit(predictor: Predictor, panel: Panel, *, limit: float | None = None, checkpoints: Checkpoints | None = None,
         start: Start | None = None) -> Generator[Epoch, None, Predictor]:
     """Choose, train and validate on a panel, which is never changed; what comes back has not learned from its newest
     steps, by which it was validated. `refit` is the caller's to call.
 
-    `rounds` trainings of all members are to fit into train.time_limit. A fit on the same panel that was interrupted is
-    gone on from what `checkpoints` hold of it, to the bit. The same seed gives the same bits on one kind of machine
-    with as many threads. Without a series that reaches into the newest steps there is nothing to choose by, and the
-    seasonal naive forecast serves. Raises RequestError where the device or the precision asked for is not there,
-    DataError for a logarithm of values that are not positive."""
+    limit: seconds that the trainings may take; train.time_limit where it is not given. A fit on the same panel that
+    was interrupted is gone on from what `checkpoints` hold of it, to the bit. The same seed gives the same bits on
+    one kind of machine with as many threads. Without a series that reaches into the newest steps there is nothing
+    to choose by, and the seasonal naive forecast serves. Raises RequestError where the device or the precision
+    asked for is not there, DataError for a logarithm of values that are not positive."""
     plan, config = predictor.plan, predictor.config
+    limit = config.train.time_limit if limit is None else limit
     device = machine.set_up(config.train.device, config.train.threads)
     panel, _ = levelled(panel, plan.season)
     known = panel.drop_last(plan.validation)
@@ -106,13 +107,13 @@ def fit(predictor: Predictor, panel: Panel, *, rounds: float = 1.0, checkpoints:
         from_others, fewer = origins(members, start.validated if start else {}), math.ceil(SHORTER * plan.steps)
         jobs: list[Job[Learned] | Job[Tuned]] = [
             partial(learn, Material(m, known, training), Material(m, panel, held_out),
-                    _course(predictor, k, device, fewer if origin else plan.steps, rounds,
+                    _course(predictor, k, device, fewer if origin else plan.steps, limit,
                             _place(checkpoints, "validated", k)), origin)
             for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
         if predictor.prior and _is_tuned(predictor):
             held_out_lessons = Lessons(panel, held_out, predictor.two_seasons, plan.horizon)
             jobs.insert(0, partial(tune, predictor.prior, _lessons(predictor, known), held_out_lessons,
-                                   _course_of_prior(predictor, device, "validated", checkpoints, rounds)))
+                                   _course_of_prior(predictor, device, "validated", checkpoints, limit)))
         results = yield from together(jobs, *_hands(predictor, device))
         learned = [result for result in results if isinstance(result, Learned)]
         tuned = next((result for result in results if isinstance(result, Tuned) and result.steps), None)
@@ -134,13 +135,13 @@ def _lessons(predictor: Predictor, panel: Panel) -> Lessons:
 
 
 def _course_of_prior(predictor: Predictor, device: torch.device, stage: str, checkpoints: Checkpoints | None,
-                     rounds: float | None = None) -> Course:
+                     limit: float | None = None) -> Course:
     """How the prior is tuned; in a final fit, for as many steps as it was when it was validated."""
     train, count = predictor.config.train, len(predictor.members)
     usual = max(1, round(STEPS * train.effort)) if train.steps is None else min(STEPS, train.steps)
     steps = predictor.tuned.schedule if predictor.tuned else usual
-    return Course(train, train.seed, steps, RATE, None, _limit(predictor, device, rounds), device, member=count,
-                  members=_jobs(predictor, final=rounds is None), place=_place(checkpoints, f"{stage}-prior", 0))
+    return Course(train, train.seed, steps, RATE, None, _limit(predictor, device, limit), device, member=count,
+                  members=_jobs(predictor), place=_place(checkpoints, f"{stage}-prior", 0))
 
 
 def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None
@@ -246,9 +247,10 @@ def _trained(member: Member, learned: Learned) -> Member:
                    rate_factor=learned.rate_factor, diverged=learned.diverged)
 
 
-def _jobs(predictor: Predictor, *, final: bool = False) -> int:
-    """Trainings of a round: the networks, and the prior; in a final fit, where it is tuned."""
-    return len(predictor.members) + (predictor.tuned is not None if final else _is_tuned(predictor))
+def _jobs(predictor: Predictor) -> int:
+    """Trainings of a round: the networks, and the prior where it is tuned; once they are validated, where it was."""
+    validated = bool(predictor.validated_networks)
+    return len(predictor.members) + (predictor.tuned is not None if validated else _is_tuned(predictor))
 
 
 def _hands(predictor: Predictor, device: torch.device) -> tuple[int, int]:
@@ -261,20 +263,19 @@ def _place(checkpoints: Checkpoints | None, stage: str, member: int) -> Place:
     return checkpoints.at(f"{stage}-{member}") if checkpoints else Place()
 
 
-def _course(predictor: Predictor, k: int, device: torch.device, steps: int, rounds: float | None = None,
+def _course(predictor: Predictor, k: int, device: torch.device, steps: int, limit: float | None = None,
             place: Place | None = None) -> Course:
     member, train = predictor.members[k], predictor.config.train
-    shape, init, count = member.shape, predictor.config.model.init, _jobs(predictor, final=rounds is None)
+    shape, init, count = member.shape, predictor.config.model.init, _jobs(predictor)
     chrono = init == "chrono" or (init == "auto" and shape.steps >= LONG)
     return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None,
-                  _limit(predictor, device, rounds), device, is_rough(train.precision, shape, device), k, count,
+                  _limit(predictor, device, limit), device, is_rough(train.precision, shape, device), k, count,
                   place or Place())
 
 
-def _limit(predictor: Predictor, device: torch.device, rounds: float | None) -> float | None:
-    """Seconds that one training may take, where all of `rounds` rounds have a limit."""
-    limit, workers = predictor.config.train.time_limit, _hands(predictor, device)[0]
-    return limit / rounds / math.ceil(_jobs(predictor) / workers) if limit and rounds else None
+def _limit(predictor: Predictor, device: torch.device, limit: float | None) -> float | None:
+    """Seconds that one training may take, where all of them together have a limit."""
+    return limit / math.ceil(_jobs(predictor) / _hands(predictor, device)[0]) if limit else None
 
 
 def _has_left(predictor: Predictor, refitted: Sequence[Member], panel: Panel) -> str:
