@@ -102,7 +102,7 @@ def _said(said: Said, sized: Sized, first: int, levels: Sequence[float]) -> dict
     at = said.ordinals - first
     place = int(at[0]) if (np.diff(at) == 1).all() else np.diff(at, prepend=0).tolist()
     return {"o": place, "p": sized.steps(said.point),
-            "b": [sized.steps(side) for level in levels for side in said.bands[level]]}
+            "b": [sized.steps(side) for level in levels if level in said.bands for side in said.bands[level]]}
 
 
 def _text(block: Any) -> str:

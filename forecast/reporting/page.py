@@ -50,6 +50,7 @@ class Section:
 
     name: str
     title: str
+    nav: str                                                            # the same in a word or two
     lines: Sequence[str] = ()
     drawings: Sequence[Drawing] = ()
     tables: Sequence[Table] = ()

@@ -21,7 +21,7 @@ from forecast.text import safe, shorten
 
 MOST = 500                              # series with a chart; of more, the worst WORST have one
 WORST = 200
-NUMBERS = 300_000                       # in the block of the page, about
+NUMBERS = 250_000                       # in the block of the page, about
 LONGEST = 20_000                        # points of one series in it
 TOGETHER = "All series added up"
 
@@ -66,7 +66,7 @@ class Listing:
         fans = [self._fan(s, points, windows) for s in self.series]
         said: list[dict[str, Any]] = [{"n": row.cells[0], "c": row.cells[1:], "t": row.size} for row in self.rows]
         if (together := _together(known, points)) is not None:
-            total = float(np.nansum(known.forecast.mean)) if known.forecast and known.forecast.mean is not None else 0.0
+            total = known.sums.total if known.sums else 0.0
             fans.insert(0, together)
             said.insert(0, {"n": TOGETHER, "c": ["-"] * (len(self.headers) - 3) + [number(total), "-"], "t": 1e308})
         calendar = known.reading.contract.calendar
@@ -135,7 +135,7 @@ def _worst_first(known: Facts) -> list[int]:
 def _together(known: Facts, points: int) -> Fan | None:
     """All series added up, where there are several and all end together: where all of them have a value."""
     panel, forecast = known.panel, known.forecast
-    if len(panel) < 2 or forecast is None or forecast.mean is None or len(set(panel.end.tolist())) > 1 or len(
+    if len(panel) < 2 or forecast is None or known.sums is None or len(set(panel.end.tolist())) > 1 or len(
             forecast.panel) != len(panel):
         return None
     first, end = int(panel.start.min()), int(panel.end[0])
@@ -148,25 +148,21 @@ def _together(known: Facts, points: int) -> Fan | None:
     if not begun.size:
         return None
     size = min(points, end - first - int(begun[0]))
-    bands = {x: (low.sum(axis=0), high.sum(axis=0)) for x in known.levels for low, high in [forecast.band(x)]}
-    ahead = Said(forecast.ordinals[0], forecast.mean.sum(axis=0), bands)
+    ahead = Said(forecast.ordinals[0], known.sums.expected, known.sums.bands)
     ordinals = np.arange(end - size, end)
     before = tuple(said for said in _sums_before(known) if said.ordinals[0] >= ordinals[0])
     return Fan(TOGETHER, ordinals, y[-size:], ahead, before)
 
 
 def _sums_before(known: Facts) -> Sequence[Said]:
-    """Past forecasts of all series added up, at the steps that all of them have."""
+    """Past forecasts of all series added up, at the steps that all have; without bands, for these do not add up."""
     if known.backtest is None:
         return ()
-    own, levels = known.backtest.own, known.levels
-    columns = ["yhat", *(f"yhat_{end}_{x:g}" for x in levels for end in ("lo", "hi"))]
-    grouped = own.groupby(["cutoff", "step"])[columns]
+    grouped = known.backtest.own.groupby(["cutoff", "step"])["yhat"]
     whole = grouped.sum()[grouped.size() == len(known.panel)]
     found = []
     for cutoff in whole.index.unique(level=0):
         part = whole.loc[cutoff]
         ordinals: Ints = int(cutoff) + part.index.to_numpy(dtype=np.int64)
-        found.append(Said(ordinals, part["yhat"].to_numpy(), {
-            x: (part[f"yhat_lo_{x:g}"].to_numpy(), part[f"yhat_hi_{x:g}"].to_numpy()) for x in levels}))
+        found.append(Said(ordinals, part.to_numpy(), {}))
     return found

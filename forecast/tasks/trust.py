@@ -16,8 +16,9 @@ from forecast.scoring.backtest import Scores
 from forecast.scoring.formulas import REFERENCE
 from forecast.showing.tables import in_words, number, percent
 from forecast.system.clock import in_words as lasting
-from forecast.system.clock import now
+from forecast.system.clock import minute, now, stamp
 from forecast.tasks.facts import Facts
+from forecast.tasks.prior import is_of_prior
 from forecast.text import counted, listed
 
 LEAST_SKILL = 0.05                      # below it a model hardly betters the simple forecast
@@ -26,6 +27,7 @@ FAR = 0.2                               # of the share that a band should cover:
 FILLED = 0.05                           # share of the values that were invented
 REMARKED = 0.05                         # share of the series of which something must be known
 LATE = 2                                # steps that should have come
+LAST_SEASON = "repeating the last season"
 YEAR = timedelta(days=365.25)
 OLD = 2 * YEAR                          # told in years from then on
 HELD = 1.1                              # live over promised error: below it is as promised
@@ -46,15 +48,17 @@ def verdict_of(reasons: Sequence[Reason]) -> tuple[str, str]:
 
 def reasons_of(facts: Facts) -> list[Reason]:
     """What was looked at, the weightiest first."""
-    return [look(facts) for look in (_score, _bands, _live, _series, _sources, _units, _repaired, _late)]
+    return [look(facts) for look in (_score, _bands, _live, _series, _sources, _units, _repaired, _late, _runs)]
 
 
 def gist_of(facts: Facts) -> str:
     """The score beside the simple forecast, in a sentence."""
     if facts.backtest is None:
         return f"It was not scored: {facts.missing['backtest']}."
-    said = in_words(facts.backtest.scores) or ""
-    return said[:1].upper() + said[1:] + "."
+    said, plan = in_words(facts.backtest.scores) or "", facts.run.predictor.plan
+    unit = facts.reading.contract.calendar.unit
+    season = f"{LAST_SEASON} ({counted(plan.season, unit.removesuffix('s'), unit)} before)"
+    return said[:1].upper() + said[1:].replace(LAST_SEASON, season) + "."
 
 
 def _score(facts: Facts) -> Reason:
@@ -83,7 +87,7 @@ def _gain(skill: float) -> str:
 
 
 def _simple(scores: Scores) -> str:
-    return "repeating the last season" if scores.reference_name == REFERENCE else "repeating the last value"
+    return LAST_SEASON if scores.reference_name == REFERENCE else "repeating the last value"
 
 
 def _bands(facts: Facts) -> Reason:
@@ -205,6 +209,17 @@ def _late(facts: Facts) -> Reason:
     return Reason("look" if early or missing >= LATE else "good", "late", told + tail)
 
 
+def _runs(facts: Facts) -> Reason:
+    """How the last runs of commands ended."""
+    if not facts.ended:
+        return Reason("unknown", "runs", "no status file beside the data tells how the last ones ended; "
+                      "--status-file writes it")
+    told = [f"{e.command} {'wrote its output' if e.is_good else f'failed with exit code {e.exit_code}'} "
+            f"({lasting(max(now() - e.at, timedelta()))} ago" + ("" if e.is_good else "; the last good one was " + (
+                "never" if e.succeeded is None else minute(stamp(e.succeeded)))) + ")" for e in facts.ended]
+    return Reason("good" if all(e.is_good for e in facts.ended) else "look", "runs", listed_whole(told, 4))
+
+
 def _long(age: timedelta) -> str:
     return lasting(age) if age < OLD else f"{age / YEAR:.0f} years"
 
@@ -223,22 +238,15 @@ def figures_of(facts: Facts) -> list[tuple[str, str]]:
     """The few numbers that people ask for."""
     unit = facts.reading.contract.calendar.unit
     figures = []
-    if facts.forecast is not None:
-        total, low, high = totals(facts)
-        band = f" ({facts.levels[0]:g} %: within {number(low)} .. {number(high)})" if facts.levels else ""
+    if facts.sums is not None:
+        band = "".join(f" ({level:g} %: {number(low)} to {number(high)})"
+                       for level, (low, high) in list(facts.sums.whole.items())[:1])
         figures.append((f"total of the next {counted(facts.horizon, unit.removesuffix('s'), unit)}",
-                        number(total) + band))
+                        number(facts.sums.total) + band))
     figures.append(("data until", facts.reading.span[1]))
-    figures.append(("model", facts.run.id))
-    figures.append(("last issue", facts.last.issued if facts.last else "none"))
+    since = "" if facts.since is None else f", live since {minute(facts.since)}"
+    figures.append(("model", ("the prior, trained on nothing of these data" if is_of_prior(facts.run.id) else
+                              facts.run.id) + since))
+    figures.append(("last issue", f"{minute(facts.last.issued)}, after {facts.last.cutoff_text}" if facts.last else
+                    "none"))
     return figures
-
-
-def totals(facts: Facts) -> tuple[float, float, float]:
-    """The expected sum over all series and steps, and the bounds of the first band added up: as wide as if all errors
-    went the same way."""
-    forecast = facts.forecast
-    assert forecast is not None
-    assert forecast.mean is not None
-    low, high = forecast.band(facts.levels[0]) if facts.levels else (forecast.point, forecast.point)
-    return float(np.nansum(forecast.mean)), float(np.nansum(low)), float(np.nansum(high))
