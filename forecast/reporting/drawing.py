@@ -11,7 +11,7 @@ import numpy as np
 
 from forecast.reporting.axes import Point, Span, round_ticks, runs, span_of
 from forecast.series.arrays import Floats
-from forecast.showing.fans import Fan, Said
+from forecast.showing.fans import Fan, Said, joined
 from forecast.showing.tables import number
 from forecast.text import safe
 
@@ -71,16 +71,6 @@ def fan_drawing(fan: Fan, times: Names) -> Drawing:
         words += f"; the forecast ends at {number(float(fan.ahead.point[-1]))}"
     return Drawing(fan.name, words, strokes, areas, [x(float(fan.ordinals[-1]))] if fan.ahead else [],
                    _time_ticks(x, times), up, left=x.at)
-
-
-def joined(fan: Fan, said: Said) -> Said:
-    """The forecast from the last value that is known, where it follows upon that."""
-    if not np.isfinite(fan.y[-1]) or int(said.ordinals[0]) != int(fan.ordinals[-1]) + 1:
-        return said
-    last = fan.y[-1:]
-    return Said(np.concatenate([fan.ordinals[-1:], said.ordinals]), np.concatenate([last, said.point]),
-                {x: (np.concatenate([last, low]), np.concatenate([last, high]))
-                 for x, (low, high) in said.bands.items()})
 
 
 def _area(said: Said, level: float, x: Span, y: Span) -> list[Point]:

@@ -179,11 +179,11 @@ def _over_time(facts: Facts) -> Iterator[Drawing]:
     promised, name = told.promises.promised.get("mase"), "MASE"
     if not np.isfinite(error).any():
         error, promised, name = (frame["y"] - frame["yhat"]).abs().to_numpy(), told.promises.promised.get("mae"), "MAE"
-    yield _drawn_by_cutoff(facts, f"{name} of each forecast, by the last time known", np.asarray(error),
+    yield _drawn_by_cutoff(facts, f"{name}, by the last time known", np.asarray(error),
                            None if promised is None else float(promised))
     for level in told.promises.levels[:1]:
         inside = ((frame["y"] >= frame[f"yhat_lo_{level:g}"]) & (frame["y"] <= frame[f"yhat_hi_{level:g}"])).to_numpy()
-        yield _drawn_by_cutoff(facts, f"Percent that the {level:g} % band covers, by the last time known",
+        yield _drawn_by_cutoff(facts, f"Percent in the {level:g} % band, by the last time known",
                                np.where(inside, 100.0, 0.0), level)
 
 

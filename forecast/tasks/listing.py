@@ -49,7 +49,7 @@ class Listing:
     @property
     def headers(self) -> list[str]:
         covers = [f"{level:g} % covers" for level in self.known.levels[:1]]
-        return ["series", "MASE", "beside simple", *covers, "forecast adds up to", "served by"]
+        return ["series", "MASE", "beside simple", *covers, "total ahead", "served by"]
 
     @cached_property
     def rows(self) -> list[Row]:
