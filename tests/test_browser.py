@@ -103,6 +103,11 @@ def test_the_list_is_searched_and_paged_and_a_name_shows_its_chart(page: Any) ->
     assert rows.count() == len(NAMES) + 1 - 50                          # and all series added up
     page.fill("#search", "shop 5")
     assert rows.count() == 11                                           # shop 5, and shop 50 to shop 59
+    page.select_option("#order", "beside")
+    shares = [int(text.split("%")[0]) * (1 if "better" in text else -1) for text in
+              page.locator("table.list tbody tr td:nth-child(3)").all_inner_texts()]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 1
     page.select_option("#order", "name")
     assert page.locator("table.list tbody button").first.inner_text() == "shop 5"
     page.click("table.list tbody button >> nth=1")

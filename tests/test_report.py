@@ -10,14 +10,17 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast.config import resolve
+from forecast.errors import DataError
 from forecast.ledger.options import Options
 from forecast.model.predictor import Predictor
 from forecast.model.prior import shipped
@@ -28,9 +31,10 @@ from forecast.series.calendar import Calendar
 from forecast.series.forecast import Forecast
 from forecast.series.panel import Panel
 from forecast.showing.fans import Fan, Said
-from forecast.tasks import listing
+from forecast.store.store import Store
+from forecast.tasks import evaluate, listing
 from forecast.tasks.sums import sums_of
-from forecast.tasks.trust import verdict_of
+from forecast.tasks.trust import lately_of, verdict_of
 from tests.test_cli import AIR, Run, run, trained_projects
 
 __all__ = ["run", "trained_projects"]
@@ -217,6 +221,42 @@ def test_a_report_of_nothing_says_so(run: Run, tmp_path: Path) -> None:
     assert "Nothing to show: nothing was issued of these data yet; forecast predict does." in words
 
 
+def test_a_store_that_is_being_written_is_read_whole(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                     ) -> None:
+    for days in (50, 57):
+        monkeypatch.setenv("FORECAST_NOW", f"2026-03-{days - 40}T04:00:00")
+        run("predict", table(tmp_path / "data.csv", days=days), "--horizon", "7")
+    store = Store(tmp_path / ".forecast")
+    (store.folder / ".issues.db.0badc0de.tmp").write_bytes(b"half")
+    (store.runs / "20260301T000000Z-lstm-0000.partial").mkdir(parents=True)
+    scored, calls = evaluate.issued_scores, list[str]()
+
+    def pruned_once(*given: Any, **named: Any) -> Any:
+        calls.append("")
+        if len(calls) == 1:                                             # somebody removes old issues meanwhile
+            raise DataError("an issue is gone", code="ledger")
+        return scored(*given, **named)
+
+    monkeypatch.setattr(evaluate, "issued_scores", pruned_once)
+    with store.lock():
+        (store.runs / "20260301T000000Z-lstm-0000.partial").mkdir(parents=True)
+        ended = run("report", "data.csv", "--json")
+    live = next(r for r in json.loads(ended.out)["reasons"] if r["label"] == "live")
+    assert ended.code == 0
+    assert live["text"].startswith("14 issued values came true")
+    assert len(calls) == 2
+
+
+def test_lately_is_the_newest_quarter_of_what_was_issued() -> None:
+    frame = pd.DataFrame({"cutoff": np.repeat(np.arange(8), 2), "y": 0.0, "yhat": [1.0] * 12 + [3.0] * 4})
+    facts = SimpleNamespace(live=SimpleNamespace(frame=frame), time_texts=lambda ordinals: [f"day {ordinals[0]}"])
+    found = lately_of(facts)                                            # type: ignore[arg-type]
+    assert found is not None
+    assert (found.since, found.error, found.before, found.ratio) == ("day 6", 3.0, 1.0, 3.0)
+    facts.live.frame = frame[frame["cutoff"] < 7]
+    assert lately_of(facts) is None                                     # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("output", "said"), [("folder.html", "is a folder"), ("data.html", "would be written over"),
                                               ("x.pdf", "a report is written as .html")])
 def test_an_output_that_is_no_place_for_a_page_is_refused(run: Run, tmp_path: Path, output: str, said: str) -> None:
@@ -300,6 +340,13 @@ def test_packed_numbers_come_back_to_five_digits_of_the_largest(values: list[flo
     assert (np.isnan(back) == np.isnan(y)).all()
     largest = np.nanmax(np.abs(y)) if np.isfinite(y).any() else 0.0
     np.testing.assert_allclose(back, y, rtol=0, atol=max(largest, 1e-300) * 1e-4)
+
+
+def test_five_hundred_series_of_noise_take_less_than_two_megabytes() -> None:
+    noise, points = np.random.default_rng(0), listing.NUMBERS // listing.MOST
+    fans = [Fan("", np.arange(points), noise.uniform(-1e4, 1e4, points)) for _ in range(listing.MOST)]
+    rows = [{"n": "x" * 80, "c": ["12345678"] * 5}] * len(fans)
+    assert len(packed(fans, rows, Calendar.of("D"), levels=(), zone=None)) < 1_880_000     # and 100 kB of the rest
 
 
 def test_the_axis_tells_every_time_by_its_steps() -> None:

@@ -36,5 +36,5 @@ def report(
                            command=shlex.join(["forecast", *sys.argv[1:]]))
     reported = task.report(session.workspace, request, console)
     for reason in reported.reasons:
-        console.result(f"{reason.state:<8} {reason.label:<9} {reason.text}", fold=19)
+        console.result(f"{reason.mark} {reason.state:<8} {reason.label:<9} {reason.text}", fold=21)
     console.document(reported.to_dict())

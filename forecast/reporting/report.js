@@ -201,6 +201,7 @@
   const orders = {
     worst: data.series.map((_, k) => k),
     size: data.series.map((_, k) => k).sort((a, b) => data.series[b].t - data.series[a].t),
+    beside: data.series.map((_, k) => k).sort((a, b) => (data.series[a].k ?? 9) - (data.series[b].k ?? 9)),
     name: data.series.map((_, k) => k).sort((a, b) => data.series[a].n.localeCompare(data.series[b].n, "en", { numeric: true })),
   };
   let page = 0;

@@ -24,6 +24,7 @@ from forecast.showing import effects, words
 from forecast.showing.tables import column, number, percent
 from forecast.system.clock import minute
 from forecast.system.files import sha256
+from forecast.tasks import trust
 from forecast.tasks.facts import Backtest, Facts
 from forecast.tasks.teller import roles_of
 from forecast.text import counted
@@ -31,7 +32,6 @@ from forecast.text import counted
 if TYPE_CHECKING:
     from forecast.scoring.backtest import Scores
 
-LEAST = 8                               # cutoffs, to compare the newest with those before
 NEWEST = 20                             # issues shown one by one
 STEPS = 400                             # of the horizon shown one by one
 FEW = 14                                # of them shown unasked
@@ -146,23 +146,13 @@ def live(facts: Facts) -> Section:
     if told is None or told.scores is None or told.frame is None or told.promises is None:
         why = facts.missing.get("live", "none of it has come true yet")
         return Section("issued", title, "Live", [f"Not scored: {why}."], tables=[table])
-    rows = [["known", told.how], *([["drift", told.promises.alarm]] if told.promises.alarm else []), *_lately(facts),
-            *(line.split(maxsplit=1) for line in told.promises.words())]
+    rows = [["known", told.how], *([["drift", told.promises.alarm]] if told.promises.alarm else [])]
+    if (lately := trust.lately_of(facts)) is not None:
+        rows.append(["lately", f"the mean absolute error of forecasts made after {lately.since} and later is "
+                     f"{number(lately.error)}; of those before it was {number(lately.before)}"])
+    rows += [line.split(maxsplit=1) for line in told.promises.words()]
     held = Table(["what", "how it came true"], rows, texts=True)
     return Section("issued", title, "Live", [], list(_over_time(facts)), [held, _scores(told.scores), table])
-
-
-def _lately(facts: Facts) -> Iterator[list[str]]:
-    """The mean absolute error of the newest quarter of the cutoffs, beside that of those before."""
-    frame = None if facts.live is None else facts.live.frame
-    assert frame is not None
-    cutoffs = np.unique(frame["cutoff"].to_numpy())
-    if len(cutoffs) < LEAST:
-        return
-    first = cutoffs[-(len(cutoffs) // 4)]
-    error, is_new = (frame["y"] - frame["yhat"]).abs(), frame["cutoff"] >= first
-    yield ["lately", f"the mean absolute error of forecasts made from {facts.time_texts([int(first)])[0]} on is "
-           f"{number(float(error[is_new].mean()))}; of those before it was {number(float(error[~is_new].mean()))}"]
 
 
 def _over_time(facts: Facts) -> Iterator[Drawing]:

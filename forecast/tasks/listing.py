@@ -28,10 +28,12 @@ TOGETHER = "All series added up"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the list: its cells, the first a name, and the size of what is forecast."""
+    """A line of the list: its cells, the first a name; the size of what is forecast; and the share of the error of the
+    simple forecast that is saved, NaN where that is not known."""
 
     cells: list[str]
     size: float
+    skill: float
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,14 @@ class Listing:
         known = self.known
         points, windows = self._sizes()
         fans = [self._fan(s, points, windows) for s in self.series]
-        said: list[dict[str, Any]] = [{"n": row.cells[0], "c": row.cells[1:], "t": row.size} for row in self.rows]
+        said: list[dict[str, Any]] = [
+            {"n": row.cells[0], "c": row.cells[1:], "t": row.size, "k": round(row.skill, 3) if row.skill == row.skill
+             else None} for row in self.rows]
         if (together := _together(known, points)) is not None:
             total = known.sums.total if known.sums else 0.0
             fans.insert(0, together)
-            said.insert(0, {"n": TOGETHER, "c": ["-"] * (len(self.headers) - 3) + [number(total), "-"], "t": 1e308})
+            cells = ["-"] * (len(self.headers) - 3) + [number(total), "-"]
+            said.insert(0, {"n": TOGETHER, "c": cells, "t": 1e308, "k": None})
         calendar = known.reading.contract.calendar
         zone = known.reading.contract.tz if known.reading.contract.utc else None
         return packed(fans, said, calendar, levels=known.levels, zone=zone)
@@ -118,7 +123,7 @@ class Listing:
         beside = "-" if math.isnan(skill) else f"{abs(skill):.0%} {'better' if skill >= 0 else 'worse'}"
         cells = [self._name(s), number(mase), beside, *([percent(covers)] if known.levels else []), number(total),
                  served]
-        return Row(cells, abs(total) if math.isfinite(total) else 0.0)
+        return Row(cells, abs(total) if math.isfinite(total) else 0.0, skill)
 
 
 def _worst_first(known: Facts) -> list[int]:

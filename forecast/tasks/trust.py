@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -30,6 +31,8 @@ LATE = 2                                # steps that should have come
 LAST_SEASON = "repeating the last season"
 YEAR = timedelta(days=365.25)
 OLD = 2 * YEAR                          # told in years from then on
+WORSE = 1.25                            # error lately over that before: above it a person should look
+LEAST = 8                               # cutoffs, to compare the newest with those before
 HELD = 1.1                              # live over promised error: below it is as promised
 VERDICTS = {"good": "Yes: nothing speaks against it.", "look": "Yes, with care: look at the points marked with !.",
             "bad": "No, not as it is: see the points marked with ✗.",
@@ -120,11 +123,40 @@ def _live(facts: Facts) -> Reason:
     if held.alarm is not None:
         return Reason("bad", "live", f"{told}; {held.alarm}")
     if held.drift is None:
-        return Reason("good" if not skill < 0 else "look", "live", told)
+        lately, state = lately_of(facts), "look" if skill < 0 else "good"
+        if lately is not None and lately.before > 0:
+            told += f"; of forecasts after {lately.since} the error is {lately.ratio:.2f} times that before"
+            state = "look" if lately.ratio > WORSE else state
+        return Reason(state, "live", told)
     ratio = f"{told}; the error is {held.drift.ratio:.2f} times what was promised"
     if held.drift.ratio <= HELD:
         return Reason("good" if not skill < 0 else "look", "live", ratio)
     return Reason("look", "live", f"{ratio}, which may be chance")
+
+
+@dataclass(frozen=True)
+class Lately:
+    """The mean absolute error of the newest quarter of the cutoffs, beside that of those before. since: its first."""
+
+    since: str
+    error: float
+    before: float
+
+    @property
+    def ratio(self) -> float:
+        """Above 1 it has become worse."""
+        return self.error / self.before
+
+
+def lately_of(facts: Facts) -> Lately | None:
+    """Of what came true; None of fewer than LEAST cutoffs."""
+    frame = None if facts.live is None else facts.live.frame
+    cutoffs = np.unique(frame["cutoff"].to_numpy()) if frame is not None else np.zeros(0, dtype=np.int64)
+    if frame is None or len(cutoffs) < LEAST:
+        return None
+    first = int(cutoffs[-(len(cutoffs) // 4)])
+    error, is_new = (frame["y"] - frame["yhat"]).abs(), frame["cutoff"] >= first
+    return Lately(facts.time_texts([first])[0], float(error[is_new].mean()), float(error[~is_new].mean()))
 
 
 def _series(facts: Facts) -> Reason:
