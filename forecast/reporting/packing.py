@@ -53,7 +53,7 @@ def packed(fans: Sequence[Fan], rows: Sequence[dict[str, Any]], calendar: Calend
     if not fans:
         return _text({"series": []})
     first = min(int(f.ordinals[0]) for f in fans)
-    last = max(max(int(f.ordinals[-1]), *(int(s.ordinals[-1]) for s in _all(f))) for f in fans)
+    last = max(end for f in fans for end in (int(f.ordinals[-1]), *(int(s.ordinals[-1]) for s in _all(f))))
     block = {"x": _axis(calendar, first, last, zone), "levels": list(levels), "horizon": max(
                  (len(f.ahead.point) for f in fans if f.ahead is not None), default=12),
              "series": [row | _series(fan, first, levels) for fan, row in zip(fans, rows, strict=True)]}
