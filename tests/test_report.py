@@ -10,20 +10,31 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from forecast.config import resolve
+from forecast.errors import DataError
+from forecast.ledger.options import Options
+from forecast.model.predictor import Predictor
+from forecast.model.prior import shipped
 from forecast.reporting.axes import Span, round_ticks, runs
 from forecast.reporting.packing import Sized, letters, packed
 from forecast.reporting.page import Reason
 from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast
+from forecast.series.panel import Panel
 from forecast.showing.fans import Fan, Said
-from forecast.tasks import listing
-from forecast.tasks.trust import verdict_of
+from forecast.store.store import Store
+from forecast.tasks import evaluate, listing
+from forecast.tasks.sums import sums_of
+from forecast.tasks.trust import lately_of, verdict_of
 from tests.test_cli import AIR, Run, run, trained_projects
 
 __all__ = ["run", "trained_projects"]
@@ -97,12 +108,12 @@ def test_the_page_says_the_verdict_the_scores_and_how_to_make_it_again(run: Run,
     words = page(tmp_path / "report.html").words
     assert document["verdict"] in words
     assert "On 4 past windows it erred by" in words
-    assert "repeating the last season by 36.98" in words                # as forecast evaluate says
+    assert "repeating the last season (12 months before) by 36.98" in words     # as forecast evaluate says
     assert "144 rows, 1 series, step MS, from 1949-01 to 1960-12." in words
     assert hashlib.sha256(AIR.read_bytes()).hexdigest() in words
     assert {r["label"]: r["state"] for r in document["reasons"]} == {
         "score": "good", "coverage": "good", "live": "unknown", "series": "good", "forecast": "good", "units": "good",
-        "repaired": "good", "late": "look"}
+        "repaired": "good", "late": "look", "runs": "unknown"}
 
 
 def test_the_numbers_of_the_page_are_those_of_the_file_and_of_predict(run: Run, tmp_path: Path) -> None:
@@ -156,6 +167,50 @@ def test_without_scripts_the_worst_series_are_drawn_and_listed(run: Run, tmp_pat
     assert len(shown.of("polygon")) == 5 * 2                            # two bands each
 
 
+def test_a_total_has_the_band_that_predict_gives_it_and_not_the_ends_of_its_steps_added_up(run: Run, tmp_path: Path
+                                                                                          ) -> None:
+    assert run("report", AIR).code == run("predict", AIR, "--sum", "all", "-o", "totals.csv").code == 0
+    header, row = (line.split(",") for line in (tmp_path / "totals.csv").read_text().splitlines())
+    said = dict(zip(header, row, strict=True))
+    rows = re.findall("<tr>.*all 12 months.*</tr>", (tmp_path / "report.html").read_text(encoding="utf-8"))
+    shown = [float(text.replace(",", "")) for text in re.findall("<td>(.*?)</td>", rows[0])]
+    assert shown[1:] == pytest.approx([float(said["yhat_lo_80"]), float(said["yhat_hi_80"])], abs=0.5)
+    series, = page(tmp_path / "report.html").block["series"]
+    assert shown[1] > 1.005 * sum(unpacked(series["f"]["b"][0], series["e"]))
+
+
+def test_a_sum_of_series_expects_what_they_expect_and_some_of_their_errors_cancel() -> None:
+    panel = Panel.of([5 + np.arange(10.0) % 3] * 2, Calendar.of("step"), ids=["a", "b"])
+    values = np.broadcast_to(np.array([8.0, 10.0, 12.0]), (2, 3, 3)).copy()
+    forecast = Forecast(panel, (0.1, 0.5, 0.9), values, np.array(["x", "x"], dtype=object))
+    predictor = Predictor.of_prior(resolve({"model.horizon": 3}, environment={}, file=None), panel, shipped())
+    sums = sums_of(forecast, predictor, Options(), [80.0])
+    assert sums.expected.tolist() == [20, 20, 20]
+    assert sums.total == 60
+    low, high = sums.bands[80.0]
+    assert (low > 16).all()                                             # 8 + 8, were all luck shared
+    assert (high < 24).all()
+    assert 48 < sums.whole[80.0][0] < 60 - 3 * 2 / math.sqrt(6) < 60 < sums.whole[80.0][1] < 72
+
+
+@pytest.mark.parametrize(("code", "state", "said"), [
+    (0, "good", "predict wrote its output (2 hours ago)"), (5, "good", "predict wrote its output"),
+    (3, "look", "predict failed with exit code 3 (2 hours ago; the last good one was 2026-03-23 04:00 UTC)")])
+def test_how_the_last_runs_ended_is_told(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int,
+                                         state: str, said: str) -> None:
+    monkeypatch.setenv("FORECAST_NOW", "2026-03-24T06:00:00")
+    good = 1774238400                                                   # 2026-03-23T04:00:00Z
+    names = (("last_run_timestamp_seconds", 1774324800), ("last_success_timestamp_seconds", good), ("exit_code", code))
+    (tmp_path / "forecast-predict.prom").write_text("# HELP x y\n" + "".join(
+        f'forecast_{name}{{task="forecast-predict",command="predict"}} {value}\n' for name, value in names))
+    (tmp_path / "other.prom").write_text("node_load1 0.3\n")
+    (tmp_path / "bad.prom").write_bytes(b"\xff\x00forecast_exit_code{")
+    reasons = json.loads(run("report", table(tmp_path / "data.csv"), "--json").out)["reasons"]
+    told = next(r for r in reasons if r["label"] == "runs")
+    assert told["state"] == state
+    assert told["text"].startswith(said)
+
+
 def test_a_report_of_nothing_says_so(run: Run, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("date,y\n2026-01-01,1\n2026-01-02,2\n2026-01-03,3\n")
     ended = run("report", "data.csv", "--json")
@@ -164,6 +219,42 @@ def test_a_report_of_nothing_says_so(run: Run, tmp_path: Path) -> None:
     words = page(tmp_path / "report.html").words
     assert "It was not scored: the data hold no past window that the model had not learned from" in words
     assert "Nothing to show: nothing was issued of these data yet; forecast predict does." in words
+
+
+def test_a_store_that_is_being_written_is_read_whole(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+                                                     ) -> None:
+    for days in (50, 57):
+        monkeypatch.setenv("FORECAST_NOW", f"2026-03-{days - 40}T04:00:00")
+        run("predict", table(tmp_path / "data.csv", days=days), "--horizon", "7")
+    store = Store(tmp_path / ".forecast")
+    (store.folder / ".issues.db.0badc0de.tmp").write_bytes(b"half")
+    (store.runs / "20260301T000000Z-lstm-0000.partial").mkdir(parents=True)
+    scored, calls = evaluate.issued_scores, list[str]()
+
+    def pruned_once(*given: Any, **named: Any) -> Any:
+        calls.append("")
+        if len(calls) == 1:                                             # somebody removes old issues meanwhile
+            raise DataError("an issue is gone", code="ledger")
+        return scored(*given, **named)
+
+    monkeypatch.setattr(evaluate, "issued_scores", pruned_once)
+    with store.lock():
+        (store.runs / "20260301T000000Z-lstm-0000.partial").mkdir(parents=True)
+        ended = run("report", "data.csv", "--json")
+    live = next(r for r in json.loads(ended.out)["reasons"] if r["label"] == "live")
+    assert ended.code == 0
+    assert live["text"].startswith("14 issued values came true")
+    assert len(calls) == 2
+
+
+def test_lately_is_the_newest_quarter_of_what_was_issued() -> None:
+    frame = pd.DataFrame({"cutoff": np.repeat(np.arange(8), 2), "y": 0.0, "yhat": [1.0] * 12 + [3.0] * 4})
+    facts = SimpleNamespace(live=SimpleNamespace(frame=frame), time_texts=lambda ordinals: [f"day {ordinals[0]}"])
+    found = lately_of(facts)                                            # type: ignore[arg-type]
+    assert found is not None
+    assert (found.since, found.error, found.before, found.ratio) == ("day 6", 3.0, 1.0, 3.0)
+    facts.live.frame = frame[frame["cutoff"] < 7]
+    assert lately_of(facts) is None                                     # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("output", "said"), [("folder.html", "is a folder"), ("data.html", "would be written over"),
@@ -249,6 +340,13 @@ def test_packed_numbers_come_back_to_five_digits_of_the_largest(values: list[flo
     assert (np.isnan(back) == np.isnan(y)).all()
     largest = np.nanmax(np.abs(y)) if np.isfinite(y).any() else 0.0
     np.testing.assert_allclose(back, y, rtol=0, atol=max(largest, 1e-300) * 1e-4)
+
+
+def test_five_hundred_series_of_noise_take_less_than_two_megabytes() -> None:
+    noise, points = np.random.default_rng(0), listing.NUMBERS // listing.MOST
+    fans = [Fan("", np.arange(points), noise.uniform(-1e4, 1e4, points)) for _ in range(listing.MOST)]
+    rows = [{"n": "x" * 80, "c": ["12345678"] * 5}] * len(fans)
+    assert len(packed(fans, rows, Calendar.of("D"), levels=(), zone=None)) < 1_880_000     # and 100 kB of the rest
 
 
 def test_the_axis_tells_every_time_by_its_steps() -> None:

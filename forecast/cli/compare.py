@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -62,6 +63,6 @@ def compare(
         from forecast.showing.pictures import draw_comparison
 
         draw_comparison(workspace.path(plot), compared.ranking, compared.references, metric=compared.metric,
-                        season=compared.plan.season, title=f"cells compared on {data}")
+                        season=compared.plan.season, title=f"cells compared on {Path(data).name}")
         console.wrote(workspace.path(plot), verb="drew")
     console.document(compared.to_dict())

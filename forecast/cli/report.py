@@ -17,6 +17,8 @@ def report(
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
                                                help="CSV file; by default the one the model was trained on")] = None,
     model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
+    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="steps; as trained by default")
+                       ] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.html", help="the page")] = "report.html",
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
@@ -30,9 +32,9 @@ def report(
     from forecast.tasks import report as task
 
     console = Console(session)
-    request = task.Request(data, model=model, output=output, future=future, fill_future=fill_future,
+    request = task.Request(data, model=model, horizon=horizon, output=output, future=future, fill_future=fill_future,
                            command=shlex.join(["forecast", *sys.argv[1:]]))
     reported = task.report(session.workspace, request, console)
     for reason in reported.reasons:
-        console.result(f"{reason.state:<8} {reason.label:<9} {reason.text}", fold=19)
+        console.result(f"{reason.mark} {reason.state:<8} {reason.label:<9} {reason.text}", fold=21)
     console.document(reported.to_dict())

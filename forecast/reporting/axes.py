@@ -32,7 +32,7 @@ def span_of(values: Iterable[float], at: float, to: float) -> Span:
     return Span(low - air, high + air, at, to) if math.isfinite(high - low + 2 * air) else Span(-1e308, 1e308, at, to)
 
 
-def round_ticks(low: float, high: float, most: int = 5) -> list[float]:
+def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """At most so many round numbers (1, 2, 5 times a power of ten) within a range."""
     rough = (high / most - low / most)
     power = 10.0 ** math.floor(math.log10(rough))

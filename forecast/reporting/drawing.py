@@ -5,19 +5,19 @@ Coordinates are made here; what is written, and how it is escaped, stands in dra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from forecast.reporting.axes import Point, Span, round_ticks, runs, span_of
 from forecast.series.arrays import Floats
-from forecast.showing.fans import Fan, Said
+from forecast.showing.fans import Fan, Said, joined
 from forecast.showing.tables import number
 from forecast.text import safe
 
 WIDE, HIGH = 480, 230                                                   # of the paper
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 30                               # its margins
-LETTER = 6.4                                                            # width of a letter of the axes
+LEFT, RIGHT, TOP, BOTTOM = 40, 14, 12, 30                               # its margins; LEFT grows with what stands there
+LETTER = 6.6                                                            # width of a letter of the axes
 Names = Callable[[Sequence[int]], Sequence[str]]                        # ordinals -> times as the file writes them
 
 
@@ -43,16 +43,22 @@ class Drawing:
     up: Sequence[tuple[float, str]] = ()
     key: Sequence[tuple[str, str]] = ()                                 # style, what it stands for
     size: tuple[int, int] = (WIDE, HIGH)
-    box: tuple[int, int, int, int] = field(default=(LEFT, TOP, WIDE - RIGHT, HIGH - BOTTOM))
+    left: float = LEFT                                                  # where the paper of the lines begins
+
+    @property
+    def box(self) -> tuple[float, int, int, int]:
+        """Left, top, right and bottom of it."""
+        return self.left, TOP, self.size[0] - RIGHT, self.size[1] - BOTTOM
 
 
 def fan_drawing(fan: Fan, times: Names) -> Drawing:
     """A series: its past, its forecast in bands, and what was forecast before."""
     said = [*fan.before, *([fan.ahead] if fan.ahead else [])]
     last = max([int(fan.ordinals[-1]), *(int(s.ordinals[-1]) for s in said)])
-    x = Span(float(fan.ordinals[0]), max(float(last), fan.ordinals[0] + 1.0), LEFT, WIDE - RIGHT)
     shown = [v for s in said for pair in ((s.point,), *s.bands.values()) for side in pair for v in side.tolist()]
     y = span_of([*fan.y.tolist(), *shown], HIGH - BOTTOM, TOP)
+    up = _number_ticks(y)
+    x = Span(float(fan.ordinals[0]), max(float(last), fan.ordinals[0] + 1.0), _left(up), WIDE - RIGHT)
     areas = [(f"band{k}", _area(joined(fan, s), level, x, y)) for s in ([fan.ahead] if fan.ahead else [])
              for k, level in enumerate(sorted(s.bands, reverse=True))]
     strokes = [Stroke("history", runs(fan.ordinals, fan.y, x, y))]
@@ -64,17 +70,7 @@ def fan_drawing(fan: Fan, times: Names) -> Drawing:
     if fan.ahead is not None:
         words += f"; the forecast ends at {number(float(fan.ahead.point[-1]))}"
     return Drawing(fan.name, words, strokes, areas, [x(float(fan.ordinals[-1]))] if fan.ahead else [],
-                   _time_ticks(x, times), _number_ticks(y))
-
-
-def joined(fan: Fan, said: Said) -> Said:
-    """The forecast from the last value that is known, where it follows upon that."""
-    if not np.isfinite(fan.y[-1]) or int(said.ordinals[0]) != int(fan.ordinals[-1]) + 1:
-        return said
-    last = fan.y[-1:]
-    return Said(np.concatenate([fan.ordinals[-1:], said.ordinals]), np.concatenate([last, said.point]),
-                {x: (np.concatenate([last, low]), np.concatenate([last, high]))
-                 for x, (low, high) in said.bands.items()})
+                   _time_ticks(x, times), up, left=x.at)
 
 
 def _area(said: Said, level: float, x: Span, y: Span) -> list[Point]:
@@ -90,27 +86,36 @@ def line_drawing(title: str, words: str, lines: Sequence[tuple[str, str, Sequenc
     """Several lines over one axis. lines: (style, meaning, x (N,), y (N,)); times: what an x is called, or None;
     level: a value drawn as a line of its own, to be compared with."""
     along = [a for _, _, xs, _ in lines for a in xs]
-    x = Span(min(along), max(max(along), min(along) + 1), LEFT, WIDE - RIGHT)
     values = [v for _, _, _, ys in lines for v in np.asarray(ys).tolist()]
     y = span_of([0.0, *values, *([] if level is None else [level])], HIGH - BOTTOM, TOP)
     y = Span(max(y.low, 0.0) if min(values, default=0) >= 0 else y.low, y.high, y.at, y.to)
+    up = _number_ticks(y)
+    x = Span(min(along), max(max(along), min(along) + 1), _left(up), WIDE - RIGHT)
     strokes = [Stroke(style, runs(xs, ys, x, y), dots=style != "level" and len(xs) <= 40) for style, _, xs, ys in lines]
     if level is not None:
-        strokes.insert(0, Stroke("level", [[(LEFT, y(level)), (WIDE - RIGHT, y(level))]]))
-    across = _time_ticks(x, times) if times else [(x(a), number(a), "middle") for a in round_ticks(x.low, x.high)
-                                                  if a == int(a)]
-    return Drawing(title, words, strokes, across=across, up=_number_ticks(y),
+        strokes.insert(0, Stroke("level", [[(x.at, y(level)), (x.to, y(level))]]))
+    across = _time_ticks(x, times) if times else [
+        (x(a), number(a), "middle") for a in round_ticks(x.low, x.high, most=8) if a == int(a)]
+    return Drawing(title, words, strokes, across=across, up=up, left=x.at,
                    key=[(style, meaning) for style, meaning, _, _ in lines])
 
 
 def _time_ticks(x: Span, times: Names) -> list[tuple[float, str, str]]:
     """As many times as have room, the first and the last among them."""
     low, high = int(x.low), int(x.high)
-    widest = max(len(safe(t)) for t in times([low, high]))
+    widest = max(len(safe(t).removesuffix(":00")) for t in times([low, high]))
     most = max(2, min(5, high - low + 1, int((x.to - x.at) / (LETTER * (widest + 3)))))
     places = [round(low + k * (high - low) / (most - 1)) for k in range(most)]
     anchors = ["start", *["middle"] * (most - 2), "end"]
-    return [(x(o), safe(t), anchor) for o, t, anchor in zip(places, times(places), anchors, strict=True)]
+    texts = [safe(t) for t in times(places)]
+    while all(t.endswith(":00") and t.count(":") > 1 for t in texts):       # no seconds where all are whole minutes
+        texts = [t.removesuffix(":00") for t in texts]
+    return [(x(o), t, anchor) for o, t, anchor in zip(places, texts, anchors, strict=True)]
+
+
+def _left(up: Sequence[tuple[float, str]]) -> float:
+    """Where the lines may begin beside such numbers, a little larger than on a wide screen."""
+    return max(float(LEFT), 12 + 1.3 * LETTER * max((len(text) for _, text in up), default=0))
 
 
 def _number_ticks(y: Span) -> list[tuple[float, str]]:

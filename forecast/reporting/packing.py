@@ -53,7 +53,7 @@ def packed(fans: Sequence[Fan], rows: Sequence[dict[str, Any]], calendar: Calend
     if not fans:
         return _text({"series": []})
     first = min(int(f.ordinals[0]) for f in fans)
-    last = max(max(int(f.ordinals[-1]), *(int(s.ordinals[-1]) for s in _all(f))) for f in fans)
+    last = max(end for f in fans for end in (int(f.ordinals[-1]), *(int(s.ordinals[-1]) for s in _all(f))))
     block = {"x": _axis(calendar, first, last, zone), "levels": list(levels), "horizon": max(
                  (len(f.ahead.point) for f in fans if f.ahead is not None), default=12),
              "series": [row | _series(fan, first, levels) for fan, row in zip(fans, rows, strict=True)]}
@@ -102,7 +102,7 @@ def _said(said: Said, sized: Sized, first: int, levels: Sequence[float]) -> dict
     at = said.ordinals - first
     place = int(at[0]) if (np.diff(at) == 1).all() else np.diff(at, prepend=0).tolist()
     return {"o": place, "p": sized.steps(said.point),
-            "b": [sized.steps(side) for level in levels for side in said.bands[level]]}
+            "b": [sized.steps(side) for level in levels if level in said.bands for side in said.bands[level]]}
 
 
 def _text(block: Any) -> str:

@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from forecast.reporting.drawing import Drawing
 from forecast.text import safe
 
+MARKS = {"good": "✓", "look": "!", "bad": "✗", "unknown": "?"}          # of the states of reasons
 STYLES = ("uplot.min.css", "report.css")
 SCRIPTS = ("uplot.min.js", "report.js")
 
@@ -30,6 +31,11 @@ class Reason:
     state: str
     label: str
     text: str
+
+    @property
+    def mark(self) -> str:
+        """The state as one character."""
+        return MARKS[self.state]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Section:
 
     name: str
     title: str
+    nav: str                                                            # the same in a word or two
     lines: Sequence[str] = ()
     drawings: Sequence[Drawing] = ()
     tables: Sequence[Table] = ()
@@ -84,8 +91,9 @@ def render(sheet: Sheet) -> str:
     policy = ("default-src 'none'; script-src " + " ".join(map(_digest, scripts)) + "; style-src "
               + " ".join(map(_digest, styles)) + "; base-uri 'none'; form-action 'none'")
     return _templates().get_template("report.html").render(
-        sheet=sheet, block=Markup(sheet.block), policy=policy, licence=escape(_asset("uplot.LICENSE").strip()),
-        styles=list(map(Markup, styles)), scripts=list(map(Markup, scripts)))
+        sheet=sheet, marks=MARKS, block=Markup(sheet.block), policy=policy,
+        licence=escape(_asset("uplot.LICENSE").strip()), styles=list(map(Markup, styles)),
+        scripts=list(map(Markup, scripts)))
 
 
 def _asset(name: str) -> str:

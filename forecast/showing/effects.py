@@ -14,9 +14,10 @@ from forecast.explaining.effects import Effect
 from forecast.reading.beside import shown
 from forecast.showing.ink import FAN, INK, blank, plain, save
 from forecast.showing.tables import number
-from forecast.text import safe
+from forecast.text import listed, safe, shorten
 
 DRAWN = 8                                                               # of the strongest columns
+LETTERS = 110                                                           # that have room below the bars
 
 
 def described(effects: Sequence[Effect], times: Sequence[str]) -> list[dict[str, Any]]:
@@ -66,16 +67,28 @@ def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + number(value)
 
 
-def draw(path: Path, document: Sequence[dict[str, Any]], *, title: str) -> None:
-    """A row of bars a column, what it moved at each step. Raises DiskError."""
-    some = document[:DRAWN]
-    figure = blank(9, 1 + 1.2 * len(some))
-    axes = figure.subplots(len(some), 1, sharex=True, squeeze=False)[:, 0]
-    for axis, entry in zip(axes, some, strict=True):
+def draw(path: Path, document: Sequence[dict[str, Any]], *, title: str, target: str) -> None:
+    """A row of bars a column, what it moved at each step, all in units of the target and on one scale; columns that
+    moved nothing are named. Raises DiskError."""
+    moving = [entry for entry in document if entry["mean_change"]][:DRAWN]
+    still = [safe(entry["column"]) for entry in document if not entry["mean_change"]]
+    figure = blank(10, 1.4 + 1.3 * max(1, len(moving)))
+    axes = figure.subplots(max(1, len(moving)), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for axis, entry in zip(axes, moving, strict=False):
         moved = [step["moved"] for step in entry["by_step"]]
-        axis.bar(range(1, len(moved) + 1), moved, color=[INK if m >= 0 else FAN for m in moved])
-        axis.axhline(0, color="black", linewidth=0.5)
-        axis.set_title(plain(entry["column"]), loc="left", fontsize=9)
-    axes[-1].set_xlabel("steps ahead")
-    figure.suptitle(plain(title), fontsize=10)
+        axis.bar(range(len(moved)), moved, color=[INK if m >= 0 else FAN for m in moved])
+        axis.axhline(0, color="black", linewidth=0.7)
+        axis.set_title(plain(f"{entry['column']}, {_signed(sum(moved) / len(moved))} on average"), loc="left",
+                       fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", alpha=0.25)
+    if moving:
+        times = [safe(step["time"]) for step in moving[0]["by_step"]]
+        at = list(range(0, len(times), max(1, -(-len(times) * (max(map(len, times)) + 2) // LETTERS))))
+        axes[-1].set_xticks(at, [times[k] for k in at])
+        figure.supylabel(plain(shorten(f"moves {target} by", 40)), fontsize=10)
+    else:
+        axes[0].axis("off")
+    said = "\n" + plain(f"moves nothing: {listed(still)}") if still else ""
+    figure.suptitle(plain(title) + said, x=0.01, ha="left", fontsize=11)
     save(figure, path)

@@ -60,6 +60,16 @@ def said_of(forecast: Forecast, s: int, levels: Sequence[float]) -> Said:
     return Said(forecast.ordinals[s], forecast.point[s], bands)
 
 
+def joined(fan: Fan, said: Said) -> Said:
+    """The forecast from the last value that is known, where it follows upon that."""
+    if not np.isfinite(fan.y[-1]) or int(said.ordinals[0]) != int(fan.ordinals[-1]) + 1:
+        return said
+    last = fan.y[-1:]
+    return Said(np.concatenate([fan.ordinals[-1:], said.ordinals]), np.concatenate([last, said.point]),
+                {x: (np.concatenate([last, low]), np.concatenate([last, high]))
+                 for x, (low, high) in said.bands.items()})
+
+
 def fan_of(forecast: Forecast, s: int, levels: Sequence[float], *, name: str, points: int | None = None) -> Fan:
     """The forecast of series s behind its recent past: six horizons, or 60 points where that is more."""
     ordinals, y, filled = past_of(forecast.panel, s, points or max(6 * forecast.horizon, FEWEST))

@@ -12,6 +12,7 @@ from forecast.system.files import replacing
 from forecast.text import safe
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, FAN, BEFORE, PALE = "#1f3b57", "#d9822b", "#00796b", "#8a6fb3"     # history, forecast, past forecast, simple one
@@ -29,9 +30,23 @@ def save(figure: Figure, path: Path, dpi: int = 120) -> None:
     import matplotlib
 
     kind = path.suffix.lower()[1:]
-    dated = {"Date": None} if kind == "svg" else {}
+    undated = {"Date": None} if kind == "svg" else {}
     with matplotlib.rc_context({"svg.hashsalt": "forecast", "svg.fonttype": "path"}), replacing(path) as file:
-        figure.savefig(file, format=kind, dpi=dpi, metadata=dated)
+        figure.savefig(file, format=kind, dpi=dpi, metadata=undated)
+
+
+DATES = {"formats": ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%S.%f"],
+         "zero_formats": ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+         "offset_formats": ["", "%Y", "%Y", "%Y", "%Y-%m-%d", "%Y-%m-%d %H:%M"]}   # a day is told with its month
+
+
+def dated(axis: Axes) -> None:
+    """Dates along an axis that do not collide; the year beside them where they do not say it."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=7)                               # type: ignore[no-untyped-call]
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator, **DATES))      # type: ignore[no-untyped-call]
 
 
 def plain(text: str) -> str:

@@ -18,7 +18,7 @@ from forecast.explaining.influence import by_cycle
 from forecast.explaining.inspection import Driver, Inspection, Layer, bounds_of, classes_of, names_of
 from forecast.series.arrays import Floats
 from forecast.series.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
-from forecast.showing.ink import FAN, INK, blank, check_picture, save
+from forecast.showing.ink import DATES, FAN, INK, blank, check_picture, save
 from forecast.text import safe, shorten
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ class _Rows:
         counts = np.bincount(classes[classes >= 0], minlength=CLASSES)
         for k, name in enumerate(names_of(self.look.plan)):
             beside.text(0.97, 0.04 + 0.09 * k, f"{counts[k]} {name}", color=COLOURS[k], ha="right", weight="bold",
-                        transform=beside.transAxes)
+                        transform=beside.transAxes,
+                        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
         _title(beside, f"half-life of each unit: median {spoken(main.quantile(0.5), self.calendar)}")
 
     def lets_in(self, figure: Figure, axis: Axes, beside: Axes) -> None:
@@ -354,7 +355,7 @@ def _time_axis(first: Axes, last: Axes, look: Inspection, calendar: Calendar) ->
     ticks = ticks[(ticks >= dates[0]) & (ticks <= dates[-1])]
     gaps = np.diff(ticks, prepend=-np.inf)
     ticks = ticks[gaps > 0.6 * np.median(gaps[1:])] if len(ticks) > 2 else ticks            # the 31st, and the 1st
-    labels = ConciseDateFormatter(locator).format_ticks(ticks)          # type: ignore[no-untyped-call]
+    labels = ConciseDateFormatter(locator, **DATES).format_ticks(ticks)     # type: ignore[no-untyped-call]
     if (ticks == np.round(ticks)).all() and dates[-1] - dates[0] <= MOST_WEEKDAYS:
         labels = [f"{num2date(t):%a\n%d %b}" for t in ticks]            # type: ignore[no-untyped-call]
     last.set_xticks(np.interp(ticks, dates, places), labels)

@@ -15,8 +15,8 @@ import numpy as np
 from forecast.series.calendar import Calendar
 from forecast.series.forecast import Forecast
 from forecast.series.panel import Panel
-from forecast.showing.fans import FEWEST, Fan, Said, before_of, fan_of, past_of
-from forecast.showing.ink import BEFORE, FAN, INK, PALE, blank, plain, save
+from forecast.showing.fans import FEWEST, Fan, Said, before_of, fan_of, joined, past_of
+from forecast.showing.ink import BEFORE, FAN, INK, PALE, blank, dated, plain, save
 from forecast.text import shorten
 
 if TYPE_CHECKING:
@@ -126,27 +126,24 @@ def _draw_fan(axis: Axes, fan: Fan, calendar: Calendar) -> None:
     for said in fan.before:
         _draw_said(axis, said, times(said.ordinals), BEFORE, "forecast of the past", most=1)
     if fan.ahead is not None:
-        _draw_said(axis, fan.ahead, times(fan.ahead.ordinals), FAN, "forecast", most=4)
+        ahead = joined(fan, fan.ahead)
+        _draw_said(axis, ahead, times(ahead.ordinals), FAN, "forecast", most=4, alone=len(fan.ahead.point) == 1)
         axis.axvline(times(fan.ordinals[-1:])[0], color="0.5", linewidth=0.8, linestyle=":")
     head = " · ".join(part for part in (shorten(fan.name, 50), fan.note) if part)
     axis.set_title(plain(head), loc="left", fontsize=10)
     if calendar.is_time:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-        locator = AutoDateLocator(maxticks=7)                           # type: ignore[no-untyped-call]
-        axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))   # type: ignore[no-untyped-call]
+        dated(axis)
     _plainly(axis)
 
 
-def _draw_said(axis: Axes, said: Said, times: Any, colour: str, label: str, *, most: int) -> None:
-    """A forecast as a line within its bands, the narrowest band the darkest."""
+def _draw_said(axis: Axes, said: Said, times: Any, colour: str, label: str, *, most: int, alone: bool = False) -> None:
+    """A forecast as a line within its bands, the narrowest band the darkest. alone: of one step, marked by a dot."""
     for level in sorted(said.bands, reverse=True)[-most:]:
         widest = level == max(said.bands) and len(said.bands) > 1 and most > 1
         axis.fill_between(times, *said.bands[level], color=colour, alpha=0.18 if widest or most == 1 else 0.35,
                           linewidth=0, label=f"{level:g} % band" if most > 1 else f"its {level:g} % band")
     axis.plot(times, said.point, color=colour, linewidth=1.8 if most > 1 else 1.2, linestyle="-" if most > 1 else "--",
-              label=label, marker="o" if len(said.point) == 1 else None)
+              label=label, marker="o" if alone or len(said.point) == 1 else None, markevery=[-1])
 
 
 def _draw_steps(axis: Axes, scores: Scores) -> None:
@@ -167,6 +164,7 @@ def _plainly(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", alpha=0.25)
     axis.margins(x=0.01)
+    axis.yaxis.set_major_formatter(lambda value, place: f"{value:,.10g}")
 
 
 def draw_backtest(path: Path, frame: pd.DataFrame, panel: Panel, scores: Scores, *, has_names: bool,
@@ -216,7 +214,7 @@ def draw_comparison(path: Path, ranking: Sequence[Contender], references: Mappin
         if math.isfinite(scores[metric]):
             axis.axvline(scores[metric], color=colour, linestyle=style, linewidth=1.5, label=name.replace("_", " "))
     axis.set_yticks(range(len(ranking)), [plain(c.cell) for c in ranking])
-    axis.invert_yaxis()
+    axis.set_ylim(len(ranking) - 0.5, -0.5)
     axis.set_xlabel(f"MASE (m={season}), less is better" if metric == "mase" else "MAE, less is better")
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="x", alpha=0.25)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forecast.scoring.formulas import REFERENCE
+from forecast.series.arrays import Floats
 from forecast.series.forecast import Forecast
 from forecast.showing.layout import Table
 from forecast.text import counted, safe, shorten, sparkline
@@ -26,6 +27,18 @@ def number(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e3:
         return f"{value:.4g}"
     return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.3e}"
+
+
+def column(values: Sequence[float] | Floats) -> list[str]:
+    """Numbers below each other: as many decimals for all as four digits of the largest take."""
+    finite = [abs(float(v)) for v in values if math.isfinite(v)]
+    largest = max(finite, default=0.0)
+    if not 1e-3 <= largest < 1e9:
+        return [number(float(v)) for v in values]
+    decimals = max(0, 3 - math.floor(math.log10(largest)))
+    texts = [f"{v:,.{decimals}f}" if math.isfinite(v) else "-" for v in values]
+    return [text.removesuffix("." + "0" * decimals) for text in texts] if all(
+        text.endswith("." + "0" * decimals) for text in texts if text != "-") else texts
 
 
 def percent(value: float) -> str:

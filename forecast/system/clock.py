@@ -31,6 +31,11 @@ def stamp(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
+def minute(stamped: str) -> str:
+    """A stamp as people read it: 2026-09-19 04:15 UTC."""
+    return f"{stamped[:10]} {stamped[11:16]} UTC"
+
+
 def in_words(length: timedelta, finer: int = 0) -> str:
     """`90 seconds`, `26 hours`, `3.2 days`: two digits or so, and `finer` more."""
     seconds = length.total_seconds()

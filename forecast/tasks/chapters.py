@@ -21,8 +21,10 @@ from forecast.scoring.metrics import seasonal_scale
 from forecast.series.arrays import Floats
 from forecast.series.forecast import band_quantiles
 from forecast.showing import effects, words
-from forecast.showing.tables import number, percent
+from forecast.showing.tables import column, number, percent
+from forecast.system.clock import minute
 from forecast.system.files import sha256
+from forecast.tasks import trust
 from forecast.tasks.facts import Backtest, Facts
 from forecast.tasks.teller import roles_of
 from forecast.text import counted
@@ -31,37 +33,44 @@ if TYPE_CHECKING:
     from forecast.scoring.backtest import Scores
 
 NEWEST = 20                             # issues shown one by one
-STEPS = 40                              # of the horizon shown one by one
+STEPS = 400                             # of the horizon shown one by one
+FEW = 14                                # of them shown unasked
 MANIFEST = "manifest.json"
 
 
 def totals(facts: Facts) -> Section:
-    """What all series come to together, step by step."""
-    title = "What it adds up to"
-    forecast = facts.forecast
-    if forecast is None or forecast.mean is None:
-        return Section("totals", title, empty=f"There is no forecast: {facts.missing['forecast']}")
-    low, high = forecast.band(facts.levels[0]) if facts.levels else (forecast.point, forecast.point)
+    """What all series come to together: as a whole, and step by step."""
+    title, sums, forecast = "What it adds up to", facts.sums, facts.forecast
+    if sums is None or forecast is None:
+        return Section("totals", title, "Totals", empty=f"There is no forecast: {facts.missing['forecast']}")
     together = len(set(forecast.panel.end.tolist())) == 1
     first = int(forecast.panel.end[0])
     names = facts.time_texts(range(first, first + forecast.horizon)) if together else [
         f"step {k}" for k in range(1, forecast.horizon + 1)]
-    sums = [np.nansum(part, axis=0) for part in (forecast.mean, low, high)]
-    rows = [[name, *(number(float(part[k])) for part in sums)] for k, name in enumerate(names)]
-    band = f" {facts.levels[0]:g} %" if facts.levels else ""
-    many = "" if len(forecast.panel) == 1 else f" over {counted(len(forecast.panel), 'series')}"
-    line = (f"The expected values{many}. The bounds are added up, too: so the band of a sum is as wide as if every "
-            "error went the same way, and the true one is narrower.")
-    note = "" if len(rows) <= STEPS else f"The first {STEPS} of {len(rows)} steps."
-    return Section("totals", title, [line], tables=[Table(["time", "expected", f"low{band}", f"high{band}"],
-                                                          rows[:STEPS], note)])
+    bands, whole = list(sums.bands.items())[:1], list(sums.whole.items())[:1]
+    steps = [column(part) for part in (sums.expected, *(side for _, pair in bands for side in pair))]
+    headers = ["expected", *(f"{side} {level:g} %" for level, _ in whole for side in ("low", "high"))]
+    lines = [f"The expected values{'' if len(forecast.panel) == 1 else f' of {len(forecast.panel):,} series'}, added "
+             "up."]
+    if whole:
+        lines.append("A sum has the band of paths on which errors of steps and of series go together as "
+                     + ("they did on the past" if len(facts.run.predictor.dependence.factors) else
+                        "they usually do in public data")
+                     + ": narrower than the bounds of its parts added up, for some errors cancel.")
+    unit = facts.reading.contract.calendar.unit
+    alone = Table(["", *headers], [[f"all {counted(forecast.horizon, unit.removesuffix('s'), unit)}", *column(
+        [sums.total, *(side for _, pair in whole for side in pair)])]])
+    note = "" if len(names) <= STEPS else f"The first {STEPS} of {len(names)} steps."
+    rows = [list(row) for row in zip(names, *steps, strict=True)][:STEPS]
+    by_step = Table(["time", *headers], rows, note, folded="Step by step" if len(rows) > FEW else "")
+    return Section("totals", title, "Totals", lines, tables=[alone, by_step])
 
 
 def scores(facts: Facts) -> Section:
     """The backtest: scores beside simple forecasts, the error by step, and what the bands cover."""
     title = "How it did on the past"
     if facts.backtest is None:
-        return Section("past", title, empty=f"It was not scored: {facts.missing['backtest']}.")
+        return Section("past", title, "On the past", empty=f"It was not scored: {facts.missing['backtest']}.")
     told = facts.backtest.scores
     lines = [f"Each forecast was made from what was known before it, by the model as it was before it learned from "
              f"what it is scored on: {counted(told.windows, 'past window')} of {facts.run.predictor.plan.horizon} "
@@ -74,13 +83,13 @@ def scores(facts: Facts) -> Section:
                    [[f"{level:g} %", percent(share), f"{low:.0%} to {high:.0%}"]
                     for level, (share, low, high) in told.covered.items()],
                    f"By {counted(max(1, round(told.independent)), 'window')} that share no value.")
-    return Section("past", title, lines, [_by_step(facts.backtest), *_calibration(facts)],
+    return Section("past", title, "On the past", lines, [_by_step(facts.backtest), *_calibration(facts)],
                    [_scores(told), *([covers] if covers.rows else [])])
 
 
 def _scores(scores: Scores) -> Table:
     """A row a forecaster."""
-    shown = [(name, name.upper()) for name in ("mae", "rmse", "mase", "smape")]
+    shown = [("mae", "MAE"), ("rmse", "RMSE"), ("mase", "MASE"), ("smape", "sMAPE")]
     headers = ["", *(title if name != "mase" else f"MASE (m={scores.season})" for name, title in shown),
                *(f"{level:g} % covers" for level in scores.levels), f"beside {scores.reference_name.replace('_', ' ')}"]
     rows = []
@@ -126,19 +135,24 @@ def live(facts: Facts) -> Section:
     """What was issued, and how it came true."""
     title = "Live: what was issued, and what came true"
     if not facts.issues:
-        return Section("issued", title, empty=f"Nothing to show: {facts.missing.get('live', 'nothing was issued')}.")
+        why = facts.missing.get("live", "nothing was issued")
+        return Section("issued", title, "Live", empty=f"Nothing to show: {why}.")
     issues = sorted(facts.issues, key=lambda i: i.number)
-    rows = [[i.id, i.issued, i.cutoff_text, i.run, str(i.horizon), f"{i.series:,}"] for i in issues[:-NEWEST - 1:-1]]
+    rows = [[i.cutoff_text, minute(i.issued), i.run, str(i.horizon), f"{i.series:,}", i.id]
+            for i in issues[:-NEWEST - 1:-1]]
     note = f"The newest {NEWEST} of {len(issues):,}." if len(issues) > NEWEST else ""
-    table = Table(["issue", "issued", "after", "model", "steps", "series"], rows, note)
+    table = Table(["after", "issued", "model", "steps", "series", "issue"], rows, note)
     told = facts.live
     if told is None or told.scores is None or told.frame is None or told.promises is None:
         why = facts.missing.get("live", "none of it has come true yet")
-        return Section("issued", title, [f"Not scored: {why}."], tables=[table])
-    lines = [told.how + ".", *(" ".join(line.split()) for line in told.promises.words())]
-    if told.promises.alarm:
-        lines.insert(0, f"Drift: {told.promises.alarm}.")
-    return Section("issued", title, lines, list(_over_time(facts)), [_scores(told.scores), table])
+        return Section("issued", title, "Live", [f"Not scored: {why}."], tables=[table])
+    rows = [["known", told.how], *([["drift", told.promises.alarm]] if told.promises.alarm else [])]
+    if (lately := trust.lately_of(facts)) is not None:
+        rows.append(["lately", f"the mean absolute error of forecasts made after {lately.since} and later is "
+                     f"{number(lately.error)}; of those before it was {number(lately.before)}"])
+    rows += [line.split(maxsplit=1) for line in told.promises.words()]
+    held = Table(["what", "how it came true"], rows, texts=True)
+    return Section("issued", title, "Live", [], list(_over_time(facts)), [held, _scores(told.scores), table])
 
 
 def _over_time(facts: Facts) -> Iterator[Drawing]:
@@ -155,11 +169,11 @@ def _over_time(facts: Facts) -> Iterator[Drawing]:
     promised, name = told.promises.promised.get("mase"), "MASE"
     if not np.isfinite(error).any():
         error, promised, name = (frame["y"] - frame["yhat"]).abs().to_numpy(), told.promises.promised.get("mae"), "MAE"
-    yield _drawn_by_cutoff(facts, f"{name} of each forecast, by the last time known", np.asarray(error),
+    yield _drawn_by_cutoff(facts, f"{name}, by the last time known", np.asarray(error),
                            None if promised is None else float(promised))
     for level in told.promises.levels[:1]:
         inside = ((frame["y"] >= frame[f"yhat_lo_{level:g}"]) & (frame["y"] <= frame[f"yhat_hi_{level:g}"])).to_numpy()
-        yield _drawn_by_cutoff(facts, f"Percent that the {level:g} % band covers, by the last time known",
+        yield _drawn_by_cutoff(facts, f"Percent in the {level:g} % band, by the last time known",
                                np.where(inside, 100.0, 0.0), level)
 
 
@@ -192,8 +206,8 @@ def inside(facts: Facts, series: Sequence[int]) -> Section:
         if rows:
             tables.append(Table([f"column, in {panel.ids[0]}", "moves the forecast by"], rows, texts=True))
     if not predictor.members:
-        return Section("inside", "What moves it", [*lines, "The prior serves: a network that came with the program and "
-                                                   "has learned nothing from these data."], tables=tables)
+        lines.append("The prior serves: a network that came with the program and has learned nothing from these data.")
+        return Section("inside", "What moves it", "What moves it", lines, tables=tables)
     panel = source.take(list(series[:1]))
     try:
         told = words.lines_of(words.described(inspect(predictor, panel), facts.run, 5))
@@ -202,7 +216,7 @@ def inside(facts: Facts, series: Sequence[int]) -> Section:
                             texts=True))
     except ForecastError as error:
         lines.append(f"What the cell remembers cannot be shown: {error.problem.message}.")
-    return Section("inside", "What moves it, and what it remembers", lines, tables=tables)
+    return Section("inside", "What moves it, and what it remembers", "What moves it", lines, tables=tables)
 
 
 def reading(facts: Facts) -> Section:
@@ -216,7 +230,7 @@ def reading(facts: Facts) -> Section:
     lines += [f"Repaired: {r.message}{f' (another way: {r.flag})' if r.flag else ''}." for r in told.repairs]
     if not told.repairs:
         lines.append("Nothing had to be repaired.")
-    return Section("reading", "How the data were read", lines)
+    return Section("reading", "How the data were read", "Data", lines)
 
 
 def receipt(facts: Facts, command: str) -> Section:
@@ -240,7 +254,7 @@ def receipt(facts: Facts, command: str) -> Section:
     given = run.predictor.config.to_dict()
     settings = [[key, str(value)] for key in SETTINGS
                 for value in [given[key.split(".")[0]][key.split(".")[1]]] if value is not None]
-    return Section("receipt", "Can I make this again?", lines,
+    return Section("receipt", "Can I make this again?", "Make it again", lines,
                    tables=[Table(["what", "which"], rows, texts=True),
                            Table(["setting", "value"], settings, texts=True, folded="All settings"),
                            Table(["size", "value"], [[k, str(v)] for k, v in asdict(run.predictor.plan).items()],

@@ -24,7 +24,9 @@ from forecast.series.panel import Panel
 from forecast.store.run import Run
 from forecast.system.datasource import STDIN, DataSource
 from forecast.tasks import evaluate, issuing, plans, prior
+from forecast.tasks.ended import Ended, endings, serves_since
 from forecast.tasks.promises import issues_about
+from forecast.tasks.sums import Sums, sums_of
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 
@@ -78,6 +80,8 @@ class Facts:
     live: Evaluated | None                  # what was issued, beside what came true
     issues: Sequence[Issue]                 # about these data, the oldest first
     missing: dict[str, str]
+    ended: Sequence[Ended] = ()             # how the last runs of commands ended
+    since: str | None = None                # when the model went live
 
     @property
     def horizon(self) -> int:
@@ -88,15 +92,23 @@ class Facts:
         """The newest issue."""
         return max(self.issues, key=lambda i: (i.cutoff, i.number), default=None)
 
+    @cached_property
+    def sums(self) -> Sums | None:
+        """What all series come to together; None without a forecast."""
+        if self.forecast is None:
+            return None
+        return sums_of(self.forecast, issuing.forecaster_of(self.run, self.options), self.options, self.levels)
+
     def time_texts(self, ordinals: Sequence[int]) -> list[str]:
         """Times as the file writes them."""
         contract = self.reading.contract
         return contract.time_text(contract.calendar.times(np.asarray(ordinals, dtype=np.int64)))
 
 
-def gathered(workspace: Workspace, run: Run, source: DataSource, reading: Reading, *, future: str | None,
-             fill: str | None) -> Facts:
-    """All of it. `run`: loaded as it was validated, too. Raises RequestError, DataError for a plan that is wrong."""
+def gathered(workspace: Workspace, run: Run, source: DataSource, reading: Reading, *, horizon: int | None = None,
+             future: str | None = None, fill: str | None = None) -> Facts:
+    """All of it. `run`: loaded as it was validated, too. horizon: steps, by default those of the newest issue of a
+    prior, or as trained. Raises RequestError, DataError for a plan that is wrong."""
     panel, valueless = reading.panel.with_values()
     if not len(panel):
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
@@ -104,10 +116,12 @@ def gathered(workspace: Workspace, run: Run, source: DataSource, reading: Readin
     issues = _told(missing, "live", lambda: _issues(workspace, source, reading)) or []
     newest = max(issues, key=lambda i: (i.cutoff, i.number), default=None)
     options = Options() if newest is None else replace(newest.options, series=None, shard=None, layout="default")
-    horizon = newest.horizon if newest and prior.is_of_prior(run.id) else run.predictor.plan.horizon
+    if horizon is None:
+        horizon = newest.horizon if newest and prior.is_of_prior(run.id) else run.predictor.plan.horizon
+    steps = horizon
     levels = tuple(run.predictor.config.model.levels)
     planned = plans.planned_for(workspace, run, reading, future, horizon)
-    forecast = _told(missing, "forecast", lambda: _forecast(run, source, planned.panel.with_values()[0], horizon,
+    forecast = _told(missing, "forecast", lambda: _forecast(run, source, planned.panel.with_values()[0], steps,
                                                             options, fill or options.fill_future))
     backtest = _told(missing, "backtest", lambda: _backtest(run, panel))
     live = None
@@ -119,7 +133,8 @@ def gathered(workspace: Workspace, run: Run, source: DataSource, reading: Readin
                 workspace, asked, SILENT, source, reading, run.predictor.config, run))
             if live is not None:
                 break
-    return Facts(run, source, reading, panel, valueless, levels, options, forecast, backtest, live, issues, missing)
+    return Facts(run, source, reading, panel, valueless, levels, options, forecast, backtest, live, issues, missing,
+                 endings(workspace.folder), serves_since(workspace.store, run.id))
 
 
 def _told(missing: dict[str, str], what: str, find: Any) -> Any:
@@ -186,14 +201,16 @@ def unseen_windows(predictor: Predictor, panel: Panel) -> tuple[int, Ints]:
     return windows, np.flatnonzero(whole >= windows)
 
 
-def read_for(workspace: Workspace, model: str, data: str | None) -> tuple[Run, DataSource, Reading]:
-    """The model and the data to report on, as predict takes them. Raises RequestError, DataError, ModelError."""
+def read_for(workspace: Workspace, model: str, data: str | None, *, horizon: int | None = None
+             ) -> tuple[Run, DataSource, Reading]:
+    """The model and the data to report on, as predict takes them. horizon: of a prior. Raises RequestError, DataError,
+    ModelError."""
     if data == STDIN:
         raise RequestError("a report looks at its data more than once: standard input cannot be", code="no_data",
                            hint="forecast report DATA")
     if prior.is_asked(workspace, model, data):
         source = workspace.source(str(prior.named(data)))
-        run, reading = prior.prior_for(workspace, source, workspace.said or None)
+        run, reading = prior.prior_for(workspace, source, workspace.said or None, horizon=horizon)
         return run, source, reading
     run = workspace.run(model, validated=True)
     source = workspace.source_of(run) if data is None else workspace.source(data)

@@ -21,17 +21,19 @@ from forecast.text import safe, shorten
 
 MOST = 500                              # series with a chart; of more, the worst WORST have one
 WORST = 200
-NUMBERS = 300_000                       # in the block of the page, about
+NUMBERS = 250_000                       # in the block of the page, about
 LONGEST = 20_000                        # points of one series in it
 TOGETHER = "All series added up"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the list: its cells, the first a name, and the size of what is forecast."""
+    """A line of the list: its cells, the first a name; the size of what is forecast; and the share of the error of the
+    simple forecast that is saved, NaN where that is not known."""
 
     cells: list[str]
     size: float
+    skill: float
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Listing:
     @property
     def headers(self) -> list[str]:
         covers = [f"{level:g} % covers" for level in self.known.levels[:1]]
-        return ["series", "MASE", "beside simple", *covers, "forecast adds up to", "served by"]
+        return ["series", "MASE", "beside simple", *covers, "total ahead", "served by"]
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -64,11 +66,14 @@ class Listing:
         known = self.known
         points, windows = self._sizes()
         fans = [self._fan(s, points, windows) for s in self.series]
-        said: list[dict[str, Any]] = [{"n": row.cells[0], "c": row.cells[1:], "t": row.size} for row in self.rows]
+        said: list[dict[str, Any]] = [
+            {"n": row.cells[0], "c": row.cells[1:], "t": row.size, "k": round(row.skill, 3) if row.skill == row.skill
+             else None} for row in self.rows]
         if (together := _together(known, points)) is not None:
-            total = float(np.nansum(known.forecast.mean)) if known.forecast and known.forecast.mean is not None else 0.0
+            total = known.sums.total if known.sums else 0.0
             fans.insert(0, together)
-            said.insert(0, {"n": TOGETHER, "c": ["-"] * (len(self.headers) - 3) + [number(total), "-"], "t": 1e308})
+            cells = ["-"] * (len(self.headers) - 3) + [number(total), "-"]
+            said.insert(0, {"n": TOGETHER, "c": cells, "t": 1e308, "k": None})
         calendar = known.reading.contract.calendar
         zone = known.reading.contract.tz if known.reading.contract.utc else None
         return packed(fans, said, calendar, levels=known.levels, zone=zone)
@@ -118,7 +123,7 @@ class Listing:
         beside = "-" if math.isnan(skill) else f"{abs(skill):.0%} {'better' if skill >= 0 else 'worse'}"
         cells = [self._name(s), number(mase), beside, *([percent(covers)] if known.levels else []), number(total),
                  served]
-        return Row(cells, abs(total) if math.isfinite(total) else 0.0)
+        return Row(cells, abs(total) if math.isfinite(total) else 0.0, skill)
 
 
 def _worst_first(known: Facts) -> list[int]:
@@ -135,7 +140,7 @@ def _worst_first(known: Facts) -> list[int]:
 def _together(known: Facts, points: int) -> Fan | None:
     """All series added up, where there are several and all end together: where all of them have a value."""
     panel, forecast = known.panel, known.forecast
-    if len(panel) < 2 or forecast is None or forecast.mean is None or len(set(panel.end.tolist())) > 1 or len(
+    if len(panel) < 2 or forecast is None or known.sums is None or len(set(panel.end.tolist())) > 1 or len(
             forecast.panel) != len(panel):
         return None
     first, end = int(panel.start.min()), int(panel.end[0])
@@ -148,25 +153,21 @@ def _together(known: Facts, points: int) -> Fan | None:
     if not begun.size:
         return None
     size = min(points, end - first - int(begun[0]))
-    bands = {x: (low.sum(axis=0), high.sum(axis=0)) for x in known.levels for low, high in [forecast.band(x)]}
-    ahead = Said(forecast.ordinals[0], forecast.mean.sum(axis=0), bands)
+    ahead = Said(forecast.ordinals[0], known.sums.expected, known.sums.bands)
     ordinals = np.arange(end - size, end)
     before = tuple(said for said in _sums_before(known) if said.ordinals[0] >= ordinals[0])
     return Fan(TOGETHER, ordinals, y[-size:], ahead, before)
 
 
 def _sums_before(known: Facts) -> Sequence[Said]:
-    """Past forecasts of all series added up, at the steps that all of them have."""
+    """Past forecasts of all series added up, at the steps that all have; without bands, for these do not add up."""
     if known.backtest is None:
         return ()
-    own, levels = known.backtest.own, known.levels
-    columns = ["yhat", *(f"yhat_{end}_{x:g}" for x in levels for end in ("lo", "hi"))]
-    grouped = own.groupby(["cutoff", "step"])[columns]
+    grouped = known.backtest.own.groupby(["cutoff", "step"])["yhat"]
     whole = grouped.sum()[grouped.size() == len(known.panel)]
     found = []
     for cutoff in whole.index.unique(level=0):
         part = whole.loc[cutoff]
         ordinals: Ints = int(cutoff) + part.index.to_numpy(dtype=np.int64)
-        found.append(Said(ordinals, part["yhat"].to_numpy(), {
-            x: (part[f"yhat_lo_{x:g}"].to_numpy(), part[f"yhat_hi_{x:g}"].to_numpy()) for x in levels}))
+        found.append(Said(ordinals, part.to_numpy(), {}))
     return found

@@ -11,12 +11,11 @@ from typing import Any
 from forecast.errors import DiskError
 from forecast.ledger.issue import subject_of
 from forecast.showing.tables import number
-from forecast.system.clock import now, stamp
+from forecast.system.clock import minute, now, stamp
 from forecast.system.datasource import storable
 from forecast.system.files import disk_errors, to_json, write_text
 from forecast.tasks.facts import Facts
 from forecast.tasks.teller import Teller
-from forecast.tasks.trust import totals
 from forecast.text import counted, listed
 
 FILE = "reports.json"
@@ -42,7 +41,7 @@ class Remembered:
     def of(cls, facts: Facts, state: str) -> Remembered:
         ids, own = [str(i) for i in facts.panel.ids], facts.backtest and facts.backtest.scores.own
         mase = float(own["mase"]) if own else float("nan")
-        total = totals(facts)[0] if facts.forecast else float("nan")
+        total = facts.sums.total if facts.sums else float("nan")
         return cls(made=stamp(now()), run=facts.run.id, cutoff=int(facts.panel.end.max()) - 1,
                    last=facts.reading.span[1], fingerprint=facts.panel.fingerprint(), ids=tuple(ids[:MOST]),
                    series=len(ids), state=state, mase=mase if mase == mase else None,
@@ -90,7 +89,7 @@ def changes_of(before: Remembered | None, fresh: Remembered, facts: Facts) -> li
     """What has changed since the last report, in sentences."""
     if before is None:
         return ["There was no report of these data before this one."]
-    told = [f"The last report was made {before.made}."]
+    told = [f"The last report was made {minute(before.made)}."]
     if fresh.run != before.run:
         told.append(f"The model is another one: {fresh.run}, then {before.run}.")
     if steps := fresh.cutoff - before.cutoff:

@@ -11,7 +11,7 @@ from forecast.errors import RequestError
 from forecast.reporting.drawing import fan_drawing
 from forecast.reporting.page import Reason, Sheet, Table, render
 from forecast.store.run import Run
-from forecast.system.clock import now, stamp
+from forecast.system.clock import minute, now, stamp
 from forecast.system.datasource import guard
 from forecast.system.files import write_text
 from forecast.tasks import chapters, facts, trust
@@ -35,6 +35,7 @@ class Request:
     data: str | None = None                 # None: the file that the model was trained on
     model: str = "live"
     output: str = "report.html"
+    horizon: int | None = None              # steps to forecast; None: as trained
     future: str | None = None               # a plan: what is known of the horizon
     fill_future: str | None = None          # how values missing over the horizon are made up for
     command: str = "forecast report"        # to make it again by
@@ -70,10 +71,11 @@ def report(workspace: Workspace, request: Request, teller: Teller = SILENT) -> R
     output = workspace.path(request.output)
     if output.is_dir():
         raise RequestError(f"-o {output}: is a folder", code="bad_ending", hint="Name a file: -o report.html")
-    run, source, reading = facts.read_for(workspace, request.model, request.data)
+    run, source, reading = facts.read_for(workspace, request.model, request.data, horizon=request.horizon)
     plan = [] if request.future is None else [workspace.source(request.future)]
     guard([output], [source, *plan, *(workspace.source(f) for f in _kept(workspace, run))])
-    known = facts.gathered(workspace, run, source, reading, future=request.future, fill=request.fill_future)
+    known = facts.gathered(workspace, run, source, reading, horizon=request.horizon, future=request.future,
+                           fill=request.fill_future)
     tell_model(teller, run, source, reading)
     facts.tell(teller, known)
 
@@ -109,11 +111,12 @@ def _sheet(known: Facts, request: Request, reasons: Sequence[Reason], changes: S
              chapters.inside(known, listing.series[:INSIDE]), chapters.reading(known),
              chapters.receipt(known, request.command)]
     sheet = Sheet(
-        title=f"{target}: {counted(known.horizon, unit.removesuffix('s'), unit)} after {known.reading.span[1]}",
+        title=f"{target}: {counted(known.horizon, unit.removesuffix('s'), unit)} after " + (
+            known.reading.span[1] if len(set(known.panel.end.tolist())) == 1 else "the end of each series"),
         about=f"{counted(len(known.panel), 'series')} of {known.source.path and known.source.path.name}, by "
               f"{known.run.predictor.name.replace('_', ' ')}, model {known.run.id}",
-        made=f"Made {stamp(now())} by {request.command}", state=state, verdict=verdict, gist=trust.gist_of(known),
-        reasons=reasons, changes=changes, figures=trust.figures_of(known),
+        made=f"Made {minute(stamp(now()))} by {request.command}", state=state, verdict=verdict,
+        gist=trust.gist_of(known), reasons=reasons, changes=changes, figures=trust.figures_of(known),
         worst=[fan_drawing(listing.still(s), known.time_texts) for s in listing.series[:STILL]],
         series=Table(listing.headers, [row.cells for row in listing.rows[:LISTED]], "" if len(listing.rows) <= LISTED
                      else f"The worst {LISTED}; with scripts on, all {len(listing.rows):,}."),

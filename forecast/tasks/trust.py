@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -16,8 +17,9 @@ from forecast.scoring.backtest import Scores
 from forecast.scoring.formulas import REFERENCE
 from forecast.showing.tables import in_words, number, percent
 from forecast.system.clock import in_words as lasting
-from forecast.system.clock import now
+from forecast.system.clock import minute, now, stamp
 from forecast.tasks.facts import Facts
+from forecast.tasks.prior import is_of_prior
 from forecast.text import counted, listed
 
 LEAST_SKILL = 0.05                      # below it a model hardly betters the simple forecast
@@ -26,8 +28,11 @@ FAR = 0.2                               # of the share that a band should cover:
 FILLED = 0.05                           # share of the values that were invented
 REMARKED = 0.05                         # share of the series of which something must be known
 LATE = 2                                # steps that should have come
+LAST_SEASON = "repeating the last season"
 YEAR = timedelta(days=365.25)
 OLD = 2 * YEAR                          # told in years from then on
+WORSE = 1.25                            # error lately over that before: above it a person should look
+LEAST = 8                               # cutoffs, to compare the newest with those before
 HELD = 1.1                              # live over promised error: below it is as promised
 VERDICTS = {"good": "Yes: nothing speaks against it.", "look": "Yes, with care: look at the points marked with !.",
             "bad": "No, not as it is: see the points marked with ✗.",
@@ -46,15 +51,17 @@ def verdict_of(reasons: Sequence[Reason]) -> tuple[str, str]:
 
 def reasons_of(facts: Facts) -> list[Reason]:
     """What was looked at, the weightiest first."""
-    return [look(facts) for look in (_score, _bands, _live, _series, _sources, _units, _repaired, _late)]
+    return [look(facts) for look in (_score, _bands, _live, _series, _sources, _units, _repaired, _late, _runs)]
 
 
 def gist_of(facts: Facts) -> str:
     """The score beside the simple forecast, in a sentence."""
     if facts.backtest is None:
         return f"It was not scored: {facts.missing['backtest']}."
-    said = in_words(facts.backtest.scores) or ""
-    return said[:1].upper() + said[1:] + "."
+    said, plan = in_words(facts.backtest.scores) or "", facts.run.predictor.plan
+    unit = facts.reading.contract.calendar.unit
+    season = f"{LAST_SEASON} ({counted(plan.season, unit.removesuffix('s'), unit)} before)"
+    return said[:1].upper() + said[1:].replace(LAST_SEASON, season) + "."
 
 
 def _score(facts: Facts) -> Reason:
@@ -83,7 +90,7 @@ def _gain(skill: float) -> str:
 
 
 def _simple(scores: Scores) -> str:
-    return "repeating the last season" if scores.reference_name == REFERENCE else "repeating the last value"
+    return LAST_SEASON if scores.reference_name == REFERENCE else "repeating the last value"
 
 
 def _bands(facts: Facts) -> Reason:
@@ -116,11 +123,40 @@ def _live(facts: Facts) -> Reason:
     if held.alarm is not None:
         return Reason("bad", "live", f"{told}; {held.alarm}")
     if held.drift is None:
-        return Reason("good" if not skill < 0 else "look", "live", told)
+        lately, state = lately_of(facts), "look" if skill < 0 else "good"
+        if lately is not None and lately.before > 0:
+            told += f"; of forecasts after {lately.since} the error is {lately.ratio:.2f} times that before"
+            state = "look" if lately.ratio > WORSE else state
+        return Reason(state, "live", told)
     ratio = f"{told}; the error is {held.drift.ratio:.2f} times what was promised"
     if held.drift.ratio <= HELD:
         return Reason("good" if not skill < 0 else "look", "live", ratio)
     return Reason("look", "live", f"{ratio}, which may be chance")
+
+
+@dataclass(frozen=True)
+class Lately:
+    """The mean absolute error of the newest quarter of the cutoffs, beside that of those before. since: its first."""
+
+    since: str
+    error: float
+    before: float
+
+    @property
+    def ratio(self) -> float:
+        """Above 1 it has become worse."""
+        return self.error / self.before
+
+
+def lately_of(facts: Facts) -> Lately | None:
+    """Of what came true; None of fewer than LEAST cutoffs."""
+    frame = None if facts.live is None else facts.live.frame
+    cutoffs = np.unique(frame["cutoff"].to_numpy()) if frame is not None else np.zeros(0, dtype=np.int64)
+    if frame is None or len(cutoffs) < LEAST:
+        return None
+    first = int(cutoffs[-(len(cutoffs) // 4)])
+    error, is_new = (frame["y"] - frame["yhat"]).abs(), frame["cutoff"] >= first
+    return Lately(facts.time_texts([first])[0], float(error[is_new].mean()), float(error[~is_new].mean()))
 
 
 def _series(facts: Facts) -> Reason:
@@ -205,6 +241,17 @@ def _late(facts: Facts) -> Reason:
     return Reason("look" if early or missing >= LATE else "good", "late", told + tail)
 
 
+def _runs(facts: Facts) -> Reason:
+    """How the last runs of commands ended."""
+    if not facts.ended:
+        return Reason("unknown", "runs", "no status file beside the data tells how the last ones ended; "
+                      "--status-file writes it")
+    told = [f"{e.command} {'wrote its output' if e.is_good else f'failed with exit code {e.exit_code}'} "
+            f"({lasting(max(now() - e.at, timedelta()))} ago" + ("" if e.is_good else "; the last good one was " + (
+                "never" if e.succeeded is None else minute(stamp(e.succeeded)))) + ")" for e in facts.ended]
+    return Reason("good" if all(e.is_good for e in facts.ended) else "look", "runs", listed_whole(told, 4))
+
+
 def _long(age: timedelta) -> str:
     return lasting(age) if age < OLD else f"{age / YEAR:.0f} years"
 
@@ -223,22 +270,15 @@ def figures_of(facts: Facts) -> list[tuple[str, str]]:
     """The few numbers that people ask for."""
     unit = facts.reading.contract.calendar.unit
     figures = []
-    if facts.forecast is not None:
-        total, low, high = totals(facts)
-        band = f" ({facts.levels[0]:g} %: within {number(low)} .. {number(high)})" if facts.levels else ""
+    if facts.sums is not None:
+        band = "".join(f" ({level:g} %: {number(low)} to {number(high)})"
+                       for level, (low, high) in list(facts.sums.whole.items())[:1])
         figures.append((f"total of the next {counted(facts.horizon, unit.removesuffix('s'), unit)}",
-                        number(total) + band))
+                        number(facts.sums.total) + band))
     figures.append(("data until", facts.reading.span[1]))
-    figures.append(("model", facts.run.id))
-    figures.append(("last issue", facts.last.issued if facts.last else "none"))
+    since = "" if facts.since is None else f", live since {minute(facts.since)}"
+    figures.append(("model", ("the prior, trained on nothing of these data" if is_of_prior(facts.run.id) else
+                              facts.run.id) + since))
+    figures.append(("last issue", f"{minute(facts.last.issued)}, after {facts.last.cutoff_text}" if facts.last else
+                    "none"))
     return figures
-
-
-def totals(facts: Facts) -> tuple[float, float, float]:
-    """The expected sum over all series and steps, and the bounds of the first band added up: as wide as if all errors
-    went the same way."""
-    forecast = facts.forecast
-    assert forecast is not None
-    assert forecast.mean is not None
-    low, high = forecast.band(facts.levels[0]) if facts.levels else (forecast.point, forecast.point)
-    return float(np.nansum(forecast.mean)), float(np.nansum(low)), float(np.nansum(high))
