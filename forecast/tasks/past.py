@@ -8,21 +8,26 @@ from forecast.ledger.reissue import BySeries, Plans, cut_at, with_plans
 from forecast.reading.reader import Reading
 from forecast.series.panel import Panel
 from forecast.store.run import Run
+from forecast.system.addresses import is_database, shown
 from forecast.system.datasource import STDIN, DataSource
-from forecast.system.files import sha256
 from forecast.tasks.issuing import as_optioned, forecaster_of
 from forecast.tasks.prior import is_of_prior, prior_for
 from forecast.tasks.workspace import Workspace
+from forecast.writing.places import FOLDER, Place
 
 
 def issue_named(workspace: Workspace, what: str) -> tuple[Issue, bool]:
-    """The issue that a file or a name means, and whether the file is still what was written (True for a name).
+    """The issue that a file, a folder or a name means, and whether what lies there is as written (True for a name).
 
-    Raises ModelError."""
+    Raises ModelError, and RequestError for a table, which holds many."""
+    if is_database(what):
+        raise RequestError(f"{shown(what)}: a table holds many forecasts", code="no_issue",
+                           hint="Name an issue, or last")
     path, ledger = workspace.path(what), workspace.ledger
-    if not path.is_file():
+    place = Place(f"{path}{FOLDER}" if path.is_dir() else str(path))
+    if not path.exists():
         return ledger.find(what), True
-    return ledger.written(path, sha256(path)) or (ledger.find(what), True)
+    return ledger.written(path, str(place.sha256())) or (ledger.find(what), True)
 
 
 def made_by(workspace: Workspace, issue: Issue, data: str | None) -> tuple[Run, Reading]:
