@@ -107,6 +107,15 @@ class FolderColumns:
                 break
         return pa.concat_tables(tables)
 
+    @cached_property
+    def rows(self) -> int:
+        """Of all files."""
+        return sum(self.opened(part.path).parquet.metadata.num_rows for part in self.parts)
+
+    def of_part(self, part: Part, wanted: Sequence[int]) -> Any:
+        """The wanted columns of one file. Raises DataError."""
+        return self._of_part(part, pa.schema([self.schema.field(k) for k in wanted]), None)
+
     def _of_part(self, part: Part, kind: Any, rows: int | None) -> Any:
         columns = self.opened(part.path)
         own = [name for name in columns.names if name in kind.names and name not in part.values]
