@@ -16,7 +16,7 @@ from forecast.errors import DataError, Problem
 from forecast.reading.codes import REAL, is_classic
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.spikes import find_spikes
-from forecast.series.arrays import Bools, Floats, Ints
+from forecast.series.arrays import Bools, Floats, Ints, any_of
 from forecast.series.calendar import Calendar
 from forecast.text import counted, listed, quoted
 
@@ -183,6 +183,5 @@ def describe_constant(y: Floats, first: Ints, stop: Ints, ids: Sequence[str]) ->
     some = np.flatnonzero(lengths > 1)
     if not some.size:
         return ""
-    change = np.concatenate([[0], np.cumsum(np.diff(y) != 0)]) if y.size else np.zeros(1)
-    flat = some[change[stop[some] - 1] == change[first[some]]]
+    flat = some[~any_of(np.append(False, y[1:] != y[:-1]), first[some] + 1, stop[some])]
     return f"constant: {listed([ids[k] for k in flat], 5)}" if flat.size else ""

@@ -22,6 +22,7 @@ from forecast.reading import reader
 from forecast.reading.aggregates import as_asked
 from forecast.reading.contract import Contract
 from forecast.reading.opening import open_columns
+from forecast.reading.parsing.coding import encoded
 from forecast.reading.parsing.table import as_written
 from forecast.reading.reader import Reading, as_agreed, read_source
 from forecast.reading.remarks import LISTED, notes_of_series, usual_size, words_of
@@ -32,7 +33,7 @@ from forecast.reading.sources.folders import FolderColumns, Part
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.panel import Panel
 
-ROWS = 2_000_000                    # of a portion; a series is never parted
+ROWS = 4_000_000                    # of a portion; a series is never parted
 LEAST = 2 * ROWS                    # of a folder: a smaller one is read at once
 
 
@@ -81,8 +82,12 @@ class _Portion:
     @cached_property
     def _rows(self) -> list[tuple[Part, Any]]:
         """Which rows of which files."""
-        masks = ((part, pc.is_in(_ids_of(self.folder, part, self.column), self.ids)) for part in self.parts)
-        return [(part, mask) for part, mask in masks if pc.any(mask).as_py()]
+        found = []
+        for part in self.parts:
+            cells = _ids_of(self.folder, part, self.column)
+            ours = pc.is_in(cells.dictionary, self.ids).to_numpy(zero_copy_only=False)[cells.indices.to_numpy()]
+            found += [(part, pa.array(ours))] if ours.any() else []
+        return found
 
     def read(self, wanted: Sequence[int], rows: int | None = None) -> Any:
         """The wanted columns, or their first rows. Raises DataError."""
@@ -106,17 +111,21 @@ class _Portion:
 
 
 def _ids_of(folder: FolderColumns, part: Part, column: int) -> Any:
-    return as_written(folder.of_part(part, [column]).column(0)).combine_chunks()
+    """The ids of a file's rows, coded: as texts, an empty one where there is none."""
+    cells = folder.of_part(part, [column]).column(0)
+    return encoded(as_written(cells) if cells.null_count or not pa.types.is_dictionary(cells.type) else cells)
 
 
 def _portions(folder: FolderColumns, column: int) -> Iterator[_Portion]:
     """Ids in the order in which they first appear, as many as have ROWS rows together, and the files that hold them."""
     code, counts, spans = dict[str, int](), list[int](), list[tuple[int, int]]()
     for part in folder.parts:
-        found = pc.value_counts(_ids_of(folder, part, column))
-        codes = [code.setdefault(text, len(code)) for text in found.field("values").to_pylist()]
+        cells = _ids_of(folder, part, column)
+        present, first, often = np.unique(cells.indices.to_numpy(), return_index=True, return_counts=True)
+        texts, order = cells.dictionary.to_pylist(), np.argsort(first)
+        codes = [code.setdefault(texts[k], len(code)) for k in present[order].tolist()]
         counts += [0] * (len(code) - len(counts))
-        for k, count in zip(codes, found.field("counts").to_pylist(), strict=True):
+        for k, count in zip(codes, often[order].tolist(), strict=True):
             counts[k] += count
         spans.append((min(codes, default=0), max(codes, default=-1)))
     group, ids = (np.cumsum(counts) - 1) // ROWS, np.array(list(code), dtype=object)
