@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import sqlite3
@@ -278,6 +279,24 @@ def test_moments_have_their_zone_and_numerics_their_digits(run: Run, shop: Path,
     base.execute("ALTER TABLE moments ALTER at TYPE timestamp")
     ended = run("predict", "moments.csv", "-o", out, "--horizon", "3")
     assert (ended.code, "moments in UTC" in ended.err) == (2, True)
+
+
+def scores_of(run: Run, forecast: str) -> dict[str, list[float]]:
+    ended = run("evaluate", "sales.csv", *READ, "--forecast", forecast, "-o", "m.json", "--set", "train.steps=0")
+    assert ended.code == 0, ended.err
+    models = json.loads(Path("m.json").read_text())["models"]
+    return {name: [round(scores[of], 9) for of in ("rows", "mae", "mase", "coverage_80", "wql")]
+            for name, scores in models.items()}
+
+
+def test_a_table_and_a_folder_are_scored_as_a_file_of_the_same_rows_is(run: Run, shop: Path, base: Any, postgres: str
+                                                                       ) -> None:
+    outputs = ("p.csv", OUT, f"{postgres}&table=forecasts", "out/", "p.parquet")
+    for output in outputs:
+        assert run("predict", "sales.csv", *READ, "-o", output, "--as-of", "2025-01-20..2025-01-25").code == 0
+    first, *others = [scores_of(run, output) for output in outputs]
+    assert first["forecast"][0] == 2 * 14 * 6
+    assert others == [first] * 4
 
 
 def test_headers_of_any_kind_are_columns(run: Run, shop: Path, base: Any, postgres: str) -> None:

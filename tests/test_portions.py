@@ -14,6 +14,9 @@ from forecast.config import DataConfig
 from forecast.errors import DataError
 from forecast.reading import portions
 from forecast.reading.reader import Reading, read_panel
+from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast, in_parts
+from forecast.series.panel import Panel
 from tests.test_cli import Run, run
 from tests.test_folders import put
 
@@ -118,6 +121,29 @@ def test_what_is_not_of_one_series_alone_is_read_at_once(tmp_path: Path, small: 
     contract = read_panel(place).contract
     assert portions.read_whole(place, DataConfig(**options), contract).rows == (40 if wide else 200)
     assert small == []
+
+
+class Counting:
+    """A forecaster that says how many series it was given."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def predict(self, panel: Panel, horizon: int) -> Forecast:
+        self.given.append(len(panel))
+        return Forecast(panel, (0.5,), np.zeros((len(panel), horizon, 1)), np.full(len(panel), "none", dtype=object))
+
+
+@pytest.mark.parametrize(("points", "expected"), [(2, [1000]), (5_000, [999, 1]), (1_000_000, [64] * 15 + [40])])
+def test_fewer_long_series_are_forecast_at_a_time(points: int, expected: list[int]) -> None:
+    edges = np.full(1000, points)
+    panel = Panel(np.zeros(points), np.zeros(1000, dtype=np.int64), edges, np.zeros(1000, dtype=np.int64),
+                  np.arange(1000).astype(str).astype(object), Calendar.steps())
+    counting = Counting()
+    assert sum(len(part.panel) for part in in_parts(counting, panel, 24)) == 1000
+    assert counting.given == expected
 
 
 def test_predict_says_the_same_of_portions(run: Run, tmp_path: Path, small: list[int]) -> None:
