@@ -38,6 +38,7 @@ from forecast.system.files import replacing
 from forecast.tasks.issuing import keep as keep_issue
 from forecast.tasks.teller import Silent
 from forecast.tasks.workspace import Workspace
+from forecast.writing.places import Place
 
 OLD, NEW = "20260914T041512Z-lstm-7f3a", "20260915T041512Z-lstm-1c9e"
 CALLS = ("openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat",
@@ -241,7 +242,8 @@ class Issues:
         values = np.arange(2 * 14 * 5, dtype=float).reshape(2, 14, 5) + day
         draft.add(Forecast(known, quantile_grid(LEVELS), values, np.full(2, "lstm", dtype=object)), 2)
         (place / "out.csv").touch()
-        return keep_issue(Workspace(place, Store(place)), Listener(self.heard), draft, place / "out.csv") is not None
+        out = Place(str(place / "out.csv"))
+        return keep_issue(Workspace(place, Store(place)), Listener(self.heard), draft, out) is not None
 
     def fresh(self) -> Path:
         shutil.rmtree(self.folder / "now", ignore_errors=True)

@@ -18,6 +18,7 @@ from forecast.tasks.issuing import begin, keep
 from forecast.tasks.teller import SILENT
 from forecast.tasks.workspace import Workspace
 from forecast.writing.layouts import Page, table_of, write_table
+from forecast.writing.places import Place
 
 DAYS = pd.date_range("2026-01-01", periods=130).strftime("%Y-%m-%d")
 FAST = ("--horizon", "3", "--hidden", "4", "--set", "train.steps=5", "--set", "model.blend=false", "--set",
@@ -66,6 +67,6 @@ def issue(folder: Path, output: str = "predictions.csv", **options: Any) -> Issu
     forecast = run.predictor.predict(draft.known, 3)
     draft.add(forecast, run.contract.decimals)
     write_table(table_of(forecast, Page(run.contract, (80.0, 95.0), run.id), "default"), folder / output)
-    kept = keep(workspace, SILENT, draft, folder / output)
+    kept = keep(workspace, SILENT, draft, Place(str(folder / output)))
     assert kept is not None
     return kept

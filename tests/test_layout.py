@@ -43,6 +43,7 @@ from forecast.writing.layouts import (
     write_table,
     writing,
 )
+from forecast.writing.places import Place
 
 quick = settings(max_examples=300, deadline=None)
 MONTHS = Calendar.of("MS")
@@ -287,7 +288,7 @@ def test_parts_written_one_by_one_are_the_file_of_the_whole(tmp_path: Path, layo
     whole = Forecast(panel, GRID, np.sort(np.random.default_rng(0).gamma(2.0, 1e3, (3, 4, 3))), source)
     paths = [tmp_path / f"{name}{ending}" for name in "ab"]
     write_table(table_of(whole, PAGE, layout, typed=is_typed(ending)), paths[0])
-    with writing(paths[1], PAGE, layout, whole.panel) as write:
+    with writing(Place(str(paths[1])), PAGE, layout, whole.panel) as write:
         for s in range(3):
             write(replace(whole, panel=whole.panel.take([s]), values=whole.values[[s]], source=whole.source[[s]]))
     if ending == ".parquet":
@@ -301,7 +302,7 @@ def test_a_part_that_cannot_be_laid_out_leaves_no_file(tmp_path: Path) -> None:
     forecast = forecast_of()
 
     def write_two() -> None:
-        with writing(tmp_path / "a.csv", PAGE, "default", forecast.panel) as write:
+        with writing(Place(str(tmp_path / "a.csv")), PAGE, "default", forecast.panel) as write:
             write(forecast)
             write(replace(forecast, quantiles=(0.5,)))                  # a band is asked for that is not there
 

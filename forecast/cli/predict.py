@@ -20,7 +20,7 @@ def predict(
     horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="steps; as trained by default")
                        ] = None,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", show_default=False, help=".csv "
-                      ".csv.gz .parquet .json .xlsx, or - for stdout (default predictions.csv)")] = None,
+                      ".csv.gz .parquet .json .xlsx, FOLDER/, a table, or - for stdout (predictions.csv)")] = None,
     series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="only the I-th of N parts of the series, in their "
                                               "order in the file: for several machines")] = None,

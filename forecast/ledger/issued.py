@@ -19,6 +19,7 @@ from forecast.errors import DataError
 from forecast.ledger.issue import Block
 from forecast.methods.baselines import BASELINES, SeasonalNaive
 from forecast.reading.contract import Contract
+from forecast.reading.sources.database import open_database
 from forecast.reading.sources.workbook import check_installed
 from forecast.scoring import backtest
 from forecast.scoring.metrics import seasonal_scale
@@ -43,9 +44,10 @@ class Issued:
     passed: Mapping[int, int] = field(default_factory=dict)     # issue -> its rows that another issue stood in for
 
 
-def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
-    """Read a file that predict wrote in its default layout, of one cutoff or of several; or the past forecasts that
-    evaluate wrote: of these, the rows of the first forecaster. Raises DataError naming file, row and column."""
+def read_issued(path: Path | str, panel: Panel, contract: Contract) -> Issued:
+    """Read what predict wrote in its default layout, of one cutoff or of several, to a file, a folder or a table (its
+    address); or the past forecasts that evaluate wrote: of these, the rows of the first forecaster. Raises DataError
+    naming file, row and column."""
     table = _texts(path, contract)
     keys = [*contract.id_headers, contract.time]
     if {"model", "cutoff", "step"} <= set(table) - set(keys) and len(table):
@@ -70,19 +72,31 @@ def read_issued(path: Path, panel: Panel, contract: Contract) -> Issued:
                   tuple(float(c.removeprefix(LOWER)) for c in values if c.startswith(LOWER)))
 
 
-def _texts(path: Path, contract: Contract) -> pd.DataFrame:
-    """The file's cells as predict writes them in CSV."""
+def _texts(path: Path | str, contract: Contract) -> pd.DataFrame:
+    """The cells as predict writes them in CSV."""
+    if isinstance(path, str):
+        columns = open_database(path)
+        return _of_typed(columns.read(range(len(columns.names))).rename_columns(columns.names).to_pandas(), contract)
     try:
-        if path.suffix in (".parquet", ".xlsx"):
-            typed = pd.read_parquet(path) if path.suffix == ".parquet" else _sheet(path)
-            times = contract.time_text(typed[contract.time].to_numpy()) if contract.time in typed else []
-            texts = {str(c): typed[c].map(repr if typed[c].dtype == float else str) for c in typed}
-            return pd.DataFrame(texts | ({contract.time: times} if len(times) else {}), dtype=object)
+        if path.suffix == ".xlsx":
+            return _of_typed(_sheet(path), contract)
+        if path.suffix == ".parquet" or path.is_dir():
+            return _of_typed(pd.read_parquet(path), contract)
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
         return table.map(from_csv_cell)
     except (OSError, UnicodeDecodeError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
         raise DataError(f"cannot be read: {reason}", file=str(path), code="unreadable") from error
+
+
+def _of_typed(typed: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Numbers and time stamps as texts; times that are texts stay."""
+    texts = {str(c): typed[c].map(repr if typed[c].dtype == float else str) for c in typed}
+    if contract.time in typed and len(typed) and not isinstance(typed[contract.time].iloc[0], str):
+        times = typed[contract.time]
+        stamps = pd.to_datetime(times, utc=contract.utc).dt.tz_localize(None) if contract.calendar.is_time else times
+        texts[contract.time] = pd.Series(contract.time_text(stamps.to_numpy()), typed.index)
+    return pd.DataFrame(texts, dtype=object)
 
 
 def _sheet(path: Path) -> pd.DataFrame:
@@ -94,7 +108,7 @@ def _sheet(path: Path) -> pd.DataFrame:
         raise DataError("is no sound workbook", file=str(path), code="unreadable") from error
 
 
-def _numbers(texts: pd.Series, path: Path) -> list[float]:
+def _numbers(texts: pd.Series, path: Path | str) -> list[float]:
     numbers = []
     for row, text in zip((texts.index + 2).tolist(), texts, strict=True):
         try:

@@ -61,11 +61,11 @@ class Ledger:
 
     path: Path
 
-    def record(self, draft: Draft, *, output: Path | None = None, output_sha256: str | None = None
+    def record(self, draft: Draft, *, output: Path | str | None = None, output_sha256: str | None = None
                ) -> tuple[Issue, bool]:
         """Keep a draft, whole or not at all: once this returns, it is on disk. Returns the issue as kept, and whether
         it is new. The same forecast issued before is kept once; it becomes the newest again where another answer to its
-        request came between. The output's place and SHA-256 are kept beside it.
+        request came between. The output's place (a path or an address) and SHA-256 are kept beside it.
 
         Raises BusyError where another process writes for 10 s, DiskError, and ModelError for a file that is damaged or
         no ledger; the file is then as it was."""
@@ -77,7 +77,7 @@ class Ledger:
                 kept = self._moved_up(ledger, before, replace(issue, issued=before.issued, as_of=before.as_of),
                                       draft)
             if output is not None:
-                put(ledger, "outputs", (kept.number, storable(output.resolve()), output_sha256 or ""))
+                put(ledger, "outputs", (kept.number, _place(output), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
         return kept, before is None
 
@@ -128,14 +128,14 @@ class Ledger:
             return None
         with self._connected() as ledger:
             matches = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
-                       if sha256 == digest or place == storable(path.resolve())]
+                       if sha256 == digest or place == _place(path)]
             return None if not matches else (self._by_number(ledger, max(matches)[1]), max(matches)[0])
 
-    def add_output(self, issues: Sequence[Issue], output: Path, digest: str) -> None:
+    def add_output(self, issues: Sequence[Issue], output: Path | str, digest: str) -> None:
         """Keep that a file of this SHA-256 holds all of these. Raises as `record`."""
         with self._connected(write=True) as ledger:
             for issue in issues:
-                put(ledger, "outputs", (issue.number, storable(output.resolve()), digest))
+                put(ledger, "outputs", (issue.number, _place(output), digest))
 
     def held(self, digest: str) -> list[Issue]:
         """The issues that a file of these bytes holds, the oldest cutoff first: the newest issue of each."""
@@ -144,7 +144,7 @@ class Ledger:
             newest = {issue.cutoff: issue for issue in (self._by_number(ledger, number) for number in numbers)}
         return [newest[cutoff] for cutoff in sorted(newest)]
 
-    def answers(self, output: Path | None) -> list[Issue]:
+    def answers(self, output: Path | str | None) -> list[Issue]:
         """The issues that a new one for this output must differ from, to say something new. That is the one written
         there last. Where none was, it is all that were written to files: the name may hold the date. For standard
         output (None) it is all there are."""
@@ -154,7 +154,7 @@ class Ledger:
             return []
         with self._connected() as ledger:
             written = [(place, number) for number, place, _ in self._proved(ledger, "outputs")]
-            there = [number for place, number in written if place == storable(output.resolve())]
+            there = [number for place, number in written if place == _place(output)]
             return [self._by_number(ledger, n) for n in there[-1:] or dict.fromkeys(n for _, n in written)]
 
     def find(self, name: str) -> Issue:
@@ -397,4 +397,9 @@ _OF_THE_DISK: dict[int, str | None] = {
     sqlite3.SQLITE_FULL: "Free some space and run it again", sqlite3.SQLITE_IOERR: "Check the disk",
     sqlite3.SQLITE_READONLY: "Check who may write there", sqlite3.SQLITE_PERM: "Check who may write there",
     sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
+def _place(output: Path | str) -> str:
+    """What an output is called in the ledger: its absolute path, or its address."""
+    return output if isinstance(output, str) else storable(output.resolve())
+
+
 _COLUMNS = ", ".join((*FIELDS, "key", "proof"))

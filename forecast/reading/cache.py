@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from forecast import __version__
 from forecast.config import DataConfig
 from forecast.errors import ForecastError, Problem
-from forecast.reading import reader
+from forecast.reading import portions
 from forecast.reading.contract import Contract
 from forecast.reading.parsing.zones import USUAL
 from forecast.reading.reader import Reading, Repair
@@ -74,7 +74,7 @@ def read_cached(path: str | os.PathLike[str], options: DataConfig, contract: Con
         kept = _kept(entry) or (contract and _as_first_read(file, options, contract, store))
         if kept:
             return kept
-    reading = reader.read_panel(path, options, contract)            # by its module: there it can be timed
+    reading = portions.read_whole(path, options, contract)
     if entry is not None and not _is_of_its_hour(reading):
         with contextlib.suppress(*_DAMAGE):
             _keep(entry, reading)

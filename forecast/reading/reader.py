@@ -34,7 +34,15 @@ from forecast.reading.parsing.table import ASIDE, Table
 from forecast.reading.parsing.zones import check_zone
 from forecast.reading.proposals import with_proposal
 from forecast.reading.regular import make_regular
-from forecast.reading.remarks import Parsed, notes_of, repairs_of, rescaled_in, usual_size, words_of
+from forecast.reading.remarks import (
+    Parsed,
+    notes_of_cells,
+    notes_of_series,
+    repairs_of,
+    rescaled_in,
+    usual_size,
+    words_of,
+)
 from forecast.reading.rows import Repair, Rows
 from forecast.reading.sheets import Main, strips_of, with_found, without_future
 from forecast.reading.sources.files import Source, open_source
@@ -50,8 +58,8 @@ from forecast.series.panel import Panel
 from forecast.system.machine import spare_pandas
 from forecast.text import counted, from_csv_cell, quoted, shorten
 
-__all__ = ["Cells", "Reading", "Repair", "as_agreed", "beside_of", "read_column", "read_panel", "reading_of",
-           "series_codes", "values_of"]
+__all__ = ["Cells", "Reading", "Repair", "as_agreed", "beside_of", "read_column", "read_panel", "read_source",
+           "reading_of", "series_codes", "values_of"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,12 @@ def _is_small(path: str | os.PathLike[str]) -> bool:
 def _opened(path: str | os.PathLike[str], options: DataConfig, contract: Contract | None) -> Reading:
     options = as_asked(options)
     source = open_source(path, options.encoding, sheet=options.sheet, decimal=options.decimal)
-    return _placed(source, lambda: _read(source, as_agreed(options, contract), contract))
+    return read_source(source, as_agreed(options, contract), contract)
+
+
+def read_source(source: Source, options: DataConfig, contract: Contract | None) -> Reading:
+    """The same of a source that is open, by settings as agreed. Raises what read_panel raises."""
+    return _placed(source, lambda: _read(source, options, contract))
 
 
 def _read(source: Source, options: DataConfig, contract: Contract | None) -> Reading:
@@ -201,8 +214,8 @@ def reading_of(opened: Opened, table: Table, cells: Cells, damage: Damage, optio
                   more.covariates, None if more.covariates is None else np.arange(len(rows.ids)))
     rescaled = rescaled_in(regular, rows, contract)
     units = words_of(rescaled)
-    notes = (*notes_of(parsed, regular, rows, contract), *(steps.notes if steps else ()), *more.choices, *more.notes,
-             *units)
+    notes = (*notes_of_cells(parsed, contract), *notes_of_series(panel, contract), *(steps.notes if steps else ()),
+             *more.choices, *more.notes, *units)
     return Reading(panel, agreed, table.rows, source.sha256, notes, repairs_of(parsed, regular), source.file, rejects,
                    (*opened.roles.choices, *more.choices, *units), rescaled, more.content)
 

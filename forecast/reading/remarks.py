@@ -22,6 +22,7 @@ from forecast.reading.rows import Repair, Rows
 from forecast.reading.scales import APART, Change, find_changes
 from forecast.reading.sources.files import Source
 from forecast.series.calendar import DAY
+from forecast.series.panel import Panel
 from forecast.system import clock
 from forecast.text import counted, listed, quoted, safe, shorten
 
@@ -46,28 +47,33 @@ class Parsed:
     rejects: tuple[Problem, ...]
 
 
-def notes_of(parsed: Parsed, regular: Regular, rows: Rows, contract: Contract | None) -> tuple[str, ...]:
-    """Assumptions in words, short."""
+def notes_of_cells(parsed: Parsed, contract: Contract | None) -> tuple[str, ...]:
+    """What was assumed of the text and its cells, in words, short."""
     of_text = [*parsed.source.notes, *(parsed.dialect.notes if parsed.dialect else ()), *parsed.roles.choices,
                *parsed.roles.notes(parsed.table.names)]
     styles = sorted({n.style.words() for n in parsed.numbers} - {""})
-    flat = describe_constant(regular.y, regular.first, regular.stop, list(rows.ids))
-    short = [str(name) for name in rows.ids[(regular.stop - regular.first) < SHORT]]
-    few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
     cut = parsed.source.text.last not in (b"\n", b"\r", b"")
     end = "no line break behind the last row: is the file complete?" if cut else ""
-    notes = (*of_text, *_of_times(parsed.times, contract), *styles, flat, few, _early_ends(regular, rows), end)
-    return (*(note for note in notes if note), *(_differences(contract, regular, rows) if contract else ()))
+    return tuple(note for note in (*of_text, *_of_times(parsed.times, contract), *styles, end) if note)
 
 
-def _early_ends(regular: Regular, rows: Rows) -> str:
+def notes_of_series(panel: Panel, contract: Contract | None) -> tuple[str, ...]:
+    """What the series are like, and what is not as in the training file, in words, short."""
+    flat = describe_constant(panel.y, panel.first, panel.stop, list(panel.ids))
+    short = [str(name) for name in panel.ids[panel.lengths < SHORT]]
+    few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
+    notes = (flat, few, _early_ends(panel))
+    return (*(note for note in notes if note), *(_differences(contract, panel) if contract else ()))
+
+
+def _early_ends(panel: Panel) -> str:
     """Which series end before the others, and how far, in words."""
-    ends, some = regular.start + regular.stop - regular.first, regular.stop > regular.first
+    ends, some = panel.end, panel.stop > panel.first
     early = np.flatnonzero(some & (ends < ends.max(initial=np.iinfo(np.int64).min, where=some)))
     if not early.size:
         return ""
-    unit, behind = regular.calendar.unit, (int(ends[some].max()) - ends[early]).tolist()
-    named = [f"{shorten(safe(str(rows.ids[s])), 30)} by {counted(n, unit.removesuffix('s'), unit)}"
+    unit, behind = panel.calendar.unit, (int(ends[some].max()) - ends[early]).tolist()
+    named = [f"{shorten(safe(str(panel.ids[s])), 30)} by {counted(n, unit.removesuffix('s'), unit)}"
              for s, n in list(zip(early.tolist(), behind, strict=True))[:EARLY]]
     more = f" and {early.size - EARLY:,} more" if early.size > EARLY else ""
     return f"{counted(early.size, 'series ends', 'series end')} before the others: {', '.join(named)}{more}"
@@ -101,26 +107,25 @@ def _ahead(times: Times) -> str:
     return f"{counted(later, 'row')} {AHEAD}, until {str(times.values.max())[:10]}" if later else ""
 
 
-def _differences(contract: Contract, regular: Regular, rows: Rows) -> tuple[str, ...]:
+def _differences(contract: Contract, panel: Panel) -> tuple[str, ...]:
     """What is not as in the training file, and does not stand in the way."""
     notes = []
     if contract.layout != "single":
-        before, now = set(contract.ids), set(rows.ids)
-        new = [i for i in rows.ids if i not in before]
+        before, now = set(contract.ids), set(panel.ids)
+        new = [i for i in panel.ids if i not in before]
         gone = [i for i in contract.ids if i not in now]
         notes += [f"{counted(len(new), 'series')} not seen in training: {listed(new, 4)}"] if new else []
         notes += [f"{counted(len(gone), 'series')} of the training file not there: {listed(gone, 4)}"] if gone else []
-    revised = [name for name, start, first, stop in zip(rows.ids, regular.start.tolist(), regular.first.tolist(),
-                                                        regular.stop.tolist(), strict=True)
-               if contract.was_revised(name, start, regular.y[first:stop])]
+    revised = [name for s, (name, start) in enumerate(zip(panel.ids, panel.start.tolist(), strict=True))
+               if contract.was_revised(name, start, panel.values(s))]
     if revised:
         notes.append(f"history of {counted(len(revised), 'series')} differs from the training file: "
                      f"{listed(revised, 4)}")
-    end = int((regular.start + regular.stop - regular.first).max()) - 1
+    end = int(panel.end.max()) - 1
     if contract.last is not None and end < contract.last:
-        last, before = regular.calendar.times([end, contract.last])
+        last, before = panel.calendar.times([end, contract.last])
         notes.append(f"history ends {last}, before the end of the training file ({before})")
-    size = usual_size(regular.y)
+    size = usual_size(panel.y)
     if contract.size and size is not None:
         ratio = size / contract.size
         if ratio > 100 or ratio < 0.01:

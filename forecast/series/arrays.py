@@ -30,6 +30,13 @@ def finite_sums(a: Floats, first: Ints, stop: Ints) -> tuple[Floats, Floats]:
     return _slice_sums(np.where(finite, a, 0.0), first, stop), _slice_sums(finite.astype(np.float64), first, stop)
 
 
+def any_of(flags: Bools, first: Ints, stop: Ints) -> Bools:
+    """Whether each slice flags[first[s]:stop[s]] has one that is set (S,); an empty slice has none."""
+    bounds = np.stack([np.clip(first, 0, len(flags)), np.clip(stop, 0, len(flags))], axis=1)
+    found: Bools = np.logical_or.reduceat(np.append(flags, False), bounds.ravel())[::2]
+    return found & (bounds[:, 0] < bounds[:, 1])
+
+
 def _slice_sums(a: Floats, first: Ints, stop: Ints) -> Floats:
     """Sum of each slice; reduceat wants bounds inside the array and reads an empty slice as one value."""
     bounds = np.stack([np.clip(first, 0, len(a)), np.clip(stop, 0, len(a))], axis=1)

@@ -15,7 +15,8 @@ from forecast.series.arrays import Floats, Ints
 from forecast.series.panel import Panel
 
 ROWS = 240_000                      # of forecasts made at a time: memory is bounded however many series there are
-FEWEST = 64                         # series of a part, however far ahead
+POINTS = 5_000_000                  # of the histories that are looked at for them
+FEWEST = 64                         # series of a part, however far ahead or long
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,10 @@ class Forecaster(Protocol):
 
 
 def in_parts(forecaster: Forecaster, panel: Panel, horizon: int, *, size: int | None = None) -> Iterator[Forecast]:
-    """The forecast of a panel, `size` series (by default some thousand) at a time, in their order. An empty panel is
-    one part."""
-    size = size or max(FEWEST, ROWS // horizon)
+    """The forecast of a panel, `size` series (by default some thousand, fewer of long ones) at a time, in their order.
+    An empty panel is one part."""
+    points = int(panel.lengths.sum()) // max(1, len(panel)) + 1         # of a series, as they are on average
+    size = size or max(FEWEST, min(ROWS // horizon, POINTS // points))
     for begin in range(0, max(1, len(panel)), size):
         yield forecaster.predict(panel.take(np.arange(begin, min(begin + size, len(panel)))), horizon)
 

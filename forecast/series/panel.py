@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.series.arrays import Floats, Ints, finite_sums
+from forecast.series.arrays import Floats, Ints, any_of
 from forecast.series.calendar import Calendar
 from forecast.series.covariates import Covariates
 
@@ -87,8 +87,8 @@ class Panel:
 
     def with_values(self) -> tuple[Panel, list[str]]:
         """The series that have a value at all, and the ids of those that have none."""
-        _, count = finite_sums(self.y, self.first, self.stop)
-        return self.take(np.flatnonzero(count > 0)), [str(i) for i in self.ids[count == 0]]
+        some = any_of(np.isfinite(self.y), self.first, self.stop)
+        return self.take(np.flatnonzero(some)), [str(i) for i in self.ids[~some]]
 
     def points(self) -> tuple[Ints, Ints]:
         """Every point of every series, series by series: (series (M,), position in y (M,))."""

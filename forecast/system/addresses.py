@@ -31,12 +31,17 @@ class Address:
     query: str | None
 
     @property
+    def place(self) -> tuple[str, str | None]:
+        """The same for the same table, however the address is written."""
+        return self.url, self.table
+
+    @property
     def is_sqlite(self) -> bool:
         return self.url.startswith("sqlite")
 
 
 def is_database(name: str) -> bool:
-    """Whether this names a database of a kind that is read."""
+    """Whether this names a database of a kind that is read and written."""
     match = _ADDRESS.match(name)
     return match is not None and match.group(1).lower().partition("+")[0] in KINDS
 
@@ -70,9 +75,9 @@ def address_of(name: str) -> Address:
                    value if what == "query" else None)
 
 
-def engine_of(address: Address) -> Any:
-    """SQLAlchemy's engine. Raises RequestError where what it needs is not installed, DataError where a file is not
-    there."""
+def engine_of(address: Address, *, writes: bool = False) -> Any:
+    """SQLAlchemy's engine, for one reading or for one writing, which makes a file. Raises RequestError where what it
+    needs is not installed, DataError where a file to be read is not there."""
     try:
         import sqlalchemy
 
@@ -85,10 +90,16 @@ def engine_of(address: Address) -> Any:
     url = sqlalchemy.make_url(address.url)
     if not address.is_sqlite:
         return sqlalchemy.create_engine(url, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True,
-                                        isolation_level="REPEATABLE READ")
-    if not Path(url.database or "").is_file():
+                                        isolation_level="READ COMMITTED" if writes else "REPEATABLE READ")
+    if not writes and not Path(url.database or "").is_file():
         raise DataError("no such file", file=str(url.database), code="no_file")
     return sqlalchemy.create_engine(url, connect_args={"timeout": WAIT})
+
+
+def said_by(error: Exception) -> str:
+    """What the database itself says, in one line."""
+    cause = str(getattr(error, "orig", None) or error).strip()
+    return safe(next(iter(cause.splitlines()), type(error).__name__))[:200]
 
 
 def near(names: list[str]) -> str:

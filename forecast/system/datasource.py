@@ -84,15 +84,14 @@ def storable(path: Path | str) -> str:
 
 
 def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *, makes_folder: bool = False) -> None:
-    """Before any work: no output may be an input, lie in a folder that is one, or be another output, and its folder
-    must be there, unless it `makes_folder`. Raises RequestError."""
+    """Before any work: no output may be an input or another output, lie in one, or have one in it, and its folder must
+    be there, unless it `makes_folder`. Raises RequestError."""
     taken = {source.path for source in inputs if source is not None and source.path is not None}
-    folders = {path for path in taken if path.is_dir()}
     for output in outputs:
         if output is None:
             continue
         place = output.resolve()
-        if place in taken or any(folder in place.parents for folder in folders):
+        if place in taken or any(other in place.parents or place in other.parents for other in taken):
             raise RequestError(f"{output}: would be written over a file that this command reads or writes",
                                code="overwrite", hint="Choose another -o")
         taken.add(place)

@@ -8,6 +8,7 @@ becomes DiskError; then the temporary file is gone again, and what stood before 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -33,6 +34,7 @@ PARTIAL = ".partial"                                                    # behind
 CACHE = "cache"                                                         # the folder of a store that holds readings
 ABANDONED = 86_400.0                                                    # seconds without a byte
 GRACE = 0.2                                                             # seconds for one who only looks at a lock
+AT_FDCWD, RENAME_EXCHANGE = -100, 2                                     # of renameat2(2)
 UNSYNCABLE = (errno.EINVAL, errno.ENOTSUP)                              # network file systems that sync no folder
 
 
@@ -138,7 +140,7 @@ def _remove_abandoned(path: Path) -> None:
     for temporary in temporaries(path):
         with contextlib.suppress(OSError):
             if time.time() - temporary.lstat().st_mtime > ABANDONED:
-                temporary.unlink()
+                shutil.rmtree(temporary) if temporary.is_dir() else temporary.unlink()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -150,6 +152,46 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     """UTF-8 text at `path`, atomically. Raises DiskError."""
     write_bytes(path, content.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill with files, which takes the place of `path` when the block ends well: whoever looks finds the
+    files of before or these, never some of both. Nothing is left of it when it ends badly. Raises DiskError."""
+    with disk_errors(path):
+        target = Path(os.path.realpath(path))
+        _remove_abandoned(target)
+        temporary = _beside(target)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in sorted(temporary.iterdir()):
+                _sync(file)
+            sync_folder(temporary)
+            _exchange(temporary, target)
+            sync_folder(target.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)                # what stood before, or what was not ended
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Rename `one` to `other`, and what stands there to `one`: in one step where the system can do that, else in two,
+    between which a kill leaves the old files under the name of `one`'s neighbour."""
+    if not other.exists():
+        os.rename(one, other)
+        return
+    names = [AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other)]
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)       # Linux has it
+    if renameat2 is not None and renameat2(*names, ctypes.c_uint(RENAME_EXCHANGE)) == 0:
+        return
+    aside = _beside(other)
+    os.rename(other, aside)
+    try:
+        os.rename(one, other)
+    except OSError:
+        os.rename(aside, other)
+        raise
+    os.rename(aside, one)
 
 
 @contextlib.contextmanager

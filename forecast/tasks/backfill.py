@@ -17,7 +17,8 @@ from forecast.tasks.issuing import keep_file
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
-from forecast.writing.layouts import is_typed, write_table
+from forecast.writing.layouts import is_typed, write_at
+from forecast.writing.places import Place
 
 BETWEEN = ".."
 APART = ("require_new", "max_age", "plot", "future")                    # which speak of one forecast
@@ -28,7 +29,7 @@ class Filled:
     """The forecasts that were made, the oldest first."""
 
     made: list[predict.Predicted]
-    output: Path
+    output: Place
 
     @property
     def is_partial(self) -> bool:
@@ -59,8 +60,8 @@ def backfill(workspace: Workspace, request: predict.Request, teller: Teller = SI
                            hint="Leave it out, or give one time")
     if request.output in (None, predict.STDOUT):
         raise RequestError("a range in --as-of is written to a file", code="bad_setting", hint="As in -o past.csv")
-    output = workspace.path(str(request.output))
-    run, source, reading = predict.read_for(workspace, request, [output, *guarded])
+    output = Place.seen_from(workspace.folder, str(request.output))
+    run, source, reading = predict.read_for(workspace, request, output, guarded)
     times = cutoffs_between(reading.panel.with_values()[0], reading.contract, *str(request.as_of).split(BETWEEN, 1))
     teller.say("as of", f"{times[0]} .. {times[-1]}: {counted(len(times), 'forecast')}, each from what was known then")
     made, typed = list[predict.Predicted](), is_typed(output.name)
@@ -73,7 +74,7 @@ def backfill(workspace: Workspace, request: predict.Request, teller: Teller = SI
     if seen:
         teller.warn("hindsight", f"in {len(seen)} of {counted(len(times), 'forecast')} {run.id} had seen what came "
                                  "after: evaluate --issued leaves these out")
-    write_table(pa.concat_tables([table for one in made for table in one.tables]), output)
+    write_at(output, pa.concat_tables([table for one in made for table in one.tables]), made[0].page.contract)
     if issues := [one.issue for one in made if one.issue]:
         keep_file(workspace, teller, issues, output)
     teller.wrote(output, f"{sum(one.rows for one in made):,} rows = {counted(len(times), 'forecast')}")

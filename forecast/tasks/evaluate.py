@@ -166,8 +166,8 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     else:
         raise RequestError("there is no model yet, so DATA must be named", code="no_data",
                            hint="forecast evaluate DATA")
-    given = workspace.path(request.forecast) if request.forecast else None
-    guard([*outputs(workspace, request), *guarded], [source, DataSource(str(given)) if given else None])
+    given = workspace.source(request.forecast) if request.forecast else None
+    guard([*outputs(workspace, request), *guarded], [source, given])
     as_trained = run and run.predictor.config.train.precision == config.train.precision
     if not (request.issued or given or untrained or as_trained):
         workspace.check_precision(config, config.model.cell)            # else the run may be scored as it is
@@ -276,19 +276,20 @@ def judge_drift(drift: Drift | None, limit: float, teller: Teller = SILENT) -> N
                             f"{drift.least:.4g} with 95 % confidence")
 
 
-def _given(path: Path, panel: Panel, reading: Reading, config: Config, run: Run | None, names: Sequence[str]
+def _given(given: DataSource, panel: Panel, reading: Reading, config: Config, run: Run | None, names: Sequence[str]
            ) -> tuple[pd.DataFrame, Scores, str]:
-    """Score a file of forecasts, beside baselines: joined to the data by id and time, never by position."""
+    """Score the forecasts of a file, a folder or a table, beside baselines: joined to the data by id and time, never by
+    position."""
     from forecast.ledger.issued import beside, read_issued, side_by_side
     from forecast.scoring.backtest import evaluate as score
 
-    issued = read_issued(path, panel, reading.contract)
+    issued = read_issued(given.name if given.is_database else Path(given.name), panel, reading.contract)
     known = panel.before(issued.first)
     season = season_of(run, config, known)
     frames = {"forecast": issued.frame} | {name: beside(issued, panel, name, season) for name in dict.fromkeys(names)}
     frame = side_by_side({name: part for name, part in frames.items() if len(part)})
     scores = score(frame, known, season=season, levels=issued.levels)
-    return frame, scores, f"{shown_path(str(path))}: {truth_known(issued)}"
+    return frame, scores, f"{shown_path(given.name)}: {truth_known(issued)}"
 
 
 def truth_known(issued: Issued) -> str:

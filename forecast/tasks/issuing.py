@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 
@@ -28,10 +27,11 @@ from forecast.store.run import Run
 from forecast.system import clock
 from forecast.system.datasource import DataSource
 from forecast.system.durations import seconds_of
-from forecast.system.files import disk_errors, sha256
+from forecast.system.files import disk_errors
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
+from forecast.writing.places import Place
 
 
 def begin(workspace: Workspace, run: Run, source: DataSource, reading: Reading, *, horizon: int,
@@ -70,7 +70,7 @@ def check_age(draft: Draft, contract: Contract, source: DataSource, max_age: str
 
 
 def since_last(workspace: Workspace, teller: Teller, draft: Draft, contract: Contract, source: DataSource, *,
-               require_new: bool, output: Path | None) -> ForecastError | None:
+               require_new: bool, output: Place | None) -> ForecastError | None:
     """Tell what has changed since the last issue about this file. Returns why that is unknown, where the ledger could
     not be read.
 
@@ -79,7 +79,7 @@ def since_last(workspace: Workspace, teller: Teller, draft: Draft, contract: Con
     tell_empty(teller, ledger)
     try:
         past = ledger.last_seen(issue.place, issue.subject)
-        answers = ledger.answers(output) if require_new else []
+        answers = ledger.answers(None if output is None else output.identity) if require_new else []
     except ForecastError as error:
         return error
     freshness.check_new(answers, issue, source)
@@ -115,16 +115,16 @@ def adapted_draft(workspace: Workspace, teller: Teller, draft: Draft) -> tuple[D
     return replace(draft, issue=replace(draft.issue, options=options)), held
 
 
-def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Path | None) -> Issue | None:
-    """Put the draft into the ledger, after its file has been written. Where that fails it is told, the forecast stands,
-    and None is returned (exit 5). A crash before this leaves a file that is not in the ledger; the same command
-    again writes the same file and records it."""
+def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Place | None) -> Issue | None:
+    """Put the draft into the ledger, after its rows have been written. Where that fails it is told, the forecast
+    stands, and None is returned (exit 5). A crash before this leaves rows that are not in the ledger; the same command
+    again writes the same and records them."""
     folder = workspace.store.folder
     try:
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            digest = None if output is None else sha256(output)
-        issue, is_new = workspace.ledger.record(draft, output=output, output_sha256=digest)
+            place, digest = (None, None) if output is None else (output.identity, output.sha256())
+        issue, is_new = workspace.ledger.record(draft, output=place, output_sha256=digest)
     except ForecastError as error:
         teller.warn("partial", f"the forecast stands, but could not be kept in the ledger: {error}")
         return None
@@ -132,15 +132,16 @@ def keep(workspace: Workspace, teller: Teller, draft: Draft, output: Path | None
     return issue
 
 
-def keep_file(workspace: Workspace, teller: Teller, issues: Sequence[Issue], output: Path) -> None:
+def keep_file(workspace: Workspace, teller: Teller, issues: Sequence[Issue], output: Place) -> None:
     """Put into the ledger that a file holds all of these issues, so that it can be replayed. Where that fails it is
     told, and the file stands."""
     try:
-        with disk_errors(output):
-            digest = sha256(output)
-        workspace.ledger.add_output(issues, output, digest)
+        with disk_errors(workspace.store.folder):
+            digest = output.sha256()
+        if digest is not None:                                          # a table is told from no other by its bytes
+            workspace.ledger.add_output(issues, output.identity, digest)
     except ForecastError as error:
-        teller.warn("ledger", f"that {output} holds these issues could not be kept: {error}")
+        teller.warn("ledger", f"that {output.name} holds these issues could not be kept: {error}")
 
 
 def tell_empty(teller: Teller, ledger: Ledger) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from forecast.errors import RequestError
 from forecast.ledger.options import Options
@@ -28,12 +28,11 @@ from forecast.system.machine import memory
 from forecast.tasks.teller import Teller
 from forecast.text import counted, listed
 from forecast.writing.joint import Totals, chances_table, samples_table, totals_table
-from forecast.writing.layouts import Page, is_typed, rows_to, stamps
+from forecast.writing.layouts import Page, is_typed, sink_at, stamps
 from forecast.writing.periods import ALL, KINDS, Periods
+from forecast.writing.places import Place
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from forecast.reading.contract import Contract
     from forecast.series.panel import Panel
 
@@ -218,8 +217,8 @@ class Answer:
         return f"{self.rows:,} rows = {whose} x {spans}"
 
     @contextmanager
-    def opened(self, output: Path | None, out: Callable[[bytes], None] | None) -> Iterator[Callable[[Forecast], None]]:
-        """Where the rows go: a file, whoever takes the bytes, or `tables`."""
+    def opened(self, output: Place | None, out: Callable[[bytes], None] | None) -> Iterator[Callable[[Forecast], None]]:
+        """Where the rows go: a file or folder, whoever takes the bytes, or `tables`."""
         ids = self.panel.ids if self.asked.by is None else [text for key in self._keys for text in key]
         texts = [*ids, *stamps(self.page.contract, self.panel.end[:1])]
         if output is None and out is None:
@@ -230,7 +229,8 @@ class Answer:
         name, buffer = "" if output is None else output.name, io.BytesIO()
         if output is None or name.endswith((".json", ".xlsx")):
             self.kept_whole(is_text=True)
-        with rows_to(output, texts, into=None if output else buffer) as write:
+        quotable = [pa.array([str(text) for text in texts], pa.string())]
+        with sink_at(output, quotable, self.page.contract, into=None if output else buffer) as write:
             def put(part: Forecast) -> None:
                 for table in self.of_part(part, typed=is_typed(name)):
                     write(table)

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from forecast.errors import RequestError
 from forecast.ledger.issue import Issue
 from forecast.ledger.reissue import BySeries, Plans, cut_at, with_plans
 from forecast.reading.reader import Reading
 from forecast.series.panel import Panel
 from forecast.store.run import Run
+from forecast.system.addresses import is_database, shown
 from forecast.system.datasource import STDIN, DataSource
-from forecast.system.files import sha256
 from forecast.tasks.issuing import as_optioned, forecaster_of
 from forecast.tasks.prior import is_of_prior, prior_for
 from forecast.tasks.workspace import Workspace
+from forecast.writing.places import FOLDER, Place
 
 
 def issue_named(workspace: Workspace, what: str) -> tuple[Issue, bool]:
-    """The issue that a file or a name means, and whether the file is still what was written (True for a name).
+    """The issue that a file, a folder or a name means, and whether what lies there is as written (True for a name).
 
-    Raises ModelError."""
+    Raises ModelError, and RequestError for a table, which holds many."""
+    if is_database(what):
+        raise RequestError(f"{shown(what)}: a table holds many forecasts", code="no_issue",
+                           hint="Name an issue, or last")
     path, ledger = workspace.path(what), workspace.ledger
-    if not path.is_file():
+    if not path.exists():
         return ledger.find(what), True
-    return ledger.written(path, sha256(path)) or (ledger.find(what), True)
+    return ledger.written(path, _digest(path)) or (ledger.find(what), True)
 
 
 def issues_named(workspace: Workspace, what: str) -> tuple[list[Issue], bool]:
     """The same of a file that may hold the issues of many days, the oldest first. Raises ModelError."""
     issue, untouched = issue_named(workspace, what)
     path = workspace.path(what)
-    return workspace.ledger.held(sha256(path)) if untouched and path.is_file() else [issue], untouched
+    return workspace.ledger.held(_digest(path)) if untouched and path.exists() else [issue], untouched
+
+
+def _digest(path: Path) -> str:
+    """Of a file, or of a folder of forecasts."""
+    return str(Place(f"{path}{FOLDER}" if path.is_dir() else str(path)).sha256())
 
 
 def made_by(workspace: Workspace, issue: Issue, data: str | None) -> tuple[Run, Reading]:

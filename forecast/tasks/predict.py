@@ -26,7 +26,8 @@ from forecast.tasks import issuing, joint, plans, prior
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
-from forecast.writing.layouts import Page, check_ending, check_layout, levels_of, table_of, writing
+from forecast.writing.layouts import Page, check_layout, check_output, levels_of, table_of, writing
+from forecast.writing.places import Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,8 @@ MOST_SOURCES = 4                        # told one by one
 class Request:
     """What is asked for. Raises RequestError for what cannot be asked, before any work.
 
-    output: a path, "-" for whoever takes the bytes, or None: the rows are in the result alone."""
+    output: a path, a folder with a / behind it, an address of a table, "-" for whoever takes the bytes, or None: the
+    rows are in the result alone."""
 
     data: str | Path | pd.DataFrame | None = None       # None: the file that the model was trained on
     model: str | Run = "live"
@@ -68,7 +70,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if self.output is not None:
-            check_ending(str(self.output), stdout=True)
+            check_output(str(self.output), self.options.layout if self.drawn is None else None)
         if self.drawn is None:
             check_layout(self.options.layout)
         if self.options.mean and self.options.layout not in ("default", "nixtla"):
@@ -126,7 +128,7 @@ class Predicted:
     source: DataSource
     issue: Issue | None                     # None: the ledger failed, or was not to hold it
     fingerprint: str                        # of the data
-    output: Path | None
+    output: Place | None
     plot: Path | None
     rows: int
     series: int
@@ -165,9 +167,9 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     ledger. `out` takes the bytes of an output "-" when all are made; without it the rows are in the result.
 
     guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
-    output = None if request.output in (None, STDOUT) else workspace.path(str(request.output))
+    output = None if request.output in (None, STDOUT) else Place.seen_from(workspace.folder, str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
-    run, source, reading = read_for(workspace, request, [output, plot, *guarded])
+    run, source, reading = read_for(workspace, request, output, [plot, *guarded])
     reading = plans.planned_for(workspace, run, reading, request.future, request.horizon)
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
     levels = levels_of(request.levels, run.predictor.config.model.levels)
@@ -217,19 +219,25 @@ def _tell_reach(teller: Teller, steps: int, trained: int) -> None:
                               "earlier ones, and no backtest has scored them; train --horizon does")
 
 
-def read_for(workspace: Workspace, request: Request, outputs: Sequence[Path | None]
+def read_for(workspace: Workspace, request: Request, output: Place | None, others: Sequence[Path | None] = ()
              ) -> tuple[Run, DataSource, Reading]:
     """The model, or the prior, and the data it is to speak of, which none of the outputs overwrites."""
+    outputs = [None if output is None else output.path, *others]
     plan = [] if request.future is None else [workspace.source(request.future)]
-    if prior.is_asked(workspace, request.model, request.data):
-        source = workspace.source(prior.named(request.data))
+
+    def guarded(source: DataSource) -> DataSource:
         guard(outputs, [source, *plan])
+        if output is not None:
+            output.check_apart(source)
+        return source
+
+    if prior.is_asked(workspace, request.model, request.data):
+        source = guarded(workspace.source(prior.named(request.data)))
         run, reading = prior.prior_for(workspace, source, request.options.read, horizon=request.horizon,
                                        levels=request.levels)
     else:
         run = _run(workspace, request)
-        source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
-        guard(outputs, [source, *plan])
+        source = guarded(workspace.source_of(run) if request.data is None else workspace.source(request.data))
         reading = workspace.read_for(run, source, request.options.read)
         if not request.accept_scale:                                    # a first reading knows of no other unit
             reading.check_scale()
@@ -257,7 +265,7 @@ def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel,
 
 
 def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, draft: Draft, source: DataSource,
-              reading: Reading, output: Path | None) -> tuple[Draft, list[Track] | None, ForecastError | None]:
+              reading: Reading, output: Place | None) -> tuple[Draft, list[Track] | None, ForecastError | None]:
     """The draft, its bands adapted where asked for; the tracks they were adapted by (None: unreadable); and why it is
     unknown what is new, or None. Raises StaleError."""
     issuing.tell_moment(teller, run, draft)
@@ -273,9 +281,9 @@ def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, 
 
 
 @contextmanager
-def _opened(output: Path | None, page: Page, layout: str, panel: Panel, out: Callable[[bytes], None] | None
+def _opened(output: Place | None, page: Page, layout: str, panel: Panel, out: Callable[[bytes], None] | None
             ) -> Iterator[Callable[[Forecast], None]]:
-    """Where the forecasts go: a file, whoever takes the bytes when all are made, or nowhere."""
+    """Where the forecasts go: a place, whoever takes the bytes when all are made, or nowhere."""
     if output is not None:
         with writing(output, page, layout, panel) as write:
             yield write

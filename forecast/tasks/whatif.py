@@ -96,7 +96,7 @@ def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> W
     output = workspace.path(request.output)
     asked = predict.Request(request.data, model=request.model, horizon=request.horizon, future=request.future,
                             options=Options(series=request.series, read=request.read), record=False)
-    run, source, reading = predict.read_for(workspace, asked, [output])
+    run, source, reading = predict.read_for(workspace, asked, None, [output])
     steps = request.horizon or run.predictor.plan.horizon
     page = Page(run.contract, levels_of(None, run.predictor.config.model.levels), run.id)
     tell_model(teller, run, source, reading)

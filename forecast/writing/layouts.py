@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +25,11 @@ from forecast.reading.sources.workbook import check_installed
 from forecast.series.arrays import Floats, Ints
 from forecast.series.forecast import Forecast, quantile_grid
 from forecast.series.panel import Panel
-from forecast.system.files import replacing, to_json
+from forecast.system.addresses import is_database, shown
+from forecast.system.files import replacing, replacing_folder, to_json
 from forecast.text import csv_cell
+from forecast.writing.database import rows_in
+from forecast.writing.places import FOLDER, PART, Place
 from forecast.writing.workbook import sheet_writer
 
 if TYPE_CHECKING:
@@ -187,32 +191,42 @@ def check_layout(layout: str) -> None:
 
 
 def is_typed(path: str) -> bool:
-    """Whether a file of this ending holds typed columns."""
-    return path.endswith((".parquet", ".xlsx"))
+    """Whether a file of this ending, a folder or a table holds typed columns."""
+    return path.endswith((".parquet", ".xlsx", FOLDER)) or is_database(path)
 
 
 def check_ending(path: str, *, stdout: bool = False) -> None:
     """Raises RequestError for a path whose ending says nothing about what to write; "-" is one where `stdout` is."""
     if not (stdout and path == "-") and not path.endswith(ENDINGS):
-        raise RequestError(f"{path}: its ending does not say what to write", code="bad_ending",
+        raise RequestError(f"{shown(path)}: its ending does not say what to write", code="bad_ending",
                            hint=f"Use one of {' '.join(ENDINGS)}")
     if path.endswith(".xlsx"):
         check_installed()
 
 
-@contextlib.contextmanager
-def writing(path: Path | None, page: Page, layout: str, panel: Panel, *, into: BinaryIO | None = None
-            ) -> Iterator[Write]:
-    """Forecasts of one part of the panel after the other, to one file as its ending says, or as CSV `into` an open one.
+def check_output(name: str, layout: str | None) -> None:
+    """Before any work: forecasts of this layout (None: paths, totals or chances) can be put where this names. Raises
+    RequestError."""
+    if is_database(name):
+        if layout != "default":
+            what = f"--layout {layout} does" if layout else "paths, totals and chances do"
+            raise RequestError(f"{what} not go into a table, where a forecast is found by its cutoff",
+                               code="bad_setting", hint="Write a file")
+    elif not name.endswith(FOLDER):
+        check_ending(name, stdout=True)
 
-    What is yielded takes a Forecast; it is laid out and written while the next is made. Atomic: the file is there when
-    the block ends well. Raises DiskError, and RequestError for an unknown layout."""
+
+@contextlib.contextmanager
+def writing(place: Place | None, page: Page, layout: str, panel: Panel, *, into: BinaryIO | None = None
+            ) -> Iterator[Write]:
+    """Forecasts of one part of the panel after the other, to a place, or as CSV `into` an open file.
+
+    What is yielded takes a Forecast; it is laid out and written while the next is made. Atomic: all is there when the
+    block ends well. Raises DiskError, and RequestError for an unknown layout or a table that cannot take them."""
     check_layout(layout)
-    typed = path is not None and is_typed(path.name)
+    typed = place is not None and is_typed(place.name)
     with contextlib.ExitStack() as stack:
-        file = into or stack.enter_context(replacing(path or Path()))
-        kind = "" if path is None else path.name
-        write = stack.enter_context(_sink(kind, file, quoting=_quoting(_texts_of(page, layout, panel))))
+        write = stack.enter_context(sink_at(place, _texts_of(page, layout, panel), page.contract, into=into))
         aside = stack.enter_context(ThreadPoolExecutor(1))
         under_way: list[Future[None]] = []
 
@@ -239,18 +253,32 @@ def _texts_of(page: Page, layout: str, panel: Panel) -> list[Any]:
 
 
 @contextlib.contextmanager
-def rows_to(path: Path | None, ids: Sequence[Any], *, into: BinaryIO | None = None) -> Iterator[Write]:
-    """What takes tables of the same columns, to one file as its ending says, or as CSV `into` an open one. ids: the
-    texts among their cells that may need quotes. Atomic. Raises DiskError."""
+def sink_at(place: Place | None, texts: Sequence[Any], contract: Contract, *, into: BinaryIO | None = None
+            ) -> Iterator[Write]:
+    """What takes tables of the same columns, to a file as its ending says, to a folder, a file for each, or to a table;
+    or as CSV `into` an open file. texts: those among their cells that may need quotes. Atomic. Raises DiskError."""
     with contextlib.ExitStack() as stack:
-        file = into or stack.enter_context(replacing(path or Path()))
-        quoting = _quoting([pa.array([str(text) for text in ids], pa.string())])
-        yield stack.enter_context(_sink("" if path is None else path.name, file, quoting=quoting))
+        if place is not None and place.is_table:
+            write = stack.enter_context(rows_in(place.address, contract))
+            yield lambda table: write(_plain(table))
+        elif place is not None and place.is_folder:
+            folder, numbers = stack.enter_context(replacing_folder(Path(place.name))), itertools.count()
+            yield lambda table: pyarrow.parquet.write_table(_plain(table), folder / PART.format(next(numbers)))
+        else:
+            name = "" if place is None else place.name
+            file = into or stack.enter_context(replacing(Path(name)))
+            yield stack.enter_context(_sink(name, file, quoting=_quoting(texts)))
 
 
 def write_table(table: pa.Table, path: Path) -> None:
     """Write a table as its ending says, atomically. Raises DiskError."""
     with replacing(path) as file, _sink(path.name, file, quoting=_quoting(_texts_in(table))) as write:
+        write(table)
+
+
+def write_at(place: Place, table: pa.Table, contract: Contract) -> None:
+    """Write a table to a place, atomically. Raises DiskError, RequestError."""
+    with sink_at(place, _texts_in(table), contract) as write:
         write(table)
 
 

@@ -108,11 +108,11 @@ table.to_csv(sys.argv[2], index=False)
 """
 WRITE = """
 import numpy, sys
-from pathlib import Path
 from forecast.series.calendar import Calendar
 from forecast.reading.contract import Contract
 from forecast.series.forecast import Forecast, quantile_grid
 from forecast.writing.layouts import Page, writing
+from forecast.writing.places import Place
 from forecast.series.panel import Panel
 calendar, series = Calendar.of("D"), int(sys.argv[1]) // 24
 page = Page(Contract("id", "date", ("y",), "long", 2, calendar), (80.0, 95.0), "run")
@@ -120,7 +120,7 @@ grid = quantile_grid((80.0, 95.0))
 values = numpy.sort(numpy.random.default_rng(0).gamma(2, 50, (series, 24, len(grid))), axis=-1)
 panel = Panel(numpy.zeros(series), numpy.arange(series), numpy.arange(series) + 1, numpy.full(series, 19000),
               numpy.arange(series).astype(str).astype(object), calendar)
-with writing(Path(sys.argv[2]), page, "default", panel) as write:
+with writing(Place(sys.argv[2]), page, "default", panel) as write:
     write(Forecast(panel, grid, values, numpy.full(series, "lstm", dtype=object)))
 """
 

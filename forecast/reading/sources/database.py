@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from forecast.errors import DataError
-from forecast.system.addresses import Address, address_of, engine_of, near, shown
+from forecast.system.addresses import Address, address_of, engine_of, near, said_by, shown
 from forecast.text import safe
 
 PIECE_ROWS = 50_000                 # fetched at a time
@@ -96,8 +96,7 @@ def told(address: Address) -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        cause, where = str(getattr(error, "orig", None) or error).strip(), shown(address.text)
-        said = safe(next(iter(cause.splitlines()), type(error).__name__))[:200]
+        said, where = said_by(error), shown(address.text)
         if "read-only" in said or "readonly" in said:
             raise DataError("is a query that writes", file=where, code="bad_query",
                             hint="Give one that only reads: SELECT ...") from error

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from forecast.errors import DataError, Problem
+from forecast.system.files import sha256
 from forecast.text import listed, safe
 
 ENDINGS = (".parquet", ".pq")
@@ -106,6 +107,15 @@ class FolderColumns:
                 break
         return pa.concat_tables(tables)
 
+    @cached_property
+    def rows(self) -> int:
+        """Of all files."""
+        return sum(self.opened(part.path).parquet.metadata.num_rows for part in self.parts)
+
+    def of_part(self, part: Part, wanted: Sequence[int]) -> Any:
+        """The wanted columns of one file. Raises DataError."""
+        return self._of_part(part, pa.schema([self.schema.field(k) for k in wanted]), None)
+
     def _of_part(self, part: Part, kind: Any, rows: int | None) -> Any:
         columns = self.opened(part.path)
         own = [name for name in columns.names if name in kind.names and name not in part.values]
@@ -130,12 +140,15 @@ class FolderColumns:
 
     def sha256(self) -> str:
         """Of the names and bytes of all files."""
-        whole = hashlib.sha256()
-        for part in self.parts:
-            with part.path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            whole.update(f"{part.path.relative_to(self.folder)}\0{digest}\0".encode("utf-8", "backslashreplace"))
-        return whole.hexdigest()
+        return sha256_of(Path(self.folder), [part.path for part in self.parts])
+
+
+def sha256_of(folder: Path, paths: Sequence[Path]) -> str:
+    """Of the names and bytes of these files in a folder."""
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(f"{path.relative_to(folder)}\0{sha256(path)}\0".encode("utf-8", "backslashreplace"))
+    return whole.hexdigest()
 
 
 def _kind(type: Any) -> Any:
