@@ -46,17 +46,17 @@ class Totals:
         return cls(np.zeros((groups, count, periods)), np.zeros((groups, periods)), none,
                    none + np.iinfo(np.int64).max, none.copy())
 
-    def add(self, which: Ints, forecast: Forecast, paths: Floats, periods: Periods) -> None:
-        """Add the paths (S, N, H) of series to the groups `which` (S,)."""
-        mean = paths.mean(axis=1) if forecast.mean is None else forecast.mean
+    def add(self, which: Ints, ordinals: Ints, means: Floats, paths: Floats, periods: Periods) -> None:
+        """Add series to the groups `which` (S,): what lies at ordinals (S, H), expected (S, H) and on paths
+        (S, N, H)."""
         for s, group in enumerate(which.tolist()):
-            code = periods.of_steps(forecast.ordinals[s])
+            code = periods.of_steps(ordinals[s])
             begin = np.flatnonzero(np.diff(code, prepend=-1))
             there, sizes = code[begin], np.diff(np.append(begin, len(code)))
             self.sums[group][:, there] += np.add.reduceat(paths[s], begin, axis=1)
-            self.means[group, there] += np.add.reduceat(mean[s], begin)
+            self.means[group, there] += np.add.reduceat(means[s], begin)
             self.steps[group, there] = np.maximum(self.steps[group, there], sizes)
-            at = forecast.ordinals[s][begin]
+            at = ordinals[s][begin]
             self.first[group, there] = np.minimum(self.first[group, there], at)
             self.stop[group, there] = np.maximum(self.stop[group, there], at + sizes)
 
