@@ -48,10 +48,11 @@ class Agreement:
         """What was chosen, and by what."""
         if self.why:
             return f"added up from the series: {self.why}"
-        by = f"on {counted(self.windows, 'past window')} groups err {abs(1 - self.error):.0%} " + (
-            "less" if self.error < 1 else "more")
+        percent = round(100 * (self.error - 1))
+        by = f"on {counted(self.windows, 'past window')} groups err " + (
+            f"{abs(percent)}% {'more' if percent > 0 else 'less'}" if percent else "as much")
         if self.is_added_up:
-            return f"added up from the series: {by} when they are forecast by themselves and reconciled"
+            return f"added up from the series: {by} where they are forecast by themselves, too, and reconciled"
         return f"groups are forecast by themselves, too, and reconciled (MinT): {by} than added up"
 
     def shift(self, groups: Bools, off: Floats) -> Floats:
