@@ -68,6 +68,9 @@ class Asked:
             raise RequestError("--together goes with --samples, or --by", code="bad_setting")
         if self.layout not in (("default", "long") if self.samples else ("default",)):
             raise RequestError(f"{given[0]} has no --layout {self.layout}", code="bad_setting")
+        for flag, number, least in (("--samples", self.samples, 1), ("--seed", self.seed, 0)):
+            if number is not None and not (isinstance(number, (int, np.integer)) and number >= least):
+                raise RequestError(f"{flag} {number}: takes a whole number from {least}", code="bad_setting")
         if self.event is not None:
             event_of(self.event)
         if self.by == "":
@@ -94,7 +97,7 @@ class Asked:
 def asked(**given: object) -> Asked | None:
     """What is asked for beside the bands; None where nothing is."""
     defaults = Asked(samples=1)
-    there = {name: value for name, value in given.items() if value not in (None, False)}
+    there = {name: value for name, value in given.items() if value is not None and value is not False}
     is_any = set(there) & {"samples", "total", "by", "event", "together"}
     if not is_any and there.get("seed", 0) != 0:
         raise RequestError("--seed goes with --samples, --sum or --event", code="bad_setting")
@@ -111,6 +114,7 @@ class Answer:
     options: Options
     panel: Panel
     steps: int
+    typed: bool = False             # the rows that no file takes hold time stamps, not text
     judge: Callable[[], Predictor] | None = None    # the forecaster before its final fit, by which groups are judged
     tables: list[pa.Table] = field(default_factory=list)
     rows: int = 0
@@ -164,12 +168,12 @@ class Answer:
             yield self._counted(samples_table(some, drawn, page, long=self.asked.layout == "long", typed=typed))
         elif self.asked.event:
             yield self._counted(chances_table(some, event_of(self.asked.event).on(drawn).mean(axis=1),
-                                              self.asked.event, page))
+                                              self.asked.event, page, typed=self.typed))
         elif self._groups is None:
             totals = Totals.blank(len(some.panel), self.asked.count, len(self.periods.names))
             totals.add(np.arange(len(some.panel)), some.ordinals, expected(some), drawn, self.periods)
             yield self._counted(totals_table(totals, page.contract.id_cells(some.panel.ids), self.periods, page,
-                                             some.panel.end - 1))
+                                             some.panel.end - 1, typed=self.typed))
         else:
             self._groups.add(some, drawn, self.periods)
 
@@ -182,7 +186,8 @@ class Answer:
             gathered.agree(own, self.periods, negative=may_be_negative(self.panel, self.forecaster, self.options))
         asked, least = gathered.groups.asked, np.iinfo(np.int64).min
         cutoff = np.where(asked, self.panel.end - 1, least).max(axis=1, initial=least)
-        yield self._counted(totals_table(gathered.totals, gathered.groups.cells, self.periods, self.page, cutoff))
+        yield self._counted(totals_table(gathered.totals, gathered.groups.cells, self.periods, self.page, cutoff,
+                                         typed=self.typed))
 
     def _counted(self, table: pa.Table) -> pa.Table:
         self.rows += table.num_rows
@@ -221,7 +226,7 @@ class Answer:
         texts = [*ids, *stamps(self.page.contract, self.panel.end[:1])]
         if output is None and out is None:
             self.kept_whole(is_text=True)
-            yield lambda part: self.tables.extend(self.of_part(part, typed=False))
+            yield lambda part: self.tables.extend(self.of_part(part, typed=self.typed))
             self.tables.extend(self.rest())
             return
         name, buffer = "" if output is None else output.name, io.BytesIO()

@@ -183,7 +183,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
     answer = None if request.drawn is None else joint.Answer(request.drawn, forecaster, page, request.options, panel,
-                                                             steps, lambda: judge_of(workspace, run))
+                                                             steps, request.typed, lambda: judge_of(workspace, run))
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
     tally = Tally(gallery=Gallery(levels, page.contract.id is not None, keeps_order=bool(request.options.series))
