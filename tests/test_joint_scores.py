@@ -11,6 +11,7 @@ import pytest
 
 from forecast.model import reconciling
 from forecast.scoring.joint import Cases, brier, energy_score, reliability, total_covered
+from forecast.tasks import group_scores
 from tests.test_cli import FAST, Run, run
 
 __all__ = ["run"]
@@ -96,9 +97,12 @@ def shops(tmp_path: Path) -> Path:
 def test_totals_of_groups_are_scored_beside_added_up_and_seasonal_naive(
         run: Run, shops: Path, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
     monkeypatch.setattr(reconciling, "GAIN", gain)
-    ended = run("evaluate", shops, "--model", "prior", "--horizon", 7, "--windows", 12, "--step", 3, "--by", "all,shop",
-                "-o", "m.json", "--predictions", "p.csv")
+    asked = ("evaluate", shops, "--model", "prior", "--horizon", 7, "--windows", 12, "--step", 3, "--by", "all,shop")
+    ended = run(*asked, "-o", "m.json", "--predictions", "p.csv")
     assert ended.code == 0, ended.err
+    monkeypatch.setattr(group_scores, "AT_ONCE", 1)                     # a series at a time
+    assert run(*asked, "-o", "n.json").code == 0
+    assert Path("m.json").read_text() == Path("n.json").read_text()
     found = json.loads(Path("m.json").read_text())["joint"]["groups"]
     assert (found["groups"], found["windows"], found["horizon"]) == (4, 48, 7)      # one is too new to be there
     rows = pd.read_csv("p.csv")

@@ -5,6 +5,7 @@ the series, and beside seasonal naive's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from forecast.model.reconciling import Agreement, by_luck_of, within
 from forecast.scoring.formulas import REFERENCE
 from forecast.scoring.joint import Cases
 from forecast.series.arrays import Bools, Floats, Ints
-from forecast.series.forecast import band_quantiles
+from forecast.series.forecast import band_quantiles, quantile_grid
 from forecast.series.panel import Panel
 from forecast.tasks.groups import Groups, agreement_of, may_be_negative, own_forecast
 from forecast.text import counted
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from forecast.reading.contract import Contract
 
 PATHS = 500                         # of a window
+AT_ONCE = 4_000_000                 # numbers drawn at a time
 ISSUED, ADDED = "issued", "added_up"
 
 
@@ -83,16 +85,17 @@ def group_scores(frame: pd.DataFrame, name: str, predictor: Predictor, judge: Pr
     for cutoff in cutoffs.tolist():
         rows = _rows_at(cases[name], which, cutoff)
         added, issued = _totals(rows, predictor, some.before(cutoff + 1), agreed, asked, negative=negative)
-        found[ADDED].append(added)
-        found[ISSUED].append(issued)
+        for way, totals in ((ADDED, added), (ISSUED, issued)):
+            found[way].append(np.quantile(totals, quantile_grid(levels), axis=1))
         truth.append(asked @ rows.truth.sum(axis=1))
         middle = cases[REFERENCE].quantiles.index(0.5)
         naive.append(asked @ _rows_at(cases[REFERENCE], which, cutoff).values[:, :, middle].sum(axis=1))
     y = np.stack(truth)                                                 # (K, G)
     usual = np.abs(y - np.stack(naive)).mean(axis=0)
-    totals = {way: np.stack(parts) for way, parts in found.items()}     # (K, G, N)
-    return GroupScores(len(asked), y.size, horizon, {way: _covered(t, y, levels) for way, t in totals.items()},
-                       {way: _error(t, y, usual) for way, t in totals.items()}, agreed.words())
+    said = {way: dict(zip(quantile_grid(levels), np.stack(parts, axis=1), strict=True))
+            for way, parts in found.items()}                            # by quantile, (K, G)
+    return GroupScores(len(asked), y.size, horizon, {way: _covered(q, y, levels) for way, q in said.items()},
+                       {way: _error(q[0.5], y, usual) for way, q in said.items()}, agreed.words())
 
 
 def _usually_there(cases: Cases) -> tuple[Ints, Ints]:
@@ -113,26 +116,32 @@ def _rows_at(cases: Cases, which: Ints, cutoff: int) -> Cases:
 def _totals(rows: Cases, predictor: Predictor, known: Panel, agreed: Agreement, asked: Bools, *, negative: bool
             ) -> tuple[Floats, Floats]:
     """Totals over the horizon on each path, (G, N): added up from the series, and as they are issued."""
-    drawn = paths(predictor.dependence, rows.values, rows.quantiles, count=PATHS, ids=known.ids,
-                  seed=int(rows.cutoff[0]) % 2**31, together=True)
-    allowed = predictor.config.model.allow_negative
-    drawn = kept(drawn.swapaxes(1, 2), History.of(known), negative=allowed).swapaxes(1, 2)
-    added = np.tensordot(asked.astype(np.float64), drawn.sum(axis=2), axes=1)
+    allowed, horizon = predictor.config.model.allow_negative, rows.truth.shape[1]
+    added = np.zeros((len(asked), PATHS))
+    sums = np.zeros((0 if agreed.is_added_up else len(agreed.parts), PATHS, horizon))
+    size = max(1, AT_ONCE // (PATHS * horizon))
+    for begin in range(0, len(rows), size):
+        mine = np.arange(begin, min(begin + size, len(rows)))
+        drawn = paths(predictor.dependence, rows.values[mine], rows.quantiles, count=PATHS, ids=known.ids[mine],
+                      seed=int(rows.cutoff[0]) % 2**31, together=True)
+        drawn = kept(drawn.swapaxes(1, 2), History.of(known.take(mine)), negative=allowed).swapaxes(1, 2)
+        added += asked[:, mine].astype(np.float64) @ drawn.sum(axis=2)
+        if len(sums):
+            sums += np.tensordot(agreed.parts[:, mine].astype(np.float64), drawn, axes=1)
     if agreed.is_added_up:
         return added, added
-    sums = np.tensordot(agreed.parts.astype(np.float64), drawn, axes=1)
-    own = own_forecast(predictor, known, agreed, drawn.shape[2])
+    own = own_forecast(predictor, known, agreed, horizon)
     shift = agreed.shift(asked, (by_luck_of(sums, own) - sums).sum(axis=2))
     return added, added + (shift if negative else within(added, shift))
 
 
-def _covered(totals: Floats, truth: Floats, levels: tuple[float, ...]) -> dict[float, float]:
-    ends = {level: np.quantile(totals, band_quantiles(level), axis=2) for level in levels}
+def _covered(said: Mapping[float, Floats], truth: Floats, levels: tuple[float, ...]) -> dict[float, float]:
+    ends = {level: [said[q] for q in band_quantiles(level)] for level in levels}
     return {level: float(((low <= truth) & (truth <= high)).mean()) for level, (low, high) in ends.items()}
 
 
-def _error(totals: Floats, truth: Floats, usual: Floats) -> float:
-    """Of the medians, over the usual error; over groups that have one, where any has."""
-    error = np.abs(truth - np.median(totals, axis=2)).mean(axis=0)
+def _error(medians: Floats, truth: Floats, usual: Floats) -> float:
+    """Of the medians (K, G), over the usual error (G,); over groups that have one, where any has."""
+    error = np.abs(truth - medians).mean(axis=0)
     there = usual > 0
     return float((error[there] / usual[there]).mean()) if there.any() else float(error.mean())
