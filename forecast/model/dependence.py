@@ -53,7 +53,7 @@ class Dependence:
         independent: how many windows of one series share no value, times the series. The fewer they are, the more the
         shape counts in place of what was seen (the share of least expected error, Schaefer & Strimmer 2005), and the
         shape of the usual data in place of its own."""
-        between, seen = _between(scores, series, cuts), _correlation(scores)
+        between, seen = between_of(scores, series, cuts), _correlation(scores)
         count = len(np.unique(series))
         apart = independent / (1 + max(0, count - 1) * (between or 0.0))        # series that err together are as fewer
         weight = apart / (apart + WORTH)
@@ -235,7 +235,7 @@ def _fitted(by_lag: Floats, usual: Dependence, weight: float) -> tuple[float, fl
     return best[1], best[2]
 
 
-def _between(scores: Floats, series: Ints, cuts: Ints) -> float | None:
+def between_of(scores: Floats, series: Ints, cuts: Ints) -> float | None:
     """The correlation of two series at one cutoff and step, 0 to 0.95; None where no two were seen together."""
     known = np.isfinite(scores)
     there, pairs, products = np.where(known, scores, 0.0), 0.0, 0.0

@@ -16,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from forecast.model.dependence import at_scores
+from forecast.model.dependence import at_scores, between_of, normal_scores
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.forecast import Forecast, Forecaster, in_parts
 from forecast.series.panel import Panel
@@ -31,14 +31,15 @@ GAIN = 0.98                         # reconciled, groups must err less than so m
 @dataclass(frozen=True)
 class Agreement:
     """Which series (S) are in which group (U, S); how far each series goes towards what a group is off by, (S, U): 0
-    where they are added up; how much groups err in past windows, reconciled, over how much added up; and why they are
-    not reconciled."""
+    where they are added up; how much groups err in past windows, reconciled, over how much added up; and why they were
+    not tried."""
 
     parts: Bools
     pull: Floats
     error: float = float("nan")
     windows: int = 0
     why: str = ""
+    between: float | None = None    # how far series err together in these windows; None where it was not looked at
 
     @property
     def is_added_up(self) -> bool:
@@ -96,14 +97,18 @@ def shrunk(errors: Floats, independent: float) -> Floats:
     return np.asarray(np.where(off, (1 - share) * seen, 1.0) * size)
 
 
-def past_errors(forecaster: Forecaster, panel: Panel, cutoffs: Sequence[int], horizon: int) -> Floats:
-    """(K, H, S) truth less what was to be expected, at cutoffs so many steps back; NaN without a truth."""
+def past_errors(forecaster: Forecaster, panel: Panel, cutoffs: Sequence[int], horizon: int) -> tuple[Floats, Floats]:
+    """(K, H, S) truth less what was to be expected, at cutoffs so many steps back, and what the truth was within its
+    bands, as a normal score; NaN without a truth."""
     series, begin = np.tile(np.arange(len(panel)), len(cutoffs)), 0
-    found = np.empty((len(series), horizon))
+    errors, scores = np.empty((2, len(series), horizon))
     for part in in_parts(forecaster, panel.rolled(cutoffs), horizon):
         rows = slice(begin, begin := begin + len(part.panel))
-        found[rows] = panel.truth_at(series[rows], part.ordinals) - expected(part)
-    return found.reshape(len(cutoffs), len(panel), horizon).swapaxes(1, 2)
+        truth = panel.truth_at(series[rows], part.ordinals)
+        errors[rows] = truth - expected(part)
+        scores[rows] = normal_scores(part.values, part.quantiles, truth)
+    shape = (len(cutoffs), len(panel), horizon)
+    return errors.reshape(shape).swapaxes(1, 2), scores.reshape(shape).swapaxes(1, 2)
 
 
 def expected(forecast: Forecast) -> Floats:
@@ -127,15 +132,23 @@ def agreement(series: Forecaster, groups: Forecaster, panel: Panel, asked: Bools
     count = int(np.clip(ROWS // (len(some) + len(parts)), *WINDOWS))
     cutoffs = sorted({horizon + round(k) for k in np.linspace(0, max(room, 0), count)}, reverse=True)
     if len(cutoffs) >= WINDOWS[0]:
-        errors = np.concatenate([past_errors(groups, sums, cutoffs, horizon),
-                                 past_errors(series, some, cutoffs, horizon)], axis=2)
+        of_groups, (own, scores) = (past_errors(who, data, cutoffs, horizon) for who, data in
+                                    ((groups, sums), (series, some)))
+        errors = np.concatenate([of_groups[0], own], axis=2)
         errors[np.isnan(errors).any(axis=2)] = np.nan                   # a step counts where all is known
         errors = errors[np.isfinite(errors[..., 0]).any(axis=1)]
         if len(errors) >= WINDOWS[0]:
             found = chosen(errors, parts[:, usable], asked[:, usable], independent=1 + room / horizon)
             none.pull[usable] = found.pull
-            return replace(found, parts=parts, pull=none.pull)
+            return replace(found, parts=parts, pull=none.pull, between=_between(scores))
     return replace(none, why="there are too few past windows to tell whether something else is better")
+
+
+def _between(scores: Floats) -> float | None:
+    """Of the normal scores (K, H, S): how far series err together."""
+    count, horizon, size = scores.shape
+    return between_of(scores.swapaxes(1, 2).reshape(-1, horizon), np.tile(np.arange(size), count),
+                      np.repeat(np.arange(count), size))
 
 
 def chosen(errors: Floats, parts: Bools, asked: Bools, *, independent: float) -> Agreement:

@@ -152,6 +152,14 @@ def for_sums(predictor: Predictor) -> Predictor | None:
     return None if is_moved or (plain.members and plain.config.model.scaling != "window") else plain
 
 
+def sharing(predictor: Predictor, agreed: Agreement) -> Predictor:
+    """The prior, which has learned from no window how far series err together, with what past windows tell of it; a
+    trained model as it is."""
+    if predictor.members or agreed.between is None:
+        return predictor
+    return replace(predictor, dependence=replace(predictor.dependence, between=agreed.between))
+
+
 def own_forecast(predictor: Predictor, panel: Panel, agreed: Agreement, steps: int) -> Forecast:
     """What is said of the groups themselves."""
     of_sums = for_sums(predictor)

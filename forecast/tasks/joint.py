@@ -24,7 +24,7 @@ from forecast.model.reconciling import expected
 from forecast.series.arrays import Floats, Ints
 from forecast.series.forecast import Forecast
 from forecast.system.machine import memory
-from forecast.tasks.groups import Gathered, Groups, agreement_of, may_be_negative, own_forecast
+from forecast.tasks.groups import Gathered, Groups, agreement_of, may_be_negative, own_forecast, sharing
 from forecast.tasks.teller import Teller
 from forecast.text import counted, listed
 from forecast.writing.joint import Totals, chances_table, samples_table, totals_table
@@ -139,6 +139,7 @@ class Answer:
         self._check_memory(len(groups.keys) * self.asked.count * (3 * periods + COPIES * self.steps))
         judge = self.judge() if self.judge else self.forecaster
         agreed = agreement_of(groups, judge, self.panel, self.steps, self.options)
+        self.forecaster = sharing(self.forecaster, agreed)
         return Gathered.blank(groups, agreed, self.asked.count, periods, self.steps)
 
     def _check_memory(self, numbers: int, size: int = 8) -> None:
