@@ -27,8 +27,9 @@ import pandas as pd
 import pyarrow as pa
 
 from forecast.door.answers import Scores, frame_of
+from forecast.door.asking import drawn_of, named_by, options_of
 from forecast.door.inside import Inside
-from forecast.door.keywords import Asked, Settings, Several, check_known, flags_of, text_of
+from forecast.door.keywords import Asked, AtOnce, Drawn, Settings, Several, check_known, flags_of, text_of
 from forecast.door.words import in_python, said, spoken
 from forecast.errors import GateError, Problem, RequestError
 from forecast.ledger.options import Options
@@ -181,17 +182,20 @@ def train(data: Data, /, *, store: str | os.PathLike[str] | None = None, name: s
 
 @in_python()
 def predict(data: Data, /, *, series: Several | None = None, mean: bool = False,
-            settings: Mapping[str, Any] | None = None, **keywords: Unpack[Settings]) -> pd.DataFrame:
+            settings: Mapping[str, Any] | None = None, **keywords: Unpack[AtOnce]) -> pd.DataFrame:
     """Forecast a data frame or a file at once, without any training, by the network that comes with the program.
 
     settings by name, as in `train`: horizon=12, season=12, levels=(80, 95), time="date", ... series: only these ids.
-    mean: a column of expected values beside the median. Columns as of Model.predict; nothing is kept.
+    mean: a column of expected values beside the median. samples, sum, by, event, together, seed: paths, totals or
+    chances in place of bands, as of Model.predict, and so are the columns; nothing is kept.
     Raises DataError, RequestError."""
     named = _named(data)
-    flags = flags_of(keywords, settings)
+    asked = Drawn.__annotations__.keys() - {"seed"}                     # which is a setting, too
+    drawn = drawn_of(keywords) if keywords.keys() & asked else None
+    flags = flags_of({name: value for name, value in keywords.items() if name not in asked}, settings)
     options = Options(series=None if series is None else (series,) if isinstance(series, str) else
                       tuple(map(str, series)), mean=mean)
-    request = predicting.Request(named, model="prior", options=options, typed=True, record=False)
+    request = predicting.Request(named, model="prior", options=options, typed=True, record=False, drawn=drawn)
     predicted = predicting.predict(_workspace(None, flags), request)
     return _answer(predicted, predicted.page.contract, None if isinstance(named, str) else named)
 
@@ -203,15 +207,6 @@ def load(name: str | os.PathLike[str] = "live", *, store: str | os.PathLike[str]
     Raises ModelError where it is missing, or not as it was written, RequestError for what is no name."""
     workspace = _workspace(store)
     return Model(workspace.run(name), workspace.store.folder)
-
-
-def _options(asked: Asked, series: Several | None, *, mean: bool) -> Options:
-    read = flags_of({name: asked.get(name) for name in ("missing", "spikes")})
-    return Options(
-        series=None if series is None else (series,) if isinstance(series, str) else tuple(map(str, series)),
-        nonnegative=asked.get("nonnegative", False), round=asked.get("round", False), mean=mean,
-        allow_negative=asked.get("allow_negative", False), fill_future=asked.get("fill_future"),
-        read={key: value if isinstance(value, str) else ",".join(value) for key, value in read.items()} or None)
 
 
 def _answer(predicted: predicting.Predicted, contract: Contract, given: pd.DataFrame | None) -> pd.DataFrame:
@@ -302,6 +297,8 @@ class Model:
         mean: a column of expected values, for totals. as_of: from what was known then. options: future, what is known
         of the horizon, a frame or a file of ids, times, columns (`model.future()` has the rows); fill_future="last",
         nonnegative, allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
+        In place of bands (`forecast help paths`): samples=100, paths; sum="week", totals, and by="region" those of
+        groups; event="max > 90", its chance. seed, together, layout="long" as of the command.
         record: keep the forecast in the ledger. A forecast that is only looked at is issued to nobody, so by default it
         is not kept. A frame lies in no place by which the ledger could find it again, so it cannot be.
 
@@ -314,9 +311,10 @@ class Model:
                                hint="Give the file it was read from, or leave out record=True")
         steps = flags_of({"horizon": horizon}).get("model.horizon")
         request = predicting.Request(
-            data, model=self._run, horizon=steps, options=_options(options, series, mean=mean), levels=text_of(levels),
-            as_of=_moment(as_of, contract), max_age=options.get("max_age"), device=options.get("device"), typed=True,
-            accept_scale=options.get("accept_scale", False), record=record,
+            data, model=self._run, horizon=steps, options=options_of(options, series, mean=mean),
+            levels=text_of(levels), as_of=_moment(as_of, contract), max_age=options.get("max_age"),
+            device=options.get("device"), typed=True,
+            accept_scale=options.get("accept_scale", False), record=record, drawn=drawn_of(options),
             future=None if options.get("future") is None else _named(options["future"]))
         with _alone() if request.device else nullcontext():
             predicted = predicting.predict(_workspace(self._store), request)
@@ -335,8 +333,8 @@ class Model:
 
     @in_python()
     def evaluate(self, frame: Data | None = None, *, baselines: Several = ("seasonal_naive", "naive"),
-                 accept_scale: bool = False, settings: Mapping[str, Any] | None = None,
-                 **keywords: Unpack[Settings]) -> Scores:
+                 accept_scale: bool = False, event: str | None = None, by: Several | None = None,
+                 settings: Mapping[str, Any] | None = None, **keywords: Unpack[Settings]) -> Scores:
         """Score it on what came after rolling cutoffs, beside simple baselines; nothing is written.
 
         It is never scored on data it has seen: on newer data it is taken as it is, else its settings are fitted anew on
@@ -347,7 +345,8 @@ class Model:
 
         workspace = _workspace(self._store, flags_of(keywords, settings))
         names = baselines if isinstance(baselines, str) else ",".join(baselines)
-        request = evaluating.Request(self._of(frame), model=self._run, baselines=names, accept_scale=accept_scale)
+        request = evaluating.Request(self._of(frame), model=self._run, baselines=names, accept_scale=accept_scale,
+                                     event=event, by=named_by(by))
         with _alone():
             return Scores.of(evaluating.evaluate(workspace, request))
 

@@ -135,6 +135,16 @@ def test_how_far_series_err_together_is_learned_from_those_of_one_cutoff() -> No
     assert alone.between == Dependence.usual().between
 
 
+def test_what_lasts_is_a_part_of_every_correlation() -> None:
+    seen = learned(windows(4_000, 8, rho=0.5, common=0.0))
+    for before in (seen, known(0.5, 0.2)):
+        roots = [d.root(8) for d in (before, before.lasting(0.25))]
+        plain, lasting = (root @ root.T for root in roots)
+        assert lasting == pytest.approx(0.75 * plain + 0.25, abs=1e-3)
+    again = Dependence.from_dict(seen.lasting(0.25).to_dict(), 8)
+    assert again.root(8) == pytest.approx(seen.lasting(0.25).root(8), abs=1e-3)
+
+
 def test_what_is_kept_comes_back_and_what_is_no_dependence_is_refused() -> None:
     kept = learned(windows(300, 5, rho=0.7, common=0.1))
     again = Dependence.from_dict(kept.to_dict(), 5)
@@ -155,4 +165,4 @@ def test_a_fit_learns_how_its_steps_are_missed_together() -> None:
     noise = Panel.of([100 + rng.standard_normal(160) for _ in range(4)], waves().calendar)
     white = finished(fit(Predictor.new(quick(model_horizon=6), noise), noise)).dependence
     lag = [d.root(6) @ d.root(6).T for d in (walk, white)]
-    assert lag[0][0, 1] > 0.6 > 0.5 > lag[1][0, 1]
+    assert lag[0][0, 1] > 0.7 > 0.6 > lag[1][0, 1]

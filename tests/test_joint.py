@@ -11,10 +11,15 @@ import pyarrow.parquet
 import pytest
 
 from forecast.errors import RequestError
+from forecast.model import reconciling
 from forecast.model.events import event_of
+from forecast.model.reconciling import Agreement, groups_of, mint
 from forecast.reading.contract import Contract
 from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecast
+from forecast.series.panel import Panel
 from forecast.tasks import joint
+from forecast.tasks.groups import Gathered, Groups
 from forecast.writing.periods import Periods
 from tests.test_cli import Run, run
 
@@ -111,6 +116,52 @@ def test_groups_are_named_by_static_columns_or_ids_and_add_up(run: Run, data: Pa
     assert by_id["shop"].tolist() == alone["shop"].tolist()
 
 
+@pytest.mark.parametrize("gain", [10.0, 0.0])                           # reconciled anyway, and never
+def test_regions_add_up_to_the_whole_and_shops_to_their_region(
+        run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+    monkeypatch.setattr(reconciling, "GAIN", gain)
+    found = table(run, data, "--static", "region", "--sum", "week", "--by", "all,region,shop")
+    assert found[["region", "shop"]].fillna("").to_numpy()[::2].tolist() == [
+        ["", ""], ["north", ""], ["south", ""], ["north", "a"], ["south", "b, the second"], ["north", "c"]]
+    whole, north, south, a, b, c = found["yhat_mean"].to_numpy().reshape(6, 2)
+    for total, parts in ((whole, north + south), (north, a + c), (south, b)):
+        assert parts == pytest.approx(total, rel=1e-6)                  # written to 7 digits
+    plain = table(run, data, "--static", "region", "--sum", "week", "--by", "region", "--together")
+    assert (np.abs(plain["yhat_mean"].to_numpy()[:2] / north - 1) < 1e-6).all() == (gain == 0)
+
+
+def test_paths_and_means_of_groups_add_up_to_every_digit_that_counts() -> None:
+    rng = np.random.default_rng(0)
+    panel = Panel.of([rng.gamma(9.0, size=50) for _ in range(4)], Calendar.of("step"), ids=list("abcd"))
+    asked = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1], *np.eye(4)], dtype=bool)
+    groups = Groups((), tuple(("",) for _ in asked), asked)
+    several = groups_of(asked)
+    root = rng.normal(size=(7, 7))
+    gathered = Gathered.blank(groups, Agreement(several, mint(root @ root.T, several)), 200, 2, 6)
+    values = np.sort(rng.normal(10, 1, (4, 6, 3)), axis=2)
+    periods = Periods("week", 50, np.array([0, 0, 1, 1, 1, 1]), ("one", "two"), np.array([7, 7]))
+    part = Forecast(panel, (0.1, 0.5, 0.9), values, np.full(4, "x", dtype=object))
+    gathered.add(joint.taken(part, np.arange(3)), rng.normal(10, 1, (3, 200, 6)), periods)
+    gathered.add(joint.taken(part, np.arange(3, 4)), rng.normal(10, 1, (1, 200, 6)), periods)
+    own = Forecast(panel.summed(several), (0.1, 0.5, 0.9), np.sort(rng.normal(33, 2, (3, 6, 3)), axis=2),
+                   np.full(3, "x", dtype=object))
+    before = gathered.totals.sums.copy()
+    gathered.agree(own, periods, negative=True)
+    assert np.abs(gathered.totals.sums - before).min() > 0
+    for found in (gathered.totals.sums, gathered.totals.means):
+        whole, first, second, a, b, c, d = found
+        for total, parts in ((whole, first + second), (first, a + b), (second, c + d)):
+            np.testing.assert_allclose(parts, total, rtol=0, atol=1e-9)
+
+
+def test_all_is_the_whole_and_without_a_sum_each_step_is_a_total(run: Run, data: Path) -> None:
+    steps, means = table(run, data, "--by", "all"), table(run, data, "--mean")
+    assert steps["period"].tolist() == [f"2026-03-{day}" for day in range(11, 21)]
+    assert steps["yhat_mean"].to_numpy() == pytest.approx(means["yhat_mean"].to_numpy().reshape(3, HORIZON).sum(axis=0))
+    ended = run("predict", data, "--horizon", HORIZON, "--by", "all")
+    assert "groups     added up from the series: on " in ended.err
+
+
 def test_the_chance_of_what_is_sure_is_one_and_of_what_cannot_be_zero(run: Run, data: Path) -> None:
     for event, wanted in (("min > -1", [1, 1, 1]), ("10 in a row < 0", [0, 0, 0])):
         found = table(run, data, "--event", event)
@@ -128,14 +179,15 @@ def test_the_ledger_keeps_the_bands_and_the_issue_can_be_made_again(run: Run, da
 
 
 REFUSED = ((("--samples", 3, "--sum", "all"), "--samples and --sum are files of their own"),
-           (("--by", "region"), "--by goes with --sum"),
-           (("--event", "max > 3", "--together"), "--together goes with --samples, or --sum --by"),
+           (("--by", "region", "--samples", 3), "--samples and --by are files of their own"),
+           (("--by", ""), "--by names no column"),
+           (("--event", "max > 3", "--together"), "--together goes with --samples, or --by"),
            (("--seed", 3), "--seed goes with --samples, --sum or --event"),
-           (("--sum", "year"), "--sum year: takes one of day, week, month, all"),
+           (("--sum", "year"), "--sum year: takes one of step, day, week, month, all"),
            (("--sum", "week", "--layout", "long"), "--sum has no --layout long"),
            (("--samples", 20_000), "--samples 20000 would be as many columns. Use --layout long"),
            (("--samples", 10**12, "--layout", "long"), "1,000,000,000,000 paths of 10 steps need about"),
-           (("--sum", "week", "--by", "price"), "--by price: there is no such static column. There is shop"),
+           (("--sum", "week", "--by", "price"), "--by price: there is no such static column. There is shop, all"),
            (("--event", "11 in a row > 3"), "the horizon has 10 steps"))
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast.model import reconciling
 from forecast.scoring.joint import Cases, brier, energy_score, reliability, total_covered
+from forecast.tasks import group_scores
 from tests.test_cli import FAST, Run, run
 
 __all__ = ["run"]
@@ -80,7 +82,54 @@ def test_evaluate_scores_totals_paths_and_an_event(run: Run, walk: Path) -> None
     assert '"last > 200" happened in' in ended.out
 
 
+@pytest.fixture
+def shops(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(5)
+    days = pd.date_range("2025-01-01", periods=200).strftime("%Y-%m-%d")
+    rows = [f"{shop},{day},{50 + 10 * np.sin(t * 2 * np.pi / 7) + rng.normal(0, 4):.2f}" for shop in "abc"
+            for t, day in enumerate(days)] + [f"new,{day},7" for day in days[-5:]]
+    path = tmp_path / "shops.csv"
+    path.write_text("shop,day,sales\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("gain", [0.0, 10.0])                           # never reconciled, and in any case
+def test_totals_of_groups_are_scored_beside_added_up_and_seasonal_naive(
+        run: Run, shops: Path, monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+    monkeypatch.setattr(reconciling, "GAIN", gain)
+    asked = ("evaluate", shops, "--model", "prior", "--horizon", 7, "--windows", 12, "--step", 3, "--by", "all,shop")
+    ended = run(*asked, "-o", "m.json", "--predictions", "p.csv")
+    assert ended.code == 0, ended.err
+    monkeypatch.setattr(group_scores, "AT_ONCE", 1)                     # a series at a time
+    assert run(*asked, "-o", "n.json").code == 0
+    assert Path("m.json").read_text() == Path("n.json").read_text()
+    found = json.loads(Path("m.json").read_text())["joint"]["groups"]
+    assert (found["groups"], found["windows"], found["horizon"]) == (4, 48, 7)      # one is too new to be there
+    rows = pd.read_csv("p.csv")
+    rows = rows[rows["shop"] != "new"]
+    totals = rows.groupby(["model", "shop", "cutoff"])[["y", "yhat"]].sum().reset_index()
+    whole = totals.groupby(["model", "cutoff"])[["y", "yhat"]].sum().reset_index().assign(shop="all")
+    totals = pd.concat([totals, whole])
+    off = (totals["y"] - totals["yhat"]).abs().groupby([totals["model"], totals["shop"]]).mean().unstack()
+    ratio = (off.drop(index=["seasonal_naive", "naive"]).iloc[0] / off.loc["seasonal_naive"]).mean()
+    assert found["error"]["added_up"] == pytest.approx(ratio, rel=0.1)  # medians of paths are not sums of medians
+    assert 0.5 < found["totals"]["added_up"]["80"] <= found["totals"]["added_up"]["95"] <= 1
+    assert (found["error"]["issued"] == found["error"]["added_up"]) == (gain == 0)
+    assert ("reconciled (MinT)" in ended.out) == (gain > 0)
+
+
+def test_groups_without_a_window_of_all_their_series_are_not_scored(run: Run, tmp_path: Path) -> None:
+    days = pd.date_range("2025-01-01", periods=90).strftime("%Y-%m-%d").tolist()
+    rows = [f"{shop},{day},{k % 5}" for shop, part in (("a", days[:-8]), ("b", days)) for k, day in enumerate(part)]
+    (tmp_path / "d.csv").write_text("shop,day,sales\n" + "\n".join(rows) + "\n")
+    ended = run("evaluate", "d.csv", "--model", "prior", "--horizon", 7, "--windows", 1, "--by", "all")
+    assert ended.code == 0, ended.err
+    assert "of 1 total of 1 group over 7 steps" in ended.out            # of b alone
+
+
 @pytest.mark.parametrize(("asked", "words"), [
+    (("--by", "price", "--horizon", 5), "--by price: there is no such static column"),
+    (("--by", "shop", "--issued"), "--by is scored in a backtest"),
     (("--event", "max >> 3"), "at character 5"), (("--event", "max > 3", "--issued"), "is scored in a backtest"),
     (("--event", "6 in a row > 3", "--horizon", 5), "the horizon has 5 steps")])
 def test_an_event_that_cannot_be_scored_is_refused(run: Run, walk: Path, asked: tuple[object, ...], words: str) -> None:

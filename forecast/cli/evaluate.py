@@ -40,6 +40,8 @@ def evaluate(
                                              "30d (or 36h), or N steps of the data")] = None,
     event: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False, help='score how likely it was: "sum '
                      '> 1200", "3 in a row > 80"')] = None,
+    by: Annotated[str | None, typer.Option(metavar="COL[,COL]", show_default=False, help="score totals of groups of "
+                                           "series, as predict --by makes them")] = None,
     accept_scale: Annotated[bool, typer.Option("--accept-scale", help="score even where the newest values of a series "
                                                "have the size of another unit")] = False,
     fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
@@ -64,7 +66,7 @@ def evaluate(
     request = task.Request(data, model=model, baselines=baselines, metrics=metrics,
                            output=output or f"metrics{kind}.json",
                            predictions=predictions, plot=plot, forecast=forecast, issued=issued, last=last,
-                           fail_over=fail_over or (), accept_scale=accept_scale, event=event)
+                           fail_over=fail_over or (), accept_scale=accept_scale, event=event, by=by)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "evaluate") as status:

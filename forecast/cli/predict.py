@@ -46,10 +46,10 @@ def predict(
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", min=1, show_default=False, help="write N paths a series "
                        "in place of bands (samples.csv)")] = None,
-    total: Annotated[str | None, typer.Option("--sum", metavar="day|week|month|all", show_default=False, help="write "
-                     "totals with their bands (totals.csv)")] = None,
-    by: Annotated[str | None, typer.Option(metavar="COL[,COL]", show_default=False, help="with --sum: of groups of "
-                                           "series, by static columns or ids")] = None,
+    total: Annotated[str | None, typer.Option("--sum", metavar="step|day|week|month|all", show_default=False,
+                                              help="write totals with their bands (totals.csv)")] = None,
+    by: Annotated[str | None, typer.Option(metavar="COL[,COL]", show_default=False, help="totals of groups of series, "
+                                           "by static columns or ids; all,COL: and of all")] = None,
     event: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False, help='write how likely it is: "sum > '
                      '1200", "max > 90", "3 in a row > 80" (chances.csv)')] = None,
     together: Annotated[bool, typer.Option("--together", help="paths of series share luck, as they did")] = False,

@@ -75,7 +75,8 @@ class Scores:
         named = scores.per_series.assign(series=ids[scores.per_series["series"].to_numpy()])
         rows = backtest_table(backtest, reading.panel.with_values()[0], contract, typed=True)
         return cls(evaluated.how, scores.season, scores.windows, scores.summary, named, scores.by_step,
-                   frame_of(rows, contract), scores_record(scores))
+                   frame_of(rows, contract), scores_record(scores) | (
+                       {} if evaluated.joint is None else {"joint": evaluated.joint.to_dict()}))
 
     @property
     def own(self) -> dict[str, Any]:

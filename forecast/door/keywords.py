@@ -88,7 +88,23 @@ class Settings(TypedDict, total=False):
     refit: str
 
 
-class Asked(TypedDict, total=False):
+class Drawn(TypedDict, total=False):
+    """What may be asked for in place of bands; `forecast help paths` says what each is."""
+
+    samples: int
+    sum: str
+    by: Several
+    event: str
+    together: bool
+    seed: int
+    layout: str                         # "long": a row for each value of samples
+
+
+class AtOnce(Settings, Drawn, total=False):
+    """What may be asked of a forecast without any training."""
+
+
+class Asked(Drawn, total=False):
     """What else may be asked of a forecast; see `forecast predict --help`."""
 
     future: Any                         # a frame, or a path

@@ -12,9 +12,9 @@ from forecast.system.datasource import FRAME
 
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?: ('[^']*'|\"[^\"]*\"|[^\s;)]+))?")
 _PROSE = ("with", "takes", "keeps", "reads", "changes", "says", "sets", "allows", "if", "is", "or", "and", "in", "to",
-          "right?", "where", "may", "has")
+          "right?", "where", "may", "has", "goes", "are", "names")
 _SWITCHES = ("quick", "best", "resume", "accept-scale", "dayfirst", "turn", "bidirectional", "attention",
-             "allow-negative", "nonnegative", "mean", "round")
+             "allow-negative", "nonnegative", "mean", "round", "together")
 
 
 def _keyword(flag: re.Match[str]) -> str:

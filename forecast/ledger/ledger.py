@@ -44,7 +44,7 @@ from forecast.ledger.issue import Block, Draft, Issue, LastSeen, prunable
 from forecast.ledger.packing import packed_texts, texts_of, unzipped
 from forecast.reading.contract import mark_of
 from forecast.series.panel import Panel
-from forecast.system.datasource import storable
+from forecast.system.datasource import place_of
 
 FILE = "ledger.db"
 APPLICATION = 0x46434C47                                                # "FCLG", in the header of the file
@@ -77,7 +77,7 @@ class Ledger:
                 kept = self._moved_up(ledger, before, replace(issue, issued=before.issued, as_of=before.as_of),
                                       draft)
             if output is not None:
-                put(ledger, "outputs", (kept.number, _place(output), output_sha256 or ""))
+                put(ledger, "outputs", (kept.number, place_of(output), output_sha256 or ""))
             self._see(ledger, kept, draft.known)
         return kept, before is None
 
@@ -128,14 +128,14 @@ class Ledger:
             return None
         with self._connected() as ledger:
             matches = [(sha256 == digest, number) for number, place, sha256 in self._proved(ledger, "outputs")
-                       if sha256 == digest or place == _place(path)]
+                       if sha256 == digest or place == place_of(path)]
             return None if not matches else (self._by_number(ledger, max(matches)[1]), max(matches)[0])
 
     def add_output(self, issues: Sequence[Issue], output: Path | str, digest: str) -> None:
         """Keep that a file of this SHA-256 holds all of these. Raises as `record`."""
         with self._connected(write=True) as ledger:
             for issue in issues:
-                put(ledger, "outputs", (issue.number, _place(output), digest))
+                put(ledger, "outputs", (issue.number, place_of(output), digest))
 
     def held(self, digest: str) -> list[Issue]:
         """The issues that a file of these bytes holds, the oldest cutoff first: the newest issue of each."""
@@ -154,7 +154,7 @@ class Ledger:
             return []
         with self._connected() as ledger:
             written = [(place, number) for number, place, _ in self._proved(ledger, "outputs")]
-            there = [number for place, number in written if place == _place(output)]
+            there = [number for place, number in written if place == place_of(output)]
             return [self._by_number(ledger, n) for n in there[-1:] or dict.fromkeys(n for _, n in written)]
 
     def find(self, name: str) -> Issue:
@@ -397,9 +397,4 @@ _OF_THE_DISK: dict[int, str | None] = {
     sqlite3.SQLITE_FULL: "Free some space and run it again", sqlite3.SQLITE_IOERR: "Check the disk",
     sqlite3.SQLITE_READONLY: "Check who may write there", sqlite3.SQLITE_PERM: "Check who may write there",
     sqlite3.SQLITE_CANTOPEN: "Check the folder and who may write there", sqlite3.SQLITE_NOMEM: None}
-def _place(output: Path | str) -> str:
-    """What an output is called in the ledger: its absolute path, or its address."""
-    return output if isinstance(output, str) else storable(output.resolve())
-
-
 _COLUMNS = ", ".join((*FIELDS, "key", "proof"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -22,7 +22,7 @@ FARTHEST = 3.5                      # no score counts as larger
 MOST_STEPS = 400                    # of longer horizons only the shape is kept
 MOST_FACTORS = 100
 DIGITS = 4                          # of what is kept
-WORTH = 4.0                         # independent windows by which the shape of the usual data counts
+WORTH = 6.0                         # independent windows by which the shape of the usual data counts
 LEAST = 1e-4                        # added to a diagonal, so that a root can be taken
 USUAL_RHO, USUAL_COMMON, USUAL_BETWEEN = 0.7, 0.17, 0.2        # means of public data: `forecast help decisions`
 
@@ -53,7 +53,7 @@ class Dependence:
         independent: how many windows of one series share no value, times the series. The fewer they are, the more the
         shape counts in place of what was seen (the share of least expected error, Schaefer & Strimmer 2005), and the
         shape of the usual data in place of its own."""
-        between, seen = _between(scores, series, cuts), _correlation(scores)
+        between, seen = between_of(scores, series, cuts), _correlation(scores)
         count = len(np.unique(series))
         apart = independent / (1 + max(0, count - 1) * (between or 0.0))        # series that err together are as fewer
         weight = apart / (apart + WORTH)
@@ -66,6 +66,12 @@ class Dependence:
         rho, common = _fitted(_by_lag(seen), cls.usual(), weight)
         shape = shape_of(np.arange(len(seen)), rho, common)
         return cls(_factors(seen), _share(seen, shape, max(apart, 1.0)), rho, common, between)
+
+    def lasting(self, share: float) -> Dependence:
+        """With so much more of each error lasting over all steps, and as much less of what was seen."""
+        apart, same = np.sqrt(1 - share), np.full((len(self.factors), 1), np.sqrt(share))
+        factors = np.hstack([apart * self.factors, same]) if len(self.factors) else self.factors
+        return replace(self, factors=factors, common=1 - (1 - share) * (1 - self.common))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, of few digits."""
@@ -229,7 +235,7 @@ def _fitted(by_lag: Floats, usual: Dependence, weight: float) -> tuple[float, fl
     return best[1], best[2]
 
 
-def _between(scores: Floats, series: Ints, cuts: Ints) -> float | None:
+def between_of(scores: Floats, series: Ints, cuts: Ints) -> float | None:
     """The correlation of two series at one cutoff and step, 0 to 0.95; None where no two were seen together."""
     known = np.isfinite(scores)
     there, pairs, products = np.where(known, scores, 0.0), 0.0, 0.0

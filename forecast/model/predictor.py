@@ -175,6 +175,15 @@ class Predictor:
         knowledge = self.validated_knowledge.later(self.plan.validation)
         return replace(self, members=members, tuned=tuned, knowledge=knowledge, validated_knowledge=Knowledge())
 
+    def untaught_steps(self, panel: Panel) -> int:
+        """Steps of the panel, back from its newest, that no network has learned from: those by which it was validated
+        are among them, unless a final fit came behind. Of the prior alone, all of the longest series."""
+        if not self.members:
+            return int(panel.lengths.max(initial=0))
+        is_validated = len(self.validated_networks) == len(self.members) and all(
+            m.network is n for m, n in zip(self.members, self.validated_networks, strict=True))
+        return self.knowledge.unseen_steps(panel) + (self.plan.validation if is_validated else 0)
+
     def without_covariates(self) -> Predictor | None:
         """What it would be had there been none; None where none is read."""
         return replace(self, blend=self.without, without=None) if self.without else None

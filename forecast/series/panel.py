@@ -186,6 +186,18 @@ class Panel:
                        start=np.concatenate([c.start for c in cuts]), ids=np.concatenate([c.ids for c in cuts]),
                        row=None if self.row is None else np.tile(self.row, len(cuts)))
 
+    def summed(self, groups: NDArray[np.bool_]) -> Panel:
+        """What the series of each group (U, S) add up to, over the time that all of these have in common; they end
+        together. A sum of which a part was filled in counts as filled in."""
+        inside = groups.any(axis=0)
+        size = int(self.lengths[inside].min()) if inside.any() else 0
+        at = self.stop[:, None] - size + np.arange(size)
+        sums = Panel.of([self.y[at[group]].sum(axis=0) for group in groups], self.calendar,
+                        ids=[f"group {k + 1}" for k in range(len(groups))], start=int(self.end[inside].max()) - size)
+        filled = None if self.filled is None else np.concatenate([self.filled[at[group]].any(axis=0)
+                                                                  for group in groups])
+        return replace(sums, filled=filled)
+
     def at(self, windows: Windows) -> Panel:
         """A row for each window: its series as it stood at the cut. No value is copied."""
         return replace(self.take(windows.series), first=windows.first, stop=windows.cut)

@@ -83,6 +83,11 @@ def storable(path: Path | str) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def place_of(output: Path | str) -> str:
+    """What an output is called in the ledger: its absolute path, or its address."""
+    return output if isinstance(output, str) else storable(output.resolve())
+
+
 def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *, makes_folder: bool = False) -> None:
     """Before any work: no output may be an input or another output, lie in one, or have one in it, and its folder must
     be there, unless it `makes_folder`. Raises RequestError."""

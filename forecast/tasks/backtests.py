@@ -14,6 +14,7 @@ from forecast.series.forecast import Forecaster
 from forecast.series.panel import Panel
 from forecast.store.run import Run
 from forecast.tasks import prior
+from forecast.tasks.groups import Groups, judge_of
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -42,7 +43,7 @@ class Tested:
 
 
 def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Config, reading: Reading,
-               names: Sequence[str], *, event: str | None = None
+               names: Sequence[str], *, event: str | None = None, by: str | None = None
                ) -> tuple[pd.DataFrame, Scores, str, JointScores | None]:
     """Past forecasts beside those of the baselines `names`, their scores, how they came about, and the scores of paths
     and totals.
@@ -51,6 +52,8 @@ def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Co
     from forecast.tasks.fitting import baseline_makers, scored, tell_covariates, tell_windows
 
     panel = reading.panel.with_values()[0]
+    if by is not None:
+        Groups.of(panel, reading.contract, by)                          # what is no column is refused before any work
     tested = (_as_it_is(run, config, panel) or _held(workspace, run, config, reading) if run else None) or \
         _fitted(teller, run, config, panel)
     makers = tested.makers | baseline_makers(list(dict.fromkeys(names)), tested.plan.season, config.model.levels)
@@ -60,7 +63,17 @@ def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Co
     tell_windows(teller, scores, tested.cutoffs)
     tell_covariates(teller, scores)
     how = f"{counted(len(tested.cutoffs), 'window')} of {tested.plan.horizon} steps; {tested.how}"
-    return frame, scores, how, _joint(teller, frame, scores, tested, panel, event)
+    joint = _joint(teller, frame, scores, tested, panel, event)
+    if by is not None and joint is not None and tested.predictor is not None:
+        from forecast.tasks.group_scores import group_scores
+
+        is_as_it_is = run is not None and tested.predictor is run.predictor
+        judge = judge_of(workspace, run) if run is not None and is_as_it_is else tested.predictor
+        groups = group_scores(frame, scores.name, tested.predictor, judge, panel, reading.contract, by)
+        joint = replace(joint, groups=groups)
+        if groups is None:
+            teller.say("groups", "not scored: no window has a truth at every step of all series")
+    return frame, scores, how, joint
 
 
 def _joint(teller: Teller, frame: pd.DataFrame, scores: Scores, tested: Tested, panel: Panel, event: str | None

@@ -58,6 +58,7 @@ class Request:
     last: str | None = None                 # with issued: only the last "30d", or N steps of the data
     fail_over: Sequence[str] = ()           # "mase=1.0"
     event: str | None = None                # whose chances are scored
+    by: str | None = None                   # columns that name groups whose totals are scored
     accept_scale: bool = False              # also where the newest values have the size of another unit
 
     def __post_init__(self) -> None:
@@ -70,10 +71,11 @@ class Request:
         if (self.issued and self.forecast) or (self.last and not self.issued):
             raise RequestError("--last goes with --issued" if self.last and not self.issued else
                                "--issued and --forecast both say what to score", code="bad_setting")
-        if self.event is not None:
-            if self.issued or self.forecast:
-                raise RequestError("--event is scored in a backtest: a file of forecasts has no paths",
+        for flag, asked in (("--event", self.event), ("--by", self.by)):
+            if asked is not None and (self.issued or self.forecast):
+                raise RequestError(f"{flag} is scored in a backtest: a file of forecasts has no paths",
                                    code="bad_setting")
+        if self.event is not None:
             event_of(self.event)
         _ = self.gates, self.wanted, self.names
 
@@ -189,7 +191,8 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     else:
         with about(source):
             frame, scores, how, together = backtested(workspace, teller, run, config, reading,
-                                                      [REFERENCE, *request.names], event=request.event)
+                                                      [REFERENCE, *request.names], event=request.event,
+                                                      by=request.by)
     teller.say("scored", how)
     return Evaluated(request, source, reading, how, run.id if run else None, frame, scores, age=age, joint=together)
 

@@ -20,20 +20,21 @@ from forecast.model.dependence import paths
 from forecast.model.events import event_of
 from forecast.model.guard import History, kept
 from forecast.model.predictor import Predictor
-from forecast.reading.beside import shown
+from forecast.model.reconciling import expected
 from forecast.series.arrays import Floats, Ints
 from forecast.series.forecast import Forecast
-from forecast.series.ids import names_in
 from forecast.system.machine import memory
+from forecast.tasks.groups import Gathered, Groups, agreement_of, may_be_negative, own_forecast, sharing
 from forecast.tasks.teller import Teller
 from forecast.text import counted, listed
 from forecast.writing.joint import Totals, chances_table, samples_table, totals_table
 from forecast.writing.layouts import Page, is_typed, sink_at, stamps
-from forecast.writing.periods import ALL, KINDS, Periods
+from forecast.writing.periods import ALL, KINDS, STEP, Periods
 from forecast.writing.places import Place
 
 if TYPE_CHECKING:
-    from forecast.reading.contract import Contract
+    import pyarrow as pa
+
     from forecast.series.panel import Panel
 
 PATHS = 2_000                       # behind totals and chances
@@ -48,30 +49,33 @@ class Asked:
     """What is asked for: one of samples, total and event. Raises RequestError for what cannot be asked."""
 
     samples: int | None = None      # so many paths
-    total: str | None = None        # of each "day", "week" or "month", or of "all" steps
-    by: str | None = None           # columns, by comma, that name groups of series for a total
+    total: str | None = None        # of each "step", "day", "week" or "month", or of "all" steps
+    by: str | None = None           # columns, by comma, that name groups of series; of each step, without a total
     event: str | None = None        # whose chance is asked for
     seed: int = 0
     together: bool = False          # series share a part of their luck
     layout: str = "default"
 
     def __post_init__(self) -> None:
-        given = [flag for flag, value in (("--samples", self.samples), ("--sum", self.total), ("--event", self.event))
-                 if value is not None]
-        if len(given) != 1:
+        given = [flag for flag, value in (("--samples", self.samples), ("--sum", self.total), ("--by", self.by),
+                                          ("--event", self.event)) if value is not None]
+        if len(given) != 1 and given != ["--sum", "--by"]:
             raise RequestError(f"{' and '.join(given)} are files of their own" if given else
-                               "--by goes with --sum" if self.by else "--together goes with --samples, or --sum --by",
-                               code="bad_setting", hint="Give one at a time" if given else None)
+                               "--together goes with --samples, or --by", code="bad_setting",
+                               hint="Give one at a time" if given else None)
         if self.total not in (None, *KINDS):
             raise RequestError(f"--sum {self.total}: takes one of {', '.join(KINDS)}", code="bad_setting")
-        if self.by is not None and self.total is None:
-            raise RequestError("--by goes with --sum", code="bad_setting")
         if self.together and self.samples is None and self.by is None:
-            raise RequestError("--together goes with --samples, or --sum --by", code="bad_setting")
+            raise RequestError("--together goes with --samples, or --by", code="bad_setting")
         if self.layout not in (("default", "long") if self.samples else ("default",)):
             raise RequestError(f"{given[0]} has no --layout {self.layout}", code="bad_setting")
+        for flag, number, least in (("--samples", self.samples, 1), ("--seed", self.seed, 0)):
+            if number is not None and not (isinstance(number, (int, np.integer)) and number >= least):
+                raise RequestError(f"{flag} {number}: takes a whole number from {least}", code="bad_setting")
         if self.event is not None:
             event_of(self.event)
+        if self.by == "":
+            raise RequestError("--by names no column", code="bad_setting", hint="As in --by region, or --by all")
         if self.samples is not None and self.samples > MOST_COLUMNS and self.layout == "default":
             raise RequestError(f"--samples {self.samples} would be as many columns", code="bad_setting",
                                hint="Use --layout long")
@@ -79,17 +83,22 @@ class Asked:
     @property
     def file(self) -> str:
         """What is written by default."""
-        return "samples.csv" if self.samples else "totals.csv" if self.total else "chances.csv"
+        return "samples.csv" if self.samples else "chances.csv" if self.event else "totals.csv"
 
     @property
     def count(self) -> int:
         return self.samples or PATHS
 
+    @property
+    def kind(self) -> str:
+        """The periods that steps add up to."""
+        return self.total or (ALL if self.by is None else STEP)
+
 
 def asked(**given: object) -> Asked | None:
     """What is asked for beside the bands; None where nothing is."""
     defaults = Asked(samples=1)
-    there = {name: value for name, value in given.items() if value not in (None, False)}
+    there = {name: value for name, value in given.items() if value is not None and value is not False}
     is_any = set(there) & {"samples", "total", "by", "event", "together"}
     if not is_any and there.get("seed", 0) != 0:
         raise RequestError("--seed goes with --samples, --sum or --event", code="bad_setting")
@@ -106,6 +115,8 @@ class Answer:
     options: Options
     panel: Panel
     steps: int
+    typed: bool = False             # the rows that no file takes hold time stamps, not text
+    judge: Callable[[], Predictor] | None = None    # the forecaster before its final fit, by which groups are judged
     tables: list[pa.Table] = field(default_factory=list)
     rows: int = 0
 
@@ -113,34 +124,24 @@ class Answer:
         """Raises RequestError where the memory will not do, and for columns and events that these data do not have."""
         if self.asked.event is not None:
             event_of(self.asked.event, self.steps)
-        _ = self.periods
-        self._groups = Totals.blank(0, 0, 0)
-        if self.asked.by is not None:
-            self._check_memory(len(set(self.labels)) * self.asked.count * len(self.periods.names) * 3)
-            self._groups = Totals.blank(len(self._keys), self.asked.count, len(self.periods.names))
+        periods = len(self.periods.names)
         self._check_memory(self.asked.count * self.steps * COPIES)
+        self._groups = None if self.asked.by is None else self._gathered(self.asked.by, periods)
         self._series = 0
 
     @cached_property
     def periods(self) -> Periods:
         ends = self.panel.end if len(self.panel) else np.zeros(1, dtype=np.int64)
-        return Periods.of(self.page.contract, self.asked.total or ALL, first=int(ends.min()),
+        return Periods.of(self.page.contract, self.asked.kind, first=int(ends.min()),
                           stop=int(ends.max()) + self.steps)
 
-    @cached_property
-    def labels(self) -> list[tuple[str, ...]]:
-        """The group of each series (S,)."""
-        return labels_of(self.panel, self.page.contract, self.asked.by or "")
-
-    @cached_property
-    def _keys(self) -> list[tuple[str, ...]]:
-        return list(dict.fromkeys(self.labels))
-
-    @cached_property
-    def _which(self) -> Ints:
-        """The group of each series (S,), by number."""
-        place = {key: g for g, key in enumerate(self._keys)}
-        return np.array([place[label] for label in self.labels], dtype=np.int64)
+    def _gathered(self, by: str, periods: int) -> Gathered:
+        groups = Groups.of(self.panel, self.page.contract, by)
+        self._check_memory(len(groups.keys) * self.asked.count * (3 * periods + COPIES * self.steps))
+        judge = self.judge() if self.judge else self.forecaster
+        agreed = agreement_of(groups, judge, self.panel, self.steps, self.options)
+        self.forecaster = sharing(self.forecaster, agreed)
+        return Gathered.blank(groups, agreed, self.asked.count, periods, self.steps)
 
     def _check_memory(self, numbers: int, size: int = 8) -> None:
         if numbers * size > (there := memory()):
@@ -169,24 +170,26 @@ class Answer:
             yield self._counted(samples_table(some, drawn, page, long=self.asked.layout == "long", typed=typed))
         elif self.asked.event:
             yield self._counted(chances_table(some, event_of(self.asked.event).on(drawn).mean(axis=1),
-                                              self.asked.event, page))
-        elif self.asked.by is None:
+                                              self.asked.event, page, typed=self.typed))
+        elif self._groups is None:
             totals = Totals.blank(len(some.panel), self.asked.count, len(self.periods.names))
-            totals.add(np.arange(len(some.panel)), some, drawn, self.periods)
+            totals.add(np.arange(len(some.panel)), some.ordinals, expected(some), drawn, self.periods)
             yield self._counted(totals_table(totals, page.contract.id_cells(some.panel.ids), self.periods, page,
-                                             some.panel.end - 1))
+                                             some.panel.end - 1, typed=self.typed))
         else:
-            which = self._which[self._series:self._series + len(some.panel)]
-            self._groups.add(which, some, drawn, self.periods)
+            self._groups.add(some, drawn, self.periods)
 
     def rest(self) -> Iterator[pa.Table]:
         """What is known only when all parts have been seen: totals of groups."""
-        if self.asked.by is not None:
-            cutoff = np.full(len(self._keys), np.iinfo(np.int64).min)
-            np.maximum.at(cutoff, self._which, self.panel.end - 1)
-            names = names_in(self.asked.by, _columns(self.page.contract))
-            keys = {name: [key[k] for key in self._keys] for k, name in enumerate(names)}
-            yield self._counted(totals_table(self._groups, keys, self.periods, self.page, cutoff))
+        if (gathered := self._groups) is None:
+            return
+        if not gathered.agreement.is_added_up:
+            own = own_forecast(self.forecaster, self.panel, gathered.agreement, self.steps)
+            gathered.agree(own, self.periods, negative=may_be_negative(self.panel, self.forecaster, self.options))
+        asked, least = gathered.groups.asked, np.iinfo(np.int64).min
+        cutoff = np.where(asked, self.panel.end - 1, least).max(axis=1, initial=least)
+        yield self._counted(totals_table(gathered.totals, gathered.groups.cells, self.periods, self.page, cutoff,
+                                         typed=self.typed))
 
     def _counted(self, table: pa.Table) -> pa.Table:
         self.rows += table.num_rows
@@ -200,30 +203,32 @@ class Answer:
                zip(self.periods.names, inside.tolist(), self.periods.whole.tolist(), strict=True) if n < whole]
         if self.asked.total is not None and cut:
             teller.say("periods", f"in the horizon, {listed(cut, 2)}")
+        if self._groups is not None:
+            teller.say("groups", self._groups.agreement.words())
         return self.rows, self._words()
 
     def _words(self) -> str:
-        unit, contract = self.page.contract.calendar.unit, self.page.contract
+        unit = self.page.contract.calendar.unit
         if self.asked.samples:
             return (f"{self.rows:,} rows = {len(self.panel):,} series x {self.steps} {unit}"
                     + (f" x {self.asked.samples:,} samples" if self.asked.layout == "long" else
                        f", {self.asked.samples:,} samples each"))
         if self.asked.event:
             return f"{self.rows:,} rows = {len(self.panel):,} series, \"{self.asked.event}\" in {self.steps} {unit}"
-        whose = counted(len(self.panel) if self.asked.by is None else len(self._keys),
-                        "series" if self.asked.by is None else "group")
-        spans = "all steps" if self.asked.total == ALL or not contract.calendar.is_time else \
-            counted(len(self.periods.names), str(self.asked.total))
+        groups = None if self._groups is None else self._groups.groups
+        whose = counted(len(self.panel), "series") if groups is None else counted(len(groups.keys), "group")
+        spans = "all steps" if self.asked.kind == ALL else \
+            counted(len(self.periods.names), self.asked.kind)
         return f"{self.rows:,} rows = {whose} x {spans}"
 
     @contextmanager
     def opened(self, output: Place | None, out: Callable[[bytes], None] | None) -> Iterator[Callable[[Forecast], None]]:
         """Where the rows go: a file or folder, whoever takes the bytes, or `tables`."""
-        ids = self.panel.ids if self.asked.by is None else [text for key in self._keys for text in key]
+        ids = self.panel.ids if self._groups is None else [text for key in self._groups.groups.keys for text in key]
         texts = [*ids, *stamps(self.page.contract, self.panel.end[:1])]
         if output is None and out is None:
             self.kept_whole(is_text=True)
-            yield lambda part: self.tables.extend(self.of_part(part, typed=False))
+            yield lambda part: self.tables.extend(self.of_part(part, typed=self.typed))
             self.tables.extend(self.rest())
             return
         name, buffer = "" if output is None else output.name, io.BytesIO()
@@ -257,30 +262,3 @@ def drawn_of(forecast: Forecast, forecaster: Predictor, options: Options, count:
     within = kept(drawn.swapaxes(1, 2), History.of(forecast.panel), negative=negative).swapaxes(1, 2)
     within = np.maximum(within, 0.0) if options.nonnegative else within
     return np.rint(within) + 0.0 if options.round else within
-
-
-def _columns(contract: Contract) -> list[str]:
-    """The columns that may name groups of series."""
-    return [*(b.name for b in contract.beside if b.role == "static"), *contract.id_headers]
-
-
-def labels_of(panel: Panel, contract: Contract, by: str) -> list[tuple[str, ...]]:
-    """The group of each series (S,): its words in these static columns or columns of ids. Raises RequestError for a
-    column that is neither."""
-    static = [b for b in contract.beside if b.role == "static"]
-    cells = contract.id_cells(panel.ids)
-    labels = []
-    for name in names_in(by, _columns(contract)):
-        if name in cells:
-            labels.append(cells[name])
-        elif name in (names := [b.name for b in static]) and panel.beside is not None and panel.row is not None:
-            b, values = static[names.index(name)], panel.beside.static[panel.row, names.index(name)]
-            labels.append([shown(b, value) for value in values.tolist()])
-        else:
-            role = next((f": its role is {b.role}, it changes within a series" for b in contract.beside
-                         if b.name == name), ": there is no such static column")
-            known = _columns(contract)
-            raise RequestError(f"--by {name}{role}", code="bad_setting",
-                               hint=f"There is {listed(known)}" if known else
-                               "forecast train DATA --static COLUMN makes one known")
-    return list(zip(*labels, strict=True))

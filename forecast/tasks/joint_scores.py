@@ -24,6 +24,8 @@ from forecast.text import counted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from forecast.tasks.group_scores import GroupScores
+
 PATHS = 500                         # of a window
 AT_ONCE = 2_000_000                 # numbers drawn at a time
 OWN, STEADY, APART = "own", "one_rho", "independent"
@@ -56,13 +58,16 @@ class JointScores:
     ends: dict[float, float]
     energy: dict[str, float]
     event: EventScore | None = None
+    groups: GroupScores | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
         event = None if self.event is None else asdict(self.event) | {"skill": self.event.skill}
         return {"windows": self.windows, "horizon": self.horizon, "energy": self.energy,
                 "totals": {f"{level:g}": {"covers": share, "ends_added_up": self.ends[level]}
-                           for level, share in self.covered.items()}} | ({} if event is None else {"event": event})
+                           for level, share in self.covered.items()}} | (
+                    {} if event is None else {"event": event}) | (
+                    {} if self.groups is None else {"groups": self.groups.to_dict()})
 
     def words(self) -> list[str]:
         """What of it people want to know."""
@@ -76,7 +81,7 @@ class JointScores:
             e = self.event
             lines.append(f'event         "{e.event}" happened in {e.rate:.0%}: Brier {e.brier:.4g}, by its rate in the '
                          f"past {e.brier_of_past:.4g}" + (f" ({e.skill:+.0%})" if e.skill == e.skill else ""))
-        return lines
+        return lines if self.groups is None else [*lines, *self.groups.words()]
 
 
 def joint_scores(frame: pd.DataFrame, predictor: Predictor, known: Panel, event: str | None = None

@@ -23,6 +23,7 @@ from forecast.showing.pictures import Gallery, draw_fans
 from forecast.system import clock, machine
 from forecast.system.datasource import DataSource, guard
 from forecast.tasks import issuing, joint, plans, prior
+from forecast.tasks.groups import judge_of
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -184,7 +185,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
     answer = None if request.drawn is None else joint.Answer(request.drawn, forecaster, page, request.options, panel,
-                                                             steps)
+                                                             steps, request.typed, lambda: judge_of(workspace, run))
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
     tally = Tally(gallery=Gallery(levels, page.contract.id is not None, keeps_order=bool(request.options.series))

@@ -33,6 +33,7 @@ HELPED = 0.99                       # covariates have a say if the error with th
 SLOW = ("holt_winters", "theta")    # of all forecasters these take the most time, and are left out
 NOT_MISSED = 1.002                  # where the blend errs no more than so many times as much without them,
 SURE = 200                          # by so many independent windows or more
+LASTS = 0.12                        # of an error of a model that grows older, more than windows soon after show
 CACHED = 200_000                    # values looked at together, so that they stay in the processor's cache
 
 
@@ -60,7 +61,8 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
                   whole=False)
     together = Dependence.of(normal_scores(issued, predictor.quantiles, truth), windows.series, panel.cuts(windows),
                              independent=_independent(predictor, windows))
-    return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles), dependence=together)
+    return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles),
+                   dependence=together.lasting(LASTS))
 
 
 def _independent(predictor: Predictor, windows: Windows) -> float:

@@ -46,23 +46,23 @@ class Totals:
         return cls(np.zeros((groups, count, periods)), np.zeros((groups, periods)), none,
                    none + np.iinfo(np.int64).max, none.copy())
 
-    def add(self, which: Ints, forecast: Forecast, paths: Floats, periods: Periods) -> None:
-        """Add the paths (S, N, H) of series to the groups `which` (S,)."""
-        mean = paths.mean(axis=1) if forecast.mean is None else forecast.mean
+    def add(self, which: Ints, ordinals: Ints, means: Floats, paths: Floats, periods: Periods) -> None:
+        """Add series to the groups `which` (S,): what lies at ordinals (S, H), expected (S, H) and on paths
+        (S, N, H)."""
         for s, group in enumerate(which.tolist()):
-            code = periods.of_steps(forecast.ordinals[s])
+            code = periods.of_steps(ordinals[s])
             begin = np.flatnonzero(np.diff(code, prepend=-1))
             there, sizes = code[begin], np.diff(np.append(begin, len(code)))
             self.sums[group][:, there] += np.add.reduceat(paths[s], begin, axis=1)
-            self.means[group, there] += np.add.reduceat(mean[s], begin)
+            self.means[group, there] += np.add.reduceat(means[s], begin)
             self.steps[group, there] = np.maximum(self.steps[group, there], sizes)
-            at = forecast.ordinals[s][begin]
+            at = ordinals[s][begin]
             self.first[group, there] = np.minimum(self.first[group, there], at)
             self.stop[group, there] = np.maximum(self.stop[group, there], at + sizes)
 
 
-def totals_table(totals: Totals, keys: Mapping[str, Sequence[str]], periods: Periods, page: Page, cutoff: Ints
-                 ) -> pa.Table:
+def totals_table(totals: Totals, keys: Mapping[str, Sequence[str]], periods: Periods, page: Page, cutoff: Ints,
+                 *, typed: bool = False) -> pa.Table:
     """A row for each group and period: keys (S,) each, period, steps, of (the steps the period has), the median, the
     bands and the mean of the total, cutoff (S,), model."""
     group, period = np.nonzero(totals.steps)
@@ -80,7 +80,7 @@ def totals_table(totals: Totals, keys: Mapping[str, Sequence[str]], periods: Per
         for side, q in zip(("lo", "hi"), band_quantiles(level), strict=True):
             columns[f"yhat_{side}_{level:g}"] = at(q)
     columns["yhat_mean"] = rounded(totals.means[group, period], decimals)
-    columns["cutoff"] = stamps(page.contract, cutoff[group])
+    columns["cutoff"] = stamps(page.contract, cutoff[group], typed=typed)
     columns["model"] = [page.run] * len(group)
     return pa.table(beside({header: pa.array([cells[g] for g in group.tolist()], pa.string())
                             for header, cells in keys.items()}, columns))
@@ -95,12 +95,12 @@ def _names(totals: Totals, periods: Periods, page: Page, group: Ints, period: In
     return [f"{first}..{last}" for first, last in zip(*ends, strict=True)]
 
 
-def chances_table(forecast: Forecast, chances: Floats, event: str, page: Page) -> pa.Table:
+def chances_table(forecast: Forecast, chances: Floats, event: str, page: Page, *, typed: bool = False) -> pa.Table:
     """A row a series: the event, its probability (S,), the steps it is asked of, cutoff, model."""
     size = len(forecast.panel)
     keys: dict[str, Any] = {header: pa.array(texts, pa.string())
                             for header, texts in page.contract.id_cells(forecast.panel.ids).items()}
     return pa.table(beside(keys, {"event": pa.array([event] * size, pa.string()), "probability": np.round(chances, 4),
                                   "steps": np.full(size, forecast.horizon),
-                                  "cutoff": stamps(page.contract, forecast.panel.end - 1),
+                                  "cutoff": stamps(page.contract, forecast.panel.end - 1, typed=typed),
                                   "model": pa.array([page.run] * size, pa.string())}))

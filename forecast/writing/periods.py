@@ -16,8 +16,9 @@ from forecast.reading.contract import Contract
 from forecast.reading.parsing.zones import from_utc
 from forecast.series.arrays import Ints
 from forecast.series.calendar import DAY, WEEK
+from forecast.writing.layouts import stamps
 
-ALL = "all"
+ALL, STEP = "all", "step"
 MONDAY = 3                          # days from a Monday to 1970-01-01
 LONGEST = {"day": DAY, "week": WEEK, "month": 31 * DAY}
 KEYS: dict[str, Callable[[NDArray[Any]], Ints]] = {
@@ -28,7 +29,7 @@ NAMES: dict[str, Callable[[int], str]] = {                              # a week
     "day": lambda key: str(np.datetime64(key, "D")),
     "week": lambda key: str(np.datetime64(7 * key - MONDAY, "D")),
     "month": lambda key: str(np.datetime64(key, "M"))}
-KINDS = (*KEYS, ALL)
+KINDS = (STEP, *KEYS, ALL)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Periods:
         """Of the steps at ordinals from `first` up to `stop`. Raises RequestError where a period has no whole step."""
         if kind == ALL:
             return cls(kind, first, np.zeros(stop - first, dtype=np.int64), (ALL,), np.array([stop - first]))
+        if kind == STEP:
+            names = [str(text) for text in stamps(contract, np.arange(first, stop))]
+            return cls(kind, first, np.arange(stop - first), tuple(names), np.ones(stop - first, dtype=np.int64))
         if not contract.calendar.is_time:
             raise RequestError(f"--sum {kind}: the times of these data are numbers, not dates", code="bad_setting",
                                hint="Use --sum all")
