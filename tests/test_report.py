@@ -31,6 +31,7 @@ from forecast.series.calendar import Calendar
 from forecast.series.forecast import Forecast
 from forecast.series.panel import Panel
 from forecast.showing.fans import Fan, Said
+from forecast.showing.tables import column
 from forecast.store.store import Store
 from forecast.tasks import evaluate, listing
 from forecast.tasks.sums import sums_of
@@ -219,6 +220,23 @@ def test_a_report_of_nothing_says_so(run: Run, tmp_path: Path) -> None:
     words = page(tmp_path / "report.html").words
     assert "It was not scored: the data hold no past window that the model had not learned from" in words
     assert "Nothing to show: nothing was issued of these data yet; forecast predict does." in words
+
+
+def test_steps_that_are_numbers_are_forecast_as_far_as_is_asked(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("ds,y\n" + "".join(f"{t},{10 + t % 4}\n" for t in range(60)))
+    assert run("report", "data.csv").code == 2                          # nobody knows how far
+    assert run("report", "data.csv", "--horizon", "5").code == 0
+    series, = page(tmp_path / "report.html").block["series"]
+    assert len(series["f"]["p"]) == 5
+    assert "all 5 steps" in page(tmp_path / "report.html").words
+
+
+@pytest.mark.parametrize(("values", "texts"), [
+    ([453.3, 664.0, 80.0], ["453.3", "664.0", "80.0"]), ([402.0, 1952.4], ["402", "1,952"]),
+    ([3.0, math.nan], ["3", "-"]), ([0.0, 0.0], ["0", "0"]), ([1e12, 5.0], ["1.000e+12", "5"]),
+    ([-0.01234, 0.5], ["-0.0123", "0.5000"])])
+def test_numbers_below_each_other_have_as_many_decimals(values: list[float], texts: list[str]) -> None:
+    assert column(values) == texts
 
 
 def test_a_store_that_is_being_written_is_read_whole(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

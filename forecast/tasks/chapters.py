@@ -53,7 +53,8 @@ def totals(facts: Facts) -> Section:
     lines = [f"The expected values{'' if len(forecast.panel) == 1 else f' of {len(forecast.panel):,} series'}, added "
              "up."]
     if whole:
-        lines.append("A sum has the band of paths on which errors of steps and of series go together as "
+        errors = "errors of steps" if len(forecast.panel) == 1 else "errors of steps and of series"
+        lines.append(f"A sum has the band of paths on which {errors} go together as "
                      + ("they did on the past" if len(facts.run.predictor.dependence.factors) else
                         "they usually do in public data")
                      + ": narrower than the bounds of its parts added up, for some errors cancel.")
@@ -226,7 +227,8 @@ def reading(facts: Facts) -> Section:
     columns = f"Columns: time is {time}, target is {', '.join(contract.targets[:6])}" + (
         f", series are named by {ident}" if contract.layout == "long" else "") + "."
     lines = [f"{counted(told.rows, 'row')}, {counted(len(told.panel), 'series')}, step {contract.calendar.freq}, from "
-             f"{told.span[0]} to {told.span[1]}.", columns, *(f"Noted: {note}." for note in told.notes)]
+             f"{told.span[0]} to {told.span[1]}.", columns,
+             *(f"Noted: {note}{'' if note.endswith('?') else '.'}" for note in told.notes)]
     lines += [f"Repaired: {r.message}{f' (another way: {r.flag})' if r.flag else ''}." for r in told.repairs]
     if not told.repairs:
         lines.append("Nothing had to be repaired.")
