@@ -72,10 +72,15 @@ class Forecaster(Protocol):
     def predict(self, panel: Panel, horizon: int) -> Forecast: ...
 
 
+def part_size(horizon: int) -> int:
+    """Series that are forecast at a time."""
+    return max(FEWEST, ROWS // horizon)
+
+
 def in_parts(forecaster: Forecaster, panel: Panel, horizon: int, *, size: int | None = None) -> Iterator[Forecast]:
     """The forecast of a panel, `size` series (by default some thousand) at a time, in their order. An empty panel is
     one part."""
-    size = size or max(FEWEST, ROWS // horizon)
+    size = size or part_size(horizon)
     for begin in range(0, max(1, len(panel)), size):
         yield forecaster.predict(panel.take(np.arange(begin, min(begin + size, len(panel)))), horizon)
 
