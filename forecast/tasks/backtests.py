@@ -13,6 +13,7 @@ from forecast.reading.reader import Reading
 from forecast.series.forecast import Forecaster
 from forecast.series.panel import Panel
 from forecast.store.run import Run
+from forecast.system.engine import Engine
 from forecast.tasks import prior
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
@@ -42,7 +43,7 @@ class Tested:
 
 
 def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Config, reading: Reading,
-               names: Sequence[str], *, event: str | None = None
+               names: Sequence[str], *, event: str | None = None, engine: Engine | None = None
                ) -> tuple[pd.DataFrame, Scores, str, JointScores | None]:
     """Past forecasts beside those of the baselines `names`, their scores, how they came about, and the scores of paths
     and totals.
@@ -56,7 +57,7 @@ def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Co
     makers = tested.makers | baseline_makers(list(dict.fromkeys(names)), tested.plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else tested.plan.season
     frame, scores = scored(panel, makers, plan=tested.plan, cutoffs=tested.cutoffs, levels=config.model.levels,
-                           refit=config.backtest.refit, season=season)
+                           refit=config.backtest.refit, season=season, engine=engine)
     tell_windows(teller, scores, tested.cutoffs)
     tell_covariates(teller, scores)
     how = f"{counted(len(tested.cutoffs), 'window')} of {tested.plan.horizon} steps; {tested.how}"

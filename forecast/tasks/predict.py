@@ -22,6 +22,7 @@ from forecast.showing.ink import check_picture
 from forecast.showing.pictures import Gallery, draw_fans
 from forecast.system import clock, machine
 from forecast.system.datasource import DataSource, guard
+from forecast.system.engine import Engine
 from forecast.tasks import issuing, joint, plans, prior, shards
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
@@ -64,6 +65,7 @@ class Request:
     size: int | None = None                 # series at a time; None: as many as memory should be spent on
     typed: bool = False                     # the rows of the result hold time stamps, not text
     drawn: joint.Asked | None = None        # what is written in place of the bands: paths, totals or chances
+    engine: Engine | None = None            # who works beside this process
     record: bool = True                     # keep the issue in the ledger, and tell what is new since the last one
 
     def __post_init__(self) -> None:
@@ -75,6 +77,9 @@ class Request:
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
         share_of(self.options.shard)
+        if self.engine is not None and self.device is not None:
+            raise RequestError("--device is for one process, and workers compute on CPUs", code="bad_setting",
+                               hint="Leave out --device, or --jobs and --engine")
         if not self.record and (self.output is not None or self.require_new or self.options.adapt is not None):
             raise RequestError("what is written, or goes by earlier issues, is recorded", code="bad_setting")
         plans.check_fill(self.options.fill_future)
@@ -189,7 +194,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     tally = Tally(gallery=Gallery(levels, page.contract.id is not None, keeps_order=bool(request.options.series))
                   if plot else None)
     with answer.opened(output, out) if answer else _opened(output, page, layout, whole.with_values()[0], out) as write:
-        for part in in_parts(forecaster, panel, steps, size=request.size):
+        for part in in_parts(forecaster, panel, steps, size=request.size, engine=request.engine):
             part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
             tally.add(part, None if output or out or answer else table_of(part, page, layout, typed=request.typed))
             tally.remarks += [] if page.mean else _zeros(part)
