@@ -18,7 +18,7 @@ from forecast.cli.helping import GROUPS
 from forecast.cli.session import Session, global_options, lightened, session_of
 from forecast.config import SETTINGS, Setting
 from forecast.errors import RequestError
-from forecast.system import machine
+from forecast.system import machine, ranks
 
 if TYPE_CHECKING:
     from forecast.system.engine import Engine
@@ -112,6 +112,7 @@ def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "check
         own = list(inspect.signature(story, eval_str=True).parameters.values())[1:]
 
         def run(ctx: typer.Context, **values: Any) -> None:
+            ranks.hush()
             outer = ctx.parent.params if ctx.parent else {}
             chosen = {k: values.pop(k) or outer.get(k) for k in shared}
             workers = [values.pop(name) for name in WORKERS] if engines else []
@@ -122,6 +123,7 @@ def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "check
                 session.workspace.check_sets(SETTINGS if sets == "checked" else (), user=f"forecast {story.__name__}",
                                             hint="Settings count in train, compare and evaluate")
             machine.prepare(threads=1)
+            ranks.check_command(story.__name__)
             raise typer.Exit(story(session, **values) or 0)
 
         parameters = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context), *own]
