@@ -175,19 +175,23 @@ class Ray:
         """Ray, begun or joined; signals are heard as before, and are not left to it."""
         if self.address not in (None, "auto"):
             _check_answer(self.address.removeprefix("ray://"))          # Ray itself would try for minutes
-        with _said(**self._environment()), _heard_as_before():
-            ray = importlib.import_module("ray")
-            here = {"num_cpus": self.jobs, "include_dashboard": False} if self.address is None else {}
-            try:
-                ray.init(address=self.address or "local", log_to_driver=False, logging_level="ERROR", **here)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise RequestError(f"--engine ray: {str(error).splitlines()[0]}", code="no_cluster") from error
+        ray = importlib.import_module("ray")
         try:
+            with _said(**self._environment()), _heard_as_before():
+                self._begin(ray)
             yield ray
         finally:
             with _heard_as_before():
                 ray.shutdown()
 
+    def _begin(self, ray: Any) -> None:
+        here = {"num_cpus": self.jobs, "include_dashboard": False} if self.address is None else {}
+        try:
+            ray.init(address=self.address or "local", log_to_driver=False, logging_level="ERROR", **here)
+        except SystemExit:                                              # of Ray's own handler, while it begins
+            raise SystemExit(128 + signal.SIGTERM) from None
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise RequestError(f"--engine ray: {str(error).splitlines()[0]}", code="no_cluster") from error
 
     def _environment(self) -> dict[str, str]:
         """What workers here inherit: where this program lies, and their share of the cores."""
