@@ -53,7 +53,7 @@ def _issued(panel: Panel, name: str, forecaster: Forecaster, horizon: int, cutof
     series = np.tile(np.arange(len(panel)), len(cutoffs))
     has_past = finite_sums(panel.y, rolled.first, rolled.stop)[1] > 0
     rows = np.flatnonzero(has_past & (rolled.stop < panel.stop[series]) & ~rolled.ends_in_a_hole)
-    forecast = next(in_parts(forecaster, rolled.take(rows), horizon, size=max(1, len(rows)), engine=engine))
+    (forecast,) = in_parts(forecaster, rolled.take(rows), horizon, size=max(1, len(rows)), engine=engine)
     return frame_of(forecast, name, series[rows], panel, levels)
 
 
