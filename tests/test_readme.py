@@ -29,7 +29,8 @@ __all__ = ["run"]
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 PAGES = {"README": README} | {name: page_of(name, flags_of).text for name in TOPICS}
-ELSEWHERE = {"--protocol", "--variants", "--full", "--peers", "--keep", "--data", "--dev"}     # of the benchmarks
+ELSEWHERE = {"--protocol", "--variants", "--full", "--peers", "--keep", "--data", "--dev",
+             "--wrap", "--nproc-per-node"}                              # of benchmarks, and of others
 
 
 def commands() -> dict[str, Any]:

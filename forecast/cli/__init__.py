@@ -23,6 +23,7 @@ class Row(NamedTuple):
 COMMANDS = (
     Row("train", "Read a CSV file, fit a forecaster, backtest it beside seasonal naive, and make it live."),
     Row("predict", "Forecast with the live model from the present contents of its file, or from DATA."),
+    Row("merge", "Put the files of predict --shard together: the bytes that one process would have written."),
     Row("whatif", "Forecast with and without a change of what is known ahead, and write both and the difference."),
     Row("future", "Write the rows of the horizon in which columns known ahead are to be filled in."),
     Row("evaluate", "Score a forecaster on what came after rolling cutoffs, beside simple baselines."),

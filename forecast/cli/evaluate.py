@@ -17,7 +17,7 @@ BACKTEST = ("backtest.windows", "backtest.step", "backtest.test_size", "backtest
 FORMULAS = "\b\n" + "\n".join(f"{name:<9} {metric.formula}" for name, metric in METRICS.items())   # \b: lines as here
 
 
-@command(settings=(*BACKTEST, *READING, *MODEL, "train.final_fit"), after=FORMULAS)
+@command(settings=(*BACKTEST, *READING, *MODEL, "train.final_fit"), after=FORMULAS, engines=True)
 def evaluate(
     session: Session,
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
@@ -66,7 +66,8 @@ def evaluate(
     request = task.Request(data, model=model, baselines=baselines, metrics=metrics,
                            output=output or f"metrics{kind}.json",
                            predictions=predictions, plot=plot, forecast=forecast, issued=issued, last=last,
-                           fail_over=fail_over or (), accept_scale=accept_scale, event=event, by=by)
+                           fail_over=fail_over or (), accept_scale=accept_scale, event=event, by=by,
+                           engine=session.engine)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "evaluate") as status:

@@ -24,6 +24,7 @@ EXAMPLES = {
     "": ("train data.csv", "predict"),
     "train": ("train data.csv", "train sales.csv --id store --horizon 28 --quick"),
     "predict": ("predict", "predict data.csv --horizon 30 -o next.csv --plot next.png"),
+    "merge": ("merge part*.csv -o all.csv", "merge shard-*.parquet -o all.parquet"),
     "whatif": ("whatif --change 'promo=1 @ 2026-12-01..2026-12-07'", "whatif --future other.csv"),
     "future": ("future", "future --horizon 28 -o plan.csv"),
     "evaluate": ("evaluate", "evaluate --issued --last 30d"),

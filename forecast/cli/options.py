@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +18,10 @@ from forecast.cli.helping import GROUPS
 from forecast.cli.session import Session, global_options, lightened, session_of
 from forecast.config import SETTINGS, Setting
 from forecast.errors import RequestError
-from forecast.system import machine
+from forecast.system import machine, ranks
+
+if TYPE_CHECKING:
+    from forecast.system.engine import Engine
 
 __all__ = ["MODEL", "READING", "Session", "command"]
 
@@ -30,6 +34,23 @@ FLAGS = {"train.final_fit": "--no-final-fit", "data.dayfirst": "--dayfirst", "da
          "model.bidirectional": "--bidirectional",
          "model.attention": "--attention"}                              # switches, not values
 MEANINGS = {"--no-final-fit": "serve the networks that were validated, without fitting them again on all the data"}
+
+
+WORKERS: dict[str, tuple[Any, Any]] = {
+    "jobs": (int | None, typer.Option("--jobs", metavar="N", show_default=False, help="processes that share the work; "
+                                      "the bytes are those of one")),
+    "engine": (str | None, typer.Option("--engine", metavar="processes|ray", show_default=False,
+                                        help="whose processes: this machine's, or Ray's")),
+    "address": (str | None, typer.Option("--address", metavar="HOST:PORT|auto", show_default=False,
+                                         help="with --engine ray: a cluster that runs already"))}
+
+
+def _engine(*asked: Any) -> Engine | None:
+    if asked == (None,) * len(asked):
+        return None
+    from forecast.system.engine import engine_of
+
+    return engine_of(*asked)
 
 
 def options_of(key: str) -> dict[str, tuple[str, Any, Any]]:
@@ -77,13 +98,13 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
                                     show_default=False)
 
 
-def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "checked"
+def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "checked", engines: bool = False
             ) -> Callable[[Callable[..., int | None]], Any]:
     """Make a story `(session, own arguments) -> exit code or None` the command of its name; its help is the story's
     docstring, and what comes `after` it.
 
     sets: what --set may give: what is "checked" to be a setting, "none", or "any" text: the story looks at that itself,
-    and at the store."""
+    and at the store. engines: others may work for it, as --jobs and --engine say."""
     options = {name: option for key in settings for name, option in options_of(key).items()}
     shared = global_options()
 
@@ -91,18 +112,23 @@ def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "check
         own = list(inspect.signature(story, eval_str=True).parameters.values())[1:]
 
         def run(ctx: typer.Context, **values: Any) -> None:
+            ranks.hush()
             outer = ctx.parent.params if ctx.parent else {}
             chosen = {k: values.pop(k) or outer.get(k) for k in shared}
+            workers = [values.pop(name) for name in WORKERS] if engines else []
             session = session_of(chosen, outer, _settings(values, options))
+            session = replace(session, engine=_engine(*workers))
             if sets != "any":
                 session.workspace.check_store()
                 session.workspace.check_sets(SETTINGS if sets == "checked" else (), user=f"forecast {story.__name__}",
                                             hint="Settings count in train, compare and evaluate")
             machine.prepare(threads=1)
+            ranks.check_command(story.__name__)
             raise typer.Exit(story(session, **values) or 0)
 
         parameters = [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context), *own]
         added = [(k, kind, _grouped(key, option)) for k, (key, kind, option) in options.items()]
+        added += [(k, *option) for k, option in WORKERS.items()] if engines else []
         added += [(k, kind, option) for k, (kind, option) in shared.items()]
         parameters += [Parameter(k, Parameter.KEYWORD_ONLY, default=False if kind is bool else None,
                                  annotation=Annotated[kind, option]) for k, kind, option in added]

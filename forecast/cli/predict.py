@@ -11,7 +11,7 @@ from forecast.cli.options import READING, Session, command
 PARTIAL = 5
 
 
-@command(settings=(*READING, "model.season"))
+@command(settings=(*READING, "model.season"), engines=True)
 def predict(
     session: Session,
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
@@ -82,7 +82,7 @@ def predict(
     output = output or (drawn.file if drawn else "predictions.csv")
     request = task.Request(data, model=model, horizon=horizon, output=output, options=options, levels=levels,
                            drawn=drawn, as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
-                           accept_scale=accept_scale, future=future)
+                           accept_scale=accept_scale, future=future, engine=session.engine)
     console, workspace = Console(session), session.workspace
     check_status_path(status_path := workspace.path(status_file) if status_file else None)
     with reported(status_path, "predict") as status:

@@ -15,6 +15,7 @@ import typer
 from forecast.cli.streams import write_out
 
 if TYPE_CHECKING:
+    from forecast.system.engine import Engine
     from forecast.tasks.workspace import Workspace
 
 
@@ -27,6 +28,7 @@ class Session:
     quiet: bool = False
     verbose: bool = False
     color: bool = False
+    engine: Engine | None = None
 
 
 def global_options() -> dict[str, tuple[Any, Any]]:

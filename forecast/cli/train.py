@@ -46,12 +46,13 @@ def train(
     from forecast.cli.console import Console
     from forecast.system.datasource import guard
     from forecast.system.monitor import check_status_path, reported
+    from forecast.system.ranks import rank
     from forecast.tasks import train as task
 
     request = task.Request(data, name=name, promote=promote, min_skill=min_skill, origin=origin, dry_run=dry_run,
                            resume=resume, wait=wait)
     console, workspace = Console(session), session.workspace
-    status_path = workspace.path(status_file) if status_file and not dry_run else None
+    status_path = workspace.path(status_file) if status_file and not (dry_run or rank().number) else None
     check_status_path(status_path)
     guard([status_path], [workspace.source(data)])
     with reported(status_path, "train") as status:

@@ -62,6 +62,10 @@ class Prior:
             raise ValueError("weights that are no numbers")
         return cls(tensors)
 
+    def __reduce__(self) -> tuple[type[Prior], tuple[Mapping[str, NDArray[np.floating]]]]:
+        """The weights travel, what was found on the way stays here."""
+        return Prior, (self.tensors,)
+
     @cached_property
     def mark(self) -> str:
         """Eight characters that tell these weights from others."""

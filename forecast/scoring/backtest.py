@@ -20,22 +20,26 @@ from forecast.errors import DataError
 from forecast.scoring import metrics
 from forecast.scoring.formulas import REFERENCE, SIMPLE
 from forecast.series.arrays import Floats, Ints, finite_sums
-from forecast.series.forecast import Forecast, Forecaster, band_quantiles
+from forecast.series.forecast import Forecast, Forecaster, band_quantiles, in_parts
 from forecast.series.panel import Panel
+from forecast.system.engine import Engine
 
 
 def backtest(panel: Panel, makers: Mapping[str, Callable[[Panel], Forecaster]], *, horizon: int,
-             cutoffs: Sequence[int], levels: Sequence[float], refit: str = "never") -> pd.DataFrame:
+             cutoffs: Sequence[int], levels: Sequence[float], refit: str = "never",
+             engine: Engine | None = None) -> pd.DataFrame:
     """Forecasts of each maker at each cutoff (steps back from the newest time), as one frame.
 
     A maker gets what was known at the first cutoff and returns a forecaster, which then forecasts at every cutoff
-    from what was known there; with refit="each" it is asked anew at each cutoff."""
+    from what was known there; with refit="each" it is asked anew at each cutoff. An engine works for all but
+    the simple ones, who are done before it has begun."""
     groups = [cutoffs] if refit == "never" else [[k] for k in cutoffs]
     frames = []
     for name, make in makers.items():
         for group in groups:
             forecaster = make(panel.drop_last(group[0]))
-            frames.append(_issued(panel, name, forecaster, horizon, group, levels))
+            helped = None if name in SIMPLE else engine
+            frames.append(_issued(panel, name, forecaster, horizon, group, levels, helped))
     frame = pd.concat(frames, ignore_index=True)
     if frame.empty:
         raise DataError("no forecast of the backtest has a truth to be scored by", code="no_truth",
@@ -44,12 +48,13 @@ def backtest(panel: Panel, makers: Mapping[str, Callable[[Panel], Forecaster]], 
 
 
 def _issued(panel: Panel, name: str, forecaster: Forecaster, horizon: int, cutoffs: Sequence[int],
-            levels: Sequence[float]) -> pd.DataFrame:
+            levels: Sequence[float], engine: Engine | None) -> pd.DataFrame:
     rolled = panel.rolled(cutoffs)
     series = np.tile(np.arange(len(panel)), len(cutoffs))
     has_past = finite_sums(panel.y, rolled.first, rolled.stop)[1] > 0
     rows = np.flatnonzero(has_past & (rolled.stop < panel.stop[series]) & ~rolled.ends_in_a_hole)
-    return frame_of(forecaster.predict(rolled.take(rows), horizon), name, series[rows], panel, levels)
+    (forecast,) = in_parts(forecaster, rolled.take(rows), horizon, size=max(1, len(rows)), engine=engine)
+    return frame_of(forecast, name, series[rows], panel, levels)
 
 
 def frame_of(forecast: Forecast, name: str, series: Ints, panel: Panel, levels: Sequence[float]) -> pd.DataFrame:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -13,10 +16,12 @@ from numpy.typing import NDArray
 
 from forecast.series.arrays import Floats, Ints
 from forecast.series.panel import Panel
+from forecast.system.engine import Engine
 
 ROWS = 240_000                      # of forecasts made at a time: memory is bounded however many series there are
 POINTS = 5_000_000                  # of the histories that are looked at for them
 FEWEST = 64                         # series of a part, however far ahead or long
+PIECE = 1_024                       # of a part, for one worker
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,52 @@ class Forecaster(Protocol):
     def predict(self, panel: Panel, horizon: int) -> Forecast: ...
 
 
-def in_parts(forecaster: Forecaster, panel: Panel, horizon: int, *, size: int | None = None) -> Iterator[Forecast]:
-    """The forecast of a panel, `size` series (by default some thousand, fewer of long ones) at a time, in their order.
-    An empty panel is one part."""
+def part_size(panel: Panel, horizon: int) -> int:
+    """Series that are forecast at a time: some thousand, fewer of long ones."""
     points = int(panel.lengths.sum()) // max(1, len(panel)) + 1         # of a series, as they are on average
-    size = size or max(FEWEST, min(ROWS // horizon, POINTS // points))
+    return max(FEWEST, min(ROWS // horizon, POINTS // points))
+
+
+def in_parts(forecaster: Forecaster, panel: Panel, horizon: int, *, size: int | None = None,
+             engine: Engine | None = None) -> Iterator[Forecast]:
+    """The forecast of a panel, `size` series (by default some thousand, fewer of long ones) at a time, in their
+    order. An empty panel is one part. Whether others work on it changes no bit: no series sees another one."""
+    parts = _cut(panel, size or part_size(panel, horizon))
+    if engine is None:
+        yield from (forecaster.predict(part, horizon) for part in parts)
+        return
+    under_way = deque[tuple[Panel, int]]()
+
+    def pieces() -> Iterator[Panel]:
+        for part in parts:
+            under_way.append((part, len(range(0, max(1, len(part)), PIECE))))
+            yield from (piece.trimmed().foreseen(horizon) for piece in _cut(part, PIECE))
+
+    said = engine.map(partial(_said_of, forecaster, horizon), pieces())
+    for first in said:
+        part, count = under_way.popleft()
+        yield _joined(part, [first, *islice(said, count - 1)])
+
+
+def _cut(panel: Panel, size: int) -> Iterator[Panel]:
     for begin in range(0, max(1, len(panel)), size):
-        yield forecaster.predict(panel.take(np.arange(begin, min(begin + size, len(panel)))), horizon)
+        yield panel.take(np.arange(begin, min(begin + size, len(panel))))
+
+
+def _said_of(forecaster: Forecaster, horizon: int, piece: Panel) -> Forecast:
+    """The forecast of a piece, without the piece."""
+    forecast = forecaster.predict(piece, horizon)
+    return replace(forecast, panel=Panel.of([], piece.calendar))
+
+
+def _joined(panel: Panel, pieces: Sequence[Forecast]) -> Forecast:
+    """The forecast of a panel of those of its pieces."""
+    remarks = [remark for piece in pieces for remark in piece.remarks]
+    means = [piece.mean for piece in pieces if piece.mean is not None]
+    return Forecast(panel, pieces[0].quantiles, np.concatenate([piece.values for piece in pieces]),
+                    np.concatenate([piece.source for piece in pieces]),
+                    tuple(sorted(remarks, key=lambda remark: remark.code == "silenced")),  # behind all changes of level
+                    np.concatenate(means) if means else None)
 
 
 def band_quantiles(level: float) -> tuple[float, float]:

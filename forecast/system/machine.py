@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import RequestError
+from forecast.system.ranks import rank
 
 if TYPE_CHECKING:
     import torch
@@ -65,8 +66,9 @@ def _keep_pages() -> None:
 
 
 def usable_cpus() -> int:
-    """CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """CPUs this process may run on; its share of them, where it trains together with others of this machine."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, there // rank().neighbours)
 
 
 @functools.cache
@@ -123,7 +125,9 @@ def set_up(name: str = "auto", threads: int | None = None) -> torch.device:
     if not there.get(name):
         raise RequestError(f"--device {name}: there is none here", code="no_device",
                            hint="Use --device " + " or ".join(d for d, here in there.items() if here))
-    return torch.device(name)
+    own = rank()
+    several = own.neighbours > 1 and name == "cuda"
+    return torch.device(name, own.here % torch.cuda.device_count()) if several else torch.device(name)
 
 
 def _settings_of_torch() -> Callable[[], None]:

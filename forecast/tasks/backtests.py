@@ -13,6 +13,7 @@ from forecast.reading.reader import Reading
 from forecast.series.forecast import Forecaster
 from forecast.series.panel import Panel
 from forecast.store.run import Run
+from forecast.system.engine import Engine
 from forecast.tasks import prior
 from forecast.tasks.groups import Groups, judge_of
 from forecast.tasks.teller import Teller
@@ -42,28 +43,36 @@ class Tested:
     predictor: Predictor | None             # None: another one at each cutoff
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is scored beside the forecasts, and who works beside this process."""
+
+    names: Sequence[str]                    # of baselines
+    event: str | None = None                # whose chances are scored
+    by: str | None = None                   # columns that name groups whose totals are scored
+    engine: Engine | None = None
+
+
 def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Config, reading: Reading,
-               names: Sequence[str], *, event: str | None = None, by: str | None = None
-               ) -> tuple[pd.DataFrame, Scores, str, JointScores | None]:
-    """Past forecasts beside those of the baselines `names`, their scores, how they came about, and the scores of paths
-    and totals.
+               beside: Beside) -> tuple[pd.DataFrame, Scores, str, JointScores | None]:
+    """Past forecasts beside those of baselines, their scores, how they came about, and the scores of paths and totals.
 
     Nothing is trained where the data are new to the run, or where the run holds this very backtest."""
     from forecast.tasks.fitting import baseline_makers, scored, tell_covariates, tell_windows
 
-    panel = reading.panel.with_values()[0]
+    panel, by = reading.panel.with_values()[0], beside.by
     if by is not None:
         Groups.of(panel, reading.contract, by)                          # what is no column is refused before any work
     tested = (_as_it_is(run, config, panel) or _held(workspace, run, config, reading) if run else None) or \
         _fitted(teller, run, config, panel)
-    makers = tested.makers | baseline_makers(list(dict.fromkeys(names)), tested.plan.season, config.model.levels)
+    makers = tested.makers | baseline_makers(list(dict.fromkeys(beside.names)), tested.plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else tested.plan.season
     frame, scores = scored(panel, makers, plan=tested.plan, cutoffs=tested.cutoffs, levels=config.model.levels,
-                           refit=config.backtest.refit, season=season)
+                           refit=config.backtest.refit, season=season, engine=beside.engine)
     tell_windows(teller, scores, tested.cutoffs)
     tell_covariates(teller, scores)
     how = f"{counted(len(tested.cutoffs), 'window')} of {tested.plan.horizon} steps; {tested.how}"
-    joint = _joint(teller, frame, scores, tested, panel, event)
+    joint = _joint(teller, frame, scores, tested, panel, beside.event)
     if by is not None and joint is not None and tested.predictor is not None:
         from forecast.tasks.group_scores import group_scores
 

@@ -21,8 +21,9 @@ from forecast.showing.ink import check_picture
 from forecast.store.run import Run
 from forecast.system import clock
 from forecast.system.datasource import DataSource, guard, shown_path
+from forecast.system.engine import Engine
 from forecast.tasks import prior
-from forecast.tasks.backtests import backtested
+from forecast.tasks.backtests import Beside, backtested
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
@@ -60,6 +61,7 @@ class Request:
     event: str | None = None                # whose chances are scored
     by: str | None = None                   # columns that name groups whose totals are scored
     accept_scale: bool = False              # also where the newest values have the size of another unit
+    engine: Engine | None = None            # who works beside this process
 
     def __post_init__(self) -> None:
         if self.predictions:
@@ -185,14 +187,14 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     age = seconds_old(panel, reading.contract, clock.now(), source)
     if request.issued:
         return replace(issued_scores(workspace, request, teller, source, reading, config, run), age=age)
+    names = [REFERENCE, *request.names]
     if given:
-        frame, scores, how = _given(given, panel, reading, config, run, [REFERENCE, *request.names])
+        frame, scores, how = _given(given, panel, reading, config, run, names)
         together = None
     else:
         with about(source):
-            frame, scores, how, together = backtested(workspace, teller, run, config, reading,
-                                                      [REFERENCE, *request.names], event=request.event,
-                                                      by=request.by)
+            frame, scores, how, together = backtested(workspace, teller, run, config, reading, Beside(
+                names, request.event, request.by, request.engine))
     teller.say("scored", how)
     return Evaluated(request, source, reading, how, run.id if run else None, frame, scores, age=age, joint=together)
 

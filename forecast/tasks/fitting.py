@@ -18,6 +18,7 @@ from forecast.series.forecast import Forecaster, quantile_grid
 from forecast.series.panel import Panel
 from forecast.store.record import DataRecord
 from forecast.system.datasource import DataSource
+from forecast.system.engine import Engine
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration, safe
@@ -168,11 +169,12 @@ def baseline_makers(names: Sequence[str], season: int, levels: Sequence[float]
 
 
 def scored(panel: Panel, makers: dict[str, Callable[[Panel], Forecaster]], *, plan: Plan, cutoffs: Sequence[int],
-           levels: Sequence[float], refit: str = "never", season: int | None = None) -> tuple[Any, Scores]:
+           levels: Sequence[float], refit: str = "never", season: int | None = None, engine: Engine | None = None
+           ) -> tuple[Any, Scores]:
     """(backtest frame, scores)."""
     from forecast.scoring.backtest import backtest, evaluate
 
-    frame = backtest(panel, makers, horizon=plan.horizon, cutoffs=cutoffs, levels=levels, refit=refit)
+    frame = backtest(panel, makers, horizon=plan.horizon, cutoffs=cutoffs, levels=levels, refit=refit, engine=engine)
     scores = evaluate(frame, panel.drop_last(cutoffs[0]), season=season or plan.season, levels=levels)
     return frame, scores
 

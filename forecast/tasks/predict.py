@@ -17,12 +17,13 @@ from forecast.config import SETTINGS
 from forecast.errors import DataError, ForecastError, RequestError
 from forecast.ledger.freshness import seconds_old
 from forecast.ledger.options import Options
-from forecast.series.forecast import Forecast, Remark, in_parts, quantile_grid
+from forecast.series.forecast import Forecast, Remark, in_parts, part_size, quantile_grid
 from forecast.showing.ink import check_picture
 from forecast.showing.pictures import Gallery, draw_fans
 from forecast.system import clock, machine
 from forecast.system.datasource import DataSource, guard
-from forecast.tasks import issuing, joint, plans, prior
+from forecast.system.engine import Engine
+from forecast.tasks import issuing, joint, plans, prior, shards
 from forecast.tasks.groups import judge_of
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
@@ -67,6 +68,7 @@ class Request:
     size: int | None = None                 # series at a time; None: as many as memory should be spent on
     typed: bool = False                     # the rows of the result hold time stamps, not text
     drawn: joint.Asked | None = None        # what is written in place of the bands: paths, totals or chances
+    engine: Engine | None = None            # who works beside this process
     record: bool = True                     # keep the issue in the ledger, and tell what is new since the last one
 
     def __post_init__(self) -> None:
@@ -78,6 +80,9 @@ class Request:
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
         share_of(self.options.shard)
+        if self.engine is not None and self.device is not None:
+            raise RequestError("--device is for one process, and workers compute on CPUs", code="bad_setting",
+                               hint="Leave out --device, or --jobs and --engine")
         if not self.record and (self.output is not None or self.require_new or self.options.adapt is not None):
             raise RequestError("what is written, or goes by earlier issues, is recorded", code="bad_setting")
         plans.check_fill(self.options.fill_future)
@@ -170,16 +175,16 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     guarded: other files the caller will write. Raises RequestError, DataError, ModelError, StaleError, DiskError."""
     output = None if request.output in (None, STDOUT) else Place.seen_from(workspace.folder, str(request.output))
     plot = None if request.plot is None else workspace.path(request.plot)
-    run, source, reading = read_for(workspace, request, output, [plot, *guarded])
+    shard = output.path if output and not output.is_folder and request.options.shard and not request.drawn else None
+    run, source, reading = read_for(workspace, request, output, [plot, *guarded, shard and shards.beside(shard)])
     reading = plans.planned_for(workspace, run, reading, request.future, request.horizon)
     steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
-    levels = levels_of(request.levels, run.predictor.config.model.levels)
-    page = Page(run.contract, levels, run.id, request.options.mean)
+    page = Page(run.contract, levels_of(request.levels, run.predictor.config.model.levels), run.id, request.options.mean)
     _tell_reach(teller, steps, run.predictor.plan.horizon)
     forecaster = issuing.forecaster_of(run, request.options)
     draft = issuing.begin(workspace, run, source, reading, horizon=steps, levels=page.levels, as_of=request.as_of,
                           options=request.options)
-    panel, valueless = _asked_for(request, draft, reading)
+    whole, panel, valueless = _asked_for(request, draft, reading)
     tell_model(teller, run, source, reading)
     if not len(panel) and request.options.shard is None:
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
@@ -188,10 +193,11 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
                                                              steps, request.typed, lambda: judge_of(workspace, run))
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
-    tally = Tally(gallery=Gallery(levels, page.contract.id is not None, keeps_order=bool(request.options.series))
+    tally = Tally(gallery=Gallery(page.levels, page.contract.id is not None, keeps_order=bool(request.options.series))
                   if plot else None)
-    with answer.opened(output, out) if answer else _opened(output, page, layout, panel, out) as write:
-        for part in in_parts(forecaster, panel, steps, size=request.size):
+    with answer.opened(output, out) if answer else _opened(output, page, layout, whole.with_values()[0], out) as write:
+        size = request.size or part_size(whole, steps)
+        for part in in_parts(forecaster, panel, steps, size=size, engine=request.engine):
             part = plans.marked(issuing.as_optioned(part, draft.issue.options), filled, request.options.fill_future)
             tally.add(part, None if output or out or answer else table_of(part, page, layout, typed=request.typed))
             tally.remarks += [] if page.mean else _zeros(part)
@@ -205,9 +211,8 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     first = replace(tally.parts[0], panel=panel)
     _draw(teller, plot, tally.gallery, first, page)
     fell = _tell_sources(teller, tally, valueless)
-    issue = issuing.keep(workspace, teller, draft, output) if request.record else None
-    if unread and issue:                                                # else keep has told that the ledger failed
-        teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
+    shards.note(shard, draft.issue, whole, rows, fell=len(fell), series=len(panel), device=request.device)
+    issue = _kept(workspace, teller, draft, output, unread) if request.record else None
     return Predicted(request, run.id, source, issue, draft.issue.fingerprint, output, plot if len(panel) else None,
                      rows, len(panel), steps, dict(tally.sources), fell, [r.message for r in reading.repairs],
                      list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables,
@@ -259,10 +264,10 @@ def _run(workspace: Workspace, request: Request) -> Run:
     return run
 
 
-def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel, list[str]]:
-    """The series to forecast, and the ids of those among them that have no value."""
+def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel, Panel, list[str]]:
+    """The series of all shards; those to forecast, and the ids of those among them that have no value."""
     panel = chosen(draft.known if request.as_of else reading.panel, request.options.series)
-    return part_of(panel, request.options.shard).with_values()
+    return panel, *part_of(panel, request.options.shard).with_values()
 
 
 def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, draft: Draft, source: DataSource,
@@ -279,6 +284,15 @@ def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, 
     if request.options.adapt is None:
         return draft, [], unread
     return *issuing.adapted_draft(workspace, teller, draft), unread
+
+
+def _kept(workspace: Workspace, teller: Teller, draft: Draft, output: Place | None, unread: ForecastError | None
+          ) -> Issue | None:
+    """Put the draft into the ledger; None where that failed, which is told."""
+    issue = issuing.keep(workspace, teller, draft, output)
+    if unread and issue:                                                # else keep has told that the ledger failed
+        teller.warn("partial", f"what has changed since the last issue is unknown: {unread}")
+    return issue
 
 
 @contextmanager

@@ -21,8 +21,10 @@ from forecast.scoring.formulas import SIMPLE
 from forecast.series.windows import evenly
 from forecast.store.record import DataRecord, RunRecord, Verdict
 from forecast.system.clock import now, stamp
-from forecast.system.datasource import DataSource
+from forecast.system.datasource import STDIN, DataSource
+from forecast.system.machine import usable_cpus
 from forecast.system.monitor import Status
+from forecast.system.ranks import rank
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from forecast.series.panel import Panel
     from forecast.training.checkpoints import Checkpoints
     from forecast.training.start import Start
+    from forecast.training.team import Team
 
 RESUME = "resume"
 PROMOTE = ("auto", "always", "never")
@@ -124,8 +127,11 @@ def train(workspace: Workspace, request: Request, teller: Teller = SILENT, *, st
 
     `status` learns how many rows were read. A run that may not go live is saved all the same: `refusal` says why.
     Raises ForecastError of every kind but GateError."""
-    status = status or Status()
-    if request.dry_run:
+    status, own = status or Status(), rank()
+    if own.of > 1 and (request.resume or request.data == STDIN):
+        raise RequestError(f"{'--resume' if request.resume else 'standard input'} is for one process",
+                           code="bad_setting", hint="Leave out torchrun")
+    if request.dry_run or own.number:                                   # they write nothing
         return _trained(workspace, request, teller, status)
     with workspace.locked(teller, request.wait), _broken_off(workspace, teller):
         return _trained(workspace, request, teller, status)
@@ -152,6 +158,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
 
     from forecast.model.predictor import Predictor
     from forecast.tasks import fitting
+    from forecast.training.team import joined
 
     config, status.rows = workspace.config, reading.rows
     tell_settings(teller, workspace.given)
@@ -171,20 +178,22 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
                    age=seconds_old(panel, reading.contract, now(), source))
     if request.dry_run:
         return made
-    with teller.work(wanted.parts):
-        return _worked(workspace, made, teller, reading, untrained, known, start, wanted.limit)
+    with teller.work(wanted.parts), joined(
+            config.train.device, program=__version__, data=known.fingerprint(), settings=config.to_dict(),
+            number_of_cores=usable_cpus()) as team:
+        return _worked(workspace, made, teller, reading, untrained, known, start, wanted.limit, team)
 
 
 def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Reading, untrained: Predictor, known: Panel,
-            start: Start | None, limit: float | None) -> Trained:
+            start: Start | None, limit: float | None, team: Team) -> Trained:
     """Fit, in so many seconds, backtest, fit on everything, save."""
     from forecast.tasks import fitting
     from forecast.training.fit import fit, refit
 
     began, request, panel = time.monotonic(), made.request, reading.panel.with_values()[0]
-    checkpoints = _checkpoints(workspace, request, teller, reading, made.plan, made.origin)
+    checkpoints = None if team.size > 1 else _checkpoints(workspace, request, teller, reading, made.plan, made.origin)
     predictor, history = fitting.tracked(teller, fit(
-        untrained, known, limit=limit, checkpoints=checkpoints, start=start), "training",
+        untrained, known, limit=limit, checkpoints=checkpoints, start=start, team=team), "training",
         closing=untrained.plan.steps > 0)
     if predictor.not_missed:
         teller.say("not asked", f"{' and '.join(predictor.not_missed)}: slow, and held-out windows do not miss what "
@@ -196,7 +205,8 @@ def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Readin
     predictor, metrics, verdict = _judged(workspace, request, teller, predictor, reading, made.cutoffs)
     teller.begin("final fit")
     if predictor.config.train.final_fit and set(predictor.blend.names) - set(SIMPLE):
-        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints), "final fit")
+        predictor, epochs = fitting.tracked(teller, refit(predictor, panel, checkpoints=checkpoints, team=team),
+                                             "final fit")
         history += epochs
     if predictor.kept_back:
         teller.warn("final fit", f"not taken: {predictor.kept_back}; the validated networks serve")
@@ -204,8 +214,9 @@ def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Readin
     made = replace(made, metrics=metrics, verdict=verdict, serves=predictor.name,
                    diverged=all(member.diverged for member in predictor.members),
                    seconds=round(made.seconds + time.monotonic() - began, 1))
-    made = _kept(workspace, made, predictor, reading, fitting.history_csv(history))
-    checkpoints.clear()
+    made = made if team.number else _kept(workspace, made, predictor, reading, fitting.history_csv(history))
+    if checkpoints:
+        checkpoints.clear()
     return made
 
 

@@ -36,6 +36,7 @@ from forecast.training.closed_forms import MOST_VALIDATION, blanks, on_forms, un
 from forecast.training.learning import Learned, learn, relearn
 from forecast.training.loop import Course, Epoch, Material
 from forecast.training.start import SHORTER, Start, origins
+from forecast.training.team import ALONE, Team
 from forecast.training.together import together
 from forecast.training.torch_network import is_rough
 from forecast.training.tuning import LOOKED_AT, RATE, STEPS, Lessons, batch_of, retune, tune
@@ -86,7 +87,7 @@ def _share(windows: AllWindows) -> float:
 
 
 def fit(predictor: Predictor, panel: Panel, *, limit: float | None = None, checkpoints: Checkpoints | None = None,
-        start: Start | None = None) -> Generator[Epoch, None, Predictor]:
+        start: Start | None = None, team: Team = ALONE) -> Generator[Epoch, None, Predictor]:
     """Choose, train and validate on a panel, which is never changed; what comes back has not learned from its newest
     steps, by which it was validated. `refit` is the caller's to call.
 
@@ -108,12 +109,12 @@ def fit(predictor: Predictor, panel: Panel, *, limit: float | None = None, check
         jobs: list[Job[Learned] | Job[Tuned]] = [
             partial(learn, Material(m, known, training), Material(m, panel, held_out),
                     _course(predictor, k, device, fewer if origin else plan.steps, limit,
-                            _place(checkpoints, "validated", k)), origin)
+                            _place(checkpoints, "validated", k), team), origin)
             for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
         if predictor.prior and _is_tuned(predictor):
             held_out_lessons = Lessons(panel, held_out, predictor.two_seasons, plan.horizon)
             jobs.insert(0, partial(tune, predictor.prior, _lessons(predictor, known), held_out_lessons,
-                                   _course_of_prior(predictor, device, "validated", checkpoints, limit)))
+                                   _course_of_prior(predictor, device, "validated", checkpoints, limit, team)))
         results = yield from together(jobs, *_hands(predictor, device))
         learned = [result for result in results if isinstance(result, Learned)]
         tuned = next((result for result in results if isinstance(result, Tuned) and result.steps), None)
@@ -135,16 +136,16 @@ def _lessons(predictor: Predictor, panel: Panel) -> Lessons:
 
 
 def _course_of_prior(predictor: Predictor, device: torch.device, stage: str, checkpoints: Checkpoints | None,
-                     limit: float | None = None) -> Course:
+                     limit: float | None = None, team: Team = ALONE) -> Course:
     """How the prior is tuned; in a final fit, for as many steps as it was when it was validated."""
     train, count = predictor.config.train, len(predictor.members)
     usual = max(1, round(STEPS * train.effort)) if train.steps is None else min(STEPS, train.steps)
     steps = predictor.tuned.schedule if predictor.tuned else usual
     return Course(train, train.seed, steps, RATE, None, _limit(predictor, device, limit), device, member=count,
-                  members=_jobs(predictor), place=_place(checkpoints, f"{stage}-prior", 0))
+                  members=_jobs(predictor), place=_place(checkpoints, f"{stage}-prior", 0), team=team.another())
 
 
-def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None
+def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, team: Team = ALONE
           ) -> Generator[Epoch, None, Predictor]:
     """The predictor with its members trained on everything in a panel: from the validated weights on, or anew where
     there are few windows. What the fit chose stays: penalties, steps, weights and widths.
@@ -162,11 +163,11 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     jobs: list[Job[Network] | Job[Prior]] = [
         partial(relearn, Material(replace(m, steps=math.ceil(share * m.steps)), panel, windows),
                 _course(predictor, k, device, math.ceil(share * (m.schedule or predictor.plan.steps)),
-                        place=_place(checkpoints, place, k)), validated.network if share < 1 else None)
+                        place=_place(checkpoints, place, k), team=team), validated.network if share < 1 else None)
         for k, (m, validated) in enumerate(zip(members, predictor.members, strict=True))]
     tuned = predictor.tuned
     if tuned and predictor.prior:
-        course = _course_of_prior(predictor, device, place, checkpoints)
+        course = _course_of_prior(predictor, device, place, checkpoints, team=team)
         course = replace(course, steps=math.ceil(share * course.steps))
         jobs.insert(0, partial(retune, tuned.prior if share < 1 else predictor.prior, _lessons(predictor, panel),
                                course, math.ceil(share * tuned.steps)))
@@ -264,13 +265,13 @@ def _place(checkpoints: Checkpoints | None, stage: str, member: int) -> Place:
 
 
 def _course(predictor: Predictor, k: int, device: torch.device, steps: int, limit: float | None = None,
-            place: Place | None = None) -> Course:
+            place: Place | None = None, team: Team = ALONE) -> Course:
     member, train = predictor.members[k], predictor.config.train
     shape, init, count = member.shape, predictor.config.model.init, _jobs(predictor)
     chrono = init == "chrono" or (init == "auto" and shape.steps >= LONG)
     return Course(train, member.seed, steps, predictor.plan.lr, shape.steps if chrono else None,
                   _limit(predictor, device, limit), device, is_rough(train.precision, shape, device), k, count,
-                  place or Place())
+                  place or Place(), team.another())
 
 
 def _limit(predictor: Predictor, device: torch.device, limit: float | None) -> float | None:

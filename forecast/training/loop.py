@@ -26,6 +26,7 @@ from forecast.series.batch import Batch
 from forecast.series.panel import Panel, Windows
 from forecast.series.windows import AllWindows
 from forecast.training.checkpoints import Arrays, Place
+from forecast.training.team import ALONE, Team
 from forecast.training.torch_network import RecurrentForecaster, pinball
 
 WARM_UP = 0.1                       # share of the schedule in which the learning rate rises
@@ -66,6 +67,7 @@ class Course:
     member: int = 0
     members: int = 1
     place: Place = field(default_factory=Place)     # where to leave what it takes to go on after an interruption
+    team: Team = ALONE              # who trains it
 
 
 @dataclass(frozen=True)
@@ -131,34 +133,39 @@ class Loop:
         self.order: tuple[int, Ints] = -1, np.empty(0, dtype=np.int64)  # which pass, its windows as they come
         self.quantiles = torch.tensor(network.shape.quantiles, dtype=torch.float32, device=course.device)
         self.batch = min(course.train.batch, len(self.material.windows))
-        self.steps, self.start = 0, time.monotonic()
+        self.own, self.weight = course.team.part(self.batch)
+        self.steps, self.start, self.spent = 0, time.monotonic(), 0.0
 
     def run(self, steps: int) -> float:
         """Take so many steps and give their mean loss; the windows are gathered and normalised once for all of them."""
         train = self.course.train
-        sample, losses = self._sample(steps), []
+        sample, losses, size = self._sample(steps), [], self.own.stop - self.own.start
         for step in range(steps):
-            batch = sample.take(slice(step * self.batch, (step + 1) * self.batch))
+            batch = sample.take(slice(step * size, (step + 1) * size))
             self.model.zero_grad(set_to_none=True)
             loss = pinball(self.model(batch), batch.target, self.quantiles)
             torch.autograd.backward(loss)
+            gradients = [p.grad for p in self.trained if p.grad is not None]
+            loss, self.spent = self.course.team.average(gradients, self.weight, loss.detach(), self.seconds)
             nn.utils.clip_grad_norm_(self.trained, train.clip)
             self._descend(self.rate_factor * self.course.lr * one_cycle(self.progress))
             self.steps += 1
             keep = min(train.averaging, self.steps / (self.steps + 9))  # a short run is not an average of its start
             with torch.no_grad():
                 torch._foreach_lerp_(self.means, self.trained, 1 - keep)
-            losses.append(loss.detach())
+            losses.append(loss)
         return float(torch.stack(losses).mean())
 
     def valid_loss(self, held_out: Batch) -> float:
         """The averaged weights' on held-out windows."""
         with torch.no_grad():
-            return float(pinball(self.average(held_out), held_out.target, self.quantiles))
+            loss = float(pinball(self.average(held_out), held_out.target, self.quantiles))
+        return self.course.team.mean(loss, self.course.device)
 
     def closed_loss(self, held_out: Batch) -> float:
         """The same of the closed forms alone."""
-        return float(pinball(self.average.closed(held_out), held_out.target, self.quantiles))
+        loss = float(pinball(self.average.closed(held_out), held_out.target, self.quantiles))
+        return self.course.team.mean(loss, self.course.device)
 
     def state(self) -> Arrays:
         """All that goes on changing, to be taken up by `restore`."""
@@ -189,7 +196,8 @@ class Loop:
     @property
     def progress(self) -> float:
         """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
-        spent = self.seconds / self.course.limit if self.course.limit else 0.0
+        taken = self.seconds if self.course.team.size == 1 else self.spent
+        spent = taken / self.course.limit if self.course.limit else 0.0
         return min(1.0, max(self.steps / max(self.course.steps, 1), spent))
 
     def _descend(self, rate: float) -> None:
@@ -204,7 +212,10 @@ class Loop:
         for number in range(first // count, -(-(first + steps * self.batch) // count)):
             begin, end = first - number * count, first + steps * self.batch - number * count
             drawn.append(self._order(number)[max(begin, 0):min(end, count)])
-        return self.material.take(np.concatenate(drawn)).tensors(self.course.device)
+        which = np.concatenate(drawn)
+        if self.course.team.size > 1:
+            which = which.reshape(-1, self.batch)[:, self.own].ravel()
+        return self.material.take(which).tensors(self.course.device)
 
     def _order(self, number: int) -> Ints:
         """The windows of one pass in the order in which they are taken, as far as the schedule reaches: of millions of

@@ -86,7 +86,8 @@ class _Loop:
         self.moments = [[torch.zeros_like(p) for p in self.weights] for _ in range(2)]
         self.counts = [torch.zeros((), device=course.device) for _ in self.weights]
         self.batch = batch_of(len(lessons))
-        self.steps, self.start = 0, time.monotonic()
+        self.own, self.weight = course.team.part(self.batch)
+        self.steps, self.start, self.spent = 0, time.monotonic(), 0.0
 
     def run(self, steps: int) -> float:
         """Take so many steps; their mean loss."""
@@ -94,13 +95,15 @@ class _Loop:
         for _ in range(steps):
             random = np.random.default_rng([self.course.seed, self.steps])
             which = random.integers(0, len(self.lessons), self.batch)
-            sight, target = self.lessons.at(which, random.random(self.batch) < .5)
+            logs = random.random(self.batch) < .5
+            sight, target = self.lessons.at(which[self.own], logs[self.own])
             ahead = np.sort(random.permutation(self.lessons.horizon)[:ASKED])
             self.model.zero_grad(set_to_none=True)
             value = self._loss(self.model, sight.points, sight.queries[:, ahead], target[:, ahead])
             torch.autograd.backward(value)
-            nn.utils.clip_grad_norm_(self.weights, train.clip)
             gradients = [p.grad for p in self.weights if p.grad is not None]
+            value, self.spent = self.course.team.average(gradients, self.weight, value.detach(), self.seconds)
+            nn.utils.clip_grad_norm_(self.weights, train.clip)
             first, second = self.moments
             adamw(self.weights, gradients, first, second, [], self.counts, fused=True, amsgrad=False,
                   beta1=0.9, beta2=0.999, lr=self.course.lr * one_cycle(self.progress),
@@ -109,7 +112,7 @@ class _Loop:
             keep = min(train.averaging, self.steps / (self.steps + 9))
             with torch.no_grad():
                 torch._foreach_lerp_(self.means, self.weights, 1 - keep)
-            losses.append(value.detach())
+            losses.append(value)
         return float(np.mean([float(each) for each in losses]))         # a device is waited for once
 
     def look(self, held_out: Lessons) -> float:
@@ -121,7 +124,7 @@ class _Loop:
                 sight, target = held_out.at(which, np.full(len(which), logs))
                 ahead = evenly(held_out.horizon, ASKED)
                 total += float(self._loss(self.mean, sight.points, sight.queries[:, ahead], target[:, ahead])) / 2
-        return total
+        return self.course.team.mean(total, self.course.device)
 
     def share(self, prior: Prior, best: Prior, best_loss: float, held_out: Lessons) -> float:
         """How far from the prior the best look is to speak: all the way, or less where that is no worse."""
@@ -140,7 +143,8 @@ class _Loop:
     @property
     def progress(self) -> float:
         """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
-        spent = self.seconds / self.course.limit if self.course.limit else 0.0
+        taken = self.seconds if self.course.team.size == 1 else self.spent
+        spent = taken / self.course.limit if self.course.limit else 0.0
         return min(1.0, max(self.steps / max(self.course.steps, 1), spent))
 
     def prior(self) -> Prior:
