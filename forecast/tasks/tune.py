@@ -32,13 +32,14 @@ from forecast.tasks.tuned import Judgement, Tuned
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration
 from forecast.training.comparison import in_budget_text
-from forecast.training.search import DONE, FAILED, FURTHEST, Dimension, Study, Tried, space
+from forecast.training.search import DONE, FAILED, FURTHEST, REPEATED, Dimension, Study, Tried, space
 
 STUDIES = "studies"                     # folder of the store
 SEEDS = 3                               # fits of the best settings and of the defaults before the unseen windows
 FOR_JUDGING = 0.4                       # of the budget, at most
 LATE = 1.05                             # times the budget, when the last fit is ended
 TRIAL = 1.25                            # times a fit: a trial begins with a quarter of the steps
+PAIR = 2.2 / TRIAL                      # times a trial: the defaults and the best settings, fitted with one seed
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,8 @@ class _Work:
         naive, spent, stopped = float(bench.naive.mean()), "time", 0
         try:
             typical = self._typical()
-            reserve = self._reserve(typical)
             with self.teller.work({"tuning": self.allowed}):
-                limits = Limits(self.start + self.allowed - reserve, self.request.trials, typical)
-                spent = self._searched(bench, limits)
+                spent = self._searched_in_time(bench, typical)
                 self._judge()
         except KeyboardInterrupt:
             stopped = 130
@@ -89,10 +88,25 @@ class _Work:
         return replace(begun, naive=naive, spent=spent, stopped=stopped, trials=self.study.trials(),
                        importance=self.study.importance(), judgement=self._judgement())
 
+    def _searched_in_time(self, bench: Bench, typical: float) -> str:
+        """Search until no more is left of the budget than judging takes. As long as nothing is better than the defaults
+        there is nothing to judge, and what was kept for all seeds but one is searched in, too."""
+        begun, spent = self._ended(), "time"
+        for kept in (self._reserve(typical), PAIR * typical):
+            best, asked = self.study.best(), self.request.trials
+            if spent != "time" or (best is not None and best.changes and self._ended() > begun):
+                break
+            trials = None if asked is None else asked - (self._ended() - begun)
+            spent = self._searched(bench, Limits(self.start + self.allowed - kept, trials, typical))
+        return spent
+
+    def _ended(self) -> int:
+        return sum(t.is_ended and t.reason != REPEATED for t in self.study.trials())
+
     def _typical(self) -> float:
         """About the seconds of a trial: those of the defaults, once they are tried. The budget is told.
 
-        Raises RequestError where it is too short for the defaults, and for one fit of two to judge by."""
+        Raises RequestError where it is too short for the defaults, with one that would do to judge by, too."""
         trials = self.study.trials()
         done = [t.seconds for t in trials if t.state == DONE]
         if len(trials) > 1:
@@ -101,11 +115,11 @@ class _Work:
                                          windows=len(self.parts.cutoffs))
         seconds = done[0] if done else TRIAL * (parts["preparing"] + parts["training"] + parts["backtest"])
         spent = time.monotonic() - self.start
-        needed = spent + seconds * (1 + 2 / TRIAL)
-        if not done and needed > self.allowed:
-            raise RequestError(f"--budget: {self.allowed:g} s are too short for the defaults (about {seconds:.0f} s) "
-                               "and to judge by unseen windows", code="budget_too_short",
-                               hint=f"Give {in_budget_text(1.2 * needed)} or more")
+        if not done and spent + seconds > self.allowed:
+            raise RequestError(f"--budget: {self.allowed:g} s are too short for the defaults alone, "
+                               f"about {seconds:.0f} s",
+                               code="budget_too_short", hint="Give "
+                               f"{in_budget_text(1.2 * (spent + seconds * (1 + 2 / TRIAL)))} or more")
         about_so_many = max(1, int(self.request.jobs * (self.allowed - spent - self._reserve(seconds)) / seconds))
         self.teller.say("budget", f"{duration(self.allowed)} for everything: about {counted(about_so_many, 'trial')} "
                                   f"as long as that of the defaults ({duration(seconds)}), then fits before the unseen "
@@ -114,7 +128,7 @@ class _Work:
 
     def _reserve(self, typical: float) -> float:
         """Seconds kept for judging: for as many seeds as have room in that share of the budget, at least one."""
-        pair = 2.2 * typical / TRIAL
+        pair = PAIR * typical
         return pair * min(SEEDS, max(1, int(FOR_JUDGING * self.allowed / pair)))
 
     def _watch(self) -> None:
