@@ -219,11 +219,19 @@ def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, sin
             "space": [[d.key, d.default, list(d.values)] for d in dimensions], "version": __version__}
     path = named[1] or workspace.store.folder / STUDIES / f"{_digest(said)}.journal"
     begun = Tuned(record_of(reading, source, workspace), shown(source), ",".join(reading.contract.targets), parts.plan,
-                  workspace.given, dimensions, path, allowed, parts.cutoffs, parts.unseen, _metric(parts), np.nan)
+                  workspace.given, _written(workspace.said), dimensions, path, allowed, parts.cutoffs, parts.unseen,
+                  _metric(parts), np.nan)
     with exclusive(path.with_name(f"{path.name}.owner"), by="forecast tune"):
         study = Study.opened(path, dimensions, said, seed=config.train.seed)
         ended = _Work(teller, config, parts, study, path, request, start, allowed).run(begun)
     return replace(ended, seconds=time.monotonic() - start)
+
+
+def _written(said: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as --set takes them; those of the backtest are no business of train."""
+    texts = {key: ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+             for key, value in said.items()}
+    return {key: f"'{text}'" if " " in text else text for key, text in texts.items() if not key.startswith("backtest.")}
 
 
 def _digest(said: Mapping[str, Any]) -> str:

@@ -18,7 +18,18 @@ from forecast.showing.trials import changed
 from forecast.store.record import DataRecord
 from forecast.tasks.trials import FEWEST_PAIRS
 from forecast.text import counted, duration
-from forecast.training.search import COVARIATES, DONE, FAILED, HOPELESSLY, WAITING, Dimension, Tried, chance
+from forecast.training.search import (
+    BROKEN_OFF,
+    COVARIATES,
+    DONE,
+    FAILED,
+    HOPELESSLY,
+    REPEATED,
+    WAITING,
+    Dimension,
+    Tried,
+    chance,
+)
 
 CHANCE = 0.05                           # of settings that are no better being called better
 ROLES = ("data.known", "data.past", "data.static", "data.covariates", "data.holidays")
@@ -77,6 +88,7 @@ class Tuned:
     target: str
     plan: Plan
     settings: dict[str, Any]
+    said: Mapping[str, Any]                 # those of this call alone, as they were written
     dimensions: Sequence[Dimension]
     study: Path
     budget: float
@@ -185,10 +197,12 @@ def _toml(value: Any) -> str:
 
 def _of_trials(tuned: Tuned) -> list[tuple[str, str]]:
     """How many trials there are, and what became of those that are not ranked."""
-    counts = {state: sum(t.state == state for t in tuned.trials) for state in (DONE, HOPELESSLY, FAILED)}
-    lines = [("trials", f"{counts[DONE]} done, {counts[HOPELESSLY]} given up early, {counts[FAILED]} failed, in "
-                        f"{duration(tuned.seconds)}")]
-    reasons = [t for t in tuned.trials if t.state == FAILED]
+    done, hopeless = (sum(t.state == state and t.reason != REPEATED for t in tuned.trials)
+                      for state in (DONE, HOPELESSLY))
+    reasons = [t for t in tuned.trials if t.state == FAILED and t.reason != BROKEN_OFF]
+    broken = sum(t.state == FAILED for t in tuned.trials) - len(reasons)
+    lines = [("trials", f"{done} done, {hopeless} given up early, {len(reasons)} failed"
+                        + (f", {broken} broken off" if broken else "") + f"; {duration(tuned.seconds)} this time")]
     lines += [("failed", f"trial {t.number} ({changed(t.changes)}): {t.reason}") for t in reasons[:3]]
     if len(reasons) > 3:
         lines.append(("failed", f"so did {len(reasons) - 3} more; --json lists all"))
@@ -205,9 +219,10 @@ def _of_importance(tuned: Tuned) -> list[tuple[str, str]]:
 
 def _next(tuned: Tuned) -> list[tuple[str, str]]:
     """What to do with it."""
-    sets = [f"--set {key}={value}" for key, value in (tuned.best.changes if tuned.best else {}).items()
-            if key != COVARIATES]
-    lines = [("next", " ".join(["forecast train", tuned.source, *(sets if tuned.is_better else [])]))]
+    better = tuned.best.changes if tuned.best and tuned.is_better else {}
+    asked = {key: value for key, value in tuned.said.items() if COVARIATES not in better or key not in ROLES}
+    sets = [f"--set {key}={value}" for key, value in {**asked, **better}.items() if key != COVARIATES]
+    lines = [("next", " ".join(["forecast train", tuned.source, *sets]))]
     if tuned.stopped or tuned.spent != "settings":
         lines.append(("more", "the same command goes on from here" if tuned.stopped else
                       "the same command again goes on with this study"))

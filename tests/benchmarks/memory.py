@@ -247,9 +247,9 @@ class Task:
         return self.kind if KINDS[self.kind].continual else f"{self.kind} {self.gap}"
 
 
-MARKOV = 200_000                        # symbols that a hidden Markov model is shown, about, at most
+MARKOV = 40_000                         # symbols that a hidden Markov model is shown, about, at most
 STARTS = 5                              # of EM, the likeliest of which is asked
-MARKOVS = {f"hmm-{states}": states for states in (2, 4, 8, 16)}
+MARKOVS = {f"hmm-{states}": states for states in (2, 4, 8)}
 
 EVERYONE = tuple(CONTENDERS)
 ASKED_AT_ALL_GAPS = ("rnn", "gru", "lstm", "lstm-chrono", *MARKOVS)
