@@ -38,3 +38,19 @@ def test_a_sequence_is_told_with_its_answer_last_and_the_answer_is_its_first_sym
     assert symbols.shape == (4, batch[0].shape[1] + 1)
     assert symbols[:, 0].tolist() == symbols[:, -1].tolist() == batch[1].tolist()
     assert set(symbols[:, 1:-1].ravel().tolist()) <= {2, 3}
+
+
+@pytest.mark.parametrize("gap", [10, 1000])
+def test_six_states_set_by_hand_answer_over_any_gap_so_that_what_fails_is_the_fitting(gap: int) -> None:
+    said, kept, answers = ((0, 1), (2, 3), (4, 5))
+    step, emits = np.zeros((6, 6)), np.zeros((6, 4))
+    for k in range(2):
+        step[said[k], kept[k]] = step[answers[k], answers[k]] = 1
+        step[kept[k], [kept[k], answers[k]]] = 1 - 1 / gap, 1 / gap
+        emits[kept[k], 2:] = 0.5
+        emits[said[k], k] = emits[answers[k], k] = 1
+    start = np.array([0.5, 0.5, 0, 0, 0, 0])
+    fresh = told([next(KINDS["recall"].batches(gap, 8, torch.Generator().manual_seed(0)))])
+    nats, wrong = answered(SimpleNamespace(startprob_=start, transmat_=step, emissionprob_=emits), fresh, np.arange(2))
+    assert nats < 1e-6
+    assert wrong == 0
