@@ -47,14 +47,14 @@ offline: .venv/ready
 bench: .venv/ready
 	$(BIN)/python tests/benchmarks/speed.py startup
 
-# The libraries that tests/benchmarks/accuracy.py --peers .venv-peers stands beside, apart from our own environment.
+# The libraries that accuracy.py and memory.py --peers .venv-peers stand beside, apart from our own environment.
 peers: .venv-peers/ready
 
 PEERS_PIP := .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check
 .venv-peers/ready: .ci/constraints-peers.txt
 	$(PYTHON) -m venv .venv-peers
 	$(PEERS_PIP) torch==2.13.0
-	$(PEERS_PIP) --constraint .ci/constraints-peers.txt statsforecast neuralforecast pyarrow
+	$(PEERS_PIP) --constraint .ci/constraints-peers.txt statsforecast neuralforecast pyarrow hmmlearn
 	touch $@
 
 # Train on AirPassengers, score it on its last two years, forecast the next one and draw it.

@@ -392,6 +392,25 @@ def test_a_level_read_from_one_point_moves_all_steps_alike_and_no_lag_stands_out
     assert influence.reach(influence.whole) == 2
 
 
+def test_how_far_back_a_change_still_moves_the_forecast_is_told_in_distances_that_double() -> None:
+    table = np.array([[8.0], [4.0], [0.0], [2.0], [1.0], [0.0], [0.0]])
+    influence = Influence(table, table / 2, size=1, windows=1, context=7)
+    assert [(b.first, b.last) for b in influence.back()] == [(1, 1), (2, 2), (3, 4), (5, 7)]
+    assert [b.moves for b in influence.back()] == pytest.approx([1, 1 / 2, 1 / 8, 1 / 24])
+    assert [b.network for b in influence.back()] == pytest.approx([1 / 2, 1 / 4, 1 / 16, 1 / 48])
+    assert [b.up_to for b in influence.back()] == pytest.approx([8 / 15, 12 / 15, 14 / 15, 1])
+    assert [influence.still(share) for share in (0.9, 0.5, 0.25, 0.2, 0.1)] == [1, 2, 4, 4, 5]
+    assert replace(influence, whole=0 * table).still(0.1) == 0
+
+
+@pytest.mark.parametrize("context", range(1, 20))
+def test_the_distances_hold_every_point_of_the_context_once(context: int) -> None:
+    table = np.ones((context, 2))
+    spans = Influence(table, table, size=1, windows=1, context=context).back()
+    assert [k for b in spans for k in range(b.first, b.last + 1)] == list(range(1, context + 1))
+    assert spans[-1].up_to == pytest.approx(1)
+
+
 def test_blocks_of_points_hold_the_influence_of_their_points() -> None:
     table = np.array([[2.0], [0.0], [3.0]])                             # points 1 2 | 3 4 | 5
     influence = Influence(table, table, size=2, windows=1, context=5)

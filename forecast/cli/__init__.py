@@ -30,6 +30,7 @@ COMMANDS = (
     Row("diff", "Why a forecast differs from the one before, over the times that both forecast."),
     Row("replay", "Make a past output again, and say whether every number is identical."),
     Row("compare", "Train several cells under one budget of time, and rank them beside seasonal naive."),
+    Row("tune", "Search settings under a budget of time, and judge the best ones on windows the search has not seen."),
     Row("explain", "Show what the cell remembers of one series, over the context of its next forecast."),
     Row("report", "Write one HTML page: can this forecast be trusted, and all that is known of it."),
     Row("check", "Say everything wrong with each file and which flag mends it."),

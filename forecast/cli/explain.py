@@ -27,8 +27,9 @@ def explain(
     """Show what the cell remembers of one series, over the context of its next forecast.
 
     How fast each unit forgets, when the cell lets go of more than usual, what opens its input gate, what it shows the
-    forecast and how much that changes, which past values move the forecast; and a picture of it all. Where the network
-    was no better than its linear part, it is not used: then only the influence of past values is shown."""
+    forecast and how much that changes, which past values move the forecast, how far a change long ago still does; and a
+    picture of it all. Where the network was no better than its linear part, it is not used: then only the influence of
+    past values is shown."""
     from forecast.cli.console import Console
     from forecast.tasks import explain as task
     from forecast.tasks.teller import shown
@@ -39,6 +40,7 @@ def explain(
     explained = task.explain(session.workspace, request, console)
     for label, text in explained.lines:
         console.result(f"{label:<10} {text}", fold=11)
+    console.table(explained.table)
     explained.draw(console)
     if not explained.inspection.layers:
         console.say("next", f"forecast train {shown(explained.source)} --set model.skip=false   "

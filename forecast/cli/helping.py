@@ -18,6 +18,7 @@ COMMON = {                                                              # what i
                  "fail-over"),
     "check": ("output", "rejects", "id", "time", "target", "freq", "decimal", "date-format", "missing"),
     "compare": ("cells", "budget", "seeds", "output", "windows", "horizon"),
+    "tune": ("budget", "study", "jobs", "trials", "output", "horizon", "windows", "known"),
     "init": ("id", "time", "target", "freq"),
 }
 EXAMPLES = {
@@ -32,6 +33,7 @@ EXAMPLES = {
     "replay": ("replay predictions.csv", "replay last"),
     "report": ("report", "report data.csv -o sales.html"),
     "compare": ("compare data.csv", "compare data.csv --cells lstm,gru --budget 10m"),
+    "tune": ("tune data.csv", "tune sales.csv --id store --budget 2h --jobs 4"),
     "explain": ("explain", "explain s1 --lags 10 -o s1.png"),
     "check": ("check data.csv", "check data.csv --decimal , --rejects bad.csv"),
     "models": ("models", "models prune --keep 10"),

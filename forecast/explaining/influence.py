@@ -78,6 +78,37 @@ class Influence:
         return int(np.searchsorted(total, share * total[-1] * (1 - 1e-9))) + 1
 
 
+    def back(self) -> list[Back]:
+        """By how far back the points lie, in distances that double: 1, 2, 3 to 4, 5 to 8, ... up to the context."""
+        whole, network = (self.by_point(table).sum(axis=1) for table in (self.whole, self.network))
+        most, total = max(float(whole.max()), 1e-300), max(float(whole.sum()), 1e-300)
+        ends = [1, *(min(2 ** k, self.context) for k in range(1, max(1, (self.context - 1).bit_length()) + 1))]
+        spans = [(first, last) for first, last in zip([1, *(end + 1 for end in ends)], ends, strict=False)
+                 if first <= last]
+        return [Back(first, last, float(whole[first - 1:last].mean() / most),
+                     float(network[first - 1:last].mean() / most), float(whole[:last].sum() / total))
+                for first, last in spans]
+
+    def still(self, share: float) -> int:
+        """The farthest point back that moves the forecast by this share of what the one moves it that counts most; 0
+        where none does."""
+        moved = self.by_point(self.whole).sum(axis=1)
+        far = np.flatnonzero((moved >= share * moved.max()) & (moved > 0))
+        return int(far[-1]) + 1 if len(far) else 0
+
+
+@dataclass(frozen=True)
+class Back:
+    """Points from `first` to `last` back from the end. moves, network: how far one of them moves the forecast, and the
+    network's part in it, beside the point that moves it most · up_to: share of all influence, of these and nearer."""
+
+    first: int
+    last: int
+    moves: float
+    network: float
+    up_to: float
+
+
 def by_cycle(shares: Floats, season: int) -> Floats:
     """Shares by lag (L + H,) -> by the nearest multiple of the season: [1] lies within half a season of one ago."""
     return np.asarray(np.bincount((np.arange(len(shares)) + season // 2) // season, weights=shares))

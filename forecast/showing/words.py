@@ -12,11 +12,13 @@ from forecast.explaining.influence import Influence, by_cycle
 from forecast.explaining.inspection import Inspection, Layer, bounds_of, classes_of, fading, names_of
 from forecast.series.arrays import Floats
 from forecast.showing.inside import spoken
+from forecast.showing.layout import Table
 from forecast.store.run import Run
 from forecast.text import counted
 
 Length = Callable[..., dict[str, Any]]                                  # points (, digits) -> {"points": , "words": }
 NAMED = 3                                                               # properties, and cycles, told in a line
+STILL = {"half": 0.5, "tenth": 0.1, "hundredth": 0.01}                  # of what the point moves that counts most
 _SHARES = (("shortest", 0.0), ("quartile", 0.25), ("median", 0.5), ("upper", 0.75), ("longest", 1.0))
 SATURATED = 0.1                                                         # slope of tanh below which a unit is deaf
 
@@ -128,7 +130,10 @@ def _influence(influence: Influence, look: Inspection, lags: int, length: Length
                 "mean_change": float(influence.by_point(table).mean())}
 
     whole, network = float(influence.whole.sum()), float(influence.network.sum())
-    return {"windows": influence.windows, "points_together": influence.size, "whole": part(influence.whole),
+    return {"back": [{"from": length(b.first, 3), "to": length(b.last, 3), "moves": b.moves,
+                      "network": b.network if look.layers else None, "up_to": b.up_to} for b in influence.back()],
+            "still": {name: length(influence.still(share), 3) for name, share in STILL.items()},
+            "windows": influence.windows, "points_together": influence.size, "whole": part(influence.whole),
             "network": part(influence.network) | {"beside_whole": network / whole if whole > 0 else None}
             if look.layers else None}
 
@@ -159,6 +164,9 @@ def lines_of(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return
     yield "reads", (f"half of the influence on the forecast comes from the last {whole['half_within']['words']} "
                     f"({influence['windows']} windows)")
+    half, tenth, hundredth = (influence["still"][name]["words"] for name in STILL)
+    yield "remembers", (f"a change {half} back still moves the forecast half as much as one at the point that counts "
+                        f"most, {tenth} back a tenth, {hundredth} back a hundredth")
     if not whole["lags"]:
         yield "lags", "none stands out: what is read moves all steps of the forecast alike"
         return
@@ -172,6 +180,18 @@ def lines_of(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         best = sorted(whole["cycles"], key=lambda cycle: -float(cycle["share"]))[:NAMED]
         yield "cycles", "within half a cycle of " + ", of ".join(
             f"{cycle['words'] if cycle['points'] else 'now'} {cycle['share']:.0%}" for cycle in best)
+
+
+def back_table(document: dict[str, Any]) -> Table:
+    """How far a change moves the forecast, by how long ago it is."""
+    def span(row: dict[str, Any]) -> str:
+        first, last = row["from"], row["to"]
+        return str(last["points"]) if first == last else f"{first['points']} to {last['points']}"
+
+    rows = [[f"{span(row)} back", row["to"]["words"], f"{row['moves']:.0%}",
+             "-" if row["network"] is None else f"{row['network']:.0%}", f"{row['up_to']:.0%}"]
+            for row in document["influence"]["back"]]
+    return Table(["a change", "that is, up to", "moves the forecast", "the network", "all up to there"], rows)
 
 
 def _which(document: dict[str, Any]) -> str:

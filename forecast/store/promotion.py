@@ -84,7 +84,7 @@ def outdone(frame: pd.DataFrame, model: str, known: Panel, season: int) -> str |
 
     Errors are absolute errors of the median. Where a third of a series or more is 0, a median of 0 errs least for ever;
     there the mean quantile loss of median and bands counts."""
-    errors = _pairs(frame.assign(loss=_losses(frame, known)), known, season)
+    errors = pairs_of(frame.assign(loss=losses_of(frame, known)), known, season)
     worse = {name: float(errors[name].mean()) for name in SIMPLE
              if name in errors and is_worse(errors[model].to_numpy(), errors[name].to_numpy())}
     return min(worse, key=lambda name: worse[name], default=None)
@@ -102,11 +102,11 @@ def _errors(fresh: Predictor, live: Predictor, panel: Panel, windows: Sequence[i
     """Mean absolute errors of both, (P,) each, over each series' seasonal naive error before the first window."""
     frame = backtest(panel, {"new": lambda _: fresh, "live": lambda _: live}, cutoffs=windows, levels=(),
                      horizon=min(plan.horizon, windows[-1]))
-    pairs = _pairs(frame, panel.drop_last(windows[0]), plan.season)
+    pairs = pairs_of(frame, panel.drop_last(windows[0]), plan.season)
     return pairs["new"].to_numpy(), pairs["live"].to_numpy()
 
 
-def _losses(frame: pd.DataFrame, known: Panel) -> Floats:
+def losses_of(frame: pd.DataFrame, known: Panel) -> Floats:
     """The error of each row of a backtest frame, as `outdone` counts it."""
     y = frame["y"].to_numpy()
     error: Floats = np.abs(y - frame["yhat"].to_numpy())
@@ -121,7 +121,7 @@ def _losses(frame: pd.DataFrame, known: Panel) -> Floats:
     return np.where(rare, 2 * np.mean(losses, axis=0), error)
 
 
-def _pairs(frame: pd.DataFrame, known: Panel, season: int) -> pd.DataFrame:
+def pairs_of(frame: pd.DataFrame, known: Panel, season: int) -> pd.DataFrame:
     """Mean absolute error of each forecaster (a column), for each series and window that all have forecast (a row),
     over the series' seasonal naive error in what was known."""
     scale = seasonal_scale(known.truth, known.first, known.stop, season)

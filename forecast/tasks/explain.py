@@ -16,6 +16,7 @@ from forecast.series.panel import Panel
 from forecast.showing import effects, words
 from forecast.showing.ink import check_picture
 from forecast.showing.inside import draw
+from forecast.showing.layout import Table
 from forecast.store.run import Run
 from forecast.system.datasource import DataSource, guard
 from forecast.tasks import plans
@@ -63,6 +64,11 @@ class Explained:
     def lines(self) -> list[tuple[str, str]]:
         """Labels and lines; every number in them stands in the document."""
         return [*words.lines_of(self.document), *effects.lines_of(self.document["covariates"])]
+
+    @property
+    def table(self) -> Table:
+        """How far a change moves the forecast, by how long ago it is."""
+        return words.back_table(self.document)
 
     def draw(self, teller: Teller = SILENT) -> Path:
         """Write the picture, and tell where it lies and whether it took the place of another. Raises DiskError."""

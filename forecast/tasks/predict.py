@@ -178,8 +178,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     shard = output.path if output and not output.is_folder and request.options.shard and not request.drawn else None
     run, source, reading = read_for(workspace, request, output, [plot, *guarded, shard and shards.beside(shard)])
     reading = plans.planned_for(workspace, run, reading, request.future, request.horizon)
-    steps, layout = request.horizon or run.predictor.plan.horizon, request.options.layout
-    page = Page(run.contract, levels_of(request.levels, run.predictor.config.model.levels), run.id, request.options.mean)
+    steps, layout, page = request.horizon or run.predictor.plan.horizon, request.options.layout, _page(run, request)
     _tell_reach(teller, steps, run.predictor.plan.horizon)
     forecaster = issuing.forecaster_of(run, request.options)
     draft = issuing.begin(workspace, run, source, reading, horizon=steps, levels=page.levels, as_of=request.as_of,
@@ -217,6 +216,11 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
                      rows, len(panel), steps, dict(tally.sources), fell, [r.message for r in reading.repairs],
                      list(reading.notes), tally.remarks, tracks, unread is not None, page, first, tally.tables,
                      seconds_old(draft.known, run.contract, clock.now(), source))
+
+
+def _page(run: Run, request: Request) -> Page:
+    levels = levels_of(request.levels, run.predictor.config.model.levels)
+    return Page(run.contract, levels, run.id, request.options.mean)
 
 
 def _tell_reach(teller: Teller, steps: int, trained: int) -> None:

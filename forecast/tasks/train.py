@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from forecast.scoring.backtest import Scores
     from forecast.series.panel import Panel
     from forecast.training.checkpoints import Checkpoints
+    from forecast.training.loop import Epoch
     from forecast.training.start import Start
     from forecast.training.team import Team
 
@@ -158,6 +160,7 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
 
     from forecast.model.predictor import Predictor
     from forecast.tasks import fitting
+    from forecast.training.fit import fit
     from forecast.training.team import joined
 
     config, status.rows = workspace.config, reading.rows
@@ -181,20 +184,20 @@ def _trained(workspace: Workspace, request: Request, teller: Teller, status: Sta
     with teller.work(wanted.parts), joined(
             config.train.device, program=__version__, data=known.fingerprint(), settings=config.to_dict(),
             number_of_cores=usable_cpus()) as team:
-        return _worked(workspace, made, teller, reading, untrained, known, start, wanted.limit, team)
+        first_fit = partial(fit, untrained, known, limit=wanted.limit, start=start, team=team)
+        return _worked(workspace, made, teller, reading, first_fit, start, team)
 
 
-def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Reading, untrained: Predictor, known: Panel,
-            start: Start | None, limit: float | None, team: Team) -> Trained:
-    """Fit, in so many seconds, backtest, fit on everything, save."""
+def _worked(workspace: Workspace, made: Trained, teller: Teller, reading: Reading,
+            first_fit: Callable[..., Generator[Epoch, None, Predictor]], start: Start | None, team: Team) -> Trained:
+    """Fit, backtest, fit on everything, save."""
     from forecast.tasks import fitting
-    from forecast.training.fit import fit, refit
+    from forecast.training.fit import refit
 
     began, request, panel = time.monotonic(), made.request, reading.panel.with_values()[0]
     checkpoints = None if team.size > 1 else _checkpoints(workspace, request, teller, reading, made.plan, made.origin)
-    predictor, history = fitting.tracked(teller, fit(
-        untrained, known, limit=limit, checkpoints=checkpoints, start=start, team=team), "training",
-        closing=untrained.plan.steps > 0)
+    predictor, history = fitting.tracked(teller, first_fit(checkpoints=checkpoints), "training",
+                                         closing=made.plan.steps > 0)
     if predictor.not_missed:
         teller.say("not asked", f"{' and '.join(predictor.not_missed)}: slow, and held-out windows do not miss what "
                                 "they say")

@@ -1,6 +1,7 @@
 """What each cell remembers: tasks whose answer lies far back, one budget for all cells, several seeds.
 
     python tests/benchmarks/memory.py [--full] [--task WORD ...] [--cells NAME ...] [--seeds N] [--steps N] [--rate R]
+                                          [--peers .venv-peers]
 
 Every cell of a task gets the same optimiser, learning rate, clip, batch and number of sequences, and as many units as
 come nearest to the same number of parameters; nothing is tuned for one of them. A run ends when its error on fresh
@@ -9,26 +10,34 @@ KINDS, a cell and how it starts one of CONTENDERS. The table (markdown) goes to 
 seed is the same run. That takes about 40 CPU minutes; --full runs every contender on every task, with more steps and
 seeds, and takes many hours.
 
+With --peers, an environment that has hmmlearn (make peers), hidden Markov models of several sizes are rows of the tasks
+that ask for a symbol. They are fitted by EM, the best of some starts, on the sequences that the cells are shown, with
+the answer as the last symbol, as far as MARKOV symbols go.
+
 The tasks: adding (Hochreiter & Schmidhuber 1997; Le, Jaitly & Hinton 2015), copy memory (Arjovsky, Shah & Bengio 2016),
-a latch (Bengio, Simard & Frasconi 1994, without their noise), the continual embedded Reber grammar (Gers, Schmidhuber &
-Cummins 2000)."""
+a latch (Bengio, Simard & Frasconi 1994, without their noise), recall (the latch with noise in between), the continual
+embedded Reber grammar (Gers, Schmidhuber & Cummins 2000)."""
 
 # B batch  T steps of a sequence  I inputs  O outputs  D units
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import multiprocessing
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +82,14 @@ def latch(gap: int, batch: int, random: torch.Generator) -> Batches:
     x[:, 0] = nn.functional.one_hot(first, 2).float()
     while True:
         yield x, first
+
+
+def recall(gap: int, batch: int, random: torch.Generator) -> Batches:
+    """One of two symbols, then `gap` of two others at random: which was the first?"""
+    while True:
+        said = torch.cat([torch.randint(2, (batch, 1), generator=random),
+                          2 + torch.randint(2, (batch, gap), generator=random)], dim=1)
+        yield nn.functional.one_hot(said, 4).float(), said[:, 0]
 
 
 LETTERS = "BTPSXVE"
@@ -150,6 +167,8 @@ KINDS = {
                    lambda gap: 0.01, (2, 1), 1400, batch=64, fresh=16),
     "latch": Kind(latch, nats_at_the_end, nats_at_the_end, "nats", lambda gap: math.log(2), "a guess",
                   lambda gap: 0.1, (2, 2), 1400, batch=2, fresh=1),
+    "recall": Kind(recall, nats_at_the_end, nats_at_the_end, "nats", lambda gap: math.log(2), "a guess",
+                   lambda gap: 0.1, (4, 2), 1400, batch=16, fresh=16),
     "copy": Kind(copying, nats, nats, "nats", lambda gap: 10 * math.log(8) / (gap + 20), "blanks, then a guess",
                  lambda gap: 5 * math.log(8) / (gap + 20), (10, 10), 5000, batch=32, fresh=16),
     "reber": Kind(reber, nats, second_last_wrong, "wrong", lambda gap: 0.5, "a guess",
@@ -228,13 +247,23 @@ class Task:
         return self.kind if KINDS[self.kind].continual else f"{self.kind} {self.gap}"
 
 
+MARKOV, MOST_SHOWN = 40_000, 400        # symbols, and sequences, that a hidden Markov model is shown at most
+STARTS = 5                              # of EM, the likeliest of which is asked
+MARKOVS = {f"hmm-{states}": states for states in (2, 4, 8)}
+
 EVERYONE = tuple(CONTENDERS)
+ASKED_AT_ALL_GAPS = ("rnn", "gru", "lstm", "lstm-chrono", *MARKOVS)
 TASKS = (
     Task("adding", 100, steps=2000, seeds=5, contenders=EVERYONE),
     Task("adding", 200, steps=3000, seeds=3, contenders=("lstm", "lstm-chrono", "gru")),
     Task("adding", 400, steps=3000, seeds=3, contenders=("lstm", "lstm-chrono", "gru")),
     Task("adding", 1000, steps=1000, seeds=3, contenders=("lstm", "lstm-chrono", "gru")),
-    Task("latch", 1000, steps=200, seeds=3, contenders=tuple(c for c in EVERYONE if c != "peephole")),
+    Task("latch", 10, steps=200, seeds=3, contenders=ASKED_AT_ALL_GAPS),
+    Task("latch", 100, steps=200, seeds=3, contenders=ASKED_AT_ALL_GAPS),
+    Task("latch", 1000, steps=200, seeds=3, contenders=(*(c for c in EVERYONE if c != "peephole"), *MARKOVS)),
+    Task("recall", 10, steps=1000, seeds=3, contenders=ASKED_AT_ALL_GAPS),
+    Task("recall", 100, steps=1000, seeds=3, contenders=ASKED_AT_ALL_GAPS),
+    Task("recall", 1000, steps=300, seeds=3, contenders=ASKED_AT_ALL_GAPS),
     Task("copy", 20, steps=2000, seeds=3, contenders=("lstm", "lstm-chrono", "lstm-1997", "gru", "rnn-orthogonal")),
     Task("reber", 50, steps=1500, seeds=5, contenders=EVERYONE),
 )
@@ -277,6 +306,7 @@ class Run:
     steps: int
     error: float
     seconds: float                      # of one CPU
+    parameters: int
 
     @property
     def solved(self) -> bool:
@@ -286,6 +316,31 @@ class Run:
         ended = "solved" if self.solved else "not solved"
         return (f"{self.task.name:<12} {self.contender:<15} seed {self.seed}: {ended} at step {self.steps}, "
                 f"error {self.error:.2g}, {self.seconds:.0f} s")
+
+
+def run_markov(task: Task, contender: str, seed: int, peers: str) -> Run:
+    """Fit a hidden Markov model in the environment of the peers, and ask it the same question."""
+    kind = KINDS[task.kind]
+    batches = kind.batches(task.gap, kind.batch, torch.Generator().manual_seed(seed))
+    enough = min(MOST_SHOWN, MARKOV // (task.gap + 2)) // kind.batch
+    shown = list(islice(batches, 1 if task.kind == "latch" else enough))
+    fresh = islice(kind.batches(task.gap, kind.batch, torch.Generator().manual_seed(FRESH)), kind.fresh)
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "sequences.npz")
+        np.savez(file, shown=told(shown), fresh=told(fresh), answers=np.arange(2))
+        line = [os.path.join(peers, "bin", "python"), os.path.join(os.path.dirname(__file__), "hidden_markov.py"), file,
+                str(MARKOVS[contender]), str(STARTS), str(seed)]
+        found = json.loads(subprocess.run(line, check=True, capture_output=True, text=True).stdout)
+    return Run(task, contender, seed, found["iterations"], found["nats"], found["seconds"], found["parameters"])
+
+
+def told(batches: Iterable[tuple[Tensor, Tensor]]) -> Any:
+    """(sequences, steps) of symbols, the last one the answer; nothing at all is a symbol of its own."""
+    parts = []
+    for x, y in batches:
+        symbol = torch.where(x.sum(dim=2) > 0, x.argmax(dim=2), x.shape[2])
+        parts.append(torch.cat([symbol, y[:, None]], dim=1))
+    return torch.cat(parts).numpy()
 
 
 def run(task: Task, contender: str, seed: int, rate: float) -> Run:
@@ -302,7 +357,8 @@ def run(task: Task, contender: str, seed: int, rate: float) -> Run:
     for step in range(EVERY, task.steps + 1, EVERY):
         for batch in islice(batches, EVERY):
             state = learn(learner, optimiser, kind, batch, state)
-        result = Run(task, contender, seed, step, fresh_error(learner, task), time.process_time() - began)
+        result = Run(task, contender, seed, step, fresh_error(learner, task), time.process_time() - began,
+                     learning(who, units, task))
         if result.solved:
             break
     return result
@@ -358,12 +414,12 @@ def table(runs: Iterable[Run], tasks: Iterable[Task]) -> Iterator[str]:
 
 def row(runs: list[Run]) -> str:
     """Of one contender on one task. The steps are those of the runs that solved it."""
-    task, who = runs[0].task, CONTENDERS[runs[0].contender]
+    who = CONTENDERS.get(runs[0].contender)
+    cell, start = (who.cell, who.start_says) if who else (runs[0].contender, f"EM, the best of {STARTS} starts")
     steps = [r.steps for r in runs if r.solved]
     errors = sorted(r.error for r in runs)
     when = f"{statistics.median(steps):,.0f}" if steps else "-"
-    parameters = learning(who, sized(who, task), task)
-    return (f"| | {who.cell} | {who.start_says} | {parameters:,} | {len(steps)}/{len(runs)} | {when} | "
+    return (f"| | {cell} | {start} | {runs[0].parameters:,} | {len(steps)}/{len(runs)} | {when} | "
             f"{statistics.median(errors):.2g} ({errors[0]:.2g} to {errors[-1]:.2g}) | "
             f"{statistics.median(r.seconds for r in runs):.0f} |")
 
@@ -372,8 +428,9 @@ def planned(asked: argparse.Namespace) -> list[Task]:
     """The tasks that were asked for, with their budgets and contenders."""
     tasks = []
     for task in TASKS:
-        contenders = tuple(CONTENDERS) if asked.full or asked.cells else task.contenders
-        chosen = tuple(c for c in contenders if not asked.cells or c in asked.cells)
+        markovs = tuple(c for c in task.contenders if c in MARKOVS and asked.peers)
+        cells = tuple(CONTENDERS) if asked.full or asked.cells else tuple(c for c in task.contenders if c in CONTENDERS)
+        chosen = tuple(c for c in (*cells, *markovs) if not asked.cells or c in asked.cells)
         seeds, steps = (10, 2 * task.steps) if asked.full else (task.seeds, task.steps)
         if not asked.task or any(word in task.name for word in asked.task):
             tasks.append(replace(task, contenders=chosen, seeds=asked.seeds or seeds, steps=asked.steps or steps))
@@ -384,10 +441,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="every contender on every task, 10 seeds, twice the steps")
     parser.add_argument("--task", nargs="+", metavar="WORD", help="only tasks whose name holds one of these")
-    parser.add_argument("--cells", nargs="+", choices=CONTENDERS, help="only these contenders, on every task")
+    parser.add_argument("--cells", nargs="+", choices=[*CONTENDERS, *MARKOVS],
+                        help="only these contenders, on every task")
     parser.add_argument("--seeds", type=int, help="runs of each contender on each task")
     parser.add_argument("--steps", type=int, help=f"at most, in hundreds: there is a look every {EVERY}")
     parser.add_argument("--rate", type=float, default=RATE, help=f"Adam's learning rate (default {RATE})")
+    parser.add_argument("--peers", metavar="FOLDER", help="a virtual environment with hmmlearn, for its rows")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="runs side by side")
     asked = parser.parse_args()
     if asked.steps is not None and asked.steps < EVERY:
@@ -395,7 +454,7 @@ def main() -> None:
     tasks = planned(asked)
     if not tasks:
         parser.error(f"--task {' '.join(asked.task)}: there are {', '.join(task.name for task in TASKS)}")
-    jobs = [(task, contender, seed, asked.rate) for task in tasks for contender in task.contenders
+    jobs = [(task, contender, seed, asked.rate, asked.peers) for task in tasks for contender in task.contenders
             for seed in range(task.seeds)]
     jobs.sort(key=lambda job: -job[0].gap * job[0].steps)               # long ones first: no worker ends alone
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"                           # for the workers, who start with this
@@ -410,8 +469,9 @@ def main() -> None:
           f"python {' '.join([os.path.relpath(sys.argv[0]), *sys.argv[1:]])}")
 
 
-def run_job(job: tuple[Task, str, int, float]) -> Run:
-    return run(*job)
+def run_job(job: tuple[Task, str, int, float, str]) -> Run:
+    task, contender, seed, rate, peers = job
+    return run_markov(task, contender, seed, peers) if contender in MARKOVS else run(task, contender, seed, rate)
 
 
 if __name__ == "__main__":
