@@ -93,7 +93,7 @@ class _Portion:
         """The wanted columns, or their first rows. Raises DataError."""
         tables, left = [], rows
         for part, mask in self._rows:
-            tables.append(self.folder.of_part(part, wanted).filter(mask))
+            tables.append(_plain(self.folder.of_part(part, wanted).filter(mask)))
             left = None if left is None else left - tables[-1].num_rows
             if left is not None and left <= 0:
                 break
@@ -108,6 +108,12 @@ class _Portion:
                 return dataclasses.replace(problem, file=str(part.path), row=int(at[row]) + 1)
             row -= at.size
         return problem
+
+
+def _plain(table: Any) -> Any:
+    """With its texts written out: each file's dictionary would be kept for the few rows that are wanted."""
+    return pa.table([c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in table.columns],
+                    names=table.column_names)
 
 
 def _ids_of(folder: FolderColumns, part: Part, column: int) -> Any:
