@@ -270,7 +270,7 @@ def test_explain_says_what_each_covariate_moved_and_where(taught: Predictor, tmp
     document = described(found, [f"day {k}" for k in range(1, 7)])
     line = next(text for _, text in lines_of(document) if text.startswith("promo"))
     assert line.endswith("at day 3 (on in place of off)")
-    draw(tmp_path / "effects.png", document, title="shops")
+    draw(tmp_path / "effects.png", document, title="shops", target="sales")
     assert (tmp_path / "effects.png").read_bytes().startswith(b"\x89PNG")
     assert effects_of(replace(taught, without=None), panel) == ()
 

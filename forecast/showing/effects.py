@@ -12,11 +12,13 @@ import numpy as np
 
 from forecast.explaining.effects import Effect
 from forecast.reading.beside import shown
+from forecast.series.windows import evenly
 from forecast.showing.ink import FAN, INK, blank, plain, save
 from forecast.showing.tables import number
 from forecast.text import safe
 
 DRAWN = 8                                                               # of the strongest columns
+DATED = 5                                                               # steps whose times are written
 
 
 def described(effects: Sequence[Effect], times: Sequence[str]) -> list[dict[str, Any]]:
@@ -66,8 +68,9 @@ def _signed(value: float) -> str:
     return ("+" if value > 0 else "") + number(value)
 
 
-def draw(path: Path, document: Sequence[dict[str, Any]], *, title: str) -> None:
-    """A row of bars a column, what it moved at each step. Raises DiskError."""
+def draw(path: Path, document: Sequence[dict[str, Any]], *, title: str, target: str) -> None:
+    """A row of bars a column, what it moved at each step, in units of the target, over the times of the steps. Raises
+    DiskError."""
     some = document[:DRAWN]
     figure = blank(9, 1 + 1.2 * len(some))
     axes = figure.subplots(len(some), 1, sharex=True, squeeze=False)[:, 0]
@@ -75,7 +78,10 @@ def draw(path: Path, document: Sequence[dict[str, Any]], *, title: str) -> None:
         moved = [step["moved"] for step in entry["by_step"]]
         axis.bar(range(1, len(moved) + 1), moved, color=[INK if m >= 0 else FAN for m in moved])
         axis.axhline(0, color="black", linewidth=0.5)
-        axis.set_title(plain(entry["column"]), loc="left", fontsize=9)
-    axes[-1].set_xlabel("steps ahead")
+        axis.set_title(plain(f"{entry['column']}, against {_said(entry['neutral'])}"), loc="left", fontsize=9)
+    times = [step["time"] for step in some[0]["by_step"]]
+    marked = evenly(len(times), DATED)
+    axes[-1].set_xticks(marked + 1, [plain(times[k]) for k in marked], fontsize=8)
+    figure.supylabel(plain(f"{target}, more or less because of it"), fontsize=9)
     figure.suptitle(plain(title), fontsize=10)
     save(figure, path)

@@ -64,12 +64,13 @@ class Explained:
     def draw(self, teller: Teller = SILENT) -> Path:
         """Write the picture, and tell where it lies and whether it took the place of another. Raises DiskError."""
         targets, stood = self.run.contract.targets, os.path.exists(self.path)
+        target = targets[0] if len(targets) == 1 else self.inspection.series
         draw(self.path, self.inspection, self.run.contract.calendar, title=words.headline(self.document),
-             target=targets[0] if len(targets) == 1 else self.inspection.series)
+             target=target)
         teller.wrote(self.path, "replaced the one there" if stood else "", verb="drew")
         if self.document["covariates"]:
             effects.draw(self.beside, self.document["covariates"],
-                         title=f"What covariates moved in the forecast of {self.inspection.series}")
+                         title=f"What covariates moved in the forecast of {self.inspection.series}", target=target)
             teller.wrote(self.beside, verb="drew")
         return self.path
 
