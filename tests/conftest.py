@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.pop("COLUMNS", None)                            # readline, which pytest imports, tells it to what it starts
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")        # as the commands have it: small products, side by side
 
 from collections.abc import Iterator

@@ -487,6 +487,7 @@ def test_evaluate_without_a_model_fits_the_settings_given(run: Run, tmp_path: Pa
     assert ended.code == 0
     assert "GRU 1x8" in ended.err
     assert not (tmp_path / ".forecast").exists()
+    assert {run(command).code for command in ("evaluate", "predict", "explain", "report")} == {4}   # DATA must be named
 
 
 @pytest.mark.usefixtures("whole")
@@ -556,7 +557,7 @@ def test_without_a_model_exit_4_says_how_to_get_one(run: Run, command: tuple[str
 
 WRONG = (("train",), ("train", AIR, "--bogus"), ("train", AIR, "--cell", "elman"), ("train", AIR, "--horizon", "none"),
          ("train", AIR, "--set", "train.lrr=1"), ("train", AIR, "-C", "nowhere"), ("nonsense",),
-         ("evaluate", AIR, "--test-size", "5"), ("evaluate", AIR, "--fail-over", "mase"), ("evaluate",),
+         ("evaluate", AIR, "--test-size", "5"), ("evaluate", AIR, "--fail-over", "mase"),
          ("evaluate", AIR, "-o", "scores.txt"), ("predict", "-o", "predictions.docx"))
 
 

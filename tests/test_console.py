@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -15,19 +16,22 @@ import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
 from forecast.cli import COMMANDS, console
-from forecast.cli.console import Console
+from forecast.cli.console import Console, trained_words
 from forecast.cli.helping import EXAMPLES
 from forecast.cli.program import program
 from forecast.cli.session import Session
+from forecast.cli.streams import columns_of
 from forecast.showing.layout import Table, folded, table_lines, wrapped
 from forecast.showing.progress import Progress, line, thinned
 from forecast.tasks.workspace import Workspace
+from forecast.training.loop import Epoch
 from tests.test_cli import DATA, LEAN, Run, run, succeed
 
 __all__ = ["run"]
@@ -246,6 +250,40 @@ def test_the_examples_of_help_are_read_as_they_stand(name: str, example: str) ->
     assert name in ("", command)
     made = program().get_command(None, command)
     assert made.make_context(command, words).params
+
+
+def test_columns_that_are_asked_for_count_without_a_terminal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert columns_of(io.StringIO()) is None
+    monkeypatch.setenv("COLUMNS", "72")
+    assert columns_of(io.StringIO()) == 72
+    monkeypatch.setenv("COLUMNS", "0")
+    assert columns_of(io.StringIO()) is None
+
+
+def test_the_prior_is_no_network_among_those_that_were_trained() -> None:
+    def ended(best: int, *, is_prior: bool = False) -> Epoch:
+        return Epoch("train", 12, 12, 300, 0.5, 0.4, 0.4, best, 1.0, members=2, is_prior=is_prior)
+
+    assert trained_words([ended(9), ended(0, is_prior=True)]) == (
+        "12 epochs, weights of epoch 9; the prior as it came, for tuning made it no better")
+    assert trained_words([ended(0), ended(0), ended(7, is_prior=True)]) == (
+        "2 networks, 12 epochs each, 2 of them ended no better than they began and are not used; "
+        "the prior, tuned: weights of epoch 7 of 12")
+
+
+def test_what_a_training_told_of_its_file_is_told_again_only_where_it_has_changed(run: Run, tmp_path: Path) -> None:
+    first = date(2024, 1, 1)
+    rows = [f"{first + timedelta(k)},{10 + k % 7},{k % 2}\n" for k in range(84) if k != 20]
+    (tmp_path / "d.csv").write_text("date,y,flag\n" + "".join(rows))
+    assert "1 missing day -> linear" in run("train", "d.csv", *LEAN).err
+    for command in (("predict",), ("evaluate", "d.csv"), ("explain",)):
+        said = run(*command).err
+        assert "model " in said
+        assert not {"read", "repaired"} & {line.split()[0] for line in said.splitlines()}, command
+        assert "not used: flag" in run(*command, "-v").err
+    (tmp_path / "d.csv").write_text("date,y,flag\n" + "".join(rows[:40] + rows[41:]))
+    assert "repaired   2 missing days" in run("predict").err
 
 
 # terminals as they come

@@ -155,7 +155,7 @@ class Console:
             if stage == "train" and done >= 1 and len(last) == epoch.members:
                 self.begin("weighing")
         if ended and closing:
-            self.say(title, f"{_ended(ended)}, {duration(time.monotonic() - start)}{self._course(seen)}")
+            self.say(title, f"{trained_words(ended)}, {duration(time.monotonic() - start)}{self._course(seen)}")
 
     def _course(self, losses: Sequence[float]) -> str:
         """How a loss went, from its first value to its last; at a terminal as bars, too."""
@@ -218,12 +218,19 @@ def _loss(epoch: Epoch) -> float:
 
 
 def _line(epoch: Epoch) -> str:
-    which = f"network {epoch.member + 1}/{epoch.members} " if epoch.members > 1 else ""
+    which = "" if epoch.members == 1 else "prior " if epoch.is_prior else f"network {epoch.member + 1} "
     return f"{which}epoch {epoch.number}/{epoch.of}"
 
 
-def _ended(last: list[Epoch]) -> str:
-    """How the trainings of all networks went, from the last epoch of each."""
+def trained_words(last: list[Epoch]) -> str:
+    """How the trainings of all networks went, and that of the prior, from the last epoch of each."""
+    said = [_networks(networks)] if (networks := [epoch for epoch in last if not epoch.is_prior]) else []
+    return "; ".join([*said, *(f"the prior, tuned: weights of epoch {epoch.best_epoch} of {epoch.number}"
+                               if epoch.best_epoch else "the prior as it came, for tuning made it no better"
+                               for epoch in last if epoch.is_prior)])
+
+
+def _networks(last: list[Epoch]) -> str:
     idle = sum(epoch.best_epoch == 0 for epoch in last)
     if len(last) == 1:
         serving = f"weights of epoch {last[0].best_epoch}" if not idle else \

@@ -31,12 +31,12 @@ class Words(io.TextIOWrapper):
 
 
 def columns_of(stream: TextIO) -> int | None:
-    """Columns of the terminal behind a stream, COLUMNS before what it says itself; None where there is none."""
-    if not stream.isatty():
-        return None
+    """Columns of what shows a stream: COLUMNS, before what a terminal says itself; None without both."""
     said = os.environ.get("COLUMNS", "")
     if said.isascii() and said.isdigit() and int(said):
         return int(said)
+    if not stream.isatty():
+        return None
     try:
         return os.get_terminal_size(stream.fileno()).columns or USUAL
     except (OSError, ValueError):

@@ -163,7 +163,7 @@ def lines_of(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "reads", "nothing: no past value moves the forecast"
         return
     yield "reads", (f"half of the influence on the forecast comes from the last {whole['half_within']['words']} "
-                    f"({influence['windows']} windows)")
+                    f"(as measured on {counted(influence['windows'], 'window')})")
     half, tenth, hundredth = (influence["still"][name]["words"] for name in STILL)
     yield "remembers", (f"a change {half} back still moves the forecast half as much as one at the point that counts "
                         f"most, {tenth} back a tenth, {hundredth} back a hundredth")
@@ -174,12 +174,13 @@ def lines_of(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         " of the influence"
     first = whole["lags"][0]
     if first["times"]:
-        yield "", (f"{first['words']} counts {first['times']:.1f} times as much as it would if every value moved all "
-                   "steps alike")
+        yield "", (f"what lies {first['words']} before a step counts {first['times']:.1f} times as much for it as if "
+                   "each value moved all steps alike")
     if whole["cycles"] is not None:
         best = sorted(whole["cycles"], key=lambda cycle: -float(cycle["share"]))[:NAMED]
-        yield "cycles", "within half a cycle of " + ", of ".join(
-            f"{cycle['words'] if cycle['points'] else 'now'} {cycle['share']:.0%}" for cycle in best)
+        yield "cycles", "of the influence, by the whole season that is nearest: " + ", ".join(
+            f"{cycle['words'] + ' before' if cycle['points'] else 'the step itself'} {cycle['share']:.0%}"
+            for cycle in best)
 
 
 def back_table(document: dict[str, Any]) -> Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.config import Config
-from forecast.errors import GateError, RequestError, about
+from forecast.errors import GateError, ModelError, RequestError, about
 from forecast.ledger.freshness import seconds_old
 from forecast.methods.baselines import BASELINES
 from forecast.model.events import event_of
@@ -24,7 +24,7 @@ from forecast.system.datasource import DataSource, guard, shown_path
 from forecast.system.engine import Engine
 from forecast.tasks import prior
 from forecast.tasks.backtests import Beside, backtested
-from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
+from forecast.tasks.teller import SILENT, Teller, tell_model, tell_reading, tell_settings
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
 from forecast.writing.layouts import check_ending
@@ -168,8 +168,8 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     elif run is not None:
         source = workspace.source_of(run)
     else:
-        raise RequestError("there is no model yet, so DATA must be named", code="no_data",
-                           hint="forecast evaluate DATA")
+        raise ModelError("there is no live model yet, so DATA must be named", file=str(workspace.store.folder),
+                         code="no_live", hint="forecast evaluate DATA, or first forecast train DATA")
     given = workspace.source(request.forecast) if request.forecast else None
     guard([*outputs(workspace, request), *guarded], [source, given])
     as_trained = run and run.predictor.config.train.precision == config.train.precision
@@ -182,7 +182,10 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         reading = workspace.read(source, config.data, run.contract if run else None)
     if not (request.accept_scale or untrained):
         reading.check_scale()
-    tell_reading(teller, reading)
+    if run:
+        tell_model(teller, run, source, reading)
+    else:
+        tell_reading(teller, reading)
     panel, _ = reading.panel.with_values()
     age = seconds_old(panel, reading.contract, clock.now(), source)
     if request.issued:

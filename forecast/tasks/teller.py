@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -117,17 +117,19 @@ def roles_of(contract: Contract) -> dict[str, str]:
     return {role: listed(names, 12) for role, names in by_role.items()}
 
 
-def tell_remarks(teller: Teller, reading: Reading, *, flags: bool = False) -> None:
-    """What was assumed of a file, and what was repaired; with the flags of train that change it."""
+def tell_remarks(teller: Teller, reading: Reading, *, flags: bool = False, told: Collection[str] = ()) -> None:
+    """What was assumed of a file, and what was repaired; with the flags of train that change it. What was `told` before
+    is for whoever asks for more."""
     for note in reading.notes:
-        teller.say("read", note)
+        (teller.more if note in told else teller.say)("read", note)
     for repair in reading.repairs:
-        teller.say("repaired", repair.message + (f" ({repair.flag})" if repair.flag and flags else ""))
+        say = teller.more if repair.message in told else teller.say
+        say("repaired", repair.message + (f" ({repair.flag})" if repair.flag and flags else ""))
 
 
 def tell_model(teller: Teller, run: Run, source: DataSource, reading: Reading) -> None:
-    """Which model, how old, the data it speaks of, and what was mended there. The prior was never trained: the data are
-    read for the first time."""
+    """Which model, how old, the data it speaks of, and what was mended there that its training did not tell. The prior
+    was never trained: the data are read for the first time."""
     if not run.record.created:
         teller.say("model", f"{run.id}, without any training")
         tell_reading(teller, reading)
@@ -135,7 +137,8 @@ def tell_model(teller: Teller, run: Run, source: DataSource, reading: Reading) -
     made = datetime.fromisoformat(run.record.created)
     teller.say("model", f"{run.id} (made {_age((now() - made).total_seconds())} ago)")
     teller.say("data", f"{shown(source)}, last {reading.span[1]}")
-    tell_remarks(teller, reading)
+    then = run.record.data
+    tell_remarks(teller, reading, told={*then.notes, *(str(repair.get("message")) for repair in then.repairs)})
 
 
 def shown(source: DataSource) -> str:

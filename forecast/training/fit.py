@@ -47,6 +47,7 @@ STRAY = 0.02                        # or newly leads beyond the history in more 
 FEW = 500                           # windows, below which a final fit begins anew
 TRIED, LEAST_TRIED = 40, 4          # steps of each training, at most and at least, that are taken to see how long
 TRYING = 0.25                       # one takes: no more once so many seconds are over
+QUICK = 0.25                        # of the steps tried this one counts: other work holds some of them up
 BACK = 3                            # times as long as a look at windows takes a step that learns from as many
 LONG = 100                          # a cell of so many steps begins with memories up to the context's length
 T = TypeVar("T")
@@ -212,7 +213,7 @@ def pace(predictor: Predictor, panel: Panel) -> float:
         if enough and time.monotonic() - began > TRYING:
             break
     trying.close()
-    step = {k: float(np.median(np.diff(ended))) for k, ended in moments.items()}    # the first step warms up
+    step = {k: float(np.quantile(np.diff(ended), QUICK)) for k, ended in moments.items()}   # the first warms up
     prior, networks = step.pop(plan.members, 0.0), list(step.values())
     network = float(np.mean(networks)) if networks else prior
     seconds = [prior] * (len(lengths) - plan.members) + [network] * plan.members

@@ -49,7 +49,8 @@ class Epoch:
     best_epoch: int
     seconds: float                  # since the start of this stage
     member: int = 0                 # which of
-    members: int = 1                # networks that are trained side by side
+    members: int = 1                # trainings side by side
+    is_prior: bool = False          # the prior tuned, rather than a network begun anew
 
 
 @dataclass(frozen=True)
