@@ -393,7 +393,7 @@ def test_every_flag_that_a_text_below_the_command_line_names_becomes_a_keyword_t
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value:
                 assert not re.search("--[a-z]", spoken(node.value)), node.value
                 named = {w.replace("-", "_") for w in re.findall(r"--([a-z][a-z-]*)", node.value)}
-                assert named - {"set", "no_final_fit", "budget", "cells"} <= known, (file.name, node.value)
+                assert named - {"set", "no_final_fit", "budget", "cells", "study"} <= known, (file.name, node.value)
 
 
 def test_the_keywords_are_the_settings() -> None:

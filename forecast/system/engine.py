@@ -1,15 +1,14 @@
 """Engine: the same work on many pieces, their results in order: here, in processes of this machine, or on Ray.
 
-Work and pieces are pickled. The work goes to each worker once, pieces as they are needed, some ahead of the one waited
-for. A worker that dies is followed by another, and its pieces are worked on again: nothing is lost or doubled."""
+Work and pieces go as multiprocessing sends them. The work goes to each worker once, pieces as they are needed, some
+ahead of the one waited for. A worker that dies is followed by another, and its pieces are worked on again: nothing is
+lost or doubled."""
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import multiprocessing
 import os
-import pickle
 import signal
 import socket
 import threading
@@ -94,8 +93,8 @@ class Processes:
     jobs: int
 
     def map(self, work: Work, pieces: Iterable[Any]) -> Iterator[Any]:
-        packed, more, under_way, deaths = pickle.dumps(work), iter(pieces), deque[_Slot](), 0
-        pool = self._pool(packed)
+        more, under_way, deaths = iter(pieces), deque[_Slot](), 0
+        pool = self._pool(work)
         try:
             while True:
                 signals.check()
@@ -111,7 +110,7 @@ class Processes:
                     if deaths > TRIES:
                         raise _died(deaths) from None
                     pool.shutdown(wait=False)
-                    pool = self._pool(packed)
+                    pool = self._pool(work)
                     for slot in under_way:
                         slot.future = slot.future if slot.is_done else None
                     continue
@@ -121,22 +120,22 @@ class Processes:
         finally:
             pool.shutdown(wait=not under_way, cancel_futures=True)
 
-    def _pool(self, packed: bytes) -> ProcessPoolExecutor:
+    def _pool(self, work: Work) -> ProcessPoolExecutor:
         threads = max(1, usable_cpus() // self.jobs)
-        return ProcessPoolExecutor(self.jobs, multiprocessing.get_context("spawn"), _ready, (packed, threads))
+        return ProcessPoolExecutor(self.jobs, multiprocessing.get_context("spawn"), _ready, (work, threads))
 
 
 _WORK: list[Work] = []                                                  # of this worker
 
 
-def _ready(packed: bytes, threads: int) -> None:
-    """A worker begins: threads are settled before numpy is imported with the work; it ends when its parent does."""
+def _ready(work: Work, threads: int) -> None:
+    """A worker begins, with its share of the threads; it ends when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)                        # of a terminal: the parent hears it, too
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.setdefault(THREADS, str(threads))
     prepare(threads=1)
     warnings.simplefilter("ignore", RuntimeWarning)                     # of NaN, which is looked for afterwards
-    _WORK[:] = [pickle.loads(packed)]
+    _WORK[:] = [work]
 
 
 def _end_with_parent() -> None:
@@ -175,7 +174,8 @@ class Ray:
         """Ray, begun or joined; signals are heard as before, and are not left to it."""
         if self.address not in (None, "auto"):
             _check_answer(self.address.removeprefix("ray://"))          # Ray itself would try for minutes
-        ray = importlib.import_module("ray")
+        import ray
+
         try:
             with _said(**self._environment()), _heard_as_before():
                 self._begin(ray)
