@@ -148,11 +148,9 @@ class Console:
             self._losses, self._text = thinned(losses[min(losses)]), _line(epoch)
             if stage == "train":
                 ended, seen = list(last.values()), self._losses
-            still = epoch.of * (epoch.members - len(last))              # of those that have not begun
-            done = sum(e.number for e in last.values()) / max(1, sum(e.of for e in last.values()) + still)
-            self.advance(done)
+            self.advance(sum(e.number for e in last.values()) / max(1, epoch.whole, sum(e.of for e in last.values())))
             yield epoch
-            if stage == "train" and done >= 1 and len(last) == epoch.members:
+            if stage == "train" and len(last) == epoch.members and all(e.number == e.of for e in last.values()):
                 self.begin("weighing")
         if ended and closing:
             self.say(title, f"{trained_words(ended)}, {duration(time.monotonic() - start)}{self._course(seen)}")

@@ -107,15 +107,18 @@ def fit(predictor: Predictor, panel: Panel, *, limit: float | None = None, check
     predictor = replace(predictor, members=tuple(members))
     if len(training) and len(held_out):
         from_others, fewer = origins(members, start.validated if start else {}), math.ceil(SHORTER * plan.steps)
+        lengths = [fewer if origin else plan.steps for origin in from_others]
+        whole = _epochs(predictor, [*lengths, _steps_of_prior(predictor) if _is_tuned(predictor) else 0])
         jobs: list[Job[Learned] | Job[Tuned]] = [
             partial(learn, Material(m, known, training), Material(m, panel, held_out),
-                    _course(predictor, k, device, fewer if origin else plan.steps, limit,
-                            _place(checkpoints, "validated", k), team), origin)
-            for k, (m, origin) in enumerate(zip(members, from_others, strict=True))]
+                    replace(_course(predictor, k, device, steps, limit, _place(checkpoints, "validated", k), team),
+                            whole=whole), origin)
+            for k, (m, origin, steps) in enumerate(zip(members, from_others, lengths, strict=True))]
         if predictor.prior and _is_tuned(predictor):
             held_out_lessons = Lessons(panel, held_out, predictor.two_seasons, plan.horizon)
+            course = _course_of_prior(predictor, device, "validated", checkpoints, limit, team)
             jobs.insert(0, partial(tune, predictor.prior, _lessons(predictor, known), held_out_lessons,
-                                   _course_of_prior(predictor, device, "validated", checkpoints, limit, team)))
+                                   replace(course, whole=whole)))
         results = yield from together(jobs, *_hands(predictor, device))
         learned = [result for result in results if isinstance(result, Learned)]
         tuned = next((result for result in results if isinstance(result, Tuned) and result.steps), None)
@@ -140,10 +143,20 @@ def _course_of_prior(predictor: Predictor, device: torch.device, stage: str, che
                      limit: float | None = None, team: Team = ALONE) -> Course:
     """How the prior is tuned; in a final fit, for as many steps as it was when it was validated."""
     train, count = predictor.config.train, len(predictor.members)
+    return Course(train, train.seed, _steps_of_prior(predictor), RATE, None, _limit(predictor, device, limit), device,
+                  member=count, members=_jobs(predictor), place=_place(checkpoints, f"{stage}-prior", 0),
+                  team=team.another())
+
+
+def _steps_of_prior(predictor: Predictor) -> int:
+    train = predictor.config.train
     usual = max(1, round(STEPS * train.effort)) if train.steps is None else min(STEPS, train.steps)
-    steps = predictor.tuned.schedule if predictor.tuned else usual
-    return Course(train, train.seed, steps, RATE, None, _limit(predictor, device, limit), device, member=count,
-                  members=_jobs(predictor), place=_place(checkpoints, f"{stage}-prior", 0), team=team.another())
+    return predictor.tuned.schedule if predictor.tuned else usual
+
+
+def _epochs(predictor: Predictor, lengths: Sequence[int]) -> int:
+    """Epochs of trainings of so many steps, together."""
+    return sum(math.ceil(steps / predictor.config.train.epoch_steps) for steps in lengths)
 
 
 def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None = None, team: Team = ALONE
@@ -160,18 +173,20 @@ def refit(predictor: Predictor, panel: Panel, *, checkpoints: Checkpoints | None
     units = {(t, reads): units_again(predictor, t, panel, like) for (t, reads), like in kinds.items()}
     members = on_forms([replace(m, units=units[m.units.transform, m.reads_covariates]) for m in predictor.members],
                        predictor.plan.season, panel, windows)
-    share, place = _share(windows), f"fitted-{int(panel.lengths.sum())}"
+    share, place, tuned = _share(windows), f"fitted-{int(panel.lengths.sum())}", predictor.tuned
+    lengths = [math.ceil(share * steps) for steps in (*(m.steps for m in members), tuned.steps if tuned else 0)]
+    whole = _epochs(predictor, lengths)
     jobs: list[Job[Network] | Job[Prior]] = [
-        partial(relearn, Material(replace(m, steps=math.ceil(share * m.steps)), panel, windows),
-                _course(predictor, k, device, math.ceil(share * (m.schedule or predictor.plan.steps)),
-                        place=_place(checkpoints, place, k), team=team), validated.network if share < 1 else None)
+        partial(relearn, Material(replace(m, steps=lengths[k]), panel, windows), replace(
+            _course(predictor, k, device, math.ceil(share * (m.schedule or predictor.plan.steps)),
+                    place=_place(checkpoints, place, k), team=team), whole=whole),
+            validated.network if share < 1 else None)
         for k, (m, validated) in enumerate(zip(members, predictor.members, strict=True))]
-    tuned = predictor.tuned
     if tuned and predictor.prior:
         course = _course_of_prior(predictor, device, place, checkpoints, team=team)
-        course = replace(course, steps=math.ceil(share * course.steps))
+        course = replace(course, steps=math.ceil(share * course.steps), whole=whole)
         jobs.insert(0, partial(retune, tuned.prior if share < 1 else predictor.prior, _lessons(predictor, panel),
-                               course, math.ceil(share * tuned.steps)))
+                               course, lengths[-1]))
     results = yield from together(jobs, *_hands(predictor, device))
     networks = [result for result in results if isinstance(result, Network)]
     tuned = next((replace(tuned, prior=result) for result in results if tuned and isinstance(result, Prior)), None)

@@ -101,7 +101,7 @@ def _attempt(loop: Loop, held_out: Batch, left: Arrays | None, attempt: int) -> 
             look.best = loop.average.network()
         yield from _left(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, look.best_loss, look.best_epoch, loop.seconds,
-            course.member, course.members),
+            course.member, course.members, course.whole),
             lambda: loop.state() | look.state() | {"attempt": np.array(attempt)})
         if number and math.isnan(train_loss + valid_loss):
             return Learned(look.best, look.best_steps, loop.steps, diverged=True)
@@ -124,7 +124,7 @@ def relearn(material: Material, course: Course, origin: Network | None = None) -
         loss = loop.run(min(size, steps - loop.steps))
         yield from _left(course.place, Epoch(
             "final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number, loop.seconds, course.member,
-            course.members), loop.state)
+            course.members, course.whole), loop.state)
         if math.isnan(loss):
             break
     learned = loop.average.network()

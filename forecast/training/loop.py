@@ -50,6 +50,7 @@ class Epoch:
     seconds: float                  # since the start of this stage
     member: int = 0                 # which of
     members: int = 1                # trainings side by side
+    whole: int = 0                  # epochs of all of them together, at most
     is_prior: bool = False          # the prior tuned, rather than a network begun anew
 
 
@@ -69,6 +70,7 @@ class Course:
     members: int = 1
     place: Place = field(default_factory=Place)     # where to leave what it takes to go on after an interruption
     team: Team = ALONE              # who trains it
+    whole: int = 0                  # epochs of all trainings, this one and those beside it
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,7 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
         looks = {"looks": np.array([number, best_epoch, best_steps, best_loss])} | _best(best)
         yield from _left(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, loop.seconds,
-            course.member, course.members, is_prior=True), partial(_state, loop, looks))
+            course.member, course.members, course.whole, is_prior=True), partial(_state, loop, looks))
         if number and loop.progress >= 1:
             break
         number += 1
@@ -219,7 +219,7 @@ def retune(prior: Prior, lessons: Lessons, course: Course, steps: int) -> Genera
         train_loss = loop.run(min(size, steps - loop.steps))
         yield from _left(course.place, Epoch(
             "final fit", number, epochs, loop.steps, train_loss, math.nan, math.nan, number, loop.seconds,
-            course.member, course.members, is_prior=True), loop.state)
+            course.member, course.members, course.whole, is_prior=True), loop.state)
     course.place.save({"done": np.array([steps])} | _best(loop.prior()))
     return loop.prior()
 
