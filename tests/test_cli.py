@@ -186,7 +186,7 @@ def test_a_preset_and_a_time_limit_are_in_the_plan(run: Run) -> None:
 def test_a_limit_too_short_to_train_in_is_said_with_the_least_and_what_needs_no_training_serves(run: Run) -> None:
     ended = run("train", AIR, "--set", "train.time_limit=0.01", "--json", "-v")
     assert ended.code == 0
-    assert re.search(r"limit +\S+ \S+ is too short to train in: the least is about \d", ended.err)
+    assert re.search(r"limit +\S+ \S+ is too short to train in: that takes about \d", ended.err)
     assert json.loads(ended.out)["plan"]["steps"] == 0
 
 

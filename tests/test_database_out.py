@@ -129,6 +129,23 @@ def test_what_is_no_table_to_write_to_is_refused_before_any_work(run: Run, shop:
     assert not Path("out.db").exists()
 
 
+def test_the_ledger_of_the_store_takes_no_table(run: Run, shop: Path) -> None:
+    assert run("predict", "sales.csv", *READ, "-o", "p.csv").code == 0
+    before = Path(".forecast/ledger.db").read_bytes()
+    ended = run("predict", "sales.csv", *READ, "-o", "sqlite:///.forecast/ledger.db?table=f")
+    assert (ended.code, "belongs to the store" in ended.err) == (2, True)
+    assert Path(".forecast/ledger.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("address", ["sqlite://k.db?table=f", "postgresql://me@host:abc/shop?table=f",
+                                     "sqlite://?table=f"])
+def test_an_address_with_a_slip_is_refused_with_one_that_has_none(run: Run, shop: Path, address: str) -> None:
+    ended = run("predict", "sales.csv", *READ, "-o", address)
+    assert ended.code == 2
+    assert "is no address" in ended.err
+    assert "sqlite:///shop.db?table=sales" in ended.err
+
+
 def test_a_file_that_is_no_database_is_left_as_it_is(run: Run, shop: Path) -> None:
     Path("out.db").write_text("a letter, and no database at all\n" * 50)
     ended = run("predict", "sales.csv", *READ, "-o", OUT)

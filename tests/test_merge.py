@@ -46,6 +46,26 @@ def test_seven_shards_are_the_bytes_of_one_process(run: Run, tmp_path: Path, end
     assert {name: (tmp_path / name).read_bytes() for name in names} == before
 
 
+def test_the_data_and_the_store_are_never_written_over(run: Run, tmp_path: Path) -> None:
+    write_data(tmp_path / "data.csv")
+    names, before = write_shards(run, ".csv", 2), (tmp_path / "data.csv").read_bytes()
+    for output in ("data.csv", "part1.csv", ".forecast/runs/x.csv", ".forecast/live.csv"):
+        (tmp_path / ".forecast/runs").mkdir(parents=True, exist_ok=True)
+        ended = run("merge", *names, "-o", output)
+        assert (ended.code, ended.out) == (2, ""), output
+    assert (tmp_path / "data.csv").read_bytes() == before
+    assert not list((tmp_path / ".forecast/runs").iterdir())
+
+
+@pytest.mark.parametrize("output", ["out/", "part.xlsx"])
+def test_what_could_not_be_put_together_takes_no_shard(run: Run, tmp_path: Path, output: str) -> None:
+    write_data(tmp_path / "data.csv")
+    ended = run("predict", "data.csv", "--model", "prior", "--horizon", 4, "--shard", "1/2", "-o", output)
+    assert ended.code == 2
+    assert "cannot hold a part of a forecast" in ended.err
+    assert not (tmp_path / output).exists()
+
+
 def test_parquet_keeps_the_row_groups_of_one_process(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet

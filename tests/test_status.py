@@ -98,6 +98,17 @@ def test_a_file_that_cannot_be_written_ends_a_good_run_with_9_and_hides_no_other
         block(DataError("bad"))
 
 
+def test_a_file_of_anything_else_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "sales.prom"
+    path.write_text("date,sales\n2026-01-01,5\n")
+    with pytest.raises(RequestError, match="holds something else"):
+        check_status_path(path)
+    after(tmp_path / "ours.prom")
+    (tmp_path / "empty.prom").touch()
+    for name in ("ours.prom", "empty.prom", "none.prom"):
+        check_status_path(tmp_path / name)
+
+
 def test_only_an_ending_that_is_read_is_taken() -> None:
     check_status_path(None)
     check_status_path(Path("a.prom"))

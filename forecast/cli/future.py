@@ -16,7 +16,7 @@ def future(
                                                help="CSV file; by default the one the model was trained on")] = None,
     model: Annotated[str, typer.Option(metavar="RUN",
                                        help="run id, its beginning, a --name, a path, or live")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000,
+    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000,
                                                 help="steps to forecast; as trained by default")] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
                                         help=".csv .csv.gz .parquet .json .xlsx")] = "plan.csv",

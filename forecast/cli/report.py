@@ -17,7 +17,7 @@ def report(
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
                                                help="CSV file; by default the one the model was trained on")] = None,
     model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="steps; as trained by default")
+    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000, help="steps; as trained by default")
                        ] = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.html", help="the page")] = "report.html",
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,

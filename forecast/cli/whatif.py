@@ -18,7 +18,7 @@ def whatif(
                       '2026-12-01..2026-12-07"; may be repeated')] = None,
     instead: Annotated[str | None, typer.Option(metavar="PLAN", help="a second plan, in place of --future")] = None,
     model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, or live")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=100_000, help="steps; as trained by default")
+    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000, help="steps; as trained by default")
                        ] = None,
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,

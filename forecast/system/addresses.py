@@ -87,7 +87,14 @@ def engine_of(address: Address, *, writes: bool = False) -> Any:
         raise RequestError(f"databases need {'sqlalchemy' if address.is_sqlite else 'sqlalchemy and psycopg'}, which "
                            "is not installed", code="no_extra", hint="pip install sqlalchemy 'psycopg[binary]'"
                            ) from error
-    url = sqlalchemy.make_url(address.url)
+    try:
+        url = sqlalchemy.make_url(address.url)
+        if address.is_sqlite and not url.database:
+            raise ValueError("it names no file")
+        sqlalchemy.create_engine(url).dispose()
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        raise RequestError(f"{shown(address.text)}: is no address: {said_by(error)}", code="bad_address",
+                           hint="As in sqlite:///shop.db?table=sales, postgresql://user@host/db?table=sales") from error
     if not address.is_sqlite:
         return sqlalchemy.create_engine(url, connect_args={"connect_timeout": WAIT}, pool_pre_ping=True,
                                         isolation_level="READ COMMITTED" if writes else "REPEATABLE READ")

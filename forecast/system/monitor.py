@@ -19,6 +19,7 @@ from forecast.system import clock
 from forecast.system.files import write_text
 
 ENDING = ".prom"
+OURS = b"# HELP forecast_"                                             # how each of our files begins
 GOOD = (0, 5)                                                           # exit codes of a run that wrote its output
 SUCCESS = "forecast_last_success_timestamp_seconds"
 HELP = {
@@ -70,6 +71,18 @@ def check_status_path(path: Path | None) -> None:
         raise RequestError(f"--status-file {path}: node_exporter reads files that end in {ENDING}", code="bad_ending")
     if not path.parent.is_dir():
         raise RequestError(f"--status-file {path}: there is no folder {path.parent}", code="no_folder")
+    if path.is_file() and not _is_ours(path):
+        raise RequestError(f"--status-file {path}: holds something else, which would be written over",
+                           code="overwrite", hint="Choose another --status-file")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a status file stands there, or nothing."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(OURS)) in (b"", OURS)
+    except OSError:
+        return True                                                     # whoever writes there will say it
 
 
 @contextmanager

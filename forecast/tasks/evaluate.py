@@ -171,6 +171,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         raise ModelError("there is no live model yet, so DATA must be named", file=str(workspace.store.folder),
                          code="no_live", hint="forecast evaluate DATA, or first forecast train DATA")
     given = workspace.source(request.forecast) if request.forecast else None
+    workspace.keep_out(*outputs(workspace, request))
     guard([*outputs(workspace, request), *guarded], [source, given])
     as_trained = run and run.predictor.config.train.precision == config.train.precision
     if not (request.issued or given or untrained or as_trained):

@@ -86,11 +86,13 @@ def expected(teller: Teller, predictor: Predictor, known: Panel, *, share: float
     from forecast.training.expecting import expect
 
     found, limit = expect(predictor, known, rows, share=share, spent=spent), predictor.config.train.time_limit
-    teller.say("time", f"about {duration(times * sum(found.parts.values()))} of training and scoring"
-               + (f", within the limit of {duration(limit)}" if limit and not found.is_too_short else ""))
+    about = duration(times * sum(found.parts.values()))
     if found.is_too_short and limit:
-        teller.warn("limit", f"{duration(limit)} is too short to train in: the least is about {duration(found.least)}; "
-                             "closed forms and the prior serve")
+        teller.warn("limit", f"{duration(limit)} is too short to train in: that takes about {duration(found.least)} or "
+                             f"more. Closed forms and the prior serve; to weigh them takes about {about}")
+    else:
+        teller.say("time", f"about {about} of training and scoring"
+                   + (f", within the limit of {duration(limit)}" if limit else ""))
     return found
 
 

@@ -29,7 +29,7 @@ from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
 from forecast.writing.layouts import Page, check_layout, check_output, levels_of, table_of, writing
-from forecast.writing.places import Place
+from forecast.writing.places import FOLDER, Place
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,6 +80,9 @@ class Request:
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
         share_of(self.options.shard)
+        if self.options.shard and self.output is not None and str(self.output).endswith((FOLDER, ".xlsx")):
+            raise RequestError(f"--shard: -o {self.output} cannot hold a part of a forecast", code="bad_ending",
+                               hint=f"Name a file, as in -o part-{self.options.shard.partition('/')[0]}.parquet")
         if self.engine is not None and self.device is not None:
             raise RequestError("--device is for one process, and workers compute on CPUs", code="bad_setting",
                                hint="Leave out --device, or --jobs and --engine")
@@ -233,6 +236,7 @@ def read_for(workspace: Workspace, request: Request, output: Place | None, other
              ) -> tuple[Run, DataSource, Reading]:
     """The model, or the prior, and the data it is to speak of, which none of the outputs overwrites."""
     outputs = [None if output is None else output.path, *others]
+    workspace.keep_out(None if output is None else output.file, *others)
     plan = [] if request.future is None else [workspace.source(request.future)]
 
     def guarded(source: DataSource) -> DataSource:

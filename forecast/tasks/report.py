@@ -73,6 +73,7 @@ def report(workspace: Workspace, request: Request, teller: Teller = SILENT) -> R
         raise RequestError(f"-o {output}: is a folder", code="bad_ending", hint="Name a file: -o report.html")
     run, source, reading = facts.read_for(workspace, request.model, request.data, horizon=request.horizon)
     plan = [] if request.future is None else [workspace.source(request.future)]
+    workspace.keep_out(output)
     guard([output], [source, *plan, *(workspace.source(f) for f in _kept(workspace, run))])
     known = facts.gathered(workspace, run, source, reading, horizon=request.horizon, future=request.future,
                            fill=request.fill_future)

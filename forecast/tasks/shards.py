@@ -35,6 +35,7 @@ class Shard:
     rows: int
     fell_back: int                  # of its series, to a simpler forecast or to none
     sha256: str
+    source: str                     # the data it was made from, as they lay there; "" where they were no file
     shared: dict[str, Any]
 
 
@@ -56,7 +57,7 @@ def note(output: Path | None, issue: Issue, whole: Panel, rows: int, *, series: 
                               part_size(whole, issue.horizon) * of_a_series), strict=True))
     write_text(beside(output), to_json({
         "shard": issue.options.shard, "series": series, "rows": rows, "fell_back": fell,
-        "sha256": sha256(output)} | shared))
+        "sha256": sha256(output), "source": issue.data if Path(issue.data).is_file() else ""} | shared))
 
 
 def read(file: Path) -> Shard:
@@ -67,7 +68,7 @@ def read(file: Path) -> Shard:
         said = json.loads(beside(file).read_text("utf-8"))
         part, parts = map(int, said["shard"].split("/"))
         shard = Shard(file, part, parts, int(said["series"]), int(said["rows"]), int(said["fell_back"]),
-                      str(said["sha256"]), {name: said[name] for name in WORDS})
+                      str(said["sha256"]), str(said["source"]), {name: said[name] for name in WORDS})
     except FileNotFoundError:
         raise DataError(f"is no shard: there is no {beside(file).name} beside it", file=str(file), code="no_shard",
                         hint="forecast predict --shard I/N writes both files; bring both here") from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from forecast.config import Config, DataConfig, find_file, layers, resolve, set_by
 from forecast.errors import DiskError, RequestError
 from forecast.store.store import Store
-from forecast.system.datasource import DataSource
+from forecast.system.datasource import DataSource, shown_path
 from forecast.system.durations import seconds_of
 from forecast.tasks.teller import Teller
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from forecast.store.run import Run
 
 ROLE_KEYS = ("data.known", "data.past", "data.static", "data.holidays")
+
+OWN = ("runs", "cache", "resume", "live", "lock", "promotions", "ledger")           # how names in a store begin
 
 # What needs numpy or pyarrow is imported by the methods that need it: a list of models need not wait for them.
 
@@ -79,6 +81,16 @@ class Workspace:
         if self.store.folder.exists() and not self.store.folder.is_dir():
             raise DiskError("is a file, and the store has to be a folder", file=str(self.store.folder),
                             code="no_folder", hint="Give another --store, or remove the file")
+
+    def keep_out(self, *outputs: Path | None) -> None:
+        """Before any work: no output lies where the store keeps its own. Raises RequestError."""
+        store = self.store.folder.resolve()
+        for output in outputs:
+            if output is None or not (place := output.resolve()).is_relative_to(store) or place == store:
+                continue
+            if place.relative_to(store).parts[0].startswith(OWN):
+                raise RequestError(f"{shown_path(str(output))}: belongs to the store, which keeps models there",
+                                   code="overwrite", hint="Choose another -o")
 
     @staticmethod
     def check_precision(config: Config, *cells: str) -> None:

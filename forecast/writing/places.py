@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +59,13 @@ class Place:
         return None if self.is_table else Path(self.name)
 
     @property
+    def file(self) -> Path | None:
+        """The file or folder, or that of SQLite; None for a server."""
+        if self.is_table and self.address.is_sqlite:
+            return Path(self.address.url.removeprefix("sqlite:///"))
+        return self.path
+
+    @property
     def identity(self) -> Path | str:
         """What the ledger knows it by."""
         return self.path or self.name
@@ -86,4 +92,4 @@ def _check_folder(path: Path) -> None:
     if others:
         raise RequestError(f"{shown_path(str(path))}/: holds what is no forecast, such as {others[0]}, and all that is "
                            "in a folder would be replaced", code="overwrite",
-                           hint=f"Choose a new one: -o {shlex.quote(path.name + '-forecast')}/")
+                           hint="Choose a new one, as in -o forecasts/")
