@@ -79,6 +79,29 @@ def test_the_base_is_the_forecast_of_predict_and_nothing_goes_into_the_ledger(ru
     assert pd.read_csv("whatif.csv")["base"].tolist() == pd.read_csv("predictions.csv")["yhat"].tolist()
 
 
+def test_a_value_that_was_never_seen_is_named_with_the_range_that_was_and_one_inside_it_is_not(
+        run: Run, folder: Path) -> None:
+    strange = run("whatif", "--future", "plan.csv", "--change", "promo=1000 @ 2026-03-06", "-q")
+    assert "promo: 1000 lies outside of all that was seen of it (0 to 1): what it would do is unknown" in strange.err
+    second = PLAN.replace("2026-03-06,0", "2026-03-06,-7")
+    (folder / "second.csv").write_text(second)
+    assert "promo: -7 lies outside" in run("whatif", "--future", "plan.csv", "--instead", "second.csv").err
+    assert "outside" not in run("whatif", "--future", "plan.csv", "--change", "promo=1 @ 2026-03-06").err
+
+
+def test_where_the_change_silences_a_forecaster_both_that_and_whose_difference_it_is_are_told(
+        run: Run, folder: Path) -> None:
+    (folder / "far.csv").write_text(PLAN.replace(",0,", ",1e9,"))
+    told = run("predict", "--future", "far.csv").err
+    guards = [line for line in told.splitlines() if "not asked, being far" in line]
+    far = run("whatif", "--future", "plan.csv", "--instead", "far.csv", "-q")
+    assert guards
+    assert all(line in far.err for line in guards)
+    assert "other forecasters serve 2 series with the change than without it" in far.err
+    assert "a, b" in far.err
+    assert "other forecasters" not in run("whatif", "--future", "far.csv", "--change", "sky=rain @ 2026-03-06").err
+
+
 @pytest.mark.parametrize(("asked", "words"), [
     ((), "nothing is changed. Give --change or --instead"),
     (("--change", "promo=1 @ 2026-03-09"), 'change promo: "2026-03-09" is no time of the horizon. '
