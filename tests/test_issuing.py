@@ -45,7 +45,7 @@ def test_a_week_is_issued_scored_and_made_up_for(run: Run, project: Path, monkey
     assert len(ledger.issues()) == 7
     ended = run("-C", project, "predict", "-o", "again.csv")            # the same once more
     assert ended.code == 0
-    assert "nothing new since the issue of" in ended.err
+    assert "the data are as they were for the forecast of 2026-04-17T04:16:12Z" in ended.err
     assert "as issued before" in ended.err
     assert (project / "again.csv").read_bytes() == files[106]
     assert len(ledger.issues()) == 7

@@ -12,6 +12,7 @@ import pytest
 
 from forecast.errors import RequestError
 from forecast.reading.changes import Change
+from forecast.tasks import whatif as task
 from tests.test_cli import Run, run, succeed
 
 __all__ = ["run"]
@@ -116,6 +117,14 @@ def test_a_change_that_cannot_be_made_is_refused_by_name(
     ended = run("whatif", "--future", "plan.csv", *asked)
     assert (ended.code, words in ended.err) == (2, True), ended.err
     assert not Path("whatif.csv").exists()
+
+
+def test_of_many_series_the_first_three_are_told_and_where_the_others_stand_is_said() -> None:
+    totals = [task.Difference(name, 1, 2, 1, 0, 2) for name in "abcde"]
+    told = task.words(task.WhatIf("run", Path("out/whatif.csv"), 20, 4, 80, totals), lambda value: f"{value:g}")
+    assert [line[0] for line in told[:3]] == ["a", "b", "c"]
+    assert told[3:] == ["and 2 more series: see whatif.csv"]
+    assert len(task.words(task.WhatIf("run", Path("whatif.csv"), 12, 4, 80, totals[:3]), str)) == 3
 
 
 @pytest.mark.parametrize(("text", "words"), [("promo 1 @ 2026-03-06", "has no ="), ("promo=1", "has no @"),

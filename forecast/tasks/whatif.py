@@ -183,4 +183,4 @@ def words(found: WhatIf, number: Any) -> Sequence[str]:
              f"{'+' if d.difference >= 0 else ''}{number(d.difference)} ({found.level:g} %: {number(d.low)} .. "
              f"{number(d.high)})" for d in found.totals[:MOST]]
     more = len(found.totals) - MOST
-    return [*lines, f"so it is told of {more:,} more series in {found.output.name}"] if more > 0 else lines
+    return [*lines, f"and {more:,} more series: see {found.output.name}"] if more > 0 else lines
