@@ -128,6 +128,7 @@ class GateError(ForecastError):
 
 class StaleError(ForecastError):
     exit_code = 7
+    data_age: float | None = None           # seconds, of the newest data, where they are known
 
 
 class BusyError(ForecastError):

@@ -266,7 +266,7 @@ def test_the_prior_is_no_network_among_those_that_were_trained() -> None:
         return Epoch("train", 12, 12, 300, 0.5, 0.4, 0.4, best, 1.0, members=2, is_prior=is_prior)
 
     assert trained_words([ended(9), ended(0, is_prior=True)]) == (
-        "12 epochs, weights of epoch 9; the prior as it came, for tuning made it no better")
+        "12 epochs, weights of epoch 9; the prior, unchanged: tuning it made it no better")
     assert trained_words([ended(0), ended(0), ended(7, is_prior=True)]) == (
         "2 networks, 12 epochs each, 2 of them ended no better than they began and are not used; "
         "the prior, tuned: weights of epoch 7 of 12")

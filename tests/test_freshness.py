@@ -156,7 +156,8 @@ def found(before: Panel, after: Panel, moment: datetime = NOON) -> str:
 
 def test_nothing_new_is_said_and_refused_where_new_data_are_required() -> None:
     panel = waves(3, 200)
-    assert found(panel, waves(3, 200)) == "nothing new since the issue of 2026-09-18T12:00:00Z"
+    assert found(panel, waves(3, 200)) == \
+        "the data are as they were for the forecast of 2026-09-18T12:00:00Z"
     last = seen(panel).issue
     with pytest.raises(StaleError, match="nothing new since the issue of 2026-09-18T12:00:00Z"):
         check_new([last], dataclasses.replace(last, run="another", number=0), DataSource("data.csv"))

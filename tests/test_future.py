@@ -70,6 +70,24 @@ def test_the_template_names_series_as_the_data_do_and_is_read_back(
     assert ended.code == 0, ended.err
 
 
+def test_a_name_that_a_spreadsheet_would_take_for_a_formula_is_read_back_from_a_plan(
+        run: Run, folder: Path) -> None:
+    for text in ("north", "=C3"), ("south", "'=C3"):      # one marked is the other
+        (folder / "shops.csv").write_text((folder / "shops.csv").read_text().replace(*text))
+    assert run("train", "-q", "shops.csv", *FAST, *ROLES).code == 0
+    assert run("future", "-o", "rows.csv").code == 0
+    lines = (folder / "rows.csv").read_text().splitlines()
+    assert {line.split(",")[0] for line in lines[1:]} == {"'=C3", "''=C3"}
+    filled = [f"{','.join(line.split(',')[:2])},6,{int(line[:2] == chr(39) * 2)}" for line in lines[1:]]
+    (folder / "rows.csv").write_text("\n".join([lines[0], *filled]) + "\n")
+    ended = run("predict", "--future", "rows.csv", "-o", "marked.csv")
+    assert (ended.code, "not in the data" in ended.err) == (0, False), ended.err
+    bare = [line.removeprefix("'") for line in filled]
+    (folder / "rows.csv").write_text("\n".join([lines[0], *bare]) + "\n")
+    assert run("predict", "--future", "rows.csv", "-o", "bare.csv").code == 0
+    assert (folder / "marked.csv").read_text() == (folder / "bare.csv").read_text()
+
+
 def test_a_plan_that_lacks_three_values_is_refused_with_these_three_and_the_old_forecast_stands(
         run: Run, folder: Path) -> None:
     path = plan(folder)

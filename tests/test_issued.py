@@ -406,3 +406,23 @@ def test_the_sample_behind_mase_ends_before_the_first_forecast_of_each_series(pa
                      levels=LEVELS)
     known = known_before(told, panel)
     assert (panel.end - known.end).tolist() == [4, 8, 0]
+
+
+def test_a_file_whose_columns_have_names_of_ours_is_written_and_scored(
+        run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    stamps = pd.date_range("2026-01-01", periods=60).strftime("%Y-%m-%d")
+    rows = [f'"{shop}",{day},{10 + k % 7}' for shop in ("a,b", "c") for k, day in enumerate(stamps)]
+    scores = []
+    for names in ("shop,day,sold", "yhat,cutoff,source", "series,y,ordinal", "model,step,yhat_lo_80"):
+        (tmp_path / "w.csv").write_text("\n".join([names, *rows]) + "\n")
+        given = [text for pair in zip(("--id", "--time", "--target"), names.split(","), strict=True) for text in pair]
+        ended = run("predict", "w.csv", *given, "--model", "prior", "--horizon", 5, "--as-of", stamps[49],
+                    "-o", "asof.csv")
+        assert ended.code == 0, ended.err
+        ended = run("evaluate", "w.csv", *given, "--forecast", "asof.csv", "--json")
+        assert ended.code == 0, ended.err
+        told = json.loads(ended.out)
+        assert "10 of its 10 rows" in told["how"]
+        scores.append(told["models"]["forecast"]["mae"])
+    assert len(set(scores)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -44,17 +45,20 @@ def test_a_week_is_issued_scored_and_made_up_for(run: Run, project: Path, monkey
     assert len(ledger.issues()) == 7
     ended = run("-C", project, "predict", "-o", "again.csv")            # the same once more
     assert ended.code == 0
-    assert "nothing new since the issue of" in ended.err
+    assert "the data are as they were for the forecast of 2026-04-17T04:16:12Z" in ended.err
     assert "as issued before" in ended.err
     assert (project / "again.csv").read_bytes() == files[106]
     assert len(ledger.issues()) == 7
-    ended = run("-C", project, "predict", "-o", "none.csv", "--require-new")
+    ended = run("-C", project, "predict", "-o", "none.csv", "--require-new", "--status-file", "new.prom")
     assert (ended.code, (project / "none.csv").exists()) == (7, False)
     assert "nothing new since the issue of 2026-04-17T04:16:12Z" in ended.err
     monkeypatch.setenv("FORECAST_NOW", f"{DAYS[110]}T00:00:00")
-    ended = run("-C", project, "predict", "-o", "none.csv", "--max-age", "2d")
+    ended = run("-C", project, "predict", "-o", "none.csv", "--max-age", "2d", "--status-file", "age.prom")
     assert (ended.code, (project / "none.csv").exists()) == (7, False)
     assert "the newest point is 2026-04-16, 5.0 days old: more than 2.0 days" in ended.err
+    for name, seconds in ("new.prom", 28 * 3_600 + 16 * 60 + 12), ("age.prom", 5 * 86_400):
+        told = re.findall(r"^forecast_(data_age_seconds|exit_code)\{.*\} (.*)$", (project / name).read_text(), re.M)
+        assert {key: float(value) for key, value in told} == {"exit_code": 7, "data_age_seconds": seconds}
     for day in (101, 103):                                              # as of: the same bytes, and the same issue
         assert run("-C", project, "predict", "--as-of", DAYS[day - 1], "-o", "then.csv").code == 0
         assert (project / "then.csv").read_bytes() == files[day]

@@ -162,6 +162,13 @@ def test_all_is_the_whole_and_without_a_sum_each_step_is_a_total(run: Run, data:
     assert "groups     added up from the series: on " in ended.err
 
 
+@pytest.mark.parametrize("by", ["region,all", "all,region"])
+def test_all_among_columns_is_the_whole_wherever_it_stands(run: Run, data: Path, by: str) -> None:
+    found = table(run, data, "--static", "region", "--sum", "all", "--by", by)
+    assert found["region"].fillna("").tolist() == ["", "north", "south"]
+    assert found["yhat_mean"].iloc[0] == pytest.approx(found["yhat_mean"].iloc[1:].sum(), rel=1e-6)
+
+
 def test_the_chance_of_what_is_sure_is_one_and_of_what_cannot_be_zero(run: Run, data: Path) -> None:
     for event, wanted in (("min > -1", [1, 1, 1]), ("10 in a row < 0", [0, 0, 0])):
         found = table(run, data, "--event", event)

@@ -12,6 +12,7 @@ import pytest
 
 from forecast.errors import RequestError
 from forecast.reading.changes import Change
+from forecast.tasks import whatif as task
 from tests.test_cli import Run, run, succeed
 
 __all__ = ["run"]
@@ -79,6 +80,29 @@ def test_the_base_is_the_forecast_of_predict_and_nothing_goes_into_the_ledger(ru
     assert pd.read_csv("whatif.csv")["base"].tolist() == pd.read_csv("predictions.csv")["yhat"].tolist()
 
 
+def test_a_value_that_was_never_seen_is_named_with_the_range_that_was_and_one_inside_it_is_not(
+        run: Run, folder: Path) -> None:
+    strange = run("whatif", "--future", "plan.csv", "--change", "promo=1000 @ 2026-03-06", "-q")
+    assert "promo: 1000 lies outside of all that was seen of it (0 to 1): what it would do is unknown" in strange.err
+    second = PLAN.replace("2026-03-06,0", "2026-03-06,-7")
+    (folder / "second.csv").write_text(second)
+    assert "promo: -7 lies outside" in run("whatif", "--future", "plan.csv", "--instead", "second.csv").err
+    assert "outside" not in run("whatif", "--future", "plan.csv", "--change", "promo=1 @ 2026-03-06").err
+
+
+def test_where_the_change_silences_a_forecaster_both_that_and_whose_difference_it_is_are_told(
+        run: Run, folder: Path) -> None:
+    (folder / "far.csv").write_text(PLAN.replace(",0,", ",1e9,"))
+    told = run("predict", "--future", "far.csv").err
+    guards = [line for line in told.splitlines() if "not asked, being far" in line]
+    far = run("whatif", "--future", "plan.csv", "--instead", "far.csv", "-q")
+    assert guards
+    assert all(line in far.err for line in guards)
+    assert "other forecasters serve 2 series with the change than without it" in far.err
+    assert "a, b" in far.err
+    assert "other forecasters" not in run("whatif", "--future", "far.csv", "--change", "sky=rain @ 2026-03-06").err
+
+
 @pytest.mark.parametrize(("asked", "words"), [
     ((), "nothing is changed. Give --change or --instead"),
     (("--change", "promo=1 @ 2026-03-09"), 'change promo: "2026-03-09" is no time of the horizon. '
@@ -93,6 +117,14 @@ def test_a_change_that_cannot_be_made_is_refused_by_name(
     ended = run("whatif", "--future", "plan.csv", *asked)
     assert (ended.code, words in ended.err) == (2, True), ended.err
     assert not Path("whatif.csv").exists()
+
+
+def test_of_many_series_the_first_three_are_told_and_where_the_others_stand_is_said() -> None:
+    totals = [task.Difference(name, 1, 2, 1, 0, 2) for name in "abcde"]
+    told = task.words(task.WhatIf("run", Path("out/whatif.csv"), 20, 4, 80, totals), lambda value: f"{value:g}")
+    assert [line[0] for line in told[:3]] == ["a", "b", "c"]
+    assert told[3:] == ["and 2 more series: see whatif.csv"]
+    assert len(task.words(task.WhatIf("run", Path("whatif.csv"), 12, 4, 80, totals[:3]), str)) == 3
 
 
 @pytest.mark.parametrize(("text", "words"), [("promo 1 @ 2026-03-06", "has no ="), ("promo=1", "has no @"),

@@ -224,7 +224,7 @@ def trained_words(last: list[Epoch]) -> str:
     """How the trainings of all networks went, and that of the prior, from the last epoch of each."""
     said = [_networks(networks)] if (networks := [epoch for epoch in last if not epoch.is_prior]) else []
     return "; ".join([*said, *(f"the prior, tuned: weights of epoch {epoch.best_epoch} of {epoch.number}"
-                               if epoch.best_epoch else "the prior as it came, for tuning made it no better"
+                               if epoch.best_epoch else "the prior, unchanged: tuning it made it no better"
                                for epoch in last if epoch.is_prior)])
 
 

@@ -136,7 +136,7 @@ def changes(seen: LastSeen | None, panel: Panel, contract: Contract, now: dateti
         return []
     notes = _of_the_clock(seen.issue, now)
     if fingerprint == seen.issue.fingerprint:
-        return [(f"nothing new since the issue of {seen.issue.issued}", False), *notes]
+        return [(f"the data are as they were for the forecast of {seen.issue.issued}", False), *notes]
     ids = [str(i) for i in panel.ids]
     there = set(ids)
     then = replace(contract, ids=tuple(seen.marks), marks=tuple(seen.marks.values()))

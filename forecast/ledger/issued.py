@@ -49,11 +49,13 @@ def read_issued(path: Path | str, panel: Panel, contract: Contract) -> Issued:
     address); or the past forecasts that evaluate wrote: of these, the rows of the first forecaster. Raises DataError
     naming file, row and column."""
     table = _texts(path, contract)
-    keys = [*contract.id_headers, contract.time]
-    if {"model", "cutoff", "step"} <= set(table) - set(keys) and len(table):
+    keys = list(ours := _keys(contract))
+    table = table.rename(columns={header: key for key, header in ours.items()}
+                         | {f"forecast_{header}": header for header in ours.values()})
+    if {"model", "cutoff", "step"} <= set(table) and len(table):
         table = table[table["model"] == table["model"].iloc[0]]
-    apart = [*keys, "cutoff"] if "cutoff" in table and "cutoff" not in keys else keys
-    if missing := [name for name in (*keys, "yhat") if name not in table]:
+    apart = [*keys, "cutoff"] if "cutoff" in table else keys
+    if missing := [ours.get(name, name) for name in (*keys, "yhat") if name not in table]:
         raise DataError(f"has no column {listed(missing)}", file=str(path), code="missing_column",
                         hint="Score a file in the default layout of forecast predict")
     if twice := table.index[table.duplicated(apart)].tolist():
@@ -65,11 +67,17 @@ def read_issued(path: Path | str, panel: Panel, contract: Contract) -> Issued:
     joined = rows.merge(truth, on=keys, how="inner", sort=False).sort_values("row")
     if joined.empty:
         raise DataError("the data hold the truth of none of its rows", file=str(path), code="nothing_matched",
-                        hint=f"Its times run {table[contract.time].iloc[0]} .. {table[contract.time].iloc[-1]}"
+                        hint=f"Its times run {table[keys[-1]].iloc[0]} .. {table[keys[-1]].iloc[-1]}"
                         if len(table) else "It has no rows")
     frame = pd.concat([_places(joined), numbers.iloc[joined["row"]].reset_index(drop=True)], axis=1)
     return Issued(frame, int(joined["ordinal"].min()), len(table), len(joined),
                   tuple(float(c.removeprefix(LOWER)) for c in values if c.startswith(LOWER)))
+
+
+def _keys(contract: Contract) -> dict[str, str]:
+    """The columns that say which series and time a row is about, the time last: a name that is none of ours -> the
+    file's own header, which may be one of ours."""
+    return {f"key {k}": header for k, header in enumerate((*contract.id_headers, contract.time))}
 
 
 def _texts(path: Path | str, contract: Contract) -> pd.DataFrame:
@@ -120,13 +128,15 @@ def _numbers(texts: pd.Series, path: Path | str) -> list[float]:
 
 
 def _truth(panel: Panel, contract: Contract) -> pd.DataFrame:
-    """id, time (as written), series, ordinal and y of every value that is known."""
+    """The keys (the time as written), series, ordinal and y of every value that is known."""
     series, at = panel.points()
     ordinal = panel.start[series] + at - panel.first[series]
     table = pd.DataFrame({"series": series, "ordinal": ordinal, "y": panel.truth[at]})
-    for header, texts in contract.id_cells(panel.ids).items():
-        table[header] = np.array(texts, dtype=object)[series]
-    table[contract.time] = contract.time_text(contract.calendar.times(ordinal))
+    cells = contract.id_cells(panel.ids)
+    for key, header in _keys(contract).items():
+        if header in cells:
+            table[key] = np.array(cells[header], dtype=object)[series]
+    table[key] = contract.time_text(contract.calendar.times(ordinal))
     return table[table["y"].notna()]
 
 

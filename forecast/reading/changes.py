@@ -62,6 +62,24 @@ def changed(panel: Panel, contract: Contract, horizon: int, changes: Sequence[Ch
     return replace(panel, beside=beside, row=np.arange(len(panel)))
 
 
+def unseen(base: Panel, other: Panel, contract: Contract, horizon: int) -> list[str]:
+    """That a horizon was put to values outside of all that the column had in training, in words, by column."""
+    if base.beside is None or base.row is None or other.beside is None or other.row is None:
+        return []
+    before = base.beside.ahead(base.row, base.end, horizon)
+    after = other.beside.ahead(other.row, other.end, horizon)
+    said = []
+    for k, b in enumerate(known_ahead(contract)):
+        if b.low is None or b.high is None:
+            continue
+        put = after[:, :, k][after[:, :, k] != before[:, :, k]]
+        if (strange := put[(put < b.low) | (put > b.high)]).size:
+            worst = strange[np.argmax(np.maximum(b.low - strange, strange - b.high))]
+            said.append(f"{b.name}: {worst:.6g} lies outside of all that was seen of it ({b.low:.6g} to {b.high:.6g}): "
+                        "what it would do is unknown")
+    return said
+
+
 def _check_column(change: Change, contract: Contract, known: Sequence[str]) -> None:
     if change.column not in known:
         role = next((f"its role is {b.role}" if b.role != "known" else "the calendar knows it" for b in contract.beside

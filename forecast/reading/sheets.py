@@ -33,7 +33,7 @@ from forecast.reading.stamps import joined, read_stamps
 from forecast.series.arrays import Bools, Ints
 from forecast.series.calendar import Calendar
 from forecast.series.covariates import Role
-from forecast.text import counted, listed, quoted, shorten
+from forecast.text import counted, from_csv_cell, listed, quoted, shorten
 
 GOES_ON = 2                         # steps behind the last target from which a column is taken for known ahead
 FILLED = 0.5                        # share of them that it must have
@@ -197,6 +197,8 @@ def _codes_in(opened: Opened, table: Table, main: Main) -> tuple[Ints | None, Bo
         return None, none, []
     cells = encoded(table.columns[opened.roles.id])
     names = [str(text) for text in cells.dictionary.to_pylist()]
+    unmarked = names if opened.roles.more_ids else [from_csv_cell(name) for name in names]
+    names = unmarked if len(set(unmarked)) == len(names) else names
     place = {name: k for k, name in enumerate(main.ids)}
     found = np.array([place.get(name, -1) for name in names], dtype=np.int64)
     codes = found[codes_of(cells)]

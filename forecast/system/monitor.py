@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from forecast.errors import DiskError, ForecastError, RequestError
+from forecast.errors import DiskError, ForecastError, RequestError, StaleError
 from forecast.system import clock
 from forecast.system.files import write_text
 
@@ -95,6 +95,8 @@ def reported(path: Path | None, command: str) -> Iterator[Status]:
         yield status
     except BaseException as error:
         status.exit_code = exit_code_of(error)
+        if isinstance(error, StaleError) and error.data_age is not None:
+            status.numbers["data_age_seconds"] = error.data_age
         with suppress(DiskError):
             _write(path, command, status, time.monotonic() - start)
         raise

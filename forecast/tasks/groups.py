@@ -42,12 +42,12 @@ class Groups:
 
     @classmethod
     def of(cls, panel: Panel, contract: Contract, by: str) -> Groups:
-        """By the names of `by`; behind "all", of each level from the whole down. Raises RequestError for a column that
-        may not name groups."""
+        """By the names of `by`; with "all" among them, of each level from the whole down. Raises RequestError for a
+        column that may not name groups."""
         columns = columns_of(contract)
         names = names_in(by, columns)
-        is_whole = names[0] == ALL and ALL not in columns
-        names = names[1:] if is_whole else names
+        is_whole = ALL in names and ALL not in columns
+        names = [name for name in names if name != ALL] if is_whole else names
         labels = _labels(panel, contract, names)
         levels = range(len(names) + 1) if is_whole else [len(names)]
         blank = ("",) * len(names)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forecast.config import SETTINGS
-from forecast.errors import DataError, ForecastError, RequestError
+from forecast.errors import DataError, ForecastError, RequestError, StaleError
 from forecast.ledger.freshness import seconds_old
 from forecast.ledger.options import Options
 from forecast.series.forecast import Forecast, Remark, in_parts, part_size, quantile_grid
@@ -283,12 +283,16 @@ def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, 
     """The draft, its bands adapted where asked for; the tracks they were adapted by (None: unreadable); and why it is
     unknown what is new, or None. Raises StaleError."""
     issuing.tell_moment(teller, run, draft)
-    if request.max_age is not None:
-        issuing.check_age(draft, reading.contract, source, request.max_age)
-    if not request.record:
-        return draft, [], None
-    unread = issuing.since_last(workspace, teller, draft, reading.contract, source, require_new=request.require_new,
-                                output=output)
+    try:
+        if request.max_age is not None:
+            issuing.check_age(draft, reading.contract, source, request.max_age)
+        if not request.record:
+            return draft, [], None
+        unread = issuing.since_last(workspace, teller, draft, reading.contract, source,
+                                    require_new=request.require_new, output=output)
+    except StaleError as error:
+        error.data_age = seconds_old(draft.known, reading.contract, clock.now(), source)
+        raise
     if request.options.adapt is None:
         return draft, [], unread
     return *issuing.adapted_draft(workspace, teller, draft), unread

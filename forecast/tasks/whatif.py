@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from forecast.errors import DataError, RequestError
 from forecast.ledger.options import Options
-from forecast.reading.changes import Change, changed
+from forecast.reading.changes import Change, changed, unseen
 from forecast.series.arrays import Floats
-from forecast.series.forecast import Forecast, band_quantiles, in_parts
+from forecast.series.forecast import Forecast, Remark, band_quantiles, in_parts
 from forecast.tasks import plans, predict
 from forecast.tasks.joint import AT_ONCE, PATHS, drawn_of, taken
-from forecast.tasks.teller import SILENT, Teller, tell_model
+from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
-from forecast.text import counted
+from forecast.text import counted, listed
 from forecast.writing.layouts import Page, beside, check_ending, is_typed, keys_of, levels_of, rounded, write_table
 
 if TYPE_CHECKING:
@@ -111,16 +111,36 @@ def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> W
     base = planned(request.future)
     other = base if request.instead is None else planned(request.instead)
     other = changed(other, run.contract, steps, request.asked) if request.changes else other
-    tables, totals = [], list[Difference]()
+    for remark in unseen(base, other, run.contract, steps):
+        teller.warn("change", remark)
+    tables, totals, remarks, apart = [], list[Difference](), list[Remark](), list[str]()
     for before, after in zip(in_parts(run.predictor, base, steps), in_parts(run.predictor, other, steps), strict=True):
         table, some = _compared(run, before, after, page, request, typed=is_typed(output.name))
         tables.append(table)
         totals += some
+        remarks += after.remarks
+        apart += _served_apart(before, after)
+    _tell_served(teller, remarks, apart)
     whole = pa.concat_tables(tables)
     write_table(whole, output)
     teller.wrote(output, f"{whole.num_rows:,} rows = {counted(len(base), 'series')} x {steps} "
                          f"{run.contract.calendar.unit}")
     return WhatIf(run.id, output, whole.num_rows, steps, page.levels[0], totals)
+
+
+def _served_apart(before: Forecast, after: Forecast) -> list[str]:
+    """The series that other forecasters serve with the change than without it."""
+    pair = [{r.series: r.message for r in f.remarks if r.code == "silenced"} for f in (before, after)]
+    return [i for i, one, other in zip(map(str, before.panel.ids), before.source, after.source, strict=True)
+            if one != other or pair[0].get(i) != pair[1].get(i)]
+
+
+def _tell_served(teller: Teller, remarks: Sequence[Remark], apart: Sequence[str]) -> None:
+    """What a reader of the changed forecasts has to know, as predict tells it; and whose differences mean little."""
+    tell_forecast(teller, remarks)
+    if apart:
+        teller.warn("change", f"other forecasters serve {counted(len(apart), 'series')} with the change than without "
+                              f"it, so the difference is not that of the change alone: {listed(apart, 4)}")
 
 
 def _compared(run: Run, before: Forecast, after: Forecast, page: Page, request: Request, *, typed: bool
@@ -163,4 +183,4 @@ def words(found: WhatIf, number: Any) -> Sequence[str]:
              f"{'+' if d.difference >= 0 else ''}{number(d.difference)} ({found.level:g} %: {number(d.low)} .. "
              f"{number(d.high)})" for d in found.totals[:MOST]]
     more = len(found.totals) - MOST
-    return [*lines, f"so it is told of {more:,} more series in {found.output.name}"] if more > 0 else lines
+    return [*lines, f"and {more:,} more series: see {found.output.name}"] if more > 0 else lines

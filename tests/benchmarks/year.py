@@ -188,7 +188,7 @@ def of_same_file(year: Year, day: int) -> None:
     normal(year, day)
     before = len(Ledger(year.folder / ".forecast" / FILE).issues())
     ended = year.predict(day)
-    year.expect("the same file twice", "exit 0, nothing new", ended, code=0, words="nothing new since")
+    year.expect("the same file twice", "exit 0, nothing new", ended, code=0, words="as they were for the forecast of")
     year.expect("the same file twice: ledger", "as issued before", ended, code=0, words="as issued before")
     year.hold("the same file twice: issues", "none more", *_same(before, year))
     year.expect("the same with --require-new", "exit 7", year.predict(day, "--require-new"), code=7)
