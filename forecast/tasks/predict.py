@@ -280,7 +280,7 @@ def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, 
     unknown what is new, or None. Raises StaleError."""
     issuing.tell_moment(teller, run, draft)
     if request.max_age is not None:
-        issuing.check_age(draft, reading.contract, source, request.max_age)
+        issuing.check_age(draft, reading, source, request.max_age)
     if not request.record:
         return draft, [], None
     unread = issuing.since_last(workspace, teller, draft, reading.contract, source, require_new=request.require_new,
