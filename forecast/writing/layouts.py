@@ -25,7 +25,7 @@ from forecast.reading.sources.workbook import check_installed
 from forecast.series.arrays import Floats, Ints
 from forecast.series.forecast import Forecast, quantile_grid
 from forecast.series.panel import Panel
-from forecast.system.addresses import is_database, shown
+from forecast.system.addresses import check_new_rows, is_database, shown
 from forecast.system.files import replacing, replacing_folder, to_json
 from forecast.text import csv_cell
 from forecast.writing.database import rows_in
@@ -212,8 +212,15 @@ def check_output(name: str, layout: str | None) -> None:
             what = f"--layout {layout} does" if layout else "paths, totals and chances do"
             raise RequestError(f"{what} not go into a table, where a forecast is found by its cutoff",
                                code="bad_setting", hint="Write a file")
+        check_new_rows(name)
     elif not name.endswith(FOLDER):
         check_ending(name, stdout=True)
+
+
+def check_no_folder(place: Place) -> None:
+    """Raises RequestError where a file is to be written and a folder stands."""
+    if place.path is not None and not place.is_folder and place.path.is_dir():
+        raise RequestError(f"-o {shown(place.name)}: is a folder", code="bad_ending", hint="Choose another name")
 
 
 @contextlib.contextmanager
