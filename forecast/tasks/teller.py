@@ -154,7 +154,7 @@ def _age(seconds: float) -> str:
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return "a minute" if seconds >= 60 else f"{max(0, round(seconds))} seconds"
+    return "a minute" if seconds >= 60 else counted(max(0, round(seconds)), "second")
 
 
 LABELS = {"level": "level", "silenced": "guard", "zeros": "zeros"}      # of the remarks on forecasts
