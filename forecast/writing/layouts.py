@@ -375,8 +375,8 @@ def levels_of(given: str | None, trained: Sequence[float]) -> tuple[float, ...]:
     try:
         asked = tuple(float(text) for text in given.split(","))
     except ValueError:
-        asked = ()
-    if not asked or not set(asked) <= set(trained):
+        raise RequestError(f"--levels {given}: takes numbers, as in 80,95", code="bad_setting") from None
+    if not set(asked) <= set(trained):
         known = ",".join(f"{level:g}" for level in trained)
         raise RequestError(f"--levels {given}: this model was trained for {known}", code="bad_setting",
                            hint=f"Train with --levels {given} to have them")
