@@ -55,7 +55,7 @@ class Request:
 
     def __post_init__(self) -> None:
         seconds_of(self.budget, "--budget")
-        if self.output is not None and not self.output.endswith(".json"):
+        if self.output is not None and not self.output.lower().endswith(".json"):
             raise RequestError(f"-o {self.output}: a search is written as .json", code="bad_ending")
 
 

@@ -192,15 +192,15 @@ def check_layout(layout: str) -> None:
 
 def is_typed(path: str) -> bool:
     """Whether a file of this ending, a folder or a table holds typed columns."""
-    return path.endswith((".parquet", ".xlsx", FOLDER)) or is_database(path)
+    return path.lower().endswith((".parquet", ".xlsx", FOLDER)) or is_database(path)
 
 
 def check_ending(path: str, *, stdout: bool = False) -> None:
     """Raises RequestError for a path whose ending says nothing about what to write; "-" is one where `stdout` is."""
-    if not (stdout and path == "-") and not path.endswith(ENDINGS):
+    if not (stdout and path == "-") and not path.lower().endswith(ENDINGS):
         raise RequestError(f"{shown(path)}: its ending does not say what to write", code="bad_ending",
                            hint=f"Use one of {' '.join(ENDINGS)}")
-    if path.endswith(".xlsx"):
+    if path.lower().endswith(".xlsx"):
         check_installed()
 
 
@@ -298,7 +298,8 @@ def write_csv(table: pa.Table, file: BinaryIO) -> None:
 @contextlib.contextmanager
 def _sink(name: str, file: BinaryIO, *, quoting: str) -> Iterator[Write]:
     """What takes tables of the same columns, and writes them one below the other as the name's ending says."""
-    if name.endswith(".parquet"):
+    ending = name.lower()
+    if ending.endswith(".parquet"):
         opened: list[Any] = []
 
         def write(table: pa.Table) -> None:
@@ -310,15 +311,15 @@ def _sink(name: str, file: BinaryIO, *, quoting: str) -> Iterator[Write]:
         yield write
         for writer in opened:
             writer.close()
-    elif name.endswith(".xlsx"):
+    elif ending.endswith(".xlsx"):
         take, finish = sheet_writer()
         yield lambda table: take(_plain(table))
         finish(file)
-    elif name.endswith(".json"):
+    elif ending.endswith(".json"):
         rows: list[Any] = []
         yield lambda table: rows.extend(table.to_pylist())
         file.write(to_json(rows).encode())
-    elif name.endswith(".gz"):
+    elif ending.endswith(".gz"):
         with gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as packed:        # the same bytes each time
             yield _csv_writer(packed, quoting)
     else:
