@@ -42,6 +42,17 @@ def test_each_outcome_is_said_with_lines_and_flags(files: dict[str, Path], capsy
     assert "and 2 more" in out
 
 
+def test_a_gap_that_would_be_filled_is_no_reason_to_refuse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = days().splitlines(keepends=True)
+    (tmp_path / "d.csv").write_text("".join([*lines[:10], *lines[15:30], lines[29], *lines[30:]]))
+    assert run(tmp_path / "d.csv") == 3
+    out = capsys.readouterr().out
+    assert "refused, 1 problem\n" in out
+    assert "--fill" not in out
+    assert run(tmp_path / "d.csv", "--duplicates", "last") == 0
+    assert "5 missing days -> linear   (--fill)" in capsys.readouterr().out
+
+
 def test_json_is_a_list_with_every_problem(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*files.values(), "--json") == 3
     entries = json.loads(capsys.readouterr().out)

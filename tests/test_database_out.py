@@ -118,6 +118,9 @@ def test_a_constraint_that_refuses_a_row_leaves_none(run: Run, shop: Path) -> No
 @pytest.mark.parametrize(("output", "more", "word"), [
     ("sqlite:///out.db?query=SELECT 1", (), "?table=NAME"), ("sqlite:///out.db", (), "?table=NAME"),
     (OUT, ("--layout", "long"), "cutoff"), (OUT, ("--samples", "3"), "cutoff"),
+    ("sqlite:///out.db?mode=ro&table=f", (), "takes no options"), ("sqlite:///:memory:?table=f", (), "gone at once"),
+    ("sqlite://?table=f", (), "names no file"), ("sqlite:///out.db?table=e&table=f", (), "is no name for a table"),
+    ("sqlite:///out.db?table=e#x", (), "is no name for a table"),
     ("sqlite:///shop.db?table=sales", (), "is the table that this command reads"),
     ("postgresql://u:s3cret@h/d?table=t", (), "PGPASSWORD"), ("mysql://h/d?table=t", (), "its ending")])
 def test_what_is_no_table_to_write_to_is_refused_before_any_work(run: Run, shop: Path, output: str,
@@ -127,6 +130,7 @@ def test_what_is_no_table_to_write_to_is_refused_before_any_work(run: Run, shop:
     assert (ended.code, word in ended.err, "s3cret" in ended.out + ended.err) == (2, True, False), ended.err
     assert shop.read_bytes() == before
     assert not Path("out.db").exists()
+    assert not Path(":memory:").exists()
 
 
 def test_the_ledger_of_the_store_takes_no_table(run: Run, shop: Path) -> None:

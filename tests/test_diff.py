@@ -89,8 +89,7 @@ def test_it_is_said_in_words_and_where_there_is_nothing_to_compare(run: Run, pro
     ended = run("-C", project, "diff")
     assert ended.out.startswith("4 common steps of 2 series: ")
     assert " = new data " in ended.out
-    assert ended.out.splitlines()[1].split() == ["series", "before", "now", "change", "revised", "history", "new",
-                                                 "data", "new", "model", "revised", "since"]
+    assert ended.out.splitlines()[1].split() == ["series", "before", "now", "change", "new", "data"]
     days.grow(project, 110)
     days.issue(project, "late.csv")
     ended = run("-C", project, "diff")

@@ -74,6 +74,24 @@ def test_a_spike_is_a_repair_on_stderr_in_json_and_in_the_record(run: Run, tmp_p
     assert all(40 < value < 80 for value in forecasts(tmp_path / "predictions.csv"))
 
 
+def test_that_the_newest_values_were_set_aside_is_said_even_when_quiet_and_not_blamed_on_time_zones(
+        run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "meter.csv", values := [*WEEK * 10])
+    assert run("train", path, *LEAN, "-q").code == 0
+    write(path, [*values[:40], 10**7, *values[41:]])
+    assert run("predict", "-q").err == ""                                   # an older one is a plain repair
+    write(path, [*values, 10**7])
+    ended = run("predict", "-q")
+    assert (ended.code, "1 value of the newest step read as missing" in ended.err) == (0, True)
+    monkeypatch.setenv("FORECAST_NOW", "2024-03-11T08:00:00")
+    ended = run("predict", "-q", "--max-age", "1d")
+    assert ended.code == 7
+    assert "Look at" not in ended.err
+    assert "--tz" not in ended.err
+    assert ended.err.count("1 value of the newest step read as missing") == 2
+    assert run("predict", "-q", "--spikes", "keep", "--accept-scale", "--max-age", "1d").code == 0
+
+
 def test_a_spike_is_no_truth_to_score(run: Run, tmp_path: Path) -> None:
     values = [*WEEK * 10]
     values[66] = 10**7

@@ -74,6 +74,9 @@ def test_a_file_that_is_there_is_not_written_over(run: Run, tmp_path: Path) -> N
     assert (tmp_path / "forecast.toml").read_text() == "[model]\nhorizon = 5\n"
     (tmp_path / "forecast.toml").unlink()
     assert again.out == run("init", AIR).out
+    said = " ".join(again.err.split())
+    assert "once, by hand: until then the line of predict ends with exit 4, for there is no model" in said
+    assert run("predict", "-q").code == 4                                # so it does
 
 
 def test_data_that_cannot_be_read_leave_nothing(run: Run, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ from forecast.writing.layouts import (
     MOST_DIGITS,
     Page,
     check_ending,
+    check_no_folder,
     is_typed,
     levels_of,
     rounded,
@@ -368,9 +369,26 @@ def test_no_series_are_a_header_alone(tmp_path: Path) -> None:
 
 # Requests
 
-@pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "b/a.parquet", "a.json"])
+@pytest.mark.parametrize("path", ["a.csv", "a.csv.gz", "b/a.parquet", "a.json", "A.CSV", "a.Json"])
 def test_an_ending_that_says_what_to_write_is_taken(path: str) -> None:
     check_ending(path)
+
+
+@pytest.mark.parametrize("ending", [".json", ".csv.gz", ".parquet"])
+def test_an_ending_in_capitals_writes_the_same_bytes(tmp_path: Path, ending: str) -> None:
+    table = pa.table({"a": ["x", "y"], "b": [1.5, 2.5]})
+    for name in (f"small{ending}", f"large{ending.upper()}"):
+        write_table(table, tmp_path / name)
+    assert (tmp_path / f"large{ending.upper()}").read_bytes() == (tmp_path / f"small{ending}").read_bytes()
+    assert is_typed(f"a{ending.upper()}") == is_typed(f"a{ending}")
+
+
+def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").mkdir()
+    with pytest.raises(RequestError, match="is a folder"):
+        check_no_folder(Place(str(tmp_path / "d.csv")))
+    check_no_folder(Place(str(tmp_path / "d.csv") + "/"))
+    check_no_folder(Place(str(tmp_path / "e.csv")))
 
 
 def test_standard_output_is_taken_only_where_there_is_one() -> None:
@@ -391,9 +409,11 @@ def test_bands_are_those_trained_or_some_of_them() -> None:
     assert levels_of("95, 80", [80.0, 95.0]) == (95.0, 80.0)
 
 
-@pytest.mark.parametrize("text", ["", "90", "80,90", "x", "80,", "nan"])
-def test_a_band_that_was_not_trained_is_refused(text: str) -> None:
-    with pytest.raises(RequestError, match="was trained for 80,95"):
+@pytest.mark.parametrize(("text", "words"), [
+    ("90", "was trained for 80,95"), ("80,90", "was trained for 80,95"), ("nan", "was trained for 80,95"),
+    ("", "takes numbers"), ("abc", "takes numbers"), ("80,", "takes numbers")])
+def test_a_band_that_was_not_trained_is_refused(text: str, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
         levels_of(text, [80.0, 95.0])
 
 

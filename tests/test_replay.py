@@ -35,7 +35,10 @@ def test_a_past_output_is_made_again_number_for_number(run: Run, project: Path) 
         assert (ended.code, ended.out) == (0, "identical: 30 numbers\n"), ended.err
     told = json.loads(run("-C", project, "replay", "101.csv", "--json").out)
     assert (told["identical"], told["data_revised"], told["cutoff"], told["numbers"]) == (True, False, "2026-04-11", 30)
-    assert run("-C", project, "replay", "nothing").code == 4
+    ended = run("-C", project, "replay", "nothing.csv")
+    assert (ended.code, "nothing.csv: there is no such file, and no issue of this name" in ended.err) == (4, True)
+    ended = run("-C", project, "replay", "data.csv")
+    assert (ended.code, "data.csv: is no forecast that this store knows. Issues here: " in ended.err) == (4, True)
 
 
 def test_revised_history_is_named_and_what_differs_is_shown(run: Run, project: Path) -> None:

@@ -11,6 +11,9 @@ import typer
 
 from forecast.errors import BusyError, DataError, DiskError, RequestError
 from forecast.system.monitor import HELP, SUCCESS, check_status_path, reported
+from tests.test_cli import AIR, Run, run
+
+__all__ = ["run"]
 
 SAMPLE = re.compile(r'[a-z_]+\{task="(?:[^"\\\n]|\\["\\n])*",command="[a-z]+"\} [0-9.]+')
 
@@ -114,3 +117,12 @@ def test_only_an_ending_that_is_read_is_taken() -> None:
     check_status_path(Path("a.prom"))
     with pytest.raises(RequestError, match=r"end in \.prom"):
         check_status_path(Path("a.txt"))
+
+
+def test_a_folder_is_refused_before_the_work(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.prom").mkdir()
+    with pytest.raises(RequestError, match="is a folder"):
+        check_status_path(tmp_path / "a.prom")
+    (tmp_path / "d.csv").mkdir()
+    ended = run("predict", AIR, "-o", "d.csv")
+    assert (ended.code, "d.csv: is a folder" in ended.err, (tmp_path / ".forecast").exists()) == (2, True, False)

@@ -347,6 +347,15 @@ def test_a_budget_that_is_too_short_is_refused_with_one_that_would_do(data: Path
         tuned(data, budget="0.01s")
 
 
+def test_a_folder_is_no_study_and_a_study_that_goes_on_says_what_it_holds(data: Path, capfd: pytest.CaptureFixture[str]
+                                                                        ) -> None:
+    with pytest.raises(RequestError, match=r"--study \.: is a folder"):
+        tuned(data, study=".")
+    for told in (False, True):
+        assert called("-C", data.parent, data, "--trials", 2, "--study", "a.journal") == 0
+        assert ("goes on with 2 trials of before, " in " ".join(capfd.readouterr().err.split())) == told
+
+
 def test_without_the_package_the_line_that_installs_it_is_said(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(RequestError, match="pip install optuna"):

@@ -206,3 +206,12 @@ def test_train_tells_a_monitor_what_its_backtest_promises(lean_store: Path) -> N
     text = (lean_store / "t.prom").read_text()
     assert 'forecast_mase{task="t",command="train"} ' in text
     assert 'forecast_rows{task="t",command="train"} 144\n' in text
+
+
+@pytest.mark.parametrize(("line", "words"), [
+    ("tune d.csv --jobs x", "'--jobs': takes a whole number. See"),
+    ("predict --horizon 0", "takes a number from 1. See"),
+    ("tune d.csv --jobs 999", "takes a number up to 256. See")])
+def test_what_is_no_number_is_refused_in_plain_words(run: Run, line: str, words: str) -> None:
+    ended = run(*line.split())
+    assert (ended.code, words in ended.err, "nput should" in ended.err) == (2, True, False), ended.err

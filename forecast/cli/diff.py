@@ -56,8 +56,7 @@ def _show(console: Console, steps: list[Step], total: Step) -> None:
     console.result(f"{counted(total.steps, 'common step')} of {counted(len(steps), 'series')}: "
                    f"{number(total.before)} -> {number(total.now)}{share}{why}")
     shown = sorted(steps, key=lambda s: -abs(s.now - s.before))[:SHOWN]
-    has_plans = any(step.new_plans for step in steps)                   # where there are none, nothing is said of them
-    words = {part: name for part, name in WORDS.items() if part != "new_plans" or has_plans}
+    words = {part: name for part, name in WORDS.items() if any(getattr(step, part) for step in steps)}
     rows = [[safe(shorten(s.series, 30)), number(s.before), number(s.now), _signed(s.now - s.before),
              *(_signed(getattr(s, part)) for part in words)] for s in [*shown, *([total] if len(steps) > 1 else [])]]
     console.table(Table(["series", "before", "now", "change", *words.values()], rows))

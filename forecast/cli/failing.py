@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,6 +16,10 @@ from forecast.system.files import REMEDIES, to_json
 from forecast.system.monitor import exit_code_of
 from forecast.text import safe
 
+PLAIN = {                               # what typer says of a number -> what is said
+    r"Input should be a valid integer.*": "takes a whole number", r"Input should be a valid number.*": "takes a number",
+    r"Input should be greater than or equal to (\S+)": r"takes a number from \1",
+    r"Input should be less than or equal to (\S+)": r"takes a number up to \1"}
 SHOWN = 10                                                              # problems of one kind printed one by one
 
 
@@ -65,6 +70,8 @@ def _usage(error: Exception) -> ForecastError:
     context = getattr(error, "ctx", None)
     where = context.command_path if context else "forecast"
     message = error.format_message() if hasattr(error, "format_message") else str(error)
+    for pattern, words in PLAIN.items():
+        message = re.sub(pattern, words, message)
     return _Usage(message.rstrip("."), code="usage", hint=f"See {where} --help")
 
 

@@ -38,5 +38,6 @@ def init(
     console.result(f"# systemctl enable --now {timers}", fold=None)
     console.say("monitor", "--status-file writes forecast-*.prom into the folder; where node_exporter's textfile "
                            "collector looks elsewhere, give a path there")
-    console.say("next", f"forecast train {shlex.quote(data)}   (until a model is trained, these lines have none)")
+    console.say("next", f"forecast train {shlex.quote(data)}   once, by hand: until then the line of predict ends with "
+                        "exit 4, for there is no model")
     console.document(begun.to_dict())

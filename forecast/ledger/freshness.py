@@ -116,13 +116,13 @@ def seconds_old(panel: Panel, contract: Contract, now: datetime, source: DataSou
         return math.nan
 
 
-def check_age(age: Age, most: timedelta, source: DataSource) -> None:
-    """Raises StaleError where the data are older than `most`."""
+def check_age(age: Age, most: timedelta, source: DataSource, *, aside: str = "") -> None:
+    """Raises StaleError where the data are older than `most`. aside: which of the newest were read as missing."""
     if age.age > most:
         old, limit = told_apart(age.age, most)
         may_be_zone = not age.names_zone and age.age - WESTMOST <= most
         raise StaleError(f"the newest point is {age.newest}, {old} old: more than {limit}", file=str(source),
-                         code="max_age", hint="Look at what should have brought new data" + (
+                         code="max_age", hint=aside or "Look at what should have brought new data" + (
                              "; if its times are not UTC, train with --tz" if may_be_zone else ""))
 
 

@@ -86,9 +86,9 @@ def _texts(path: Path | str, contract: Contract) -> pd.DataFrame:
         columns = open_database(path)
         return _of_typed(columns.read(range(len(columns.names))).rename_columns(columns.names).to_pandas(), contract)
     try:
-        if path.suffix == ".xlsx":
+        if path.suffix.lower() == ".xlsx":
             return _of_typed(_sheet(path), contract)
-        if path.suffix == ".parquet" or path.is_dir():
+        if path.suffix.lower() == ".parquet" or path.is_dir():
             return _of_typed(pd.read_parquet(path), contract)
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
         return table.map(from_csv_cell)

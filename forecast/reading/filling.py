@@ -82,7 +82,15 @@ def _without_spikes(rows: Rows, laid: _Laid, options: DataConfig) -> tuple[_Laid
     y[spikes] = np.nan
     return replace(laid, y=y, spikes=spikes), [
         Repair("spikes", spikes.size, f"{counted(spikes.size, 'value')} absurdly far from all around read as missing: "
-               f"{named}{more}", "--spikes", problems)]
+               f"{named}{more}", "--spikes", problems, _of_the_newest_step(laid, spikes))]
+
+
+def _of_the_newest_step(laid: _Laid, at: Ints) -> int:
+    """How many of these positions in y are of the last step of all series."""
+    series = np.searchsorted(laid.stop, at, side="right")
+    lengths = laid.stop - laid.first
+    newest = (laid.start + lengths)[lengths > 0].max() - 1
+    return int((laid.start[series] + at - laid.first[series] == newest).sum())
 
 
 def _spike(rows: Rows, row: int) -> Problem:

@@ -54,8 +54,7 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     is_ordered = not any(problem.code == "backward_step" for problem in problems)   # else gaps come of the order
     problems += [*(_long_gaps(rows_on, gaps, calendar, options) if is_ordered else []), *codes]
     if problems:
-        raise DataError(problems[0], more=[*problems[1:],
-                                           *(_gap_problems(rows_on, gaps, calendar) if is_ordered else [])])
+        raise DataError(problems[0], more=problems[1:])             # a gap that is filled is no reason
     return laid_out(rows_on, calendar, options, (*repairs, *merged, *_gap_repairs(rows_on, gaps, calendar, options)))
 
 
@@ -233,7 +232,7 @@ def _gaps(rows: Rows, calendar: Calendar) -> _Gaps:
     return _Gaps(before, steps[before] - 1)
 
 
-def _gap_problems(rows: Rows, gaps: _Gaps, calendar: Calendar, limit: int = 10_000) -> list[Problem]:
+def _gap_problems(rows: Rows, gaps: _Gaps, calendar: Calendar, limit: int) -> list[Problem]:
     return [Problem("gap", f"{_number_of(int(n), calendar)} missing after {rows.text(int(r))}{rows.of_series(int(r))}",
                     rows.file, rows.line(int(r) + 1), rows.time, None, _gap_hint(rows, int(r), int(n), calendar))
             for r, n in zip(gaps.before[:limit], gaps.missing[:limit], strict=True)]

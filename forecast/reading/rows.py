@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,20 +14,29 @@ from numpy.typing import NDArray
 from forecast.errors import Problem
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.calendar import DAY
-from forecast.text import quoted, shorten
+from forecast.text import counted, quoted, shorten
 
 PIECE = 1 << 18                     # values of a lot of series
 
 
 @dataclass(frozen=True)
 class Repair:
-    """Something mended: how often, in words, by which flag it may be changed, and where it stands."""
+    """Something mended: how often, in words, by which flag it may be changed, and where it stands. `newest`: how many
+    of these were values of the newest step of the file, which are missed by whoever forecasts from it."""
 
     kind: str
     count: int
     message: str
     flag: str | None = None
     examples: tuple[Problem, ...] = ()
+    newest: int = 0
+
+
+def newest_aside(repairs: Iterable[Repair]) -> str:
+    """How many values of the newest step were read as missing, in words; "" for none."""
+    count = sum(repair.newest for repair in repairs)
+    return f"{counted(count, 'value')} of the newest step read as missing, being absurdly far from all around " \
+           "(--spikes keep if right)" if count else ""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def score_lines(scores: Scores, ids: Sequence[str]) -> Iterator[tuple[str, str]]
     if (words := in_words(scores)) is not None:
         yield "in words", words
     if scores.reference is not None:
-        yield "skill", f"the share of the error of {scores.reference_name} that is saved; below 0 it is worse"
+        yield "skill", skill_line(scores)
     if bands := band_line(scores):
         yield "bands", bands
     yield "MAE by step", step_line(scores, scores.name)
@@ -82,6 +82,16 @@ def score_lines(scores: Scores, ids: Sequence[str]) -> Iterator[tuple[str, str]]
         yield "worst series", worst_series(scores, scores.name, ids)
     if left := scores.left_out.get("mase"):
         yield "MASE", f"leaves out {counted(left, 'series')} that repeat exactly or are too short"
+
+
+def skill_line(scores: Scores) -> str:
+    """What skill is, and of which error; of several series MASE and MAE say different percents."""
+    assert scores.reference is not None
+    is_scaled = all(math.isfinite(row["mase"]) for row in (scores.own, scores.reference))
+    several = len(set(scores.per_series["series"])) > 1
+    other = "; the percent in words is of MAE, in which large series weigh most" if is_scaled and several else ""
+    return (f"the share of the {'MASE' if is_scaled else 'MAE'} of {scores.reference_name} that is saved; "
+            f"below 0 it is worse{other}")
 
 
 def comparison_table(ranking: Sequence[Contender], references: Mapping[str, Mapping[str, float]], *, metric: str,

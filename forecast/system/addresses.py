@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forecast.errors import DataError, RequestError
-from forecast.text import listed, safe
+from forecast.text import listed, quoted, safe
 
 KINDS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 WAIT = 8                            # seconds for a server to answer
@@ -73,6 +73,23 @@ def address_of(name: str) -> Address:
     what, value = asked.group(1), asked.group(2).strip().rstrip(";")
     return Address(name, f"{KINDS[scheme.lower().partition('+')[0]]}://{rest}", value if what == "table" else None,
                    value if what == "query" else None)
+
+
+def check_new_rows(name: str) -> None:
+    """Raises RequestError for an address whose rows would be gone at once, or end in a place that nobody meant."""
+    address = address_of(name)
+    _, _, rest = address.url.partition("://")
+    file, options, _ = rest.lstrip("/").partition("?")
+    if address.is_sqlite and options:
+        raise _unfit(name, "a file of SQLite takes no options", "Leave out all between ? and table=")
+    if address.is_sqlite and (not file or file.endswith(":memory:")):
+        raise _unfit(name, "names no file, so the rows would be gone at once", "Name it: sqlite:///FILE.db?table=NAME")
+    if address.table is not None and re.search("[?&#=]", address.table):
+        raise _unfit(name, f"{quoted(address.table)} is no name for a table", "End the address with ?table=NAME alone")
+
+
+def _unfit(name: str, what: str, hint: str) -> RequestError:
+    return RequestError(f"{shown(name)}: {what}", code="bad_address", hint=hint)
 
 
 def engine_of(address: Address, *, writes: bool = False) -> Any:

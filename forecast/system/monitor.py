@@ -69,6 +69,8 @@ def check_status_path(path: Path | None) -> None:
         return
     if path.suffix != ENDING:
         raise RequestError(f"--status-file {path}: node_exporter reads files that end in {ENDING}", code="bad_ending")
+    if path.is_dir():
+        raise RequestError(f"--status-file {path}: is a folder", code="bad_ending", hint="Name a file in it")
     if not path.parent.is_dir():
         raise RequestError(f"--status-file {path}: there is no folder {path.parent}", code="no_folder")
     if path.is_file() and not _is_ours(path):

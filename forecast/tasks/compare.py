@@ -64,7 +64,7 @@ class Request:
         seconds_of(self.budget, "--budget")
         if self.plot is not None:
             check_picture(self.plot)
-        if self.output is not None and not self.output.endswith(".json"):
+        if self.output is not None and not self.output.lower().endswith(".json"):
             raise RequestError(f"-o {self.output}: a comparison is written as .json", code="bad_ending")
 
     @property

@@ -68,7 +68,7 @@ class Request:
             check_ending(self.predictions)
         if self.plot is not None:
             check_picture(self.plot)
-        if self.output is not None and not self.output.endswith(".json"):
+        if self.output is not None and not self.output.lower().endswith(".json"):
             raise RequestError(f"-o {self.output}: scores are written as .json", code="bad_ending")
         if (self.issued and self.forecast) or (self.last and not self.issued):
             raise RequestError("--last goes with --issued" if self.last and not self.issued else

@@ -22,6 +22,7 @@ from forecast.model.guard import History, kept
 from forecast.model.predictor import Predictor
 from forecast.reading.contract import Contract
 from forecast.reading.reader import Reading
+from forecast.reading.rows import newest_aside
 from forecast.series.forecast import Forecast
 from forecast.store.run import Run
 from forecast.system import clock
@@ -63,10 +64,11 @@ def tell_moment(teller: Teller, run: Run, draft: Draft) -> None:
             teller.warn("as of", f"{draft.issue.as_of}: the model has seen what came after (data to {last})")
 
 
-def check_age(draft: Draft, contract: Contract, source: DataSource, max_age: str) -> None:
+def check_age(draft: Draft, reading: Reading, source: DataSource, max_age: str) -> None:
     """Raises StaleError where the data are older than `max_age`; RequestError for what is no length of time."""
     most = timedelta(seconds=min(seconds_of(max_age, "--max-age"), 1e12))
-    freshness.check_age(freshness.age_of(draft.known, contract, clock.now(), source), most, source)
+    age = freshness.age_of(draft.known, reading.contract, clock.now(), source)
+    freshness.check_age(age, most, source, aside=newest_aside(reading.repairs))
 
 
 def since_last(workspace: Workspace, teller: Teller, draft: Draft, contract: Contract, source: DataSource, *,

@@ -232,7 +232,7 @@ class Answer:
             self.tables.extend(self.rest())
             return
         name, buffer = "" if output is None else output.name, io.BytesIO()
-        if output is None or name.endswith((".json", ".xlsx")):
+        if output is None or name.lower().endswith((".json", ".xlsx")):
             self.kept_whole(is_text=True)
         quotable = [pa.array([str(text) for text in texts], pa.string())]
         with sink_at(output, quotable, self.page.contract, into=None if output else buffer) as write:

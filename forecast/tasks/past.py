@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forecast.errors import RequestError
+from forecast.errors import ModelError, RequestError
 from forecast.ledger.issue import Issue
+from forecast.ledger.ledger import Ledger
 from forecast.ledger.reissue import BySeries, Plans, cut_at, with_plans
 from forecast.reading.reader import Reading
 from forecast.series.panel import Panel
@@ -15,6 +16,7 @@ from forecast.system.datasource import STDIN, DataSource
 from forecast.tasks.issuing import as_optioned, forecaster_of
 from forecast.tasks.prior import is_of_prior, prior_for
 from forecast.tasks.workspace import Workspace
+from forecast.text import safe
 from forecast.writing.places import FOLDER, Place
 
 
@@ -27,8 +29,16 @@ def issue_named(workspace: Workspace, what: str) -> tuple[Issue, bool]:
                            hint="Name an issue, or last")
     path, ledger = workspace.path(what), workspace.ledger
     if not path.exists():
-        return ledger.find(what), True
-    return ledger.written(path, _digest(path)) or (ledger.find(what), True)
+        return _found(ledger, what, "there is no such file, and no issue of this name"), True
+    return ledger.written(path, _digest(path)) or (_found(ledger, what, "is no forecast that this store knows"), True)
+
+
+def _found(ledger: Ledger, what: str, otherwise: str) -> Issue:
+    """The issue of this name. Raises ModelError: in these words where there is none."""
+    if what != "last" and not any(issue.id.startswith(what) for issue in ledger.issues()):
+        known = ", ".join(issue.id for issue in ledger.issues()[-5:]) or "none; forecast predict makes one"
+        raise ModelError(f"{safe(what)}: {otherwise}", code="no_issue", hint=f"Issues here: {known}")
+    return ledger.find(what)
 
 
 def issues_named(workspace: Workspace, what: str) -> tuple[list[Issue], bool]:

@@ -28,7 +28,7 @@ from forecast.tasks.groups import judge_of
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
-from forecast.writing.layouts import Page, check_layout, check_output, levels_of, table_of, writing
+from forecast.writing.layouts import Page, check_layout, check_no_folder, check_output, levels_of, table_of, writing
 from forecast.writing.places import FOLDER, Place
 
 if TYPE_CHECKING:
@@ -243,6 +243,7 @@ def read_for(workspace: Workspace, request: Request, output: Place | None, other
         guard(outputs, [source, *plan])
         if output is not None:
             output.check_apart(source)
+            check_no_folder(output)
         return source
 
     if prior.is_asked(workspace, request.model, request.data):
@@ -285,7 +286,7 @@ def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, 
     issuing.tell_moment(teller, run, draft)
     try:
         if request.max_age is not None:
-            issuing.check_age(draft, reading.contract, source, request.max_age)
+            issuing.check_age(draft, reading, source, request.max_age)
         if not request.record:
             return draft, [], None
         unread = issuing.since_last(workspace, teller, draft, reading.contract, source,

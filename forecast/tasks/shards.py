@@ -119,11 +119,11 @@ def _difference(first: Shard, shard: Shard, name: str) -> str:
 
 def check_kind(files: Sequence[Path], output: Path, endings: Sequence[str]) -> str:
     """The ending that all these files have. Raises RequestError for another one, and for one that cannot be merged."""
-    kind = next((ending for ending in endings if output.name.endswith(ending)), None)
+    kind = next((ending for ending in endings if output.name.lower().endswith(ending)), None)
     if kind is None:
         raise RequestError(f"{output}: shards of this kind are not merged", code="bad_ending",
                            hint=f"Write them as one of {' '.join(endings)}")
-    if others := [file for file in files if not file.name.endswith(kind)]:
+    if others := [file for file in files if not file.name.lower().endswith(kind)]:
         raise RequestError(f"{others[0]}: is no {kind}, as {output} is to be", code="bad_ending",
                            hint="Give -o the ending of the shards")
     return kind

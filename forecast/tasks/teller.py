@@ -130,6 +130,10 @@ def tell_remarks(teller: Teller, reading: Reading, *, flags: bool = False, told:
 def tell_model(teller: Teller, run: Run, source: DataSource, reading: Reading) -> None:
     """Which model, how old, the data it speaks of, and what was mended there that its training did not tell. The prior
     was never trained: the data are read for the first time."""
+    from forecast.reading.rows import newest_aside  # numpy: help does without
+
+    if aside := newest_aside(reading.repairs):
+        teller.warn("newest", f"{aside}: forecasts begin before it")
     if not run.record.created:
         teller.say("model", f"{run.id}, without any training")
         tell_reading(teller, reading)
@@ -150,7 +154,7 @@ def _age(seconds: float) -> str:
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
-    return "a minute" if seconds >= 60 else f"{max(0, round(seconds))} seconds"
+    return "a minute" if seconds >= 60 else counted(max(0, round(seconds)), "second")
 
 
 LABELS = {"level": "level", "silenced": "guard", "zeros": "zeros"}      # of the remarks on forecasts

@@ -55,7 +55,7 @@ class Request:
 
     def __post_init__(self) -> None:
         seconds_of(self.budget, "--budget")
-        if self.output is not None and not self.output.endswith(".json"):
+        if self.output is not None and not self.output.lower().endswith(".json"):
             raise RequestError(f"-o {self.output}: a search is written as .json", code="bad_ending")
 
 
@@ -110,7 +110,8 @@ class _Work:
         trials = self.study.trials()
         done = [t.seconds for t in trials if t.state == DONE]
         if len(trials) > 1:
-            self.teller.say("study", f"{counted(len(done), 'trial')} done of before; {self.path}")
+            self.teller.say("study", f"goes on with {counted(len(trials), 'trial')} of before, {len(done)} of them "
+                                     f"done; {self.path}")
         seconds = done[0] if done else TRIAL * self._guessed()
         spent = time.monotonic() - self.start
         if not done and spent + seconds > self.allowed:
@@ -204,6 +205,9 @@ def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, sin
     start = time.monotonic() if since is None else since
     allowed, source = seconds_of(request.budget, "--budget"), workspace.source(request.data)
     named = [None if name is None else workspace.path(name) for name in (request.output, request.study)]
+    if named[1] is not None and named[1].is_dir():
+        raise RequestError(f"--study {request.study}: is a folder", code="bad_setting",
+                           hint="Name a file, which is made where there is none")
     guard(named, [source])
     config = workspace.config.override({"train.final_fit": False}, source="tune")
     workspace.check_precision(config, config.model.cell)

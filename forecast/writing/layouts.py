@@ -25,7 +25,7 @@ from forecast.reading.sources.workbook import check_installed
 from forecast.series.arrays import Floats, Ints
 from forecast.series.forecast import Forecast, quantile_grid
 from forecast.series.panel import Panel
-from forecast.system.addresses import is_database, shown
+from forecast.system.addresses import check_new_rows, is_database, shown
 from forecast.system.files import replacing, replacing_folder, to_json
 from forecast.text import csv_cell
 from forecast.writing.database import rows_in
@@ -192,15 +192,15 @@ def check_layout(layout: str) -> None:
 
 def is_typed(path: str) -> bool:
     """Whether a file of this ending, a folder or a table holds typed columns."""
-    return path.endswith((".parquet", ".xlsx", FOLDER)) or is_database(path)
+    return path.lower().endswith((".parquet", ".xlsx", FOLDER)) or is_database(path)
 
 
 def check_ending(path: str, *, stdout: bool = False) -> None:
     """Raises RequestError for a path whose ending says nothing about what to write; "-" is one where `stdout` is."""
-    if not (stdout and path == "-") and not path.endswith(ENDINGS):
+    if not (stdout and path == "-") and not path.lower().endswith(ENDINGS):
         raise RequestError(f"{shown(path)}: its ending does not say what to write", code="bad_ending",
                            hint=f"Use one of {' '.join(ENDINGS)}")
-    if path.endswith(".xlsx"):
+    if path.lower().endswith(".xlsx"):
         check_installed()
 
 
@@ -212,8 +212,15 @@ def check_output(name: str, layout: str | None) -> None:
             what = f"--layout {layout} does" if layout else "paths, totals and chances do"
             raise RequestError(f"{what} not go into a table, where a forecast is found by its cutoff",
                                code="bad_setting", hint="Write a file")
+        check_new_rows(name)
     elif not name.endswith(FOLDER):
         check_ending(name, stdout=True)
+
+
+def check_no_folder(place: Place) -> None:
+    """Raises RequestError where a file is to be written and a folder stands."""
+    if place.path is not None and not place.is_folder and place.path.is_dir():
+        raise RequestError(f"-o {shown(place.name)}: is a folder", code="bad_ending", hint="Choose another name")
 
 
 @contextlib.contextmanager
@@ -291,7 +298,8 @@ def write_csv(table: pa.Table, file: BinaryIO) -> None:
 @contextlib.contextmanager
 def _sink(name: str, file: BinaryIO, *, quoting: str) -> Iterator[Write]:
     """What takes tables of the same columns, and writes them one below the other as the name's ending says."""
-    if name.endswith(".parquet"):
+    ending = name.lower()
+    if ending.endswith(".parquet"):
         opened: list[Any] = []
 
         def write(table: pa.Table) -> None:
@@ -303,15 +311,15 @@ def _sink(name: str, file: BinaryIO, *, quoting: str) -> Iterator[Write]:
         yield write
         for writer in opened:
             writer.close()
-    elif name.endswith(".xlsx"):
+    elif ending.endswith(".xlsx"):
         take, finish = sheet_writer()
         yield lambda table: take(_plain(table))
         finish(file)
-    elif name.endswith(".json"):
+    elif ending.endswith(".json"):
         rows: list[Any] = []
         yield lambda table: rows.extend(table.to_pylist())
         file.write(to_json(rows).encode())
-    elif name.endswith(".gz"):
+    elif ending.endswith(".gz"):
         with gzip.GzipFile(fileobj=file, mode="wb", filename="", mtime=0) as packed:        # the same bytes each time
             yield _csv_writer(packed, quoting)
     else:
@@ -368,8 +376,8 @@ def levels_of(given: str | None, trained: Sequence[float]) -> tuple[float, ...]:
     try:
         asked = tuple(float(text) for text in given.split(","))
     except ValueError:
-        asked = ()
-    if not asked or not set(asked) <= set(trained):
+        raise RequestError(f"--levels {given}: takes numbers, as in 80,95", code="bad_setting") from None
+    if not set(asked) <= set(trained):
         known = ",".join(f"{level:g}" for level in trained)
         raise RequestError(f"--levels {given}: this model was trained for {known}", code="bad_setting",
                            hint=f"Train with --levels {given} to have them")

@@ -20,7 +20,7 @@ from forecast.system.files import disk_errors, replacing, to_json
 def merge(files: Sequence[Path], output: Path, *, rows_at_once: int) -> None:
     """Put files of the output's ending together, in this order. rows_at_once: how many one process writes at a time,
     which Parquet keeps. Atomic. Raises DataError for files of other columns, DiskError."""
-    kind = next(ending for ending in MERGERS if output.name.endswith(ending))
+    kind = next(ending for ending in MERGERS if output.name.lower().endswith(ending))
     with replacing(output) as file, disk_errors(output):
         MERGERS[kind](files, file, rows_at_once)
 
