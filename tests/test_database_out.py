@@ -141,8 +141,7 @@ def test_the_ledger_of_the_store_takes_no_table(run: Run, shop: Path) -> None:
     assert Path(".forecast/ledger.db").read_bytes() == before
 
 
-@pytest.mark.parametrize("address", ["sqlite://k.db?table=f", "postgresql://me@host:abc/shop?table=f",
-                                     "sqlite://?table=f"])
+@pytest.mark.parametrize("address", ["sqlite://k.db?table=f", "postgresql://me@host:abc/shop?table=f"])
 def test_an_address_with_a_slip_is_refused_with_one_that_has_none(run: Run, shop: Path, address: str) -> None:
     ended = run("predict", "sales.csv", *READ, "-o", address)
     assert ended.code == 2
