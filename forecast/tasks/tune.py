@@ -109,9 +109,9 @@ class _Work:
         Raises RequestError where it is too short for the defaults, with one that would do to judge by, too."""
         trials = self.study.trials()
         done = [t.seconds for t in trials if t.state == DONE]
-        if len(trials) > 1:
-            self.teller.say("study", f"goes on with {counted(len(trials), 'trial')} of before, {len(done)} of them "
-                                     f"done; {self.path}")
+        if ended := sum(t.is_ended for t in trials):
+            self.teller.say("study", f"goes on with {counted(ended, 'trial')} of before, {len(done)} of them done; "
+                                     f"{self.path}")
         seconds = done[0] if done else TRIAL * self._guessed()
         spent = time.monotonic() - self.start
         if not done and spent + seconds > self.allowed:
