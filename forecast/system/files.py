@@ -154,6 +154,13 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode("utf-8"))
 
 
+def _sync_all(folder: Path) -> None:
+    """Have the disk hold a folder and the files in it."""
+    for file in sorted(folder.iterdir()):
+        _sync(file)
+    sync_folder(folder)
+
+
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
     """A folder to fill with files, which takes the place of `path` when the block ends well: whoever looks finds the
@@ -165,9 +172,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         try:
             yield temporary
-            for file in sorted(temporary.iterdir()):
-                _sync(file)
-            sync_folder(temporary)
+            _sync_all(temporary)
             _exchange(temporary, target)
             sync_folder(target.parent)
         finally:
@@ -203,9 +208,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         partial.mkdir()
         try:
             yield partial
-            for file in sorted(partial.iterdir()):
-                _sync(file)
-            sync_folder(partial)
+            _sync_all(partial)
             os.rename(partial, path)
             try:
                 sync_folder(path.parent)
