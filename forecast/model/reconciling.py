@@ -53,8 +53,8 @@ class Agreement:
         by = f"on {counted(self.windows, 'past window')} groups err " + (
             f"{abs(percent)}% {'more' if percent > 0 else 'less'}" if percent else "as much")
         if self.is_added_up:
-            return f"added up from the series: {by} where they are forecast by themselves, too, and reconciled"
-        return f"groups are forecast by themselves, too, and reconciled (MinT): {by} than added up"
+            return f"added up from the series: {by} where forecasts of their own have a say, too"
+        return f"forecasts of the groups themselves have a say, all reconciled (MinT): {by} than added up"
 
     def shift(self, groups: Bools, off: Floats) -> Floats:
         """What comes on top of the sums of the series for each group asked for, (G, ...) of groups (G, S), where what
