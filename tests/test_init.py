@@ -103,7 +103,7 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     assert " --min-skill 0 --status-file forecast-a-b-c-train.prom\n" in units["forecast-a-b-c-train.service"]
     assert "\nOnFailure=forecast-failed@%n.service\n" in units["forecast-a-b-c-evaluate.service"]
     assert "\nExecStart=" in units["forecast-failed@.service"]
-    assert " predict -q --max-age 62d -o " in units["forecast-a-b-c-predict.service"]
+    assert " predict -q --adapt --max-age 62d -o " in units["forecast-a-b-c-predict.service"]
     assert run(*predict[predict.index("-C"):-1]).code == 4              # no model yet, and no wrong word
     assert document["file"] == str(folder / "forecast.toml")
 
