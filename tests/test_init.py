@@ -94,8 +94,9 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     assert words == ["-C", str(folder), "--store", str(folder / "st"), "train", str(AIR), "-q", "--wait", "1h",
                      "--min-skill", "0", "--status-file", "forecast-a-b-c-train.prom", ">/dev/null"]
     assert run(*words[:-1], "--dry-run").code == 0
-    assert predict[predict.index("predict"):-1] == ["predict", "-q", "--max-age", "62d", "-o", "predictions.csv",
-                                                    "--status-file", "forecast-a-b-c-predict.prom"]
+    assert predict[predict.index("predict"):-1] == [
+        "predict", "-q", "--adapt", "--max-age", "62d", "-o", "predictions.csv", "--status-file",
+        "forecast-a-b-c-predict.prom"]
     assert evaluate[evaluate.index("evaluate"):-1] == [
         "evaluate", "--issued", "-q", "--last", "2y", "--fail-over", "drift=1.5", "--status-file",
         "forecast-a-b-c-evaluate.prom"]
