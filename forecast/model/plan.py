@@ -211,7 +211,9 @@ def backtest_cutoffs(config: Config, panel: Panel, plan: Plan) -> list[int]:
         raise RequestError(f"a test of {size} steps cannot hold a forecast of {horizon}", code="test_too_short",
                            hint="Give a larger --test-size or a shorter --horizon")
     if size > room:
-        raise RequestError(f"a test of {size} steps leaves too little to train on: the longest series has "
-                           f"{panel.lengths.max()} points and a fit needs {plan.least}", code="test_too_long",
-                           hint=f"Give a test of at most {max(room, 0)} steps")
+        most = (room - horizon) // step + 1                             # windows
+        raise RequestError(f"a test of {size} steps leaves too little before it: the longest series has "
+                           f"{panel.lengths.max()} points, and {plan.least} must come before", code="test_too_long",
+                           hint=f"Give a test of at most {max(room, 0)} steps" + (
+                               f", that is --windows {most}" if most > 0 and asked.windows is not None else ""))
     return list(range(size, horizon - 1, -step))

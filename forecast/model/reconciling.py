@@ -10,22 +10,20 @@ adds up the series. J is the same on each step, so totals over steps agree as we
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
-from forecast.model.dependence import at_scores, between_of, normal_scores
+from forecast.model.dependence import at_scores
+from forecast.model.hindsight import WINDOWS, comparable, cutoffs_of, past_errors, room_of
 from forecast.series.arrays import Bools, Floats, Ints
-from forecast.series.forecast import Forecast, Forecaster, in_parts
+from forecast.series.forecast import Forecast, Forecaster
 from forecast.series.panel import Panel
-from forecast.series.windows import evenly
 from forecast.text import counted
 
 MOST_SERIES = 500                   # of more, W would be too large
-ROWS = 4_000                        # past forecasts made to choose by, about
-WINDOWS = (6, 40)                   # of each series: no choice by fewer, no use of more
 GAIN = 0.98                         # reconciled, groups must err less than so many times as much as added up
 
 
@@ -40,7 +38,6 @@ class Agreement:
     error: float = float("nan")
     windows: int = 0
     why: str = ""
-    between: float | None = None    # how far series err together in these windows; None where it was not looked at
 
     @property
     def is_added_up(self) -> bool:
@@ -69,13 +66,6 @@ def groups_of(groups: Bools) -> Bools:
     return several.reshape(-1, groups.shape[1])
 
 
-def comparable(panel: Panel) -> Bools:
-    """The series (S,) that a sum has a past of: they end together, and are at least half as long as usual. Others are
-    added up."""
-    lengths = panel.lengths
-    return np.asarray((panel.end == panel.end.max(initial=0)) & (2 * lengths >= np.median(lengths)))
-
-
 def mint(covariance: Floats, parts: Bools) -> Floats:
     """J (S, U) from the covariance (U + S, U + S) of the errors of groups and series."""
     count, a = len(parts), parts.astype(np.float64)
@@ -98,25 +88,6 @@ def shrunk(errors: Floats, independent: float) -> Floats:
     return np.asarray(np.where(off, (1 - share) * seen, 1.0) * size)
 
 
-def past_errors(forecaster: Forecaster, panel: Panel, cutoffs: Sequence[int], horizon: int) -> tuple[Floats, Floats]:
-    """(K, H, S) truth less what was to be expected, at cutoffs so many steps back, and what the truth was within its
-    bands, as a normal score; NaN without a truth."""
-    series, begin = np.tile(np.arange(len(panel)), len(cutoffs)), 0
-    errors, scores = np.empty((2, len(series), horizon))
-    for part in in_parts(forecaster, panel.rolled(cutoffs), horizon):
-        rows = slice(begin, begin := begin + len(part.panel))
-        truth = panel.truth_at(series[rows], part.ordinals)
-        errors[rows] = truth - expected(part)
-        scores[rows] = normal_scores(part.values, part.quantiles, truth)
-    shape = (len(cutoffs), len(panel), horizon)
-    return errors.reshape(shape).swapaxes(1, 2), scores.reshape(shape).swapaxes(1, 2)
-
-
-def expected(forecast: Forecast) -> Floats:
-    """(S, H) the mean; the median of a forecaster that does not tell it."""
-    return forecast.point if forecast.mean is None else forecast.mean
-
-
 def agreement(series: Forecaster, groups: Forecaster, panel: Panel, asked: Bools, *, horizon: int, unseen: int
               ) -> Agreement:
     """Whether groups asked for (G, S) are added up from the series of a panel, or reconciled with what a forecaster
@@ -129,46 +100,18 @@ def agreement(series: Forecaster, groups: Forecaster, panel: Panel, asked: Bools
     if len(panel) > MOST_SERIES:
         return replace(none, why=f"there are more than {MOST_SERIES:,}")
     some, sums = panel.take(np.flatnonzero(usable)), panel.summed(parts)
-    room = _room(sums, horizon, unseen)
-    cutoffs = _cutoffs(room, horizon, len(some) + len(parts))
+    room = room_of(sums, horizon, unseen)
+    cutoffs = cutoffs_of(room, horizon, len(some) + len(parts))
     if len(cutoffs) >= WINDOWS[0]:
-        of_groups, (own, scores) = (past_errors(who, data, cutoffs, horizon) for who, data in
-                                    ((groups, sums), (series, some)))
-        errors = np.concatenate([of_groups[0], own], axis=2)
+        both = [past_errors(who, data, cutoffs, horizon)[0] for who, data in ((groups, sums), (series, some))]
+        errors = np.concatenate(both, axis=1).swapaxes(1, 2)            # (K, H, U + S)
         errors[np.isnan(errors).any(axis=2)] = np.nan                   # a step counts where all is known
         errors = errors[np.isfinite(errors[..., 0]).any(axis=1)]
         if len(errors) >= WINDOWS[0]:
             found = chosen(errors, parts[:, usable], asked[:, usable], independent=1 + room / horizon)
             none.pull[usable] = found.pull
-            return replace(found, parts=parts, pull=none.pull, between=_between(scores))
+            return replace(found, parts=parts, pull=none.pull)
     return replace(none, why="there are too few past windows to tell whether something else is better")
-
-
-def shared_luck(series: Forecaster, panel: Panel, *, horizon: int, unseen: int) -> float | None:
-    """How far series err together, by windows within the newest `unseen` steps of up to MOST_SERIES of them; None where
-    these are too few to tell."""
-    usable = np.flatnonzero(comparable(panel))
-    some = panel.take(usable[evenly(len(usable), MOST_SERIES)])
-    cutoffs = _cutoffs(_room(some, horizon, unseen), horizon, len(some)) if len(some) > 1 else []
-    return _between(past_errors(series, some, cutoffs, horizon)[1]) if len(cutoffs) >= WINDOWS[0] else None
-
-
-def _room(panel: Panel, horizon: int, unseen: int) -> int:
-    """Steps that cutoffs may lie apart: no more than half of a series is forecast."""
-    return min(unseen, int(panel.lengths.min()) // 2) - horizon
-
-
-def _cutoffs(room: int, horizon: int, each: int) -> list[int]:
-    """How many steps back windows begin, the oldest first; `each` forecasts are made at one of them."""
-    count = int(np.clip(ROWS // each, *WINDOWS))
-    return sorted({horizon + round(k) for k in np.linspace(0, max(room, 0), count)}, reverse=True)
-
-
-def _between(scores: Floats) -> float | None:
-    """Of the normal scores (K, H, S): how far series err together."""
-    count, horizon, size = scores.shape
-    return between_of(scores.swapaxes(1, 2).reshape(-1, horizon), np.tile(np.arange(size), count),
-                      np.repeat(np.arange(count), size))
 
 
 def chosen(errors: Floats, parts: Bools, asked: Bools, *, independent: float) -> Agreement:

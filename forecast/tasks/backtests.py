@@ -65,6 +65,9 @@ def backtested(workspace: Workspace, teller: Teller, run: Run | None, config: Co
         Groups.of(panel, reading.contract, by)                          # what is no column is refused before any work
     tested = (_as_it_is(run, config, panel) or _held(workspace, run, config, reading) if run else None) or \
         _fitted(teller, run, config, panel)
+    if tested.predictor is not None:
+        tested = replace(tested, predictor=prior.looking_back(
+            tested.predictor, panel.drop_last(tested.cutoffs[0]), tested.plan.horizon))
     makers = tested.makers | baseline_makers(list(dict.fromkeys(beside.names)), tested.plan.season, config.model.levels)
     season = config.model.season[0] if config.model.season else tested.plan.season
     frame, scores = scored(panel, makers, plan=tested.plan, cutoffs=tested.cutoffs, levels=config.model.levels,
@@ -132,6 +135,8 @@ def _unseen(run: Run, config: Config, panel: Panel) -> list[int] | None:
     try:
         cutoffs = backtest_cutoffs(config, panel, predictor.plan)
     except RequestError:
+        if prior.is_of_prior(run.id):
+            raise
         return None
     return cutoffs if cutoffs and cutoffs[0] <= new else None
 

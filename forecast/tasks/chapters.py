@@ -55,7 +55,7 @@ def totals(facts: Facts) -> Section:
     if whole:
         errors = "errors of steps" if len(forecast.panel) == 1 else "errors of steps and of series"
         lines.append(f"A sum has the band of paths on which {errors} go together as "
-                     + ("they did on the past" if len(facts.run.predictor.dependence.factors) else
+                     + ("they did on the past" if len(facts.forecaster.dependence.factors) else
                         "they usually do in public data")
                      + ": narrower than the bounds of its parts added up, for some errors cancel.")
     unit = facts.reading.contract.calendar.unit

@@ -93,11 +93,16 @@ class Facts:
         return max(self.issues, key=lambda i: (i.cutoff, i.number), default=None)
 
     @cached_property
+    def forecaster(self) -> Predictor:
+        """Who draws the paths that sums are made of."""
+        return prior.looking_back(issuing.forecaster_of(self.run, self.options), self.panel, self.horizon)
+
+    @cached_property
     def sums(self) -> Sums | None:
         """What all series come to together; None without a forecast."""
         if self.forecast is None:
             return None
-        return sums_of(self.forecast, issuing.forecaster_of(self.run, self.options), self.options, self.levels)
+        return sums_of(self.forecast, self.forecaster, self.options, self.levels)
 
     def time_texts(self, ordinals: Sequence[int]) -> list[str]:
         """Times as the file writes them."""

@@ -21,7 +21,7 @@ from forecast.scoring.joint import Cases
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.forecast import band_quantiles, quantile_grid
 from forecast.series.panel import Panel
-from forecast.tasks.groups import Groups, agreement_of, may_be_negative, own_forecast, sharing
+from forecast.tasks.groups import Groups, agreement_of, may_be_negative, own_forecast
 from forecast.text import counted
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ def group_scores(frame: pd.DataFrame, name: str, predictor: Predictor, judge: Pr
     some = panel.take(which)
     groups, known = Groups.of(some, contract, by), some.before(int(cutoffs[0]) + 1)
     agreed = agreement_of(groups, judge, known, horizon, Options())
-    predictor = sharing(predictor, known, horizon, agreed)
     asked, negative = groups.asked, may_be_negative(known, predictor, Options())
     found: dict[str, list[Floats]] = {ISSUED: [], ADDED: []}
     truth, naive = [], []

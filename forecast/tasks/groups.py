@@ -13,8 +13,9 @@ import numpy as np
 from forecast.errors import ForecastError, RequestError
 from forecast.ledger.options import Options
 from forecast.model.guard import History
+from forecast.model.hindsight import expected
 from forecast.model.predictor import Predictor
-from forecast.model.reconciling import Agreement, agreement, by_luck_of, expected, groups_of, shared_luck, within
+from forecast.model.reconciling import Agreement, agreement, by_luck_of, groups_of, within
 from forecast.reading.beside import shown
 from forecast.series.arrays import Bools, Floats
 from forecast.series.forecast import Forecast
@@ -150,18 +151,6 @@ def for_sums(predictor: Predictor) -> Predictor | None:
     plain = predictor.without_covariates() or predictor
     is_moved = any(map(plain.is_moved_by_covariates, plain.blend.names))
     return None if is_moved or (plain.members and plain.config.model.scaling != "window") else plain
-
-
-def sharing(predictor: Predictor, panel: Panel, steps: int, agreed: Agreement | None = None) -> Predictor:
-    """The prior, which has learned from no window how far series err together, with what past windows tell of it; a
-    trained model as it is."""
-    if predictor.members:
-        return predictor
-    between = None if agreed is None else agreed.between
-    if between is None:
-        between = shared_luck(predictor, panel, horizon=steps, unseen=predictor.untaught_steps(panel))
-    dependence = predictor.dependence
-    return predictor if between is None else replace(predictor, dependence=replace(dependence, between=between))
 
 
 def own_forecast(predictor: Predictor, panel: Panel, agreed: Agreement, steps: int) -> Forecast:

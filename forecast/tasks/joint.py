@@ -19,12 +19,12 @@ from forecast.ledger.options import Options
 from forecast.model.dependence import paths
 from forecast.model.events import event_of
 from forecast.model.guard import History, kept
+from forecast.model.hindsight import expected
 from forecast.model.predictor import Predictor
-from forecast.model.reconciling import expected
 from forecast.series.arrays import Floats, Ints
 from forecast.series.forecast import Forecast
 from forecast.system.machine import memory
-from forecast.tasks.groups import Gathered, Groups, agreement_of, may_be_negative, own_forecast, sharing
+from forecast.tasks.groups import Gathered, Groups, agreement_of, may_be_negative, own_forecast
 from forecast.tasks.teller import Teller
 from forecast.text import counted, listed
 from forecast.writing.joint import Totals, chances_table, samples_table, totals_table
@@ -127,8 +127,6 @@ class Answer:
         periods = len(self.periods.names)
         self._check_memory(self.asked.count * self.steps * COPIES)
         self._groups = None if self.asked.by is None else self._gathered(self.asked.by, periods)
-        if self.asked.together and self.asked.by is None:
-            self.forecaster = sharing(self.forecaster, self.panel, self.steps)
         self._series = 0
 
     @cached_property
@@ -142,7 +140,6 @@ class Answer:
         self._check_memory(len(groups.keys) * self.asked.count * (3 * periods + COPIES * self.steps))
         judge = self.judge() if self.judge else self.forecaster
         agreed = agreement_of(groups, judge, self.panel, self.steps, self.options)
-        self.forecaster = sharing(self.forecaster, self.panel, self.steps, agreed)
         return Gathered.blank(groups, agreed, self.asked.count, periods, self.steps)
 
     def _check_memory(self, numbers: int, size: int = 8) -> None:

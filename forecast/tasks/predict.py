@@ -191,8 +191,9 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     if not len(panel) and request.options.shard is None:
         raise DataError("holds no value to forecast from", file=str(source), code="no_values")
     panel, filled = plans.completed_for(teller, run, source, panel, steps, request.options.fill_future)
-    answer = None if request.drawn is None else joint.Answer(request.drawn, forecaster, page, request.options, panel,
-                                                             steps, request.typed, lambda: judge_of(workspace, run))
+    answer = None if request.drawn is None else joint.Answer(
+        request.drawn, prior.looking_back(forecaster, _known(request, draft, reading), steps), page, request.options,
+        panel, steps, request.typed, lambda: judge_of(workspace, run))
     draft, tracks, unread = _prepared(workspace, request, teller, run, draft, source, reading, output)
 
     tally = Tally(gallery=Gallery(page.levels, page.contract.id is not None, keeps_order=bool(request.options.series))
@@ -273,9 +274,14 @@ def _run(workspace: Workspace, request: Request) -> Run:
     return run
 
 
+def _known(request: Request, draft: Draft, reading: Reading) -> Panel:
+    """All series of the data, as far as they were known at the moment of the forecast."""
+    return draft.known if request.as_of else reading.panel
+
+
 def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel, Panel, list[str]]:
     """The series of all shards; those to forecast, and the ids of those among them that have no value."""
-    panel = chosen(draft.known if request.as_of else reading.panel, request.options.series)
+    panel = chosen(_known(request, draft, reading), request.options.series)
     return panel, *part_of(panel, request.options.shard).with_values()
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import ModelError, RequestError
+from forecast.model.hindsight import hanging_together
 from forecast.system.datasource import DataSource
 from forecast.tasks.workspace import Workspace
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from forecast.model.predictor import Predictor
     from forecast.reading.reader import Reading
+    from forecast.series.panel import Panel
     from forecast.store.run import Run
 
 NAME = "prior"                          # with --model
@@ -34,6 +38,13 @@ def named(data: str | Path | pd.DataFrame | None) -> str | Path | pd.DataFrame:
         raise RequestError("the prior has no data of its own, so DATA must be named", code="no_data",
                            hint="forecast predict DATA --model prior")
     return data
+
+
+def looking_back(predictor: Predictor, panel: Panel, steps: int) -> Predictor:
+    """The prior with how its errors hang together on the past of these series, none of which it has learned from; a
+    trained model, which has that from held-out windows, as it is."""
+    found = None if predictor.members else hanging_together(predictor, panel.with_values()[0], steps)
+    return predictor if found is None else replace(predictor, dependence=found)
 
 
 def is_of_prior(run: str) -> bool:
