@@ -27,7 +27,7 @@ from forecast.series.panel import Panel, Windows
 from forecast.series.units import without_absurd
 from forecast.series.windows import AllWindows, contexts, evenly, targets
 from forecast.training.checkpoints import Arrays
-from forecast.training.learning import _left
+from forecast.training.learning import _left, is_lost, whole_schedule
 from forecast.training.loop import SEEDING, Course, Epoch, one_cycle
 from forecast.training.torch_prior import TorchPrior, loss
 
@@ -199,7 +199,8 @@ class _Loop:
 
 
 def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> Generator[Epoch, None, Tuned]:
-    """Train the prior to the end of the schedule, looking at held-out windows now and then; epoch 0 is the prior.
+    """Train the prior to the end of the schedule, or until it is lost, looking at held-out windows now and then;
+    epoch 0 is the prior.
 
     The best look stays, if it is better than the prior by more than a trifle. An interrupted tuning is gone on from
     what the course's place holds of it."""
@@ -228,12 +229,13 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
         yield from _left(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, loop.seconds,
             course.member, course.members, course.whole, is_prior=True), partial(_state, loop, looks))
-        if number and loop.progress >= 1:
+        if number and (loop.progress >= 1 or is_lost(valid_loss, best_loss, number - best_epoch)):
             break
         number += 1
+    schedule = whole_schedule(loop.steps, loop.progress)
     share = loop.share(prior, best, best_loss, held_out) if best_steps else 1.0
-    course.place.save({"done": np.array([best_steps, loop.steps]), "share": np.array(share)} | _best(best))
-    return Tuned(best, best_steps, loop.steps, share)
+    course.place.save({"done": np.array([best_steps, schedule]), "share": np.array(share)} | _best(best))
+    return Tuned(best, best_steps, schedule, share)
 
 
 def retune(prior: Prior, lessons: Lessons, course: Course, steps: int) -> Generator[Epoch, None, Prior]:
