@@ -54,6 +54,7 @@ def test_a_backtest_takes_as_long_as_its_forecasts() -> None:
 def test_a_final_fit_takes_a_quarter_of_the_steps_and_less_where_there_are_few_windows() -> None:
     assert parts(waves(30, 70))["final fit"] == 25
     assert parts(waves(1, 70))["final fit"] == 100 * expecting.TAKEN
+    assert parts(waves(1, 70))["training"] == 100 * expecting.EARLY     # of which what only gets worse ends early
     assert parts(waves(30, 70), train_final_fit=False)["final fit"] == 0
 
 

@@ -23,6 +23,7 @@ from forecast.series.arrays import Floats
 from forecast.series.calendar import Calendar
 from forecast.series.panel import Panel
 from forecast.series.windows import windows_of
+from forecast.training import tuning as module_of_tuning
 from forecast.training.checkpoints import Checkpoints
 from forecast.training.fit import finished
 from forecast.training.loop import Course
@@ -220,6 +221,22 @@ def tuning(panel: Panel, steps: int = 40, place: Checkpoints | None = None) -> t
     held_out = Lessons(panel, windows_of(panel, horizon=4, min_context=6, newest=12), (6, 0), 4)
     course = Course(quick().train, 0, steps, 1e-3, None, None, torch.device("cpu"))
     return lessons, held_out, course if place is None else replace(course, place=place.at("tuned"))
+
+
+def test_windows_that_are_kept_are_those_that_are_looked_at_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    series = [random.gamma(2, 50, 14), random.normal(0, 5, 50), random.gamma(2, 50, 90)]
+    kept, _, _ = tuning(Panel.of(series, Calendar.steps()))
+    anew = replace(kept)
+    which, logs = random.integers(0, len(kept), 40), random.random(40) < .5
+    for some in (which, np.zeros(3, dtype=np.int64)):                   # of all lengths, of the shortest alone
+        got = kept.at(some, logs[:len(some)])
+        with monkeypatch.context() as patched:
+            patched.setattr(module_of_tuning, "KEPT", 0)
+            told = anew.at(some, logs[:len(some)])
+        for one, other in ((got.points, told.points), (got.queries, told.queries), (got.target, told.target)):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    assert kept.at(which, logs).points.shape[1] > kept.at(np.zeros(3, dtype=np.int64), logs[:3]).points.shape[1]
 
 
 def test_tuned_on_series_of_one_kind_it_says_them_better() -> None:

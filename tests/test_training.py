@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,27 @@ def test_the_fit_ends_on_clearly_better_weights_not_on_the_last() -> None:
     assert looks[-1].valid_loss > 1.02 * looks[-1].best_loss
     assert predictor.members[0].steps == looks[best].steps
     assert held_out_loss(predictor, panel) == pytest.approx(looks[-1].best_loss, rel=1e-5)
+
+
+def test_a_training_that_only_gets_worse_ends_and_loses_nothing_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = Panel.of([np.random.default_rng(1).gamma(2, 50, 60)], Calendar.steps())         # nothing to be learned
+    settings = quick(train_lr=0.03, train_steps=60, model_blend=True, model_members=1)
+    short, whole = (Training(fit(Predictor.new(settings, panel), panel)) for _ in range(2))
+    looks = list(short)
+    monkeypatch.setattr(learning, "LOST", math.inf)
+    every = list(whole)
+    for is_prior in (False, True):
+        some, all_of = ([one.valid_loss for one in of if one.is_prior == is_prior] for of in (looks, every))
+        assert len(some) < len(all_of) == 13
+        assert some == all_of[:len(some)]
+        print(all_of, len(some))
+    one, other = short.result, whole.result
+    assert chosen(one) == chosen(other)
+    assert one.tuned is not None
+    assert other.tuned is not None
+    assert (one.tuned.steps, one.tuned.schedule) == (other.tuned.steps, other.tuned.schedule)
+    for name, weight in other.members[0].network.tensors.items():
+        np.testing.assert_array_equal(one.members[0].network.tensors[name], weight, err_msg=name)
 
 
 def test_a_last_look_as_good_as_the_best_is_the_one_kept() -> None:

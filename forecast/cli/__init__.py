@@ -5,6 +5,7 @@ A command is imported when it is called; until then its row of COMMANDS is all t
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from typing import NamedTuple
@@ -75,6 +76,7 @@ def run() -> None:
         from forecast.cli.streams import secure
 
         secure()
+        gc.set_threshold(50_000)                                        # imports leave nothing to be collected
         main()
     except KeyboardInterrupt:
         code = 130

@@ -67,15 +67,17 @@ def judged(fresh: Predictor, live: Run, panel: Panel, contract: Contract, *, cut
 
 def is_worse(new: Floats, old: Floats) -> bool:
     """Whether errors (P,) are worse than others of the same series and windows, by more than margin and chance."""
-    from scipy.special import stdtrit  # a tenth of a second
-
     gap = new - old
     if not old.any():                                                   # nothing is as good as no error at all
         return bool(new.any())
     if len(gap) < 2:
         return bool(new.mean() > ALONE * old.mean())
+    if not new.mean() > MARGIN * old.mean():
+        return False
+    from scipy.special import stdtrit  # a tenth of a second
+
     least = stdtrit(len(gap) - 1, 1 - CHANCE) * gap.std(ddof=1) / math.sqrt(len(gap))
-    return bool(new.mean() > MARGIN * old.mean() and gap.mean() > least)
+    return bool(gap.mean() > least)
 
 
 def outdone(frame: pd.DataFrame, model: str, known: Panel, season: int) -> str | None:

@@ -20,6 +20,7 @@ from forecast.training.fit import _held_out, pace, rounds_of
 from forecast.training.weighing import MOST_ASKED, MOST_WEIGHED, said_at, weighed_by
 
 PREPARING = 0.03                        # of a fit's steps: the closed forms before it
+EARLY = 0.5                             # of the steps of a fit of few windows: those that only get worse end before
 TAKEN = 0.15                            # of the steps of a final fit that begins anew: the best look comes early
 SCORING = 0.4                           # seconds until there are tables of scores
 MANY, SOME = 64, 8                      # windows at which all are asked now, beside one; fewer
@@ -48,18 +49,18 @@ def expect(predictor: Predictor, known: Panel, rows: int, *, share: float = 1.0,
     share: of the usual steps."""
     rounds, windows, train = rounds_of(predictor, known), _held_out(predictor.plan, known), predictor.config.train
     steps, asked = share * pace(predictor, known), asking(predictor, known, windows)
-    again = rounds - 1 if rounds < 2 else TAKEN * (rounds - 1)
+    taken, again = (1.0, rounds - 1) if rounds < 2 else (EARLY, TAKEN * (rounds - 1))
     weighing = [min(len(windows), most) for most in (weighed_by(len(known)), MOST_WEIGHED)]
-    parts = {"preparing": PREPARING * (1 + steps), "training": steps, "weighing": sum(map(asked, weighing)),
+    parts = {"preparing": PREPARING * (1 + steps), "training": taken * steps, "weighing": sum(map(asked, weighing)),
              "backtest": asked(rows) + SCORING * (rows > 0), "final fit": again * steps}
-    beside = spent + sum(parts.values()) - (1 + again) * steps
+    beside = spent + sum(parts.values()) - (taken + again) * steps
     first_look = (1 + again) * steps * min(1.0, train.epoch_steps / max(1, predictor.plan.steps))
     if not train.time_limit or not steps:
         return Expected(parts, None, beside + first_look)
     room = train.time_limit - beside
     limit = room / (1 + again) if room >= first_look else 0.0
     cut = min(1.0, limit / steps)
-    parts |= {"training": cut * steps, "final fit": again * cut * steps}
+    parts |= {"training": taken * cut * steps, "final fit": again * cut * steps}
     return Expected(parts, limit, beside + first_look)
 
 

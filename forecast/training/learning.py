@@ -17,6 +17,7 @@ from forecast.training.checkpoints import Arrays, Place
 from forecast.training.loop import Course, Epoch, Loop, Material
 
 ALIKE = 1.02                        # a last loss so near to the best one is as good
+LOST, SINCE = 1.1, 3                # a loss so many times the best one, so many looks later, was never seen to return
 RETRIES, CALMER = 3, 0.25           # a loss that is no number: so many more attempts, each at such a share of the rate
 
 
@@ -26,7 +27,7 @@ class Learned:
 
     network: Network
     steps: int
-    schedule: int                   # steps that the schedule took
+    schedule: int                   # steps of the schedule, as its limit had it
     rate_factor: float = 1.0        # share of the learning rate at which it came to a number
     diverged: bool = False          # the loss was no number, in each attempt from its first steps on
 
@@ -53,10 +54,20 @@ class _Look:
         return cls(best, int(number), int(epoch), int(steps), best_loss, skip_loss)
 
 
+def is_lost(loss: float, best_loss: float, since: int) -> bool:
+    """Whether a training gets no better than it was `since` looks ago. Whatever it did further would not be kept."""
+    return since >= SINCE and loss > LOST * best_loss
+
+
+def whole_schedule(steps: int, progress: float) -> int:
+    """How many steps a schedule has, where so many are such a share of it."""
+    return round(steps / progress) if steps else 0
+
+
 def learn(material: Material, held_out: Material, course: Course, origin: Network | None = None
           ) -> Generator[Epoch, None, Learned]:
-    """Train a member to the end of the schedule, looking at the held-out windows now and then; epoch 0 is the closed
-    forms, or the weights of `origin`, from which it goes on.
+    """Train a member to the end of the schedule, or until it is lost, looking at the held-out windows now and then;
+    epoch 0 is the closed forms, or the weights of `origin`, from which it goes on.
 
     The averaged weights of the last look stay, unless an earlier one was clearly better: then those do. They must
     better the linear skip where there is one. A loss that is no number ends an attempt; the next one is calmer."""
@@ -105,9 +116,9 @@ def _attempt(loop: Loop, held_out: Batch, left: Arrays | None, attempt: int) -> 
             lambda: loop.state() | look.state() | {"attempt": np.array(attempt)})
         if number and math.isnan(train_loss + valid_loss):
             return Learned(look.best, look.best_steps, loop.steps, diverged=True)
-        if done:
+        if done or is_lost(valid_loss, look.best_loss, number - look.best_epoch):
             break
-    return Learned(look.best, look.best_steps, loop.steps)
+    return Learned(look.best, look.best_steps, whole_schedule(loop.steps, loop.progress))
 
 
 def relearn(material: Material, course: Course, origin: Network | None = None) -> Generator[Epoch, None, Network]:

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -21,22 +21,42 @@ from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
 from forecast.model.prior import LEAST, Prior, Tuned, shapes
-from forecast.model.sight import Sight, look, reach
+from forecast.model.sight import GROUP, LENGTHS, POINT, QUERY, look, points_read, reach
 from forecast.series.arrays import Floats, Ints
 from forecast.series.panel import Panel, Windows
 from forecast.series.units import without_absurd
 from forecast.series.windows import AllWindows, contexts, evenly, targets
 from forecast.training.checkpoints import Arrays
-from forecast.training.learning import _left
+from forecast.training.learning import _left, is_lost, whole_schedule
 from forecast.training.loop import SEEDING, Course, Epoch, one_cycle
 from forecast.training.torch_prior import TorchPrior, loss
 
 STEPS, RATE = 600, 1e-3                     # of a tuning, before train.effort; its highest learning rate
 BATCH, FEWEST = 128, 16                     # windows of a step; of few windows there are a quarter, but not fewer
 LOOKED_AT = 250                             # held-out windows behind a look
+KEPT = 4_000_000                            # numbers of windows that are brought to what the network sees once for all
 ASKED = 64                                  # steps of a long horizon that a batch is asked for
 BETTER = 0.995                              # share of the prior's loss on held-out windows from which on it is tuned
 SHARE = 0.75                                # of the way from the prior to what it was tuned to, where that is better
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Some windows as the network is shown them, in units of their sight."""
+
+    points: NDArray[np.float32]             # (B, T, G * POINT)
+    queries: NDArray[np.float32]            # (B, H, QUERY)
+    target: NDArray[np.float32]             # (B, H)
+    read: Ints                              # (B,) of T, the last steps that the cell reads
+
+    def take(self, which: Ints) -> Shown:
+        """Of so many points as the longest of these windows needs."""
+        read = self.read[which]
+        return Shown(self.points[which, -int(read.max()):], self.queries[which], self.target[which], read)
+
+    def asked(self, ahead: Ints) -> tuple[NDArray[np.float32], ...]:
+        """Points, and queries and targets of some steps of the horizon."""
+        return self.points, self.queries[:, ahead], self.target[:, ahead]
 
 
 @dataclass(frozen=True)
@@ -51,19 +71,31 @@ class Lessons:
     def __len__(self) -> int:
         return len(self.windows)
 
-    def at(self, which: Ints, logs: NDArray[np.bool_]) -> tuple[Sight, Floats]:
-        """Some windows and their targets (B, H) in units of the sight; as logarithms where `logs` says so and all is
-        positive."""
+    def at(self, which: Ints, logs: NDArray[np.bool_]) -> Shown:
+        """Some windows; as logarithms where `logs` says so and all is positive."""
+        return self._shown(which, logs) if self._all is None else self._all.take(2 * which + logs)
+
+    @cached_property
+    def _all(self) -> Shown | None:
+        """Of few windows each one twice, as values and as logarithms: they come again and again. None of many."""
+        both = np.arange(2 * len(self))
+        if both.size * (LENGTHS[-1] * POINT + self.horizon * QUERY) > KEPT:
+            return None
+        return self._shown(both // 2, both % 2 == 1)
+
+    def _shown(self, which: Ints, logs: NDArray[np.bool_]) -> Shown:
         windows = self.windows.take(which)
         past = without_absurd(contexts(self.panel.truth, windows, reach(*self.seasons)))
         truth = targets(self.panel.truth, windows, self.horizon)
+        read = points_read(past) // GROUP
         logs = logs & (np.minimum(_least(past), _least(truth)) > 0)
         past[logs], truth[logs] = np.log(past[logs]), np.log(truth[logs])
         sight = look(past, *self.seasons, self.horizon, from_zero=~logs[:, None])
         scale = np.where(sight.scale > 0, sight.scale, 1.0)
         target = ((truth - sight.loc) / scale - sight.base) / sight.unit
         target[np.count_nonzero(~np.isnan(past), axis=1) < LEAST] = np.nan
-        return sight, np.where(np.isfinite(target), target, np.nan)
+        target = np.where(np.isfinite(target), target, np.nan)
+        return Shown(sight.points.astype(np.float32), sight.queries.astype(np.float32), target.astype(np.float32), read)
 
 
 def batch_of(windows: int) -> int:
@@ -96,10 +128,9 @@ class _Loop:
             random = np.random.default_rng([self.course.seed, self.steps])
             which = random.integers(0, len(self.lessons), self.batch)
             logs = random.random(self.batch) < .5
-            sight, target = self.lessons.at(which[self.own], logs[self.own])
             ahead = np.sort(random.permutation(self.lessons.horizon)[:ASKED])
             self.model.zero_grad(set_to_none=True)
-            value = self._loss(self.model, sight.points, sight.queries[:, ahead], target[:, ahead])
+            value = self._loss(self.model, self.lessons.at(which[self.own], logs[self.own]), ahead)
             torch.autograd.backward(value)
             gradients = [p.grad for p in self.weights if p.grad is not None]
             value, self.spent = self.course.team.average(gradients, self.weight, value.detach(), self.seconds)
@@ -121,9 +152,8 @@ class _Loop:
         total = 0.0
         with torch.no_grad():
             for logs in (False, True):
-                sight, target = held_out.at(which, np.full(len(which), logs))
-                ahead = evenly(held_out.horizon, ASKED)
-                total += float(self._loss(self.mean, sight.points, sight.queries[:, ahead], target[:, ahead])) / 2
+                shown = held_out.at(which, np.full(len(which), logs))
+                total += float(self._loss(self.mean, shown, evenly(held_out.horizon, ASKED))) / 2
         return self.course.team.mean(total, self.course.device)
 
     def share(self, prior: Prior, best: Prior, best_loss: float, held_out: Lessons) -> float:
@@ -132,8 +162,8 @@ class _Loop:
         self.mean.load_state_dict({name: torch.from_numpy(t) for name, t in weights.items()})
         return SHARE if self.look(held_out) <= best_loss else 1.0
 
-    def _loss(self, model: TorchPrior, *arrays: Floats) -> Tensor:
-        points, queries, target = (torch.from_numpy(a.astype(np.float32)).to(self.course.device) for a in arrays)
+    def _loss(self, model: TorchPrior, shown: Shown, ahead: Ints) -> Tensor:
+        points, queries, target = (torch.from_numpy(a).to(self.course.device) for a in shown.asked(ahead))
         return loss(model(points, queries), target)
 
     @property
@@ -169,7 +199,8 @@ class _Loop:
 
 
 def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> Generator[Epoch, None, Tuned]:
-    """Train the prior to the end of the schedule, looking at held-out windows now and then; epoch 0 is the prior.
+    """Train the prior to the end of the schedule, or until it is lost, looking at held-out windows now and then;
+    epoch 0 is the prior.
 
     The best look stays, if it is better than the prior by more than a trifle. An interrupted tuning is gone on from
     what the course's place holds of it."""
@@ -198,12 +229,13 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
         yield from _left(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, loop.seconds,
             course.member, course.members, course.whole, is_prior=True), partial(_state, loop, looks))
-        if number and loop.progress >= 1:
+        if number and (loop.progress >= 1 or is_lost(valid_loss, best_loss, number - best_epoch)):
             break
         number += 1
+    schedule = whole_schedule(loop.steps, loop.progress)
     share = loop.share(prior, best, best_loss, held_out) if best_steps else 1.0
-    course.place.save({"done": np.array([best_steps, loop.steps]), "share": np.array(share)} | _best(best))
-    return Tuned(best, best_steps, loop.steps, share)
+    course.place.save({"done": np.array([best_steps, schedule]), "share": np.array(share)} | _best(best))
+    return Tuned(best, best_steps, schedule, share)
 
 
 def retune(prior: Prior, lessons: Lessons, course: Course, steps: int) -> Generator[Epoch, None, Prior]:
