@@ -50,19 +50,18 @@ class _Laid:
 
 def _laid_out(rows: Rows, calendar: Calendar) -> _Laid:
     """Values at their ordinals, NaN between."""
-    ordinals = calendar.nearest(rows.times)
     size = len(rows.ids)
     edges = np.flatnonzero(~rows.same) + 1
     heads, tails = np.concatenate([[0], edges]), np.concatenate([edges, [rows.codes.size]]) - 1
     start, lengths = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    start[rows.codes[heads]] = ordinals[heads]
-    lengths[rows.codes[heads]] = ordinals[tails] - ordinals[heads] + 1
+    start[rows.codes[heads]] = begin = calendar.nearest(rows.times[heads])
+    lengths[rows.codes[heads]] = calendar.nearest(rows.times[tails]) - begin + 1
     stop = np.cumsum(lengths)
     first = stop - lengths
     total = int(stop[-1]) if size else 0
     if total == rows.codes.size:
         return _Laid(np.arange(total), rows.values, first, stop, start)
-    at = first[rows.codes] + ordinals - start[rows.codes]
+    at = calendar.nearest(rows.times) + (first - start)[rows.codes]
     y = np.full(total, np.nan)
     y[at] = rows.values
     return _Laid(at, y, first, stop, start)

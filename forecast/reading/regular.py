@@ -16,7 +16,7 @@ from forecast.errors import DataError, Problem
 from forecast.reading.codes import code_problems
 from forecast.reading.filling import Regular, laid_out
 from forecast.reading.parsing.zones import changes_clock
-from forecast.reading.rows import Repair, Rows
+from forecast.reading.rows import PIECE, Repair, Rows
 from forecast.series.arrays import Bools, Ints
 from forecast.series.calendar import DAY, HOUR, MINUTE, SECOND, Calendar
 from forecast.text import counted, quoted
@@ -80,12 +80,11 @@ def _in_order(rows: Rows) -> tuple[Rows, list[Repair], list[Problem]]:
     """Rows by series and stamp. A few rows that step back mean a wrong clock; all of them, another order."""
     if (rows.codes[1:] < rows.codes[:-1]).any():
         rows = rows.take(np.argsort(rows.codes, kind="stable"))
-    steps, same = np.diff(rows.stamps), rows.same
-    back = np.flatnonzero((steps < 0) & same)
+    back = np.flatnonzero((rows.stamps[1:] < rows.stamps[:-1]) & rows.same)
     if not back.size:
         return rows, [], []
     ordered = rows.take(np.lexsort((rows.stamps, rows.codes)))
-    moving = int(((steps != 0) & same).sum())
+    moving = int(((rows.stamps[1:] != rows.stamps[:-1]) & rows.same).sum())
     if back.size == moving:
         newest = Repair("order", back.size, "rows stand newest first -> put in order of time")
         return ordered, [newest], []
@@ -227,9 +226,13 @@ class _Gaps:
 
 
 def _gaps(rows: Rows, calendar: Calendar) -> _Gaps:
-    steps = np.diff(calendar.nearest(rows.times))
-    before = np.flatnonzero((steps > 1) & rows.same)
-    return _Gaps(before, steps[before] - 1)
+    before, missing = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for at in range(0, rows.codes.size - 1, PIECE):
+        steps = np.diff(calendar.nearest(rows.times[at:at + PIECE + 1]))
+        some = np.flatnonzero((steps > 1) & rows.same[at:at + PIECE])
+        before.append(at + some)
+        missing.append(steps[some] - 1)
+    return _Gaps(np.concatenate(before), np.concatenate(missing))
 
 
 def _gap_problems(rows: Rows, gaps: _Gaps, calendar: Calendar, limit: int) -> list[Problem]:
