@@ -27,7 +27,7 @@ from forecast.reading.events import Steps, in_steps
 from forecast.reading.filling import Regular
 from forecast.reading.joining import Joined, joined_to
 from forecast.reading.opening import Opened, open_table
-from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.coding import distinct
 from forecast.reading.parsing.dates import Times
 from forecast.reading.parsing.numbers import Fault, Faults, Numbers, ones, read_numbers
 from forecast.reading.parsing.table import ASIDE, Table
@@ -233,9 +233,8 @@ def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, li
     if roles.id is None:
         named = opened.has_header or len(roles.targets) > 1
         return np.zeros(table.rows, dtype=np.int64), [table.names[k] for k in roles.targets] if named else ["value"]
-    cells = encoded(table.columns[roles.id])
-    ids: list[str] = cells.dictionary.to_pylist()
-    codes = codes_of(cells)
+    texts, codes = distinct(table.columns[roles.id])
+    ids: list[str] = texts.to_pylist()
     nameless = [k for k, text in enumerate(ids) if not text.strip()]
     if nameless:
         damage.add(Faults(np.flatnonzero(np.isin(codes, nameless)),

@@ -40,8 +40,7 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     if rows.codes.size < 2 and options.freq is None and agreed is None:
         raise DataError("has one row of data; at least 2 are needed", file=rows.file, row=rows.line(0),
                         code="too_short")
-    calendar = agreed or _calendar(rows, options.freq, tz)
-    off = np.flatnonzero(calendar.off_grid(rows.times))
+    calendar, off = (agreed, _beside(agreed, rows)) if agreed else _calendar(rows, options.freq, tz)
     rows_on = rows.take(_all_but(off, rows.codes.size)) if off.size else rows
     gaps = _gaps(rows_on, calendar)
     if problems and not doubled and not off.size and not gaps.before.size and not _is_sure(problems):
@@ -65,15 +64,20 @@ def once(rows: Rows, rule: str) -> tuple[Rows, list[Repair], list[Problem]]:
     return rows, [*repairs, *merged], doubled if merged else problems + doubled
 
 
-def _calendar(rows: Rows, freq: str | None, tz: str | None) -> Calendar:
-    """The grid of the first rows if all stand on it, else the one most rows stand on."""
+def _calendar(rows: Rows, freq: str | None, tz: str | None) -> tuple[Calendar, Ints]:
+    """The grid of the first rows if all stand on it, else the one most rows stand on; and the rows beside it."""
     groups = rows.codes if len(rows.ids) > 1 else None
     if rows.codes.size > 2 * FIRST_LOOK and rows.codes[0] == rows.codes[1]:
         first = Calendar.propose(rows.times[:FIRST_LOOK], None if groups is None else groups[:FIRST_LOOK], freq=freq,
                                  tz=tz)
-        if not first.off_grid(rows.times).any():
-            return first
-    return Calendar.propose(rows.times, groups, freq=freq, tz=tz)
+        if not (off := _beside(first, rows)).size:
+            return first, off
+    calendar = Calendar.propose(rows.times, groups, freq=freq, tz=tz)
+    return calendar, _beside(calendar, rows)
+
+
+def _beside(calendar: Calendar, rows: Rows) -> Ints:
+    return np.flatnonzero(calendar.off_grid(rows.times))
 
 
 def _in_order(rows: Rows) -> tuple[Rows, list[Repair], list[Problem]]:
