@@ -30,14 +30,14 @@ HOURS = [datetime(2020, 1, 1) + timedelta(hours=k) for k in range(60)]
 def test_a_column_of_several_pieces_is_read_as_one() -> None:
     parts = [pa.array(texts, pa.string()).dictionary_encode()
              for texts in (["2020-01-02", "2020-01-01"], [], ["2020-01-01", "2020-01-03"])]
-    cells, odd = pa.chunked_array(parts), pa.chunked_array([*parts, pa.array(["2020-1-4"]).dictionary_encode()])
+    cells = pa.chunked_array(parts)
     for whole in (cells, cells.cast(pa.string())):
         texts, codes = distinct(whole)
         assert (texts.to_pylist(), codes.tolist()) == (["2020-01-02", "2020-01-01", "2020-01-03"], [0, 1, 1, 2])
         times = read_iso(whole)
         assert times is not None
         assert [str(day)[:10] for day in times.values] == whole.to_pylist()
-    assert read_iso(odd) is None
+    assert read_iso(pa.chunked_array([["2020-01-02 00:00"], ["2020-01-02 00:00:00"]])) is None
 
 
 @pytest.mark.parametrize("form", [
