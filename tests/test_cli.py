@@ -740,7 +740,10 @@ def test_a_model_trained_from_standard_input_needs_data_to_predict(run: Run, mon
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(AIR.read_bytes())))
     assert run("train", "-", *LEAN).code == 0
     assert "trained from standard input or a data frame" in run("predict").err
-    assert run("predict", AIR).code == 0
+    assert run("predict", AIR, "-o", "file.csv").code == 0
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(AIR.read_bytes())))
+    assert run("predict", "-", "-o", "pipe.csv").code == 0
+    assert Path("pipe.csv").read_bytes() == Path("file.csv").read_bytes()
 
 
 def test_columns_called_like_ours_stay_the_files_own(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -121,6 +123,19 @@ def test_what_is_not_of_one_series_alone_is_read_at_once(tmp_path: Path, small: 
     contract = read_panel(place).contract
     assert portions.read_whole(place, DataConfig(**options), contract).rows == (40 if wide else 200)
     assert small == []
+
+
+def test_a_pipe_is_read_once_by_a_contract(tmp_path: Path) -> None:
+    """What is written into it is there for one reader, once."""
+    text = "store,date,sales\n" + "".join(f"007,{day},{value}\n" for day, value in zip(DAYS, values(0), strict=True))
+    (tmp_path / "f.csv").write_text(text)
+    contract = read_panel(tmp_path / "f.csv").contract
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_text, args=(text,))
+    writer.start()
+    reading = portions.read_whole(tmp_path / "pipe", DataConfig(), contract)
+    writer.join()
+    assert reading.panel.values(0).tolist() == values(0)
 
 
 class Counting:

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import DataError, ModelError
 from forecast.reading.contract import Contract
+from forecast.reading.parsing.coding import distinct
+from forecast.reading.parsing.dates import read_iso
 from forecast.reading.parsing.timeformat import TimeFormat
 from tests.tables import DAYS, changed, column, days, read, refused, repairs, written
 
@@ -23,6 +26,19 @@ HOURS = [datetime(2020, 1, 1) + timedelta(hours=k) for k in range(60)]
 
 
 # writings
+
+def test_a_column_of_several_pieces_is_read_as_one() -> None:
+    parts = [pa.array(texts, pa.string()).dictionary_encode()
+             for texts in (["2020-01-02", "2020-01-01"], [], ["2020-01-01", "2020-01-03"])]
+    cells = pa.chunked_array(parts)
+    for whole in (cells, cells.cast(pa.string())):
+        texts, codes = distinct(whole)
+        assert (texts.to_pylist(), codes.tolist()) == (["2020-01-02", "2020-01-01", "2020-01-03"], [0, 1, 1, 2])
+        times = read_iso(whole)
+        assert times is not None
+        assert [str(day)[:10] for day in times.values] == whole.to_pylist()
+    assert read_iso(pa.chunked_array([["2020-01-02 00:00"], ["2020-01-02 00:00:00"]])) is None
+
 
 @pytest.mark.parametrize("form", [
     "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%y", "%m/%d/%y",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.reading.parsing.numbers import LARGEST, NumberStyle, read_numbers
+from forecast.reading.parsing.numbers import LARGEST, NumberStyle, most_decimals, read_numbers
 from tests.tables import DAYS, changed, column, days, read, refused, repairs
 
 COUNT = range(40)
@@ -21,6 +21,15 @@ def test_digits_become_the_nearest_float() -> None:
     numbers = read_numbers(pa.array(texts))
     np.testing.assert_array_equal(numbers.values, [float(t) for t in texts])
     assert not numbers.faults
+
+
+@pytest.mark.parametrize(("texts", "decimals"), [
+    (["1.25", "-0.5"], 2), (["1.25", "7"], 2), (["7", "12"], 0), ([".5", "5."], 1), (["1e-3", "0.5"], 3),
+    (["1.5E2", "0.25"], 2), (["1.0", "0.1234567890123456789"], 17)])
+def test_digits_behind_the_point_are_the_most_of_any_cell_of_any_piece(texts: list[str], decimals: int) -> None:
+    cells = pa.array(["9.123456", *texts, "9.1234567"]).slice(1, len(texts))
+    assert most_decimals(cells) == decimals
+    assert most_decimals(pa.chunked_array([cells.slice(0, 1), cells.slice(1), cells.slice(0, 0)])) == decimals
 
 
 @settings(max_examples=200, deadline=None)

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import pytest
 
+from forecast.errors import ModelError
+from forecast.reading import reader, regular
 from tests.tables import DAYS, changed, column, days, read, refused, repairs
 
 HOURS = [datetime(2020, 1, 1) + timedelta(hours=k) for k in range(72)]
@@ -63,7 +65,10 @@ def test_a_collapsed_hour_is_named_as_such() -> None:
 
 # gaps
 
-def test_gaps_are_counted_with_their_lines_and_filled_by_the_rule() -> None:
+@pytest.mark.parametrize("size", [1, 4, 5, 19, 1 << 18])
+def test_gaps_are_counted_with_their_lines_and_filled_by_the_rule(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows are looked at together."""
+    monkeypatch.setattr(regular, "PIECE", size)
     stamps = DAYS[:5] + DAYS[6:20] + DAYS[23:]
     reading = read(column(stamps, [d.day for d in stamps]))
     (gap,) = reading.repairs
@@ -125,6 +130,15 @@ def test_one_stamp_beside_the_step_is_refused_at_its_line() -> None:
     stamps[20] = stamps[20].replace(":00:00", ":07:00")
     error = refused(column(stamps))
     assert (error.problem.code, error.problem.row) == ("off_grid", 22)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 18])
+def test_another_step_than_the_models_is_refused_wherever_it_begins(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PIECE", size)
+    contract = read(days()).contract
+    assert read(column([*DAYS[:25], *DAYS[26:]]), contract=contract).panel.lengths.tolist() == [40]
+    with pytest.raises(ModelError, match="steps of D, and this file has steps of 2D"):
+        read(column([*DAYS[:2], *DAYS[3::2]]), contract=contract)
 
 
 def test_a_told_step_that_does_not_fit_is_refused() -> None:

@@ -273,7 +273,7 @@ def first_states(series: Aligned, z: Floats, gains: Gains, kind: Kind) -> Floats
         at[0] = e[0]
         np.subtract(e[1:], e[0], out=at[1:])
         if (t + 1) % STEPS == 0:
-            x = np.ascontiguousarray(piece.transpose(2, 1, 0))                          # (B, 1 + K, STEPS)
+            x = np.stack([piece[:, i].T for i in range(k + 1)], axis=1)                 # (B, 1 + K, STEPS)
             gram += x @ x.transpose(0, 2, 1)
     best = np.linalg.solve(gram[:, 1:, 1:] + RIDGE * np.eye(k), -gram[:, 1:, :1])
     return np.ascontiguousarray(best[:, :, 0].T)

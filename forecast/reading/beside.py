@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from forecast.errors import DataError, Problem
 from forecast.reading.contract import Beside
 from forecast.reading.parsing.affixes import share_one_unit
-from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.coding import distinct
 from forecast.reading.parsing.kinds import MISSING, kind
 from forecast.reading.parsing.numbers import Fault, Faults, read_numbers
 from forecast.series.arrays import Bools, Floats, Ints
@@ -66,8 +66,8 @@ def read_strip(cells: Any, name: str, role: Role, *, agreed: Beside | None, deci
 
 def _texts_of(cells: Any) -> tuple[Ints, list[str]]:
     """The distinct texts without the spaces around them, and which of them each cell is."""
-    groups = encoded(pc.utf8_trim_whitespace(cells))
-    return codes_of(groups), groups.dictionary.to_pylist()
+    texts, codes = distinct(pc.utf8_trim_whitespace(cells))
+    return codes, texts.to_pylist()
 
 
 def _says_yes_or_no(texts: Sequence[str]) -> bool:

@@ -40,32 +40,35 @@ class Regular:
 
 @dataclass(frozen=True)
 class _Laid:
-    at: Ints                        # position of each row in y, ascending
     y: Floats
     first: Ints
     stop: Ints
     start: Ints
+    places: Ints | None = None      # position of each row in y, ascending; None: rows and y are one
     spikes: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))   # positions in y, read as missing
+
+    @property
+    def at(self) -> Ints:
+        return np.arange(self.y.size) if self.places is None else self.places
 
 
 def _laid_out(rows: Rows, calendar: Calendar) -> _Laid:
     """Values at their ordinals, NaN between."""
-    ordinals = calendar.nearest(rows.times)
     size = len(rows.ids)
     edges = np.flatnonzero(~rows.same) + 1
     heads, tails = np.concatenate([[0], edges]), np.concatenate([edges, [rows.codes.size]]) - 1
     start, lengths = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    start[rows.codes[heads]] = ordinals[heads]
-    lengths[rows.codes[heads]] = ordinals[tails] - ordinals[heads] + 1
+    start[rows.codes[heads]] = begin = calendar.nearest(rows.times[heads])
+    lengths[rows.codes[heads]] = calendar.nearest(rows.times[tails]) - begin + 1
     stop = np.cumsum(lengths)
     first = stop - lengths
     total = int(stop[-1]) if size else 0
     if total == rows.codes.size:
-        return _Laid(np.arange(total), rows.values, first, stop, start)
-    at = first[rows.codes] + ordinals - start[rows.codes]
+        return _Laid(rows.values, first, stop, start)
+    at = calendar.nearest(rows.times) + (first - start)[rows.codes]
     y = np.full(total, np.nan)
     y[at] = rows.values
-    return _Laid(at, y, first, stop, start)
+    return _Laid(y, first, stop, start, at)
 
 
 def _without_spikes(rows: Rows, laid: _Laid, options: DataConfig) -> tuple[_Laid, list[Repair]]:

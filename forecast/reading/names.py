@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from forecast.errors import DataError
-from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.coding import distinct
 from forecast.reading.parsing.table import Table
 from forecast.series.arrays import Ints
 from forecast.series.ids import joined_id
@@ -47,7 +47,7 @@ def with_joined_ids(table: Table, ids: Sequence[int], *, spaced: bool) -> Table:
 
 def _codes(cells: object, *, spaced: bool) -> tuple[Ints, list[str]]:
     """The distinct texts of a column as they were meant, and which of them each row has (N,)."""
-    kept = encoded(cells)
-    words = [str(text).removeprefix(" ") if spaced else str(text) for text in kept.dictionary.to_pylist()]
+    texts, codes = distinct(cells)
+    words = [str(text).removeprefix(" ") if spaced else str(text) for text in texts.to_pylist()]
     unmarked = [from_csv_cell(word) for word in words]
-    return codes_of(kept), unmarked if len(set(unmarked)) == len(words) else words
+    return codes, unmarked if len(set(unmarked)) == len(words) else words

@@ -7,6 +7,7 @@ What is kept of each portion is its panel, eight bytes a point. The reading is t
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -39,7 +40,7 @@ LEAST = 2 * ROWS                    # of a folder: a smaller one is read at once
 
 def read_whole(path: Any, options: DataConfig, contract: Contract | None) -> Reading:
     """What `read_panel` returns or raises. Where a portion is refused all is read at once: it tells whether all is."""
-    if contract is not None and _may_be_parted(options, contract):
+    if contract is not None and _may_be_parted(options, contract) and os.path.isdir(path):
         try:
             source = open_source(path, options.encoding, sheet=options.sheet, decimal=options.decimal)
             if isinstance(source.columns, FolderColumns) and source.columns.rows >= LEAST:

@@ -27,7 +27,7 @@ from forecast.reading.events import Steps, in_steps
 from forecast.reading.filling import Regular
 from forecast.reading.joining import Joined, joined_to
 from forecast.reading.opening import Opened, open_table
-from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.coding import distinct
 from forecast.reading.parsing.dates import Times
 from forecast.reading.parsing.numbers import Fault, Faults, Numbers, ones, read_numbers
 from forecast.reading.parsing.table import ASIDE, Table
@@ -43,7 +43,7 @@ from forecast.reading.remarks import (
     usual_size,
     words_of,
 )
-from forecast.reading.rows import Repair, Rows
+from forecast.reading.rows import PIECE, Repair, Rows
 from forecast.reading.sheets import Main, strips_of, with_found, without_future
 from forecast.reading.sources.files import Source, open_source
 from forecast.reading.sources.workbook import DAYS_OF_1904
@@ -233,9 +233,8 @@ def series_codes(opened: Opened, table: Table, damage: Damage) -> tuple[Ints, li
     if roles.id is None:
         named = opened.has_header or len(roles.targets) > 1
         return np.zeros(table.rows, dtype=np.int64), [table.names[k] for k in roles.targets] if named else ["value"]
-    cells = encoded(table.columns[roles.id])
-    ids: list[str] = cells.dictionary.to_pylist()
-    codes = codes_of(cells)
+    texts, codes = distinct(table.columns[roles.id])
+    ids: list[str] = texts.to_pylist()
     nameless = [k for k, text in enumerate(ids) if not text.strip()]
     if nameless:
         damage.add(Faults(np.flatnonzero(np.isin(codes, nameless)),
@@ -283,15 +282,14 @@ def values_of(opened: Opened, table: Table, damage: Damage, read: Callable[[int]
 def _long(opened: Opened, table: Table, cells: Cells, good: NDArray[np.bool_]) -> Rows:
     """One row per series and stamp, the columns of a wide file one below the other; only the `good` rows (N,)."""
     roles, times, codes, numbers = opened.roles, cells.times, cells.codes, cells.numbers
-    width, where = len(numbers), np.arange(table.rows)
+    width, size = len(numbers), table.rows
     values, stamps = numbers[0].values, times.stamps
     if width > 1:
         values, stamps = np.concatenate([n.values for n in numbers]), np.tile(stamps, width)
-        codes = np.repeat(np.arange(width), table.rows)
-        where, good = np.tile(where, width), np.tile(good, width)
+        codes, good = np.repeat(np.arange(width), size), np.tile(good, width)
     headers = time_header(table, roles), table.names[roles.targets[0]]
     rows = Rows(codes, stamps, values, np.array(cells.ids, dtype=object), not times.format.is_integer, times.utc,
-                lambda row: table.lines.of(int(where[row])), lambda row: cells.text(int(where[row])),
+                lambda row: table.lines.of(row % size), lambda row: cells.text(row % size),
                 table.file, shorten(headers[0], 60), shorten(headers[1], 60), roles.layout == "wide")
     return rows if good.all() else _with_rows(rows.take(good))
 
@@ -357,8 +355,13 @@ def _check_step(rows: Rows, agreed: Calendar, *, is_given: bool) -> None:
 
 def _mostly(rows: Rows, step: int) -> bool:
     """Whether rows in order of time are mostly one step of their grid apart: the step that would be found in them."""
-    steps = np.where(rows.same, np.diff(rows.stamps), 0)
-    return 2 * int((steps == step).sum()) > int((steps > 0).sum()) and not (steps < 0).any()
+    ours = onward = 0
+    for at in range(0, rows.codes.size - 1, PIECE):
+        steps = np.diff(rows.stamps[at:at + PIECE + 1])[rows.same[at:at + PIECE]]
+        if (steps < 0).any():
+            return False
+        ours, onward = ours + int((steps == step).sum()), onward + int((steps > 0).sum())
+    return 2 * ours > onward
 
 
 def _week(one: Calendar, other: Calendar) -> bool:

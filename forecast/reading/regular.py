@@ -16,7 +16,7 @@ from forecast.errors import DataError, Problem
 from forecast.reading.codes import code_problems
 from forecast.reading.filling import Regular, laid_out
 from forecast.reading.parsing.zones import changes_clock
-from forecast.reading.rows import Repair, Rows
+from forecast.reading.rows import PIECE, Repair, Rows
 from forecast.series.arrays import Bools, Ints
 from forecast.series.calendar import DAY, HOUR, MINUTE, SECOND, Calendar
 from forecast.text import counted, quoted
@@ -40,8 +40,7 @@ def make_regular(rows: Rows, options: DataConfig, tz: str | None = None, agreed:
     if rows.codes.size < 2 and options.freq is None and agreed is None:
         raise DataError("has one row of data; at least 2 are needed", file=rows.file, row=rows.line(0),
                         code="too_short")
-    calendar = agreed or _calendar(rows, options.freq, tz)
-    off = np.flatnonzero(calendar.off_grid(rows.times))
+    calendar, off = (agreed, _beside(agreed, rows)) if agreed else _calendar(rows, options.freq, tz)
     rows_on = rows.take(_all_but(off, rows.codes.size)) if off.size else rows
     gaps = _gaps(rows_on, calendar)
     if problems and not doubled and not off.size and not gaps.before.size and not _is_sure(problems):
@@ -65,27 +64,31 @@ def once(rows: Rows, rule: str) -> tuple[Rows, list[Repair], list[Problem]]:
     return rows, [*repairs, *merged], doubled if merged else problems + doubled
 
 
-def _calendar(rows: Rows, freq: str | None, tz: str | None) -> Calendar:
-    """The grid of the first rows if all stand on it, else the one most rows stand on."""
+def _calendar(rows: Rows, freq: str | None, tz: str | None) -> tuple[Calendar, Ints]:
+    """The grid of the first rows if all stand on it, else the one most rows stand on; and the rows beside it."""
     groups = rows.codes if len(rows.ids) > 1 else None
     if rows.codes.size > 2 * FIRST_LOOK and rows.codes[0] == rows.codes[1]:
         first = Calendar.propose(rows.times[:FIRST_LOOK], None if groups is None else groups[:FIRST_LOOK], freq=freq,
                                  tz=tz)
-        if not first.off_grid(rows.times).any():
-            return first
-    return Calendar.propose(rows.times, groups, freq=freq, tz=tz)
+        if not (off := _beside(first, rows)).size:
+            return first, off
+    calendar = Calendar.propose(rows.times, groups, freq=freq, tz=tz)
+    return calendar, _beside(calendar, rows)
+
+
+def _beside(calendar: Calendar, rows: Rows) -> Ints:
+    return np.flatnonzero(calendar.off_grid(rows.times))
 
 
 def _in_order(rows: Rows) -> tuple[Rows, list[Repair], list[Problem]]:
     """Rows by series and stamp. A few rows that step back mean a wrong clock; all of them, another order."""
     if (rows.codes[1:] < rows.codes[:-1]).any():
         rows = rows.take(np.argsort(rows.codes, kind="stable"))
-    steps, same = np.diff(rows.stamps), rows.same
-    back = np.flatnonzero((steps < 0) & same)
+    back = np.flatnonzero((rows.stamps[1:] < rows.stamps[:-1]) & rows.same)
     if not back.size:
         return rows, [], []
     ordered = rows.take(np.lexsort((rows.stamps, rows.codes)))
-    moving = int(((steps != 0) & same).sum())
+    moving = int(((rows.stamps[1:] != rows.stamps[:-1]) & rows.same).sum())
     if back.size == moving:
         newest = Repair("order", back.size, "rows stand newest first -> put in order of time")
         return ordered, [newest], []
@@ -227,9 +230,13 @@ class _Gaps:
 
 
 def _gaps(rows: Rows, calendar: Calendar) -> _Gaps:
-    steps = np.diff(calendar.nearest(rows.times))
-    before = np.flatnonzero((steps > 1) & rows.same)
-    return _Gaps(before, steps[before] - 1)
+    before, missing = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    for at in range(0, rows.codes.size - 1, PIECE):
+        steps = np.diff(calendar.nearest(rows.times[at:at + PIECE + 1]))
+        some = np.flatnonzero((steps > 1) & rows.same[at:at + PIECE])
+        before.append(at + some)
+        missing.append(steps[some] - 1)
+    return _Gaps(np.concatenate(before), np.concatenate(missing))
 
 
 def _gap_problems(rows: Rows, gaps: _Gaps, calendar: Calendar, limit: int) -> list[Problem]:

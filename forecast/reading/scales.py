@@ -20,6 +20,7 @@ NEAR = 7                            # values on either side of a change
 PAST = 8                            # values other than zero before the change, at least
 BLOCK = 50                          # values of a stretch, at most
 HEAD, TAIL, LAST = 48, 12, 3        # values at the beginning and at the end that tell where to look closely
+LOT = 2048                          # series looked at together
 GLANCE = 0.9                        # decades between them
 TAME = 5.0                          # times the usual size that no value of a tame past exceeds or falls short of
 
@@ -37,7 +38,9 @@ def find_changes(y: Floats, first: Ints, stop: Ints, since: Ints, *, new: Bools)
     """Changes of unit in series (S,) of y (N,), NaN where nothing was measured, that begin at position `since` (S,) or
     later and last to the end. Of series that are `new` (S,) only clear ones count."""
     changes = []
-    for s in np.flatnonzero(_may_have(y, first, stop, since)).tolist():
+    lots = [slice(at, at + LOT) for at in range(0, first.size, LOT)]
+    odd = [lot.start + np.flatnonzero(_may_have(y, first[lot], stop[lot], since[lot])) for lot in lots]
+    for s in np.concatenate([*odd, np.empty(0, dtype=np.int64)]).tolist():
         change = _change(y[first[s]:stop[s]], int(since[s] - first[s]), clear=bool(new[s]))
         changes += [Change(s, int(first[s]) + change[0], change[1])] if change else []
     return changes

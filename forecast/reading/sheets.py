@@ -22,7 +22,7 @@ from forecast.reading.contract import HOLIDAYS, Beside, Contract
 from forecast.reading.damage import Damage
 from forecast.reading.holidays import check_country, holidays_at
 from forecast.reading.opening import Opened, open_beside
-from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.coding import distinct
 from forecast.reading.parsing.dates import Times
 from forecast.reading.parsing.numbers import Faults, Numbers
 from forecast.reading.parsing.table import Table
@@ -195,13 +195,13 @@ def _codes_in(opened: Opened, table: Table, main: Main) -> tuple[Ints | None, Bo
     none = np.zeros(table.rows, dtype=bool)
     if opened.roles.id is None:
         return None, none, []
-    cells = encoded(table.columns[opened.roles.id])
-    names = [str(text) for text in cells.dictionary.to_pylist()]
+    texts, codes = distinct(table.columns[opened.roles.id])
+    names = [str(text) for text in texts.to_pylist()]
     unmarked = names if opened.roles.more_ids else [from_csv_cell(name) for name in names]
     names = unmarked if len(set(unmarked)) == len(names) else names
     place = {name: k for k, name in enumerate(main.ids)}
     found = np.array([place.get(name, -1) for name in names], dtype=np.int64)
-    codes = found[codes_of(cells)]
+    codes = found[codes]
     strange = [name for name, k in zip(names, found.tolist(), strict=True) if k < 0]
     if len(strange) == len(names):
         raise DataError(f"is of other series: it has {listed(names, 3)}, the data {listed(main.ids, 3)}",

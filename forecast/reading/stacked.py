@@ -15,7 +15,7 @@ from forecast.errors import DataError
 from forecast.reading.counters import CALENDAR_NAMES
 from forecast.reading.head import ENTITIES, MEASURES, SLIPS, words_of
 from forecast.reading.opening import Opened
-from forecast.reading.parsing.coding import codes_of, encoded
+from forecast.reading.parsing.coding import distinct
 from forecast.reading.parsing.kinds import kind
 from forecast.reading.parsing.table import Table, as_texts
 from forecast.reading.roles import NO_ID, Roles
@@ -61,10 +61,9 @@ def _apart(rows: Rows, table: Table) -> list[int]:
     key = rows.codes * (int(stamps.max()) + 1) + stamps
     groups = {}
     for k, cells in table.columns.items():
-        coded = encoded(cells)
-        words = coded.dictionary
+        words, codes = distinct(cells)
         if 2 * len(words) <= rows.codes.size and _may_part(table.names[k], words[:50].to_pylist()):
-            groups[k] = codes_of(coded)
+            groups[k] = codes
     nearly, slips = list[int](), len(np.unique(key)) >= (1 - SLIPS) * rows.codes.size      # without any of them
     for size in (1, 2) if rows.codes.size <= MOST_ROWS else (1,):
         for some in combinations(groups, size):
@@ -103,9 +102,8 @@ def check_stacked(rows: Rows, roles: Roles, names: Sequence[str], read: Callable
     if table.rows != rows.codes.size:
         return
     for k, cells in table.columns.items():
-        groups = encoded(cells)
-        values = [str(text) for text in groups.dictionary.to_pylist()]
-        codes = codes_of(groups)
+        texts, codes = distinct(cells)
+        values = [str(text) for text in texts.to_pylist()]
         if 2 <= len(values) <= rows.codes.size // 2 and all(map(_names_a_thing, values)) and _stands_apart(codes, rows):
             name, change = table.names[k], int(np.flatnonzero(np.diff(codes))[0]) + 1
             raise DataError(f"column '{safe(name)[:40]}' may separate {len(values):,} series ({listed(values, 2)})",

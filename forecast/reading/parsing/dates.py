@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import DataError
-from forecast.reading.parsing.coding import encoded
+from forecast.reading.parsing.coding import encoded, pieces_of
 from forecast.reading.parsing.composing import Reading, compose
 from forecast.reading.parsing.counts import MOST, counted_pattern, may_be_quarters
 from forecast.reading.parsing.numbers import Fault, Faults
@@ -95,7 +95,7 @@ def read_iso(cells: Any) -> Times | None:
     """The short way for 2020-01-31, 2020-01-31 12:00 and 2020-01-31T12:00:00, all of one length; else None."""
     if not len(cells):
         return None
-    first, where = cells[0].as_py(), None
+    first = cells[0].as_py()
     pattern = {10: "%Y-%m-%d", 16: "%Y-%m-%d{}%H:%M", 19: "%Y-%m-%d{}%H:%M:%S"}.get(len(first))
     if pattern is None or first[4] != "-":
         return None
@@ -103,17 +103,17 @@ def read_iso(cells: Any) -> Times | None:
     some = {cells[k].as_py()[10:11] for k in range(0, len(cells), max(1, len(cells) // 500))}
     if some != {mark}:                                              # a rare T beside spaces is the same stamp
         return None
-    if pa.types.is_dictionary(cells.type):
-        kept = encoded(cells)
-        cells, where = kept.dictionary, kept.indices.to_numpy()
-    lengths = pc.min_max(pc.binary_length(cells)).as_py()
-    if lengths["min"] != lengths["max"]:
-        return None
-    try:
-        stamps = pc.cast(cells, pa.timestamp("us")).cast(pa.int64()).to_numpy()
-    except pa.ArrowInvalid:
-        return None
-    stamps = stamps if where is None else stamps[where]
+    stamps, stop = np.empty(len(cells), dtype=np.int64), 0
+    for piece in pieces_of(cells):
+        texts = piece.dictionary if pa.types.is_dictionary(piece.type) else piece
+        lengths = pc.min_max(pc.binary_length(texts)).as_py()
+        if len(texts) and (lengths["min"], lengths["max"]) != (len(first), len(first)):
+            return None
+        try:
+            own = pc.cast(texts, pa.timestamp("us")).cast(pa.int64()).to_numpy()
+        except pa.ArrowInvalid:
+            return None
+        stamps[stop:(stop := stop + len(piece))] = own if texts is piece else own[piece.indices.to_numpy()]
     return Times(stamps, TimeFormat(pattern.format(mark)))
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from forecast.reading.parsing.affixes import affixes_of, find_affixes, without_affixes
+from forecast.reading.parsing.coding import pieces_of
 from forecast.reading.parsing.kinds import MISSING
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.text import quoted
@@ -148,17 +149,13 @@ def _counts(words: Any) -> dict[str, int]:
 def _floats(cells: Any) -> Floats:
     """Plain numbers, each piece put into its place. Raises ArrowInvalid."""
     values = np.empty(len(cells))
-    stop = np.cumsum([len(piece) for piece in _pieces(cells)])
+    stop = np.cumsum([len(piece) for piece in pieces_of(cells)])
 
     def put(piece: Any, end: int) -> None:
         values[end - len(piece):end] = _to_numpy(pc.cast(piece, pa.float64()))
 
-    _of_pieces(put, _pieces(cells), stop.tolist())
+    _of_pieces(put, pieces_of(cells), stop.tolist())
     return values
-
-
-def _pieces(cells: Any) -> list[Any]:
-    return cells.chunks if isinstance(cells, pa.ChunkedArray) else [cells]
 
 
 def _of_pieces(work: Callable[..., Result], *pieces: list[Any]) -> list[Result]:
@@ -195,12 +192,14 @@ def rounded_in(cells: Any, values: Floats) -> int:
 
 def most_decimals(cells: Any) -> int:
     """Most digits written behind the decimal point."""
-    return max(_of_pieces(_decimals_in, _pieces(cells)), default=0)
+    return max(_of_pieces(_decimals_in, pieces_of(cells)), default=0)
 
 
 def _decimals_in(cells: Any) -> int:
     if not len(cells):
         return 0
+    if (each := _behind_points(cells)) is not None:
+        return min(each, 17)
     at = pc.find_substring(cells, ".").to_numpy(zero_copy_only=False)
     behind = pc.binary_length(cells).to_numpy(zero_copy_only=False) - at - 1
     most = behind.max() if at.min() >= 0 else np.where(at >= 0, behind, 0).max()
@@ -210,6 +209,20 @@ def _decimals_in(cells: Any) -> int:
         texts = pc.unique(cells.filter(powers)).to_pylist()
         return max([_decimals_in(whole), *(_decimals_of(text) for text in texts)])
     return min(int(most), 17)
+
+
+def _behind_points(cells: Any) -> int | None:
+    """The most bytes behind a point, of texts (N,) that hold one point each and no power; None for others."""
+    if not pa.types.is_string(cells.type) or cells.null_count:
+        return None
+    _, offsets, data = cells.buffers()
+    edges = np.frombuffer(offsets, np.int32)[cells.offset:cells.offset + len(cells) + 1]
+    text = np.frombuffer(data or b"", np.uint8)
+    points = np.flatnonzero(text[edges[0]:edges[-1]] == ord(".")) + edges[0]
+    if points.size != len(cells) or (points < edges[:-1]).any() or (points >= edges[1:]).any() \
+            or (text[edges[0]:edges[-1]] | 32 == ord("e")).any():
+        return None
+    return int((edges[1:] - points).max()) - 1
 
 
 def _decimals_of(text: str) -> int:

@@ -235,7 +235,10 @@ def _arrow(body: memoryview, dialect: Dialect, wanted: Sequence[int], repeated: 
 @lru_cache
 def _pool() -> Any:
     """Memory that goes back to the system when cells are let go of: jemalloc, where Arrow was built with it."""
-    return pa.jemalloc_memory_pool() if "jemalloc" in pa.supported_memory_backends() else pa.default_memory_pool()
+    if "jemalloc" not in pa.supported_memory_backends():
+        return pa.default_memory_pool()
+    pa.jemalloc_set_decay_ms(0)                                         # at once, not seconds later
+    return pa.jemalloc_memory_pool()
 
 
 def _check_quotes(records: Records, file: str) -> None:
