@@ -36,10 +36,10 @@ def compare(
                                                help="write everything here, each seed's scores too")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw the scores of every seed")] = None,
 ) -> None:
-    """Train several cells under one budget of time, and rank them beside seasonal naive.
+    """Train several kinds of recurrent cells under one budget of time, and rank them.
 
-    Every cell has as many trained parameters as the LSTM that train would take, the same seeds, the same time for a fit
-    at most, and the backtest of train. Below the table stands which differences are more than chance. No model is kept.
+    Every cell has as many trained parameters, the same seeds, the same time and the same windows. Below the table
+    stands which differences are more than chance. No model is kept.
     """
     import time
 

@@ -50,11 +50,11 @@ def evaluate(
                                                     "and how good the forecasts are, for node_exporter's textfile "
                                                     "collector")] = None,
 ) -> None:
-    """Score a forecaster on what came after rolling cutoffs, beside simple baselines.
+    """Score forecasts of the past, beside simple forecasts.
 
-    On the file a model was trained on, the backtest that the model holds is shown at once. For other windows, data or
-    settings, its settings are fitted anew on what stood before the first cutoff: what that takes is said before. On
-    data that came after its training, the model is scored as it is.
+    On the file of the training, the scores of the training are shown at once. On newer data the model is scored as it
+    is. For other windows, data or settings, a model is fitted anew on what stood before them; how long that takes is
+    said first.
 
     Metrics, per series and then averaged (y truth, f forecast):
     """

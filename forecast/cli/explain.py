@@ -24,12 +24,11 @@ def explain(
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
 ) -> None:
-    """Show what the cell remembers of one series, over the context of its next forecast.
+    """Show which past values move the forecast of a series, and what the network remembers.
 
-    How fast each unit forgets, when the cell lets go of more than usual, what opens its input gate, what it shows the
-    forecast and how much that changes, which past values move the forecast, how far a change long ago still does; and a
-    picture of it all. Where the network was no better than its linear part, it is not used: then only the influence of
-    past values is shown."""
+    Says how fast the units of the network forget, when they let go of more than usual, what opens their input gate,
+    and how far a change long ago still moves the forecast. Draws it, too. Where the network was no better than its
+    linear part, it is not used: then only the influence of past values is shown."""
     from forecast.cli.console import Console
     from forecast.tasks import explain as task
     from forecast.tasks.teller import shown

@@ -22,7 +22,7 @@ def future(
                                         help=".csv .csv.gz .parquet .json .xlsx")] = "plan.csv",
     series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
 ) -> None:
-    """Write the rows of the horizon in which columns known ahead are to be filled in.
+    """Write the rows in which you fill in future prices, promotions and the like.
 
     One row a series and step, with ids and times as in the data, and what is known of it already. The file, filled in,
     is what forecast predict --future takes."""

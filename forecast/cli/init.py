@@ -17,7 +17,7 @@ def init(
     session: Session,
     data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
 ) -> None:
-    """Write forecast.toml for a CSV file, and print crontab lines and systemd units.
+    """Write forecast.toml for a file, and print lines for crontab and systemd.
 
     It holds the columns that were found, so that no later file is read in another way, and the settings worth knowing.
     An existing forecast.toml is never written over: it stays, and the lines are printed again."""

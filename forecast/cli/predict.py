@@ -58,12 +58,12 @@ def predict(
     status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
                                                     "for node_exporter's textfile collector")] = None,
 ) -> int:
-    """Forecast with the live model from the present contents of its file, or from DATA.
+    """Forecast with the live model, from its file as it is today or from DATA.
 
     Where there is no model yet, DATA is forecast at once by the prior, a network that comes with the program.
-    Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
-    known, the run and what served the series; keeps it in the ledger. Exit 5: some series fell back to a simpler
-    forecast or have no value, or the ledger failed. Exit 7: stale, nothing written."""
+    Writes one row for each series and step: id, time, yhat (the forecast), its bands, the last time known, the
+    model, and what made the forecast. The ledger keeps it. Exit 5: some series fell back to a simpler forecast or
+    have none, or the ledger failed. Exit 7: the data are old, and nothing was written."""
     from forecast.system.machine import spare_pandas
     spare_pandas()
     from forecast.cli.console import Console

@@ -23,11 +23,11 @@ def report(
     future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
     fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
 ) -> None:
-    """Write one HTML page: can this forecast be trusted, and all that is known of it.
+    """Write one HTML page: can this forecast be trusted, and why.
 
-    The page needs no network and no other file. It holds the verdict with its reasons, a chart of every series with its
-    past forecasts, the scores beside simple forecasts, what was issued and how it came true, what moves the forecast,
-    how the data were read, and what it takes to make it again. Of more than 500 series, the worst 200 have a chart."""
+    The page is one file, and needs no network. It holds the verdict with its reasons, a chart of every series (of
+    more than 500, the worst 200), scores of the past, what was forecast and how it came true, what moves the
+    forecast, how the data were read, and how to make it again."""
     from forecast.cli.console import Console
     from forecast.tasks import report as task
 

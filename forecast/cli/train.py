@@ -35,11 +35,11 @@ def train(
                                          "was broken off")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say the plan and stop")] = False,
 ) -> int:
-    """Read a CSV file, fit a forecaster, backtest it beside seasonal naive, and make it live.
+    """Read a file, train a model, score it on the past, and let it serve.
 
-    With no flag at all it works on any sensible file and says what it assumed. Its backtest scores the networks before
-    their final fit. Broken off (130, 143), it leaves checkpoints for --resume. Exit 5: live, but no network could be
-    trained, and simpler forecasters serve."""
+    It needs no flag, and says what it assumed. The scores are those of the networks before their final fit on all
+    the data. A training that was broken off (130, 143) goes on with --resume. Exit 5: no network could be trained, and
+    simpler forecasters serve."""
     from forecast.system import machine
 
     machine.spare_pandas()

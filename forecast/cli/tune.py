@@ -27,10 +27,10 @@ def tune(
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH.json", show_default=False,
                                                help="write everything here, each trial's too")] = None,
 ) -> int:
-    """Search settings under a budget of time, and judge the best ones on windows the search has not seen.
+    """Search settings under a budget of time, and say whether any are better than the defaults.
 
-    What is given is kept, all else of sizes, rate, cell, transform, units and covariates is tried; the first trial is
-    the defaults. Broken off or killed, the same command goes on. Needs the package optuna. No model is kept."""
+    Settings that are given stay as they are; sizes, rate, cell, transform, scaling and covariates are tried. The first
+    trial is the defaults. After a kill the same command goes on. Needs the package optuna. No model is kept."""
     import time
 
     start = time.monotonic()

@@ -27,10 +27,10 @@ def whatif(
                                         help=".csv .csv.gz .parquet .json .xlsx")] = "whatif.csv",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the paths")] = 0,
 ) -> None:
-    """Forecast with and without a change of what is known ahead, and write both and the difference.
+    """Forecast with and without a change, such as a promotion, and write the difference.
 
-    Both are drawn by the same luck, so the band of the difference is that of one future with and without the change.
-    It does not hold the doubt whether the model has learned the effect rightly. Nothing is kept in the ledger."""
+    Writes both forecasts and their difference. The band of the difference does not hold the doubt whether the model
+    has learned the effect rightly. Nothing is kept in the ledger."""
     from forecast.cli.console import Console
     from forecast.showing.tables import number
     from forecast.tasks import whatif as task
