@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import Data
 from forecast.cli.options import MODEL, READING, Session, command
 from forecast.config import SETTINGS
 
@@ -27,7 +28,7 @@ linear          that linear part alone, without a network"""
 @command(settings=(*WINDOWS, *READING, *SIZES), after=COLUMNS)
 def compare(
     session: Session,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
+    data: Data,
     cells: Annotated[str, typer.Option(metavar="NAME[,NAME]", help="cells to compare")] = ",".join(CELLS),
     budget: Annotated[str, typer.Option(metavar="TIME", help="time for everything: 90s, 5m, 1h30m")] = "5m",
     seeds: Annotated[int, typer.Option(metavar="N", min=1,

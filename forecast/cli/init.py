@@ -5,18 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from forecast.cli.arguments import Data
 from forecast.cli.options import READING, Session, command
 
 
 @command(settings=READING)
-def init(
-    session: Session,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
-) -> None:
+def init(session: Session, data: Data) -> None:
     """Write forecast.toml for a file, and print lines for crontab and systemd.
 
     It holds the columns that were found, so that no later file is read in another way, and the settings worth knowing.

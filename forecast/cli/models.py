@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forecast.cli.arguments import Wait
 from forecast.cli.options import Session, command
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def models(
                                              help="for prune: how many of the newest runs stay")] = None,
     ledger: Annotated[str | None, typer.Option(metavar="SPAN", show_default=False, help="for prune: forecasts issued "
                                                "longer ago leave the ledger: 2y, 400d")] = None,
-    wait: Annotated[str | None, typer.Option(metavar="TIME", show_default=False,
-                                             help="wait so long for another run to end: 30s, 10m, 2h")] = None,
+    wait: Wait = None,
 ) -> None:
     """List the models, or change which one serves.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import DataOfModel, FillFuture, Horizon, ModelOrPrior, Plan, Series, StatusFile
 from forecast.cli.options import READING, Session, command
 
 PARTIAL = 5
@@ -14,14 +15,12 @@ PARTIAL = 5
 @command(settings=(*READING, "model.season"), engines=True)
 def predict(
     session: Session,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
-                                               help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000, help="steps; as trained by default")
-                       ] = None,
+    data: DataOfModel = None,
+    model: ModelOrPrior = "live",
+    horizon: Horizon = None,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", show_default=False, help=".csv "
                       ".csv.gz .parquet .json .xlsx, FOLDER/, a table, or - for stdout (predictions.csv)")] = None,
-    series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
+    series: Series = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="only the I-th of N parts of the series, in their "
                                               "order in the file: for several machines")] = None,
     levels: Annotated[str | None, typer.Option(metavar="X[,X]", help="bands to write, among those trained")] = None,
@@ -42,8 +41,8 @@ def predict(
     accept_scale: Annotated[bool, typer.Option("--accept-scale", help="even where the unit seems new")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
-    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
-    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
+    future: Plan = None,
+    fill_future: FillFuture = None,
     samples: Annotated[int | None, typer.Option(metavar="N", min=1, show_default=False, help="write N paths a series "
                        "in place of bands (samples.csv)")] = None,
     total: Annotated[str | None, typer.Option("--sum", metavar="step|day|week|month|all", show_default=False,
@@ -55,8 +54,7 @@ def predict(
     together: Annotated[bool, typer.Option("--together", help="paths of series share luck, as they did")] = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the paths")] = 0,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw them; of many, some")] = None,
-    status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
-                                                    "for node_exporter's textfile collector")] = None,
+    status_file: StatusFile = None,
 ) -> int:
     """Forecast with the live model, from its file as it is today or from DATA.
 

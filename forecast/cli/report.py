@@ -8,20 +8,19 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import DataOfModel, FillFuture, Horizon, ModelOrPrior, Plan
 from forecast.cli.options import READING, Session, command
 
 
 @command(settings=(*READING, "model.season"))
 def report(
     session: Session,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
-                                               help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000, help="steps; as trained by default")
-                       ] = None,
+    data: DataOfModel = None,
+    model: ModelOrPrior = "live",
+    horizon: Horizon = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.html", help="the page")] = "report.html",
-    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
-    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
+    future: Plan = None,
+    fill_future: FillFuture = None,
 ) -> None:
     """Write one HTML page: can this forecast be trusted, and why.
 

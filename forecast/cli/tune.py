@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import Data
 from forecast.cli.options import MODEL, READING, Session, command
 
 COLUMNS = """\b
@@ -18,7 +19,7 @@ changed   the settings that are not the defaults"""
 @command(settings=("backtest.windows", *READING, *MODEL), after=COLUMNS)
 def tune(
     session: Session,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
+    data: Data,
     budget: Annotated[str, typer.Option(metavar="TIME", help="time for everything: 90s, 5m, 1h30m")] = "30m",
     study: Annotated[str | None, typer.Option(metavar="FILE", show_default=False, help="the journal of the trials, to "
                                               "go on with; by default one in the store")] = None,
