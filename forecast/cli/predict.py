@@ -27,33 +27,33 @@ def predict(
     layout: Annotated[str, typer.Option(metavar="default|nixtla|quantile|long",
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
-    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="even where no value ever was")] = False,
-    mean: Annotated[bool, typer.Option("--mean", help="a column of expected values: for totals add these up")] = False,
+    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="values below 0 even where none was")] = False,
+    mean: Annotated[bool, typer.Option("--mean", help="add a column of means: for totals add these up")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
     adapt: Annotated[bool, typer.Option("--adapt", help="widen or narrow the bands by how often "
                                         "earlier ones missed")] = False,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", show_default=False, help="forecast from what "
-                                              "was known then, that time included; FROM..TO: of each step")] = None,
+                                              "was known at that time; FROM..TO: at each step of a range")] = None,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
                                                 "the newest point is older: 2d, 36h")] = None,
     require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
                                               "same request was last answered in -o")] = False,
-    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="even where the unit seems new")] = False,
+    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="go on where the unit seems new")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
     future: Plan = None,
     fill_future: FillFuture = None,
-    samples: Annotated[int | None, typer.Option(metavar="N", min=1, show_default=False, help="write N paths a series "
-                       "in place of bands (samples.csv)")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", min=1, show_default=False, help="write N possible "
+                       "courses of each series in place of bands (samples.csv)")] = None,
     total: Annotated[str | None, typer.Option("--sum", metavar="step|day|week|month|all", show_default=False,
                                               help="write totals with their bands (totals.csv)")] = None,
     by: Annotated[str | None, typer.Option(metavar="COL[,COL]", show_default=False, help="totals of groups of series, "
-                                           "by static columns or ids; all,COL: and of all")] = None,
+                                           "by static columns or ids; all: of all series")] = None,
     event: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False, help='write how likely it is: "sum > '
                      '1200", "max > 90", "3 in a row > 80" (chances.csv)')] = None,
-    together: Annotated[bool, typer.Option("--together", help="paths of series share luck, as they did")] = False,
+    together: Annotated[bool, typer.Option("--together", help="series miss together, as they did")] = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the paths")] = 0,
-    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw them; of many, some")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw the forecasts")] = None,
     status_file: StatusFile = None,
 ) -> int:
     """Forecast with the live model, from its file as it is today or from DATA.

@@ -24,8 +24,7 @@ def train(
     promote: Annotated[str, typer.Option(metavar="auto|always|never", help="whether the run goes live: auto unless the "
                                          "live model is better on data new to both")] = "auto",
     min_skill: Annotated[float | None, typer.Option(
-        metavar="X", help="go live only where the model is better than the better simple forecast by X or more (0.1: "
-        "10 %)")] = None,
+        metavar="X", help="go live only where it is better than simple forecasts by X or more (0.1: 10 %)")] = None,
     wait: Wait = None,
     status_file: StatusFile = None,
     origin: Annotated[str | None, typer.Option("--from", metavar="RUN", show_default=False, help="go on from the "
