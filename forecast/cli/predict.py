@@ -27,7 +27,7 @@ def predict(
     layout: Annotated[str, typer.Option(metavar="default|nixtla|quantile|long",
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
-    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="values below 0 even where none was")] = False,
+    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="values below 0 where none was")] = False,
     mean: Annotated[bool, typer.Option("--mean", help="add a column of means: for totals add these up")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
     adapt: Annotated[bool, typer.Option("--adapt", help="widen or narrow the bands by how often "
