@@ -94,8 +94,9 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     assert words == ["-C", str(folder), "--store", str(folder / "st"), "train", str(AIR), "-q", "--wait", "1h",
                      "--min-skill", "0", "--status-file", "forecast-a-b-c-train.prom", ">/dev/null"]
     assert run(*words[:-1], "--dry-run").code == 0
-    assert predict[predict.index("predict"):-1] == ["predict", "-q", "--max-age", "62d", "-o", "predictions.csv",
-                                                    "--status-file", "forecast-a-b-c-predict.prom"]
+    assert predict[predict.index("predict"):-1] == [
+        "predict", "-q", "--adapt", "--max-age", "62d", "-o", "predictions.csv", "--status-file",
+        "forecast-a-b-c-predict.prom"]
     assert evaluate[evaluate.index("evaluate"):-1] == [
         "evaluate", "--issued", "-q", "--last", "2y", "--fail-over", "drift=1.5", "--status-file",
         "forecast-a-b-c-evaluate.prom"]
@@ -103,7 +104,7 @@ def test_the_lines_run_as_they_stand(run: Run, tmp_path: Path) -> None:
     assert " --min-skill 0 --status-file forecast-a-b-c-train.prom\n" in units["forecast-a-b-c-train.service"]
     assert "\nOnFailure=forecast-failed@%n.service\n" in units["forecast-a-b-c-evaluate.service"]
     assert "\nExecStart=" in units["forecast-failed@.service"]
-    assert " predict -q --max-age 62d -o " in units["forecast-a-b-c-predict.service"]
+    assert " predict -q --adapt --max-age 62d -o " in units["forecast-a-b-c-predict.service"]
     assert run(*predict[predict.index("-C"):-1]).code == 4              # no model yet, and no wrong word
     assert document["file"] == str(folder / "forecast.toml")
 

@@ -8,9 +8,21 @@ import numpy as np
 import pytest
 
 from forecast.config import Config
+from forecast.model.dependence import USUAL_BETWEEN
 from forecast.model.predictor import Predictor
 from forecast.model.prior import shipped
-from forecast.model.reconciling import Agreement, agreement, by_luck_of, chosen, comparable, mint, shrunk, within
+from forecast.model.reconciling import (
+    MOST_SERIES,
+    Agreement,
+    agreement,
+    by_luck_of,
+    chosen,
+    comparable,
+    mint,
+    shared_luck,
+    shrunk,
+    within,
+)
 from forecast.series.arrays import Floats
 from forecast.series.calendar import Calendar
 from forecast.series.forecast import Forecast
@@ -116,8 +128,18 @@ def test_how_far_series_err_together_is_measured_and_the_prior_draws_by_it() -> 
         assert found.between == pytest.approx(weight, abs=0.15)
         config = Config().override({"model.horizon": 3}, source="here")
         prior = Predictor.of_prior(config, panel, shipped())
-        assert sharing(prior, found).dependence.between == found.between
-        assert sharing(prior, replace(found, between=None)) is prior
+        assert sharing(prior, panel, 3, found).dependence.between == found.between
+        measured = sharing(prior, panel, 3, replace(found, between=None)).dependence.between
+        assert measured == pytest.approx(weight, abs=0.15)
+        assert sharing(prior, panel.recent(8), 3).dependence.between == USUAL_BETWEEN      # too short to tell
+
+
+def test_how_far_very_many_series_err_together_is_measured_on_some_of_them() -> None:
+    rng, asked = np.random.default_rng(5), np.ones((1, MOST_SERIES + 100), dtype=bool)
+    panel = days(list(rng.normal(10, 1, (asked.shape[1], 120))))
+    found = agreement(Says(50), Says(50), panel, asked, horizon=3, unseen=100)
+    assert (found.between, found.is_added_up) == (None, True)
+    assert shared_luck(Says(50), panel, horizon=3, unseen=100) == pytest.approx(0, abs=0.02)
 
 
 def test_sums_are_over_the_time_all_have_in_common() -> None:

@@ -20,6 +20,7 @@ from forecast.model.dependence import at_scores, between_of, normal_scores
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.forecast import Forecast, Forecaster, in_parts
 from forecast.series.panel import Panel
+from forecast.series.windows import evenly
 from forecast.text import counted
 
 MOST_SERIES = 500                   # of more, W would be too large
@@ -128,9 +129,8 @@ def agreement(series: Forecaster, groups: Forecaster, panel: Panel, asked: Bools
     if len(panel) > MOST_SERIES:
         return replace(none, why=f"there are more than {MOST_SERIES:,}")
     some, sums = panel.take(np.flatnonzero(usable)), panel.summed(parts)
-    room = min(unseen, int(sums.lengths.min()) // 2) - horizon
-    count = int(np.clip(ROWS // (len(some) + len(parts)), *WINDOWS))
-    cutoffs = sorted({horizon + round(k) for k in np.linspace(0, max(room, 0), count)}, reverse=True)
+    room = _room(sums, horizon, unseen)
+    cutoffs = _cutoffs(room, horizon, len(some) + len(parts))
     if len(cutoffs) >= WINDOWS[0]:
         of_groups, (own, scores) = (past_errors(who, data, cutoffs, horizon) for who, data in
                                     ((groups, sums), (series, some)))
@@ -142,6 +142,26 @@ def agreement(series: Forecaster, groups: Forecaster, panel: Panel, asked: Bools
             none.pull[usable] = found.pull
             return replace(found, parts=parts, pull=none.pull, between=_between(scores))
     return replace(none, why="there are too few past windows to tell whether something else is better")
+
+
+def shared_luck(series: Forecaster, panel: Panel, *, horizon: int, unseen: int) -> float | None:
+    """How far series err together, by windows within the newest `unseen` steps of up to MOST_SERIES of them; None where
+    these are too few to tell."""
+    usable = np.flatnonzero(comparable(panel))
+    some = panel.take(usable[evenly(len(usable), MOST_SERIES)])
+    cutoffs = _cutoffs(_room(some, horizon, unseen), horizon, len(some)) if len(some) > 1 else []
+    return _between(past_errors(series, some, cutoffs, horizon)[1]) if len(cutoffs) >= WINDOWS[0] else None
+
+
+def _room(panel: Panel, horizon: int, unseen: int) -> int:
+    """Steps that cutoffs may lie apart: no more than half of a series is forecast."""
+    return min(unseen, int(panel.lengths.min()) // 2) - horizon
+
+
+def _cutoffs(room: int, horizon: int, each: int) -> list[int]:
+    """How many steps back windows begin, the oldest first; `each` forecasts are made at one of them."""
+    count = int(np.clip(ROWS // each, *WINDOWS))
+    return sorted({horizon + round(k) for k in np.linspace(0, max(room, 0), count)}, reverse=True)
 
 
 def _between(scores: Floats) -> float | None:

@@ -79,7 +79,7 @@ def group_scores(frame: pd.DataFrame, name: str, predictor: Predictor, judge: Pr
     some = panel.take(which)
     groups, known = Groups.of(some, contract, by), some.before(int(cutoffs[0]) + 1)
     agreed = agreement_of(groups, judge, known, horizon, Options())
-    predictor = sharing(predictor, agreed)
+    predictor = sharing(predictor, known, horizon, agreed)
     asked, negative = groups.asked, may_be_negative(known, predictor, Options())
     found: dict[str, list[Floats]] = {ISSUED: [], ADDED: []}
     truth, naive = [], []

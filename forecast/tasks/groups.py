@@ -14,7 +14,7 @@ from forecast.errors import ForecastError, RequestError
 from forecast.ledger.options import Options
 from forecast.model.guard import History
 from forecast.model.predictor import Predictor
-from forecast.model.reconciling import Agreement, agreement, by_luck_of, expected, groups_of, within
+from forecast.model.reconciling import Agreement, agreement, by_luck_of, expected, groups_of, shared_luck, within
 from forecast.reading.beside import shown
 from forecast.series.arrays import Bools, Floats
 from forecast.series.forecast import Forecast
@@ -152,12 +152,16 @@ def for_sums(predictor: Predictor) -> Predictor | None:
     return None if is_moved or (plain.members and plain.config.model.scaling != "window") else plain
 
 
-def sharing(predictor: Predictor, agreed: Agreement) -> Predictor:
+def sharing(predictor: Predictor, panel: Panel, steps: int, agreed: Agreement | None = None) -> Predictor:
     """The prior, which has learned from no window how far series err together, with what past windows tell of it; a
     trained model as it is."""
-    if predictor.members or agreed.between is None:
+    if predictor.members:
         return predictor
-    return replace(predictor, dependence=replace(predictor.dependence, between=agreed.between))
+    between = None if agreed is None else agreed.between
+    if between is None:
+        between = shared_luck(predictor, panel, horizon=steps, unseen=predictor.untaught_steps(panel))
+    dependence = predictor.dependence
+    return predictor if between is None else replace(predictor, dependence=replace(dependence, between=between))
 
 
 def own_forecast(predictor: Predictor, panel: Panel, agreed: Agreement, steps: int) -> Forecast:
@@ -175,7 +179,6 @@ def judge_of(workspace: Workspace, run: Run) -> Predictor:
         return workspace.run(run.folder, validated=True).predictor.as_validated()
     except ForecastError:
         return run.predictor
-
 
 
 def may_be_negative(panel: Panel, forecaster: Predictor, options: Options) -> bool:

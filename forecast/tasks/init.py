@@ -161,7 +161,8 @@ def commands(workspace: Workspace, data: str, program: Sequence[str], *, max_age
         return ["--status-file", f"{named(folder, command)}.prom"]
 
     return {"train": [*start, "train", data, "-q", "--wait", "1h", "--min-skill", "0", *status("train")],
-            "predict": [*start, "predict", "-q", "--max-age", max_age, "-o", "predictions.csv", *status("predict")],
+            "predict": [*start, "predict", "-q", "--adapt", "--max-age", max_age, "-o", "predictions.csv",
+                        *status("predict")],
             "evaluate": [*start, "evaluate", "--issued", "-q", *last, "--fail-over", "drift=1.5",
                          *status("evaluate")]}
 

@@ -127,6 +127,8 @@ class Answer:
         periods = len(self.periods.names)
         self._check_memory(self.asked.count * self.steps * COPIES)
         self._groups = None if self.asked.by is None else self._gathered(self.asked.by, periods)
+        if self.asked.together and self.asked.by is None:
+            self.forecaster = sharing(self.forecaster, self.panel, self.steps)
         self._series = 0
 
     @cached_property
@@ -140,7 +142,7 @@ class Answer:
         self._check_memory(len(groups.keys) * self.asked.count * (3 * periods + COPIES * self.steps))
         judge = self.judge() if self.judge else self.forecaster
         agreed = agreement_of(groups, judge, self.panel, self.steps, self.options)
-        self.forecaster = sharing(self.forecaster, agreed)
+        self.forecaster = sharing(self.forecaster, self.panel, self.steps, agreed)
         return Gathered.blank(groups, agreed, self.asked.count, periods, self.steps)
 
     def _check_memory(self, numbers: int, size: int = 8) -> None:

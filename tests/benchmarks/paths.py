@@ -1,12 +1,13 @@
 """Paths: how often totals are covered, and how good paths are, beside independent steps and one shape for all data.
 
-    python -m tests.benchmarks.paths FOLDER             # trains with --quick, a network less than usual
+    python -m tests.benchmarks.paths FOLDER             # trains at the defaults, once for each data set
     python -m tests.benchmarks.paths FOLDER --prior     # without any training
     python -m tests.benchmarks.paths FOLDER --speed     # 10,000 series x 24 steps x 200 paths
 
 FOLDER holds bike_hourly.csv, monthly-sunspots.csv, daily-min-temperatures.csv, m4_hourly.csv and nab_nyc_taxi.csv; the
 shops come with the repository. What is learned ends before the windows that are scored; where there is no training,
-half of the windows, the older ones, tell how steps hang together, and the newer half is scored, a horizon behind."""
+half of the windows, the older ones, tell how steps hang together, and the newer half is scored, a horizon behind. The
+second line of each is of bands that learn (`predict --adapt`), had there been an issue at each cutoff."""
 
 from __future__ import annotations
 
@@ -20,13 +21,16 @@ from pathlib import Path
 import numpy as np
 
 from forecast.config import Config
+from forecast.ledger.adaptation import FEWEST, MOST
+from forecast.model.calibration import tracked, widened
 from forecast.model.dependence import Dependence, normal_scores
 from forecast.model.predictor import Predictor
 from forecast.model.prior import shipped
 from forecast.scoring.backtest import backtest
-from forecast.scoring.joint import Cases
+from forecast.scoring.joint import Cases, total_covered
+from forecast.series.forecast import band_quantiles
 from forecast.series.panel import Panel
-from forecast.tasks.joint_scores import joint_scores
+from forecast.tasks.joint_scores import drawn_at, joint_scores
 from forecast.tasks.workspace import Workspace
 from forecast.training.fit import finished, fit
 
@@ -54,7 +58,6 @@ def cutoffs_of(panel: Panel, horizon: int, count: int) -> list[int]:
 
 
 def by_training(panel: Panel, config: Config, cutoffs: list[int]) -> Predictor:
-    config = config.override({"train.preset": "quick", "train.steps": 60, "model.members": 1}, source="here")
     known = panel.drop_last(cutoffs[0])
     return finished(fit(Predictor.new(config, known), known))
 
@@ -72,6 +75,28 @@ def by_prior(panel: Panel, config: Config, cutoffs: list[int]) -> tuple[Predicto
     return replace(predictor, dependence=learned), [k for k in cutoffs if k < middle]
 
 
+def learned(cases: Cases) -> Cases:
+    """With the factors that `predict --adapt` would have set, each from the cutoffs before and the truth known then."""
+    cutoffs, middle, values = np.unique(cases.cutoff).tolist(), cases.quantiles.index(0.5), cases.values.copy()
+    horizon = cases.truth.shape[1]
+    for n in range(FEWEST, len(cutoffs)):
+        here, factors = cases.cutoff == cutoffs[n], np.ones(len(cases.quantiles))
+        for k in range(middle):
+            misses = []
+            for earlier in cutoffs[max(0, n - MOST):n]:
+                rows, known = cases.cutoff == earlier, min(horizon, cutoffs[n] - earlier)
+                truth, bands = cases.truth[rows, :known], values[rows, :known]
+                misses.append(float(((truth < bands[..., k]) | (truth > bands[..., -1 - k])).mean()))
+            factors[[k, -1 - k]] = tracked(misses, 2 * cases.quantiles[k])
+        values[here] = widened(values[here], factors, cases.quantiles)
+    return replace(cases, values=values)
+
+
+def steps_covered(cases: Cases, level: float = 80.0) -> float:
+    low, high = (cases.values[:, :, cases.quantiles.index(q)] for q in band_quantiles(level))
+    return float(((low <= cases.truth) & (cases.truth <= high)).mean())
+
+
 def measure(folder: Path, name: str, *, prior: bool) -> None:
     settings, series, horizon, count, points = DATA[name]
     path = SHOPS if name == SHOPS.name else folder / name
@@ -85,13 +110,17 @@ def measure(folder: Path, name: str, *, prior: bool) -> None:
                      levels=config.model.levels)
     found = joint_scores(frame, predictor, panel.drop_last(cutoffs[0]), EVENTS.get(name))
     assert found is not None
-    d, steps = predictor.dependence, frame[["y", "yhat_lo_80", "yhat_hi_80"]]
-    marginal = float(((steps["y"] >= steps["yhat_lo_80"]) & (steps["y"] <= steps["yhat_hi_80"])).mean())
-    energy = found.energy
-    print(f"{name:<28} windows {found.windows:4}   steps covered {marginal:.1%}   totals {found.covered[80.0]:.1%}   "
+    d, energy, cases = predictor.dependence, found.energy, Cases.of(frame, config.model.levels, horizon)
+    print(f"{name:<28} windows {found.windows:4}   steps covered {steps_covered(cases):.1%}   "
+          f"totals {found.covered[80.0]:.1%}   "
           f"ends added up {found.ends[80.0]:.1%}   energy {energy['own']:.4g}  one shape {energy['one_rho']:.4g}  "
           f"independent {energy['independent']:.4g}   share {d.share:.2f} rho {d.rho:.2f} lasting {d.common:.2f} "
           f"between {d.between:.2f}", flush=True)
+    adapted = learned(cases)
+    drawn = drawn_at(adapted, d, panel.drop_last(cutoffs[0]), negative=config.model.allow_negative)
+    print(f"    bands that learn   steps covered {steps_covered(adapted):.1%}   "
+          f"totals {total_covered(drawn, adapted.truth, 80.0).mean():.1%}   "
+          f"bands of 95 % {steps_covered(adapted, 95.0):.1%}, {steps_covered(cases, 95.0):.1%} as trained", flush=True)
     if found.event is not None:
         print(f"    {found.words()[-1]}")
         for fifth in found.event.reliability:
