@@ -236,7 +236,7 @@ def test_every_cell_trains_saves_loads_predicts_and_evaluates(run: Run, tmp_path
 def test_torch_predicts_the_same_text_and_a_device_that_is_not_there_is_refused(run: Run, store: Path) -> None:
     assert run("predict", "-o", "-").out == run("predict", "-o", "-", "--device", "cpu").out
     ended = run("predict", "--device", "abacus")
-    assert (ended.code, "--device abacus: there is none here" in ended.err) == (2, True)
+    assert (ended.code, "--device abacus: there is no such device here" in ended.err) == (2, True)
 
 
 def test_an_unknown_cell_names_the_known_ones(run: Run) -> None:

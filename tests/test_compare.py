@@ -314,7 +314,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("arguments", "code", "said"), [
     (("--cells", "gru,lstn"), 2, "there is no cell 'lstn'. Known: lstm, gru, rnn, peephole, coupled"),
     (("--cells", ","), 2, "--cells names no cell"),
-    (("--budget", "soon"), 2, "90s, 5m, 1h30m or plain seconds, not 'soon'"),
+    (("--budget", "soon"), 2, "90s, 5m, 1h30m, 30d or plain seconds, not 'soon'"),
     (("--seeds", "0"), 2, "--seeds"),
     (("-o", "record.csv"), 2, "written as .json"),
     (("--horizon", "45"), 3, "too short"),

@@ -218,7 +218,7 @@ def test_evaluate_issued_is_what_plain_loops_say(run: Run, project: Path) -> Non
 def test_evaluate_issued_says_live_beside_promised_and_fails_over_a_gate(run: Run, project: Path) -> None:
     ended = run("-C", project, "evaluate", "--issued", "--last", "17d")
     assert ended.code == 0, ended.err
-    for words in (" issues: the truth is known for 6 of their 6 rows", "seasonal_naive", "promised", "80% covers"):
+    for words in (" issues: the truth is known for 6 of 6 rows", "seasonal_naive", "promised", "80% covers"):
         assert words in ended.err + ended.out
     assert run("-C", project, "evaluate", "--issued", "--fail-over", "mase=0.01").code == 6
     assert run("-C", project, "evaluate", "--issued", "--fail-over", "drift=99", "--fail-over", "mase=99").code == 0
@@ -423,6 +423,6 @@ def test_a_file_whose_columns_have_names_of_ours_is_written_and_scored(
         ended = run("evaluate", "w.csv", *given, "--forecast", "asof.csv", "--json")
         assert ended.code == 0, ended.err
         told = json.loads(ended.out)
-        assert "10 of its 10 rows" in told["how"]
+        assert "10 of 10 rows" in told["how"]
         scores.append(told["models"]["forecast"]["mae"])
     assert len(set(scores)) == 1

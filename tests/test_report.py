@@ -314,7 +314,7 @@ def test_what_was_issued_and_came_true_is_scored(run: Run, tmp_path: Path, monke
     ended = run("report", "data.csv", "--json")
     live = next(r for r in json.loads(ended.out)["reasons"] if r["label"] == "live")
     assert live["text"].startswith("28 issued values came true")        # 2 series, 7 days, twice
-    assert "3 issues: the truth is known for 28 of their 42 rows" in page(tmp_path / "report.html").words
+    assert "3 issues: the truth is known for 28 of 42 rows" in page(tmp_path / "report.html").words
     assert "forecast replay 20260324T040000Z-" in page(tmp_path / "report.html").words
 
 

@@ -134,7 +134,7 @@ def test_a_series_of_one_value_has_a_band_and_skill_is_told_against_the_better_s
     lines = [f"a,{day},{price:.2f}" for day, price in zip(days, prices, strict=True)] + [f"b,{days[-1]},80.5"]
     (tmp_path / "p.csv").write_text("id,ds,y\n" + "\n".join(lines) + "\n")
     trained = run("train", "p.csv", *FEW)
-    assert "the share of the MASE of naive that is saved" in trained.out
+    assert "how much smaller the MASE is than that of naive" in trained.out
     assert "repeating the last value" in trained.out
     metrics = json.loads(next((tmp_path / ".forecast" / "runs").glob("*/metrics.json")).read_text())
     assert metrics["skill_against"] == "naive"
@@ -164,5 +164,5 @@ def test_figures_and_percent_are_of_one_metric(run: Run, tmp_path: Path) -> None
     gain = 100 * (1 - float(own) / float(simple))
     assert int(percent) == pytest.approx(abs(gain), abs=1)
     assert way == ("better" if gain >= 0 else "worse")
-    assert re.search(r"skill +the share of the MASE of \w+ that is saved; below 0 it is worse; the percent in words "
-                     "is of MAE, in which large series weigh most", said)     # so nobody takes one for the other
+    assert re.search(r"skill +how much smaller the MASE is than that of \w+; below 0 it is larger; the percent in "
+                     "words is by MAE, in which large series weigh most", said)     # so nobody takes one for the other

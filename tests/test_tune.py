@@ -344,7 +344,7 @@ def test_a_file_that_is_no_study_is_refused_and_stays_as_it_was(data: Path, cont
 
 
 def test_a_budget_that_is_too_short_is_refused_with_one_that_would_do(data: Path) -> None:
-    with pytest.raises(RequestError, match=r"too short for the defaults alone.*Give \d+[sm] or more"):
+    with pytest.raises(RequestError, match=r"too short: the defaults alone.*Give \d+[sm] or more"):
         tuned(data, budget="0.01s")
 
 

@@ -100,7 +100,7 @@ def test_what_was_issued_and_what_is_given_are_scored_into_files_of_their_own(ru
     run("evaluate", "--issued")
     assert (tmp_path / "metrics.json").read_bytes() == before
     given = json.loads((tmp_path / "metrics-forecast.json").read_text())
-    assert "the truth is known for 12 of its 12 rows" in given["how"]
+    assert "the truth is known for 12 of 12 rows" in given["how"]
     assert list(given["models"]) == ["forecast", "seasonal_naive", "naive"]
 
 

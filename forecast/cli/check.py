@@ -28,7 +28,7 @@ def check(
                                                "several")] = None,
     rejects: Annotated[str | None, typer.Option(metavar="PATH", help="write every bad row to a CSV file")] = None,
 ) -> int:
-    """Say everything wrong with each file and which flag mends it.
+    """Say everything that is wrong with a file, and which flag mends it.
 
     A file is exact, repaired (each repair is counted) or refused. Exit 3 if any is refused."""
     from forecast.cli.console import Console

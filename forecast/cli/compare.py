@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import Data
 from forecast.cli.options import MODEL, READING, Session, command
 from forecast.config import SETTINGS
 
@@ -27,7 +28,7 @@ linear          that linear part alone, without a network"""
 @command(settings=(*WINDOWS, *READING, *SIZES), after=COLUMNS)
 def compare(
     session: Session,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
+    data: Data,
     cells: Annotated[str, typer.Option(metavar="NAME[,NAME]", help="cells to compare")] = ",".join(CELLS),
     budget: Annotated[str, typer.Option(metavar="TIME", help="time for everything: 90s, 5m, 1h30m")] = "5m",
     seeds: Annotated[int, typer.Option(metavar="N", min=1,
@@ -36,10 +37,10 @@ def compare(
                                                help="write everything here, each seed's scores too")] = None,
     plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw the scores of every seed")] = None,
 ) -> None:
-    """Train several cells under one budget of time, and rank them beside seasonal naive.
+    """Train several kinds of recurrent cells under one budget of time, and rank them.
 
-    Every cell has as many trained parameters as the LSTM that train would take, the same seeds, the same time for a fit
-    at most, and the backtest of train. Below the table stands which differences are more than chance. No model is kept.
+    Every cell has as many trained parameters, the same seeds, the same time and the same windows. Below the table
+    stands which differences are more than chance. No model is kept.
     """
     import time
 

@@ -26,11 +26,11 @@ def diff(
     data: Annotated[str | None, typer.Option(metavar="FILE", show_default=False,
                                              help="the data, where they lie elsewhere now")] = None,
 ) -> None:
-    """Why a forecast differs from the one before, over the times that both forecast.
+    """Say why a forecast differs from the one before.
 
-    The old model is run again on today's file, cut where the old issue was cut (what changes is revised history), then
-    where the new one was (new data), then with what is known ahead now (new plans); then the new model (new model). The
-    parts add up to the whole change."""
+    Over the times that both forecast, the change is parted: revised history (the old model, from today's file up to
+    the old cutoff), new data (up to the new cutoff), new plans (what is known ahead now), new model. The parts add
+    up to the whole change."""
     from forecast.cli.console import Console
     from forecast.tasks import diff as task
     from forecast.text import counted

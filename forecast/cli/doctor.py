@@ -7,7 +7,7 @@ from forecast.cli.options import Session, command
 
 @command(sets="any")
 def doctor(session: Session) -> int:
-    """Check the installation and the store.
+    """Check the installation and the stored models.
 
     Looks at versions, threads, device, settings, disk, every run against its checksums, the live pointer, what killed
     runs left, and who holds the lock. Changes nothing.

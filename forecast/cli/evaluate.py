@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forecast.cli.arguments import DataOfModel, StatusFile
 from forecast.cli.options import MODEL, READING, Session, command
 from forecast.scoring.formulas import METRICS, REFERENCE
 
@@ -20,8 +21,7 @@ FORMULAS = "\b\n" + "\n".join(f"{name:<9} {metric.formula}" for name, metric in 
 @command(settings=(*BACKTEST, *READING, *MODEL, "train.final_fit"), after=FORMULAS, engines=True)
 def evaluate(
     session: Session,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
-                                               help="CSV file; by default the one the model was trained on")] = None,
+    data: DataOfModel = None,
     model: Annotated[str | None, typer.Option(metavar="RUN", show_default=False,
                                               help="the model whose settings are scored; live by default")] = None,
     baselines: Annotated[str, typer.Option(metavar="NAME[,NAME]",
@@ -46,15 +46,13 @@ def evaluate(
                                                "have the size of another unit")] = False,
     fail_over: Annotated[list[str] | None, typer.Option(metavar="METRIC=X", help="exit 6 where a metric is above X; "
                                                         "drift: live MASE over the promised one")] = None,
-    status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended "
-                                                    "and how good the forecasts are, for node_exporter's textfile "
-                                                    "collector")] = None,
+    status_file: StatusFile = None,
 ) -> None:
-    """Score a forecaster on what came after rolling cutoffs, beside simple baselines.
+    """Score forecasts of the past, beside simple forecasts.
 
-    On the file a model was trained on, the backtest that the model holds is shown at once. For other windows, data or
-    settings, its settings are fitted anew on what stood before the first cutoff: what that takes is said before. On
-    data that came after its training, the model is scored as it is.
+    On the file of the training, the scores of the training are shown at once. On newer data the model is scored as it
+    is. For other windows, data or settings, a model is fitted anew on what stood before them; how long that takes is
+    said first.
 
     Metrics, per series and then averaged (y truth, f forecast):
     """

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import OURS, FillFuture, Model, Plan
 from forecast.cli.options import Session, command
 
 
@@ -14,22 +15,19 @@ def explain(
     session: Session,
     series: Annotated[str | None, typer.Argument(metavar="[SERIES]", show_default=False,
                                                  help="id of a series; by default the first of the file")] = None,
-    data: Annotated[str | None, typer.Option(metavar="DATA", show_default=False,
-                                             help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN",
-                                       help="run id, its beginning, a --name, a path, or live")] = "live",
+    data: Annotated[str | None, typer.Option(metavar="DATA", show_default=False, help=OURS)] = None,
+    model: Model = "live",
     output: Annotated[str, typer.Option("-o", "--output", "--plot", metavar="PATH.png|svg", help="the picture")
                       ] = "explain.png",
     lags: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="strongest lags to name")] = 5,
-    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
-    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
+    future: Plan = None,
+    fill_future: FillFuture = None,
 ) -> None:
-    """Show what the cell remembers of one series, over the context of its next forecast.
+    """Show which past values move the forecast of a series, and what the network remembers.
 
-    How fast each unit forgets, when the cell lets go of more than usual, what opens its input gate, what it shows the
-    forecast and how much that changes, which past values move the forecast, how far a change long ago still does; and a
-    picture of it all. Where the network was no better than its linear part, it is not used: then only the influence of
-    past values is shown."""
+    Says how fast the units of the network forget, when they let go of more than usual, what opens their input gate,
+    and how far a change long ago still moves the forecast. Draws it, too. Where the network was no better than its
+    linear part, it is not used: then only the influence of past values is shown."""
     from forecast.cli.console import Console
     from forecast.tasks import explain as task
     from forecast.tasks.teller import shown

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from forecast.cli.arguments import DataOfModel, Horizon, Model, Series, Table
 from forecast.cli.options import Session, command
 
 
 @command(settings=("data.covariates",))
 def future(
     session: Session,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
-                                               help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN",
-                                       help="run id, its beginning, a --name, a path, or live")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000,
-                                                help="steps to forecast; as trained by default")] = None,
-    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
-                                        help=".csv .csv.gz .parquet .json .xlsx")] = "plan.csv",
-    series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
+    data: DataOfModel = None,
+    model: Model = "live",
+    horizon: Horizon = None,
+    output: Table = "plan.csv",
+    series: Series = None,
 ) -> None:
-    """Write the rows of the horizon in which columns known ahead are to be filled in.
+    """Write the rows in which you fill in future prices, promotions and the like.
 
     One row a series and step, with ids and times as in the data, and what is known of it already. The file, filled in,
     is what forecast predict --future takes."""

@@ -15,7 +15,7 @@ def help(
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", show_default=False,
                                                 help="a page of the handbook; by default their list")] = None,
 ) -> None:
-    """Show the handbook: the list of its topics, or one of them.
+    """Show the handbook: the list of its pages, or one of them.
 
     At a terminal a topic is shown through PAGER, or else less -R."""
     from forecast.cli import COMMANDS

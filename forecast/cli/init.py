@@ -5,19 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from forecast.cli.arguments import Data
 from forecast.cli.options import READING, Session, command
 
 
 @command(settings=READING)
-def init(
-    session: Session,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
-) -> None:
-    """Write forecast.toml for a CSV file, and print crontab lines and systemd units.
+def init(session: Session, data: Data) -> None:
+    """Write forecast.toml for a file, and print lines for crontab and systemd.
 
     It holds the columns that were found, so that no later file is read in another way, and the settings worth knowing.
     An existing forecast.toml is never written over: it stays, and the lines are printed again."""

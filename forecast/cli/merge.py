@@ -19,7 +19,7 @@ def merge(
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH", help="with the ending of the shards")
                       ] = "predictions.csv",
 ) -> int:
-    """Put the files of predict --shard together: the bytes that one process would have written.
+    """Join the files of predict --shard, byte for byte as one process would have written them.
 
     Refuses shards that do not belong together (another model, other data, another request), that overlap, or are
     missing. Beside each file must lie what predict wrote with it, PATH.shard.json. Exit 5: some series fell back to a

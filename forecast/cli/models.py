@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forecast.cli.arguments import Wait
 from forecast.cli.options import Session, command
 
 if TYPE_CHECKING:
@@ -27,16 +28,15 @@ def models(
                                              help="for prune: how many of the newest runs stay")] = None,
     ledger: Annotated[str | None, typer.Option(metavar="SPAN", show_default=False, help="for prune: forecasts issued "
                                                "longer ago leave the ledger: 2y, 400d")] = None,
-    wait: Annotated[str | None, typer.Option(metavar="TIME", show_default=False,
-                                             help="wait so long for another run to end: 30s, 10m, 2h")] = None,
+    wait: Wait = None,
 ) -> None:
-    """List the models of the store, or change which one serves.
+    """List the models, or change which one serves.
 
-    show tells all of one. promote makes it live, after its files have been checked. rollback brings back the one that
-    served before; again, and it is the one before that. delete removes one that is not live. prune --keep N removes all
-    but the newest N; the live one and the one a rollback would bring back always stay. prune --ledger 2y removes what
-    was issued longer ago from the ledger, but for what reaches into the time since, and the newest 100 cutoffs of each
-    file."""
+    show RUN tells all of one. promote RUN makes it live, after its files have been checked. rollback brings back
+    the run that served before; a second time, the one before that. delete RUN removes one that is not live. prune
+    --keep N removes all but the newest N; the live one and the one before it always stay. prune --ledger 2y removes
+    forecasts issued longer ago, but for those of the newest 100 cutoffs of each file, and those that reach into
+    these two years."""
     from forecast.cli.console import Console
     from forecast.errors import RequestError
     from forecast.tasks import models as task
@@ -89,6 +89,6 @@ def _show(console: Console, shown: Shown) -> None:
 
 def _show_live(console: Console, live: str | None, before: str | None) -> None:
     same = live == before
-    console.say("model", f"{live}  {'was live before' if same else 'is now live'}"
+    console.say("model", f"{live}  {'is live already' if same else 'is now live'}"
                 + (f"   (before: {before})" if before and not same else ""))
     console.document({"live": live, "before": before})

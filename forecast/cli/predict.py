@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import DataOfModel, FillFuture, Horizon, ModelOrPrior, Plan, Series, StatusFile
 from forecast.cli.options import READING, Session, command
 
 PARTIAL = 5
@@ -14,56 +15,53 @@ PARTIAL = 5
 @command(settings=(*READING, "model.season"), engines=True)
 def predict(
     session: Session,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
-                                               help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000, help="steps; as trained by default")
-                       ] = None,
+    data: DataOfModel = None,
+    model: ModelOrPrior = "live",
+    horizon: Horizon = None,
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH", show_default=False, help=".csv "
                       ".csv.gz .parquet .json .xlsx, FOLDER/, a table, or - for stdout (predictions.csv)")] = None,
-    series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
+    series: Series = None,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="only the I-th of N parts of the series, in their "
                                               "order in the file: for several machines")] = None,
     levels: Annotated[str | None, typer.Option(metavar="X[,X]", help="bands to write, among those trained")] = None,
     layout: Annotated[str, typer.Option(metavar="default|nixtla|quantile|long",
                                         help="columns of the file")] = "default",
     nonnegative: Annotated[bool, typer.Option("--nonnegative", help="no value below 0")] = False,
-    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="even where no value ever was")] = False,
-    mean: Annotated[bool, typer.Option("--mean", help="a column of expected values: for totals add these up")] = False,
+    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="values below 0 where none was")] = False,
+    mean: Annotated[bool, typer.Option("--mean", help="add a column of means: for totals add these up")] = False,
     whole: Annotated[bool, typer.Option("--round", help="whole numbers")] = False,
     adapt: Annotated[bool, typer.Option("--adapt", help="widen or narrow the bands by how often "
                                         "earlier ones missed")] = False,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", show_default=False, help="forecast from what "
-                                              "was known then, that time included; FROM..TO: of each step")] = None,
+                                              "was known at that time; FROM..TO: at each step of a range")] = None,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="SPAN", show_default=False, help="exit 7 where "
                                                 "the newest point is older: 2d, 36h")] = None,
     require_new: Annotated[bool, typer.Option("--require-new", help="exit 7 where nothing is new since the "
                                               "same request was last answered in -o")] = False,
-    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="even where the unit seems new")] = False,
+    accept_scale: Annotated[bool, typer.Option("--accept-scale", help="go on where the unit seems new")] = False,
     device: Annotated[str | None, typer.Option(metavar="cpu|cuda|mps", help="where to compute; by default on the CPU, "
                                                "without torch")] = None,
-    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
-    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
-    samples: Annotated[int | None, typer.Option(metavar="N", min=1, show_default=False, help="write N paths a series "
-                       "in place of bands (samples.csv)")] = None,
+    future: Plan = None,
+    fill_future: FillFuture = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", min=1, show_default=False, help="write N possible "
+                       "courses of each series in place of bands (samples.csv)")] = None,
     total: Annotated[str | None, typer.Option("--sum", metavar="step|day|week|month|all", show_default=False,
                                               help="write totals with their bands (totals.csv)")] = None,
     by: Annotated[str | None, typer.Option(metavar="COL[,COL]", show_default=False, help="totals of groups of series, "
-                                           "by static columns or ids; all,COL: and of all")] = None,
+                                           "by static columns or ids; all: of all series")] = None,
     event: Annotated[str | None, typer.Option(metavar="TEXT", show_default=False, help='write how likely it is: "sum > '
                      '1200", "max > 90", "3 in a row > 80" (chances.csv)')] = None,
-    together: Annotated[bool, typer.Option("--together", help="paths of series share luck, as they did")] = False,
+    together: Annotated[bool, typer.Option("--together", help="series miss together, as they did")] = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the paths")] = 0,
-    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw them; of many, some")] = None,
-    status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
-                                                    "for node_exporter's textfile collector")] = None,
+    plot: Annotated[str | None, typer.Option(metavar="PATH.png|svg", help="draw the forecasts")] = None,
+    status_file: StatusFile = None,
 ) -> int:
-    """Forecast with the live model from the present contents of its file, or from DATA.
+    """Forecast with the live model, from its file as it is today or from DATA.
 
     Where there is no model yet, DATA is forecast at once by the prior, a network that comes with the program.
-    Writes one row a series and step: the file's own id and time columns, yhat (the median), the bands, the last time
-    known, the run and what served the series; keeps it in the ledger. Exit 5: some series fell back to a simpler
-    forecast or have no value, or the ledger failed. Exit 7: stale, nothing written."""
+    Writes one row for each series and step: id, time, yhat (the forecast), its bands, the last time known, the
+    model, and what made the forecast. The ledger keeps it. Exit 5: some series fell back to a simpler forecast or
+    have none, or the ledger failed. Exit 7: the data are old, and nothing was written."""
     from forecast.system.machine import spare_pandas
     spare_pandas()
     from forecast.cli.console import Console

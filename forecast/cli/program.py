@@ -28,7 +28,7 @@ class Commands(TyperGroup):
 def program() -> Any:
     """What `main(arguments)` runs."""
     app = typer.Typer(name="forecast", cls=Commands, rich_markup_mode=None, context_settings=HELP,
-                      help="Forecast time series in CSV files with recurrent networks.",
+                      help="Forecast time series: read a CSV file, write the next values with bands.",
                       epilog="forecast COMMAND --help tells of a command; forecast help shows the handbook.")
     app.callback()(main_callback())
     return lightened(typer.main.get_command(app))

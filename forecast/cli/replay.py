@@ -19,7 +19,7 @@ def replay(
     data: Annotated[str | None, typer.Option(metavar="FILE", show_default=False,
                                              help="the data, where they lie elsewhere now")] = None,
 ) -> None:
-    """Make a past output again, and say whether every number is identical.
+    """Make a past forecast again, and say whether every number is identical.
 
     By the same run, from the data as they stood then, with the same options. Exit 6 where a number is not identical, or
     where the file is no longer what was written."""

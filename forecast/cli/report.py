@@ -8,26 +8,25 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import DataOfModel, FillFuture, Horizon, ModelOrPrior, Plan
 from forecast.cli.options import READING, Session, command
 
 
 @command(settings=(*READING, "model.season"))
 def report(
     session: Session,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
-                                               help="CSV file; by default the one the model was trained on")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, live, or prior")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000, help="steps; as trained by default")
-                       ] = None,
+    data: DataOfModel = None,
+    model: ModelOrPrior = "live",
+    horizon: Horizon = None,
     output: Annotated[str, typer.Option("-o", "--output", metavar="PATH.html", help="the page")] = "report.html",
-    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
-    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
+    future: Plan = None,
+    fill_future: FillFuture = None,
 ) -> None:
-    """Write one HTML page: can this forecast be trusted, and all that is known of it.
+    """Write one HTML page: can this forecast be trusted, and why.
 
-    The page needs no network and no other file. It holds the verdict with its reasons, a chart of every series with its
-    past forecasts, the scores beside simple forecasts, what was issued and how it came true, what moves the forecast,
-    how the data were read, and what it takes to make it again. Of more than 500 series, the worst 200 have a chart."""
+    The page is one file, and needs no network. It holds the verdict with its reasons, a chart of every series (of
+    more than 500, the worst 200), scores of the past, what was forecast and how it came true, what moves the
+    forecast, how the data were read, and how to make it again."""
     from forecast.cli.console import Console
     from forecast.tasks import report as task
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forecast.cli.arguments import Data, StatusFile, Wait
 from forecast.cli.options import MODEL, READING, Session, command
 
 if TYPE_CHECKING:
@@ -18,28 +19,25 @@ PARTIAL = 5
 @command(settings=(*READING, *MODEL, "train.final_fit"))
 def train(
     session: Session,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
+    data: Data,
     name: Annotated[str | None, typer.Option(help="a name to call the run by")] = None,
     promote: Annotated[str, typer.Option(metavar="auto|always|never", help="whether the run goes live: auto unless the "
                                          "live model is better on data new to both")] = "auto",
     min_skill: Annotated[float | None, typer.Option(
-        metavar="X", help="go live only where the model is better than the better simple forecast by X or more (0.1: "
-        "10 %)")] = None,
-    wait: Annotated[str | None, typer.Option(metavar="TIME", show_default=False,
-                                             help="wait so long for another run to end: 30s, 10m, 2h")] = None,
-    status_file: Annotated[str | None, typer.Option(metavar="PATH.prom", show_default=False, help="write how it ended, "
-                                                    "for node_exporter's textfile collector")] = None,
+        metavar="X", help="go live only where it is better than simple forecasts by X or more (0.1: 10 %)")] = None,
+    wait: Wait = None,
+    status_file: StatusFile = None,
     origin: Annotated[str | None, typer.Option("--from", metavar="RUN", show_default=False, help="go on from the "
                                                "networks of a run (live), in a quarter of the steps")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a training of the same data and settings that "
                                          "was broken off")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say the plan and stop")] = False,
 ) -> int:
-    """Read a CSV file, fit a forecaster, backtest it beside seasonal naive, and make it live.
+    """Read a file, train a model, score it on the past, and let it serve.
 
-    With no flag at all it works on any sensible file and says what it assumed. Its backtest scores the networks before
-    their final fit. Broken off (130, 143), it leaves checkpoints for --resume. Exit 5: live, but no network could be
-    trained, and simpler forecasters serve."""
+    It needs no flag, and says what it assumed. The scores are those of the networks before their final fit on all
+    the data. A training that was broken off (130, 143) goes on with --resume. Exit 5: no network could be trained, and
+    simpler forecasters serve."""
     from forecast.system import machine
 
     machine.spare_pandas()

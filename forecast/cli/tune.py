@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import Data
 from forecast.cli.options import MODEL, READING, Session, command
 
 COLUMNS = """\b
@@ -18,7 +19,7 @@ changed   the settings that are not the defaults"""
 @command(settings=("backtest.windows", *READING, *MODEL), after=COLUMNS)
 def tune(
     session: Session,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="CSV file of one or many series", show_default=False)],
+    data: Data,
     budget: Annotated[str, typer.Option(metavar="TIME", help="time for everything: 90s, 5m, 1h30m")] = "30m",
     study: Annotated[str | None, typer.Option(metavar="FILE", show_default=False, help="the journal of the trials, to "
                                               "go on with; by default one in the store")] = None,
@@ -27,10 +28,10 @@ def tune(
     output: Annotated[str | None, typer.Option("-o", "--output", metavar="PATH.json", show_default=False,
                                                help="write everything here, each trial's too")] = None,
 ) -> int:
-    """Search settings under a budget of time, and judge the best ones on windows the search has not seen.
+    """Search settings under a budget of time, and say whether any are better than the defaults.
 
-    What is given is kept, all else of sizes, rate, cell, transform, units and covariates is tried; the first trial is
-    the defaults. Broken off or killed, the same command goes on. Needs the package optuna. No model is kept."""
+    Settings that are given stay as they are; sizes, rate, cell, transform, scaling and covariates are tried. The first
+    trial is the defaults. After a kill the same command goes on. Needs the package optuna. No model is kept."""
     import time
 
     start = time.monotonic()

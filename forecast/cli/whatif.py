@@ -6,31 +6,29 @@ from typing import Annotated
 
 import typer
 
+from forecast.cli.arguments import DataOfModel, FillFuture, Horizon, Model, Plan, Series, Table
 from forecast.cli.options import READING, Session, command
 
 
 @command(settings=READING)
 def whatif(
     session: Session,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", show_default=False,
-                                               help="CSV file; by default the one the model was trained on")] = None,
+    data: DataOfModel = None,
     change: Annotated[list[str] | None, typer.Option(metavar="TEXT", show_default=False, help='"promo=1 @ '
                       '2026-12-01..2026-12-07"; may be repeated')] = None,
     instead: Annotated[str | None, typer.Option(metavar="PLAN", help="a second plan, in place of --future")] = None,
-    model: Annotated[str, typer.Option(metavar="RUN", help="run id, a --name, a path, or live")] = "live",
-    horizon: Annotated[int | None, typer.Option(metavar="N", min=1, max=10_000, help="steps; as trained by default")
-                       ] = None,
-    future: Annotated[str | None, typer.Option(metavar="PLAN", help="a file of what is known of the horizon")] = None,
-    fill_future: Annotated[str | None, typer.Option(metavar="last|zero|seasonal", help="for what it lacks")] = None,
-    series: Annotated[list[str] | None, typer.Option(metavar="ID", help="only this series; may be repeated")] = None,
-    output: Annotated[str, typer.Option("-o", "--output", metavar="PATH",
-                                        help=".csv .csv.gz .parquet .json .xlsx")] = "whatif.csv",
+    model: Model = "live",
+    horizon: Horizon = None,
+    future: Plan = None,
+    fill_future: FillFuture = None,
+    series: Series = None,
+    output: Table = "whatif.csv",
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="of the paths")] = 0,
 ) -> None:
-    """Forecast with and without a change of what is known ahead, and write both and the difference.
+    """Forecast with and without a change, such as a promotion, and write the difference.
 
-    Both are drawn by the same luck, so the band of the difference is that of one future with and without the change.
-    It does not hold the doubt whether the model has learned the effect rightly. Nothing is kept in the ledger."""
+    Writes both forecasts and their difference. The band of the difference does not hold the doubt whether the model
+    has learned the effect rightly. Nothing is kept in the ledger."""
     from forecast.cli.console import Console
     from forecast.showing.tables import number
     from forecast.tasks import whatif as task

@@ -90,8 +90,7 @@ class Influence:
                 for first, last in spans]
 
     def still(self, share: float) -> int:
-        """The farthest point back that moves the forecast by this share of what the one moves it that counts most; 0
-        where none does."""
+        """The farthest point back that moves the forecast by this share of what the strongest one does; 0: none."""
         moved = self.by_point(self.whole).sum(axis=1)
         far = np.flatnonzero((moved >= share * moved.max()) & (moved > 0))
         return int(far[-1]) + 1 if len(far) else 0

@@ -93,6 +93,8 @@ def _texts(path: Path | str, contract: Contract) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
         return table.map(from_csv_cell)
     except (OSError, UnicodeDecodeError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise DataError("no such file", file=str(path), code="unreadable") from error
         reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
         raise DataError(f"cannot be read: {reason}", file=str(path), code="unreadable") from error
 

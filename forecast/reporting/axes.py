@@ -34,7 +34,7 @@ def span_of(values: Iterable[float], at: float, to: float) -> Span:
 
 def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """At most so many round numbers (1, 2, 5 times a power of ten) within a range."""
-    rough = (high / most - low / most)
+    rough = high / most - low / most
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
     first = math.ceil(low / step)

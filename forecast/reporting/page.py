@@ -106,9 +106,8 @@ def _digest(text: str) -> str:
 
 @cache
 def _templates() -> Environment:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, loader=FunctionLoader(_asset),
-                              trim_blocks=True, lstrip_blocks=True, finalize=_shown)
-    return environment
+    return Environment(autoescape=True, undefined=StrictUndefined, loader=FunctionLoader(_asset), trim_blocks=True,
+                       lstrip_blocks=True, finalize=_shown)
 
 
 def _shown(value: Any) -> Any:

@@ -18,8 +18,8 @@ from forecast.explaining.influence import by_cycle
 from forecast.explaining.inspection import Driver, Inspection, Layer, bounds_of, classes_of, names_of
 from forecast.series.arrays import Floats
 from forecast.series.calendar import DAY, HOUR, MINUTE, SECOND, WEEK, Calendar
-from forecast.showing.ink import DATES, FAN, INK, blank, check_picture, save
-from forecast.text import safe, shorten
+from forecast.showing.ink import DATES, FAN, INK, blank, check_picture, plain, save
+from forecast.text import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def draw(path: Path, look: Inspection, calendar: Calendar, *, title: str, target
         beside.set_visible(beside.has_data())
     _time_axis(left[0], left[-1], look, calendar)
     rows.by_lag(figure.add_subplot(grid[-1, :]))
-    figure.suptitle(_plain(title), x=0.008, ha="left", fontsize=13)
+    figure.suptitle("\n".join(map(plain, title.split("\n"))), x=0.008, ha="left", fontsize=13)
     save(figure, path, dpi=110)
 
 
@@ -108,7 +108,7 @@ class _Rows:
         ahead, quantiles = np.arange(len(self.look.forecast)) + 0.5, self.look.forecast
         axis.fill_between(ahead, quantiles[:, 0], quantiles[:, -1], color=FAN, alpha=0.25, linewidth=0)
         axis.plot(ahead, quantiles[:, quantiles.shape[1] // 2], color=FAN, linewidth=1.1, marker=marker)
-        axis.set_ylabel(_plain(shorten(self.target, 24)))
+        axis.set_ylabel(plain(shorten(self.target, 24)))
         self._shade_resets(axis)
         _title(axis, "the series, over all that the model reads, and the forecast" + (
             "; shaded: it forgets clearly more than usual" if self.look.resets else ""))
@@ -380,8 +380,3 @@ def _percent(axis: Axes) -> None:
 def _open(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis="y", alpha=0.25)
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib draws as it is: no control characters but new lines, no $math$."""
-    return "\n".join(safe(line) for line in text.split("\n")).replace("$", r"\$")

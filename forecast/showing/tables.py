@@ -81,7 +81,7 @@ def score_lines(scores: Scores, ids: Sequence[str]) -> Iterator[tuple[str, str]]
     if len(set(scores.per_series["series"])) > 1:
         yield "worst series", worst_series(scores, scores.name, ids)
     if left := scores.left_out.get("mase"):
-        yield "MASE", f"leaves out {counted(left, 'series')} that repeat exactly or are too short"
+        yield "MASE", f"leaves out {counted(left, 'series')}: too short, or the same in every season"
 
 
 def skill_line(scores: Scores) -> str:
@@ -89,9 +89,9 @@ def skill_line(scores: Scores) -> str:
     assert scores.reference is not None
     is_scaled = all(math.isfinite(row["mase"]) for row in (scores.own, scores.reference))
     several = len(set(scores.per_series["series"])) > 1
-    other = "; the percent in words is of MAE, in which large series weigh most" if is_scaled and several else ""
-    return (f"the share of the {'MASE' if is_scaled else 'MAE'} of {scores.reference_name} that is saved; "
-            f"below 0 it is worse{other}")
+    other = "; the percent in words is by MAE, in which large series weigh most" if is_scaled and several else ""
+    return (f"how much smaller the {'MASE' if is_scaled else 'MAE'} is than that of {scores.reference_name}; "
+            f"below 0 it is larger{other}")
 
 
 def comparison_table(ranking: Sequence[Contender], references: Mapping[str, Mapping[str, float]], *, metric: str,
@@ -142,7 +142,7 @@ def in_words(scores: Scores) -> str | None:
 
 def band_line(scores: Scores) -> str:
     """What the bands cover on these windows, and where the share that they would cover of many lies."""
-    bands = [f"{level:g} %: covers {share:.0%}, true share {low:.0%} to {high:.0%}"
+    bands = [f"{level:g} %: covers {share:.0%} here, in the long run {low:.0%} to {high:.0%}"
              for level, (share, low, high) in scores.covered.items()]
     windows = counted(max(1, round(scores.independent)), "independent window")
     return f"{'   '.join(bands)}   (95 % sure, by {windows})" if bands else ""

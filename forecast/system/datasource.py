@@ -98,7 +98,7 @@ def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *
         place = output.resolve()
         if place in taken or any(other in place.parents or place in other.parents for other in taken):
             raise RequestError(f"{output}: would be written over a file that this command reads or writes",
-                               code="overwrite", hint="Choose another -o")
+                               code="overwrite", hint="Choose another name")
         taken.add(place)
         if not makes_folder and not output.parent.exists():
             raise RequestError("the folder does not exist", file=shown_path(str(output)), code="no_folder",

@@ -20,6 +20,6 @@ def seconds_of(text: str, flag: str) -> float:
     parts = [float(part or 0) for part in match.groups()] if match else []
     seconds = sum(part * size for part, size in zip(parts, _SIZES, strict=False))
     if not 0 < seconds < math.inf:
-        raise RequestError(f"{flag} takes a time such as 90s, 5m, 1h30m or plain seconds, not {text!r}",
+        raise RequestError(f"{flag} takes a time such as 90s, 5m, 1h30m, 30d or plain seconds, not {text!r}",
                            code="bad_setting")
     return seconds

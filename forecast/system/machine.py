@@ -123,7 +123,7 @@ def set_up(name: str = "auto", threads: int | None = None) -> torch.device:
     if name == "auto":
         name = "cuda" if there["cuda"] else "cpu"
     if not there.get(name):
-        raise RequestError(f"--device {name}: there is none here", code="no_device",
+        raise RequestError(f"--device {name}: there is no such device here", code="no_device",
                            hint="Use --device " + " or ".join(d for d, here in there.items() if here))
     own = rank()
     several = own.neighbours > 1 and name == "cuda"

@@ -30,7 +30,7 @@ HELP = {
     "forecast_rows": "Rows it read (train), wrote (predict) or scored (evaluate).",
     "forecast_data_age_seconds": "How old the newest point of the data was.",
     "forecast_mase": "MASE of what was scored: a backtest, or with evaluate --issued what was really issued.",
-    "forecast_skill": "The share of the error of the better simple forecast that is saved.",
+    "forecast_skill": "How much smaller the error is than that of the better simple forecast, as a share.",
     "forecast_coverage": "The share of values inside the band of this level.",
     "forecast_promised_mase": "MASE that the backtests had promised for what was issued.",
     "forecast_drift_ratio": "MASE of what was issued over the promised one.",

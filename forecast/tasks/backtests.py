@@ -112,8 +112,9 @@ def _as_it_is(run: Run, config: Config, panel: Panel) -> Tested | None:
         return Tested(own_makers(run.predictor), run.predictor.plan, cutoffs,
                       f"{run.id} as it is: every test point is newer than its training data", run.predictor)
     if prior.is_of_prior(run.id):
-        raise DataError(f"the longest series has {panel.lengths.max(initial=0)} points: too few for a past forecast of "
-                        f"{run.predictor.plan.horizon}", code="too_short", hint="Give a shorter --horizon")
+        raise DataError(f"the longest series has {panel.lengths.max(initial=0)} points: too few for the past "
+                        f"windows of {run.predictor.plan.horizon} steps", code="too_short",
+                        hint="Give fewer --windows, or a shorter --horizon")
     return None
 
 

@@ -80,7 +80,7 @@ def scores(facts: Facts) -> Section:
              "explained by: forecast help metrics."]
     if left := facts.backtest.left_out:
         lines.append(f"Not scored: {counted(left, 'series')}, of which the model may have learned up to the end.")
-    covers = Table(["band", "covers", "true share, 95 % sure"],
+    covers = Table(["band", "covers", "in the long run, 95 % sure"],
                    [[f"{level:g} %", percent(share), f"{low:.0%} to {high:.0%}"]
                     for level, (share, low, high) in told.covered.items()],
                    f"By {counted(max(1, round(told.independent)), 'window')} that share no value.")

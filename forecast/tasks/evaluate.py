@@ -303,7 +303,7 @@ def _given(given: DataSource, panel: Panel, reading: Reading, config: Config, ru
 
 def truth_known(issued: Issued) -> str:
     """How many rows of a forecast can be scored."""
-    return f"the truth is known for {issued.matched:,} of its {counted(issued.rows, 'row')}"
+    return f"the truth is known for {issued.matched:,} of {counted(issued.rows, 'row')}"
 
 
 def issued_scores(workspace: Workspace, request: Request, teller: Teller, source: DataSource, reading: Reading,
@@ -325,7 +325,7 @@ def issued_scores(workspace: Workspace, request: Request, teller: Teller, source
     wanted = [i for i in by_weight(issues) if since is None or i.cutoff + i.horizon >= since.min()]
     bands = list(dict.fromkeys(x for issue in wanted for x in issue.levels))
     issued = came_true((block for issue in wanted for block in ledger.blocks(issue)), panel, levels=bands, since=since)
-    how = f"{counted(len(wanted), 'issue')}: {truth_known(issued).replace('its', 'their')}"
+    how = f"{counted(len(wanted), 'issue')}: {truth_known(issued)}"
     _tell_issued(teller, how, issued, bands)
     unscored = Evaluated(request, source, reading, how, run.id if run else None, issued.frame, None,
                          {"issues": len(wanted), "rows": issued.rows, "matched": issued.matched,

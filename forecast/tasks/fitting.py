@@ -49,7 +49,7 @@ def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]
 def tell_recorded(teller: Teller, panel: Panel, cutoffs: Sequence[int]) -> None:
     """That a backtest takes what is known ahead as it was recorded, where there is such a thing."""
     if cutoffs and panel.beside is not None and panel.beside.known:
-        teller.say("backtest", "takes what is known ahead as recorded, not as it was foreseen then")
+        teller.say("backtest", "reads columns known ahead as recorded, not as foreseen then")
 
 
 def planned(config: Config, panel: Panel) -> tuple[list[int], Panel, Plan]:

@@ -88,9 +88,9 @@ def _labels(panel: Panel, contract: Contract, by: list[str]) -> list[tuple[str, 
             role = next((f": its role is {b.role}, it changes within a series" for b in contract.beside
                          if b.name == name), ": there is no such static column")
             known = [*columns_of(contract), ALL]
+            hint = f"There is {listed(known)}" if len(known) > 1 else "--by all is the total of all"
             raise RequestError(f"--by {name}{role}", code="bad_setting",
-                               hint=f"There is {listed(known)}" if len(known) > 1 else
-                               "--by all is the total of all; forecast train DATA --static COLUMN makes one known")
+                               hint=f"{hint}; forecast train DATA --static COLUMN makes one known")
     return list(zip(*labels, strict=True)) if labels else [()] * len(panel)
 
 

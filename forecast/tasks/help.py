@@ -10,9 +10,9 @@ from typing import NamedTuple
 from forecast.config import SETTINGS
 from forecast.errors import EXIT_CODES, RequestError
 
-TOPICS = ("reading", "files", "covariates", "output", "paths", "many-series", "cron", "report", "store", "ledger",
-          "promotion", "metrics", "model", "prior", "cells", "tune", "explain", "python", "benchmarks", "settings",
-          "exit-codes", "decisions", "development", "house")                                        # in reading order
+TOPICS = ("words", "reading", "files", "covariates", "output", "paths", "many-series", "cron", "report", "store",
+          "ledger", "promotion", "metrics", "model", "prior", "cells", "tune", "explain", "python", "benchmarks",
+          "settings", "exit-codes", "decisions", "development", "house")                            # in reading order
 Flags = Callable[[str], Sequence[str]]                                   # setting -> flags that commands have for it
 
 

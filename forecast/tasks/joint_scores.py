@@ -75,8 +75,8 @@ class JointScores:
                           for level, share in self.covered.items())
         totals, steps = counted(self.windows, "total"), counted(self.horizon, "step")
         lines = [f"totals        of {totals} over {steps}, covered: {bands}",
-                 f"paths         energy score {self.energy[OWN]:.4g}, of independent steps {self.energy[APART]:.4g}, "
-                 f"of steps that hang together as usual {self.energy[STEADY]:.4g}"]
+                 f"paths         energy score {self.energy[OWN]:.4g} (smaller is better); if steps were independent "
+                 f"{self.energy[APART]:.4g}, if they hung together as in most data {self.energy[STEADY]:.4g}"]
         if self.event is not None:
             e = self.event
             lines.append(f'event         "{e.event}" happened in {e.rate:.0%}: Brier {e.brier:.4g}, by its rate in the '

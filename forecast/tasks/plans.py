@@ -74,7 +74,7 @@ def completed_for(teller: Teller, run: Run, source: DataSource, panel: Panel, ho
                       file="" if source.is_stdin else str(source))
     filled = [str(i) for i in panel.ids[whole.filled]]
     if filled:
-        teller.warn("filled", f"what is missing of the horizon of {counted(len(filled), 'series')}, by --fill-future "
+        teller.warn("filled", f"what is missing of the plans of {counted(len(filled), 'series')}, by --fill-future "
                               f"{fill}: {listed(filled, 4)}")
     return whole.panel, set(filled)
 

@@ -115,7 +115,7 @@ class _Work:
         seconds = done[0] if done else TRIAL * self._guessed()
         spent = time.monotonic() - self.start
         if not done and spent + seconds > self.allowed:
-            raise RequestError(f"--budget: {self.allowed:g} s are too short for the defaults alone, "
+            raise RequestError(f"--budget: {self.allowed:g} s is too short: the defaults alone take "
                                f"about {seconds:.0f} s",
                                code="budget_too_short", hint="Give "
                                f"{in_budget_text(1.2 * (spent + seconds * (1 + 2 / TRIAL)))} or more")

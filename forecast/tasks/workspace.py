@@ -90,7 +90,7 @@ class Workspace:
                 continue
             if place.relative_to(store).parts[0].startswith(OWN):
                 raise RequestError(f"{shown_path(str(output))}: belongs to the store, which keeps models there",
-                                   code="overwrite", hint="Choose another -o")
+                                   code="overwrite", hint="Choose another name")
 
     @staticmethod
     def check_precision(config: Config, *cells: str) -> None:
