@@ -20,7 +20,6 @@ from forecast.scoring.metrics import seasonal_scale
 from forecast.showing.tables import score_text
 from forecast.showing.trials import changed
 from forecast.system import signals
-from forecast.system.datasource import guard
 from forecast.system.durations import seconds_of
 from forecast.system.files import exclusive
 from forecast.system.machine import usable_cpus
@@ -204,11 +203,13 @@ def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, sin
     A signal ends it with what is known until then. Raises RequestError, DataError, BusyError, DiskError."""
     start = time.monotonic() if since is None else since
     allowed, source = seconds_of(request.budget, "--budget"), workspace.source(request.data)
-    named = [None if name is None else workspace.path(name) for name in (request.output, request.study)]
-    if named[1] is not None and named[1].is_dir():
+    output, journal = (None if name is None else workspace.path(name) for name in (request.output, request.study))
+    if journal is not None and journal.is_dir():
         raise RequestError(f"--study {request.study}: is a folder", code="bad_setting",
                            hint="Name a file, which is made where there is none")
-    guard(named, [source])
+    studies = workspace.store.folder / STUDIES
+    is_kept = journal is not None and journal.resolve().parent == studies.resolve()     # one of before, to go on with
+    workspace.guard([output, None if is_kept else journal], workspace.inputs(source))
     config = workspace.config.override({"train.final_fit": False}, source="tune")
     workspace.check_precision(config, config.model.cell)
     tell_settings(teller, workspace.given)
@@ -225,7 +226,7 @@ def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, sin
         config = config.override({"train.threads": max(1, usable_cpus() // request.jobs)}, source="tune")
     said = {"data": panel.fingerprint(), "settings": workspace.given, "windows": [parts.cutoffs, parts.unseen],
             "space": [[d.key, d.default, list(d.values)] for d in dimensions], "version": __version__}
-    path = named[1] or workspace.store.folder / STUDIES / f"{_digest(said)}.journal"
+    path = journal or studies / f"{_digest(said)}.journal"
     begun = Tuned(record_of(reading, source, workspace), shown(source), ",".join(reading.contract.targets), parts.plan,
                   workspace.given, _written(workspace.said), dimensions, path, allowed, parts.cutoffs, parts.unseen,
                   _metric(parts), np.nan)

@@ -94,6 +94,7 @@ def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> W
     Nothing of it goes into the ledger: nobody said that it will be so. Raises RequestError, DataError, ModelError,
     DiskError."""
     output = workspace.path(request.output)
+    workspace.guard([output], [workspace.source(plan) for plan in (request.future, request.instead) if plan])
     asked = predict.Request(request.data, model=request.model, horizon=request.horizon, future=request.future,
                             options=Options(series=request.series, read=request.read), record=False)
     run, source, reading = predict.read_for(workspace, asked, None, [output])
