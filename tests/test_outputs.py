@@ -117,6 +117,6 @@ def test_a_folder_that_takes_no_file_is_told_before_any_work(tmp_path: Path, mon
 
 
 def test_an_empty_folder_or_store_is_not_taken_for_the_default(run: Run, folder: Path) -> None:
-    for arguments in (("-C", "", "models"), ("models", "-C", ""), ("--store", " ", "models"), ("models", "--store", "")):
-        ended = run(*arguments)
+    for line in (["-C", "", "models"], ["models", "-C", ""], ["--store", " ", "models"], ["models", "--store", ""]):
+        ended = run(*line)
         assert (ended.code, "nothing is named" in ended.err) == (2, True), ended.err

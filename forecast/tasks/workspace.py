@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROLE_KEYS = ("data.known", "data.past", "data.static", "data.holidays")
 
-OWN = re.compile(r"runs|cache|resume|studies|live|lock|promotions\.jsonl|reports\.json|ledger\.db.*")    # in a store
+OWN = re.compile(r"(runs|cache|resume|studies|live|lock|promotions|reports|ledger)(\..*)?")      # names in a store
 
 # What needs numpy or pyarrow is imported by the methods that need it: a list of models need not wait for them.
 
