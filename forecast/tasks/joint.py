@@ -250,7 +250,8 @@ class Answer:
 def taken(forecast: Forecast, which: Ints) -> Forecast:
     """The forecast of some of its series."""
     return replace(forecast, panel=forecast.panel.take(which), values=forecast.values[which],
-                   source=forecast.source[which], mean=None if forecast.mean is None else forecast.mean[which])
+                   source=forecast.source[which], mean=None if forecast.mean is None else forecast.mean[which],
+                   voices=None if forecast.voices is None else forecast.voices[which])
 
 
 def drawn_of(forecast: Forecast, forecaster: Predictor, options: Options, count: int, *, seed: int,

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from forecast.text import counted, listed
 from forecast.writing.layouts import Page, beside, check_ending, is_typed, keys_of, levels_of, rounded, write_table
 
 if TYPE_CHECKING:
+    from forecast.model.predictor import Predictor
     from forecast.series.panel import Panel
     from forecast.store.run import Run
 
@@ -114,19 +115,43 @@ def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> W
     other = changed(other, run.contract, steps, request.asked) if request.changes else other
     for remark in unseen(base, other, run.contract, steps):
         teller.warn("change", remark)
-    tables, totals, remarks, apart = [], list[Difference](), list[Remark](), list[str]()
+    tables, totals, remarks = [], list[Difference](), list[Remark]()
+    joined, apart = list[str](), list[str]()
     for before, after in zip(in_parts(run.predictor, base, steps), in_parts(run.predictor, other, steps), strict=True):
+        before, after, some_joined = alike(run.predictor, before, after)
+        joined += some_joined
         table, some = _compared(run, before, after, page, request, typed=is_typed(output.name))
         tables.append(table)
         totals += some
         remarks += after.remarks
         apart += _served_apart(before, after)
-    _tell_served(teller, remarks, apart)
+    _tell_served(teller, remarks, joined, apart)
     whole = pa.concat_tables(tables)
     write_table(whole, output)
     teller.wrote(output, f"{whole.num_rows:,} rows = {counted(len(base), 'series')} x {steps} "
                          f"{run.contract.calendar.unit}")
     return WhatIf(run.id, output, whole.num_rows, steps, page.levels[0], totals)
+
+
+def alike(predictor: Predictor, before: Forecast, after: Forecast) -> tuple[Forecast, Forecast, list[str]]:
+    """Both forecasts, where other forecasters serve a series on one side made anew by those who can serve both, and the
+    ids of such series. A series stays as it was where none of those reads covariates: they cannot tell what a change
+    does."""
+    ids = [str(i) for i in before.panel.ids]
+    reads = np.array([predictor.is_moved_by_covariates(name) for name in predictor.blend.names])
+    asked = predictor.blend.weights(before.panel.ids).T > 0              # (S, M)
+    joined = np.zeros(len(ids), dtype=bool)
+    while True:
+        assert before.voices is not None
+        assert after.voices is not None
+        both = asked & before.voices & after.voices
+        differ = np.any(asked & (before.voices != after.voices), axis=1)
+        fresh = differ & np.any(both & reads, axis=1)
+        if not fresh.any():
+            return before, after, [i for i, one in zip(ids, joined & ~differ, strict=True) if one]
+        asked[fresh], joined = both[fresh], joined | fresh
+        heard = replace(predictor, blend=predictor.blend.limited({ids[s]: asked[s] for s in np.flatnonzero(joined)}))
+        before, after = (heard.predict(f.panel, f.horizon) for f in (before, after))
 
 
 def _served_apart(before: Forecast, after: Forecast) -> list[str]:
@@ -136,10 +161,14 @@ def _served_apart(before: Forecast, after: Forecast) -> list[str]:
             if one != other or pair[0].get(i) != pair[1].get(i)]
 
 
-def _tell_served(teller: Teller, remarks: Sequence[Remark], apart: Sequence[str]) -> None:
-    """What a reader of the changed forecasts has to know, as predict tells it; and whose differences mean little."""
+def _tell_served(teller: Teller, remarks: Sequence[Remark], joined: Sequence[str], apart: Sequence[str]) -> None:
+    """What a reader of the changed forecasts has to know, as predict tells it; and of which differences."""
     tell_forecast(teller, remarks)
-    if apart:
+    if joined:
+        teller.warn("change", f"in {counted(len(joined), 'series')} a forecaster cannot serve both sides, and is left "
+                              "out of both: the difference is that of the change, but the base is not what predict "
+                              f"says: {listed(joined, 4)}")
+    if apart := [i for i in apart if i not in set(joined)]:
         teller.warn("change", f"other forecasters serve {counted(len(apart), 'series')} with the change than without "
                               f"it, so the difference is not that of the change alone: {listed(apart, 4)}")
 
