@@ -187,7 +187,7 @@ def test_the_ledger_keeps_the_bands_and_the_issue_can_be_made_again(run: Run, da
 
 REFUSED = ((("--samples", 3, "--sum", "all"), "--samples and --sum are files of their own"),
            (("--by", "region", "--samples", 3), "--samples and --by are files of their own"),
-           (("--by", ""), "--by names no column"),
+           (("--by", ","), "--by names no column"),
            (("--event", "max > 3", "--together"), "--together goes with --samples, or --by"),
            (("--seed", 3), "--seed goes with --samples, --sum or --event"),
            (("--sum", "year"), "--sum year: takes one of step, day, week, month, all"),
