@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from forecast.store.run import Run
 
 STDOUT = "-"
+DEVICES = SETTINGS["train.device"].choices
 MOST_SOURCES = 4                        # told one by one
 
 
@@ -83,6 +84,8 @@ class Request:
         if self.options.shard and self.output is not None and str(self.output).endswith((FOLDER, ".xlsx")):
             raise RequestError(f"--shard: -o {self.output} cannot hold a part of a forecast", code="bad_ending",
                                hint=f"Name a file, as in -o part-{self.options.shard.partition('/')[0]}.parquet")
+        if self.device not in (None, *DEVICES):
+            raise RequestError(f"--device {self.device}: takes one of {', '.join(DEVICES)}", code="bad_setting")
         if self.engine is not None and self.device is not None:
             raise RequestError("--device is for one process, and workers compute on CPUs", code="bad_setting",
                                hint="Leave out --device, or --jobs and --engine")

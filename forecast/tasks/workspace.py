@@ -59,7 +59,10 @@ class Workspace:
     @cached_property
     def config(self) -> Config:
         """The settings, each from the strongest that gives it. Raises RequestError."""
-        return resolve(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+        settled = resolve(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+        for source, values in layers(self.flags, sets=self.sets, environment=self.environment, file=self.file):
+            self._judge(values, source)
+        return settled
 
     @cached_property
     def given(self) -> dict[str, Any]:
@@ -72,7 +75,17 @@ class Workspace:
     @property
     def said(self) -> dict[str, Any]:
         """The settings of this call alone, by flag or --set. Raises RequestError."""
-        return set_by(self.sets) | {key: value for key, value in self.flags.items() if value is not None}
+        sets, flags = set_by(self.sets), {key: value for key, value in self.flags.items() if value is not None}
+        self._judge(sets, "--set")
+        self._judge(flags, "command line")
+        return sets | flags
+
+    @staticmethod
+    def _judge(values: Mapping[str, Any], source: str) -> None:
+        if any(key.startswith("data.") for key in values):              # only who sets how to read waits for readers
+            from forecast.reading.asked import judge
+
+            judge(values, source)
 
     def check_sets(self, takes: Collection[str], *, user: str, hint: str) -> None:
         """Raises RequestError for a --set that is no setting, or none of those that its user takes."""
