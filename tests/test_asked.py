@@ -15,7 +15,8 @@ WRONG = [("tz", "Europe/Berlinn", "Did you mean Europe/Berlin?"), ("tz", "berlin
          ("tz", "new york", "Did you mean America/New_York?"), ("encoding", "utf9", "Did you mean utf-8?"),
          ("encoding", "base64", "As in utf-8"), ("freq", "fortnightly", "Known: s, min"), ("freq", "0", "Known"),
          ("freq", "dayly", "Write D"), ("every", "mounth", "Did you mean month?"),
-         ("date_format", "%Q", "As in %d.%m.%Y"), ("delimiter", "abc", "As in ';' or tab"), ("aggregate", "summ", "Did you mean sum?")]
+         ("date_format", "%Q", "As in %d.%m.%Y"),
+         ("delimiter", "abc", "As in ';' or tab"), ("aggregate", "summ", "Did you mean sum?")]
 RIGHT = [("tz", "Europe/Berlin"), ("encoding", "CP1252"), ("freq", "30min"), ("freq", "2"), ("freq", "W-SUN"),
          ("every", "day"), ("date_format", "%d.%m.%Y"), ("delimiter", "tab"), ("delimiter", " "),
          ("aggregate", ("a=sum", "b=mean"))]

@@ -26,7 +26,7 @@ from forecast.system.machine import usable_cpus
 from forecast.tasks.apart import side_by_side
 from forecast.tasks.fitting import expected, record_of, tell_plan, tell_recorded
 from forecast.tasks.teller import SILENT, Teller, shown, tell_reading, tell_settings
-from forecast.tasks.trials import FEWEST_PAIRS, Bench, Limits, Split, TimeUp, search, split, until
+from forecast.tasks.trials import FEWEST_CUTOFFS, Bench, Limits, Split, TimeUp, search, split, until
 from forecast.tasks.tuned import Judgement, Tuned
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration
@@ -193,7 +193,9 @@ class _Work:
             return None
         default, tried = ([np.array(judged[who][seed]) for seed in seeds] for who in ("default", str(best.number)))
         bench = Bench(self.config, self.parts.panel, self.parts.unseen, self.parts.plan)
-        return Judgement(default, tried, float(bench.naive.mean()), len(judged) - 1)
+        pairs = bench.naive.index
+        return Judgement(default, tried, float(bench.naive.mean()), looks=len(judged) - 1,
+                         cutoffs=pairs.unique("cutoff").size, series=pairs.unique("series").size)
 
 
 def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, since: float | None = None) -> Tuned:
@@ -258,9 +260,9 @@ def _tell_search(teller: Teller, parts: Split, dimensions: Sequence[Dimension]) 
     series = counted(len(parts.panel), "series")
     teller.say("windows", f"{len(parts.cutoffs)} of {parts.plan.horizon} steps to search by, and the newest "
                           f"{len(parts.unseen)}, which the search does not see, to judge by; {series}")
-    if (pairs := len(parts.panel) * len(parts.unseen)) < FEWEST_PAIRS:
-        teller.warn("windows", f"{counted(pairs, 'unseen window')} cannot show that settings are better beyond chance: "
-                               f"that takes {FEWEST_PAIRS}; longer data or a shorter --horizon have more")
+    if (few := len(parts.unseen)) < FEWEST_CUTOFFS:
+        teller.warn("windows", f"{counted(few, 'unseen cutoff')} cannot show that settings are better beyond chance: "
+                               f"that takes {FEWEST_CUTOFFS}; longer data or a shorter --horizon have more")
     if not dimensions:
         raise RequestError("every setting that could be tried is given", code="nothing_to_try",
                            hint="Leave out some of them")
