@@ -244,6 +244,8 @@ def read_for(workspace: Workspace, request: Request, output: Place | None, other
         workspace.guard(others, [*workspace.inputs(source, run), *plan], place=output)
         if output is not None:
             output.check_apart(source)
+        if request.drawn is not None:
+            joint.check_memory(request.drawn, request.horizon or (run.predictor.plan.horizon if run else 1))
         return source
 
     if prior.is_asked(workspace, request.model, request.data):
