@@ -338,7 +338,7 @@ class Model:
     @in_python()
     def whatif(self, change: Several = (), frame: Data | None = None, *, instead: Data | None = None,
                future: Data | None = None, fill_future: str | None = None, horizon: int | None = None,
-               series: Several | None = None, seed: int = 0) -> pd.DataFrame:
+               series: Several | None = None) -> pd.DataFrame:
         """The forecast with and without a change of what is known ahead, and their difference, as in whatif.csv.
 
         change: "promo=1 @ 2026-12-01..2026-12-07", or several. instead: a second plan, in place of `future`. The rest
@@ -349,7 +349,7 @@ class Model:
         asked, heard = (change,) if isinstance(change, str) else tuple(change), Heard()
         data, steps = self._of(frame), flags_of({"horizon": horizon}).get("model.horizon")
         request = task.Request(data, self._run, steps, asked, fill_future=fill_future, series=ids_of(series),
-                               future=None if future is None else _named(future), output=None, seed=seed,
+                               future=None if future is None else _named(future), output=None,
                                instead=None if instead is None else _named(instead))
         found = task.whatif(_workspace(self._store), request, heard)
         zone = zone_of(data, self._run.contract.time) if isinstance(data, pd.DataFrame) else None
