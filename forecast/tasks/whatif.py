@@ -178,7 +178,8 @@ def _tell_served(teller: Teller, remarks: Sequence[Remark], joined: Sequence[str
                               f"says: {listed(joined, 4)}")
     if apart := [i for i in apart if i not in set(joined)]:
         teller.warn("change", f"other forecasters serve {counted(len(apart), 'series')} with the change than without "
-                              f"it, so the difference is not that of the change alone: {listed(apart, 4)}")
+                              "it, and none that reads columns serves both, so the difference is not that of the "
+                              f"change alone: {listed(apart, 4)}")
 
 
 def _compared(run: Run, before: Forecast, after: Forecast, page: Page, request: Request, *, typed: bool
