@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, Unpack
 
@@ -27,9 +27,20 @@ import pandas as pd
 import pyarrow as pa
 
 from forecast.door.answers import Scores, frame_of
-from forecast.door.asking import drawn_of, named_by, options_of
+from forecast.door.asking import Heard, drawn_of, engine_for, ids_of, moment_of, named_by, options_of, without
 from forecast.door.inside import Inside
-from forecast.door.keywords import Asked, AtOnce, Drawn, Settings, Several, check_known, flags_of, text_of
+from forecast.door.keywords import (
+    Asked,
+    AtOnce,
+    Drawn,
+    Scored,
+    Settings,
+    Several,
+    Workers,
+    check_known,
+    flags_of,
+    text_of,
+)
 from forecast.door.words import in_python, said, spoken
 from forecast.errors import GateError, Problem, RequestError
 from forecast.ledger.options import Options
@@ -72,14 +83,6 @@ def _alone() -> Iterator[None]:
     """One training at a time; torch's settings are as they were afterwards."""
     with _TRAINING, machine.lent():
         yield
-
-
-def _moment(as_of: Any, contract: Contract) -> str | None:
-    """A time as text, as --as-of takes it."""
-    if isinstance(as_of, datetime):
-        stamp = pd.Timestamp(as_of)
-        as_of = stamp if stamp.tz is None else stamp.tz_convert(contract.tz or "UTC").tz_localize(None)
-    return None if as_of is None else str(as_of)
 
 
 def _attrs_of(repairs: Sequence[Repair], notes: Sequence[str], *, of_frame: bool) -> dict[str, list[str]]:
@@ -187,15 +190,15 @@ def predict(data: Data, /, *, series: Several | None = None, mean: bool = False,
 
     settings by name, as in `train`: horizon=12, season=12, levels=(80, 95), time="date", ... series: only these ids.
     mean: a column of expected values beside the median. samples, sum, by, event, together, seed: paths, totals or
-    chances in place of bands, as of Model.predict, and so are the columns; nothing is kept.
+    chances in place of bands, as of Model.predict, and so are the columns; nothing is kept. jobs: processes that share
+    the work (in a script, below `if __name__ == "__main__":`); engine, address: Ray in their place.
     Raises DataError, RequestError."""
     named = _named(data)
     asked = Drawn.__annotations__.keys() - {"seed"}                     # which is a setting, too
     drawn = drawn_of(keywords) if keywords.keys() & asked else None
-    flags = flags_of({name: value for name, value in keywords.items() if name not in asked}, settings)
-    options = Options(series=None if series is None else (series,) if isinstance(series, str) else
-                      tuple(map(str, series)), mean=mean)
-    request = predicting.Request(named, model="prior", options=options, typed=True, record=False, drawn=drawn)
+    flags = flags_of(without(keywords, asked | Workers.__annotations__.keys()), settings)
+    request = predicting.Request(named, model="prior", options=Options(series=ids_of(series), mean=mean), typed=True,
+                                 record=False, drawn=drawn, engine=engine_for(keywords))
     predicted = predicting.predict(_workspace(None, flags), request)
     return _answer(predicted, predicted.page.contract, None if isinstance(named, str) else named)
 
@@ -296,7 +299,8 @@ class Model:
         horizon: steps, shorter or longer than trained. levels: bands, among those trained. series: only these ids.
         mean: a column of expected values, for totals. as_of: from what was known then. options: future, what is known
         of the horizon, a frame or a file of ids, times, columns (`model.future()` has the rows); fill_future="last",
-        nonnegative, allow_negative, round, accept_scale, max_age="2d", missing, spikes, device.
+        nonnegative, allow_negative, round, accept_scale, max_age="2d", missing, spikes, device; plot="x.png"; adapt, by
+        how often earlier bands missed, with record=True; jobs, engine, address as of forecast.predict.
         In place of bands (`forecast help paths`): samples=100, paths; sum="week", totals, and by="region" those of
         groups; event="max > 90", its chance. seed, together, layout="long" as of the command.
         record: keep the forecast in the ledger. A forecast that is only looked at is issued to nobody, so by default it
@@ -312,8 +316,8 @@ class Model:
         steps = flags_of({"horizon": horizon}).get("model.horizon")
         request = predicting.Request(
             data, model=self._run, horizon=steps, options=options_of(options, series, mean=mean),
-            levels=text_of(levels), as_of=_moment(as_of, contract), max_age=options.get("max_age"),
-            device=options.get("device"), typed=True,
+            levels=text_of(levels), as_of=moment_of(as_of, contract), max_age=options.get("max_age"),
+            device=options.get("device"), typed=True, plot=options.get("plot"), engine=engine_for(options),
             accept_scale=options.get("accept_scale", False), record=record, drawn=drawn_of(options),
             future=None if options.get("future") is None else _named(options["future"]))
         with _alone() if request.device else nullcontext():
@@ -332,21 +336,44 @@ class Model:
         return frame_of(rows, self._run.contract, zone)
 
     @in_python()
+    def whatif(self, change: Several = (), frame: Data | None = None, *, instead: Data | None = None,
+               future: Data | None = None, fill_future: str | None = None, horizon: int | None = None,
+               series: Several | None = None) -> pd.DataFrame:
+        """The forecast with and without a change of what is known ahead, and their difference, as in whatif.csv.
+
+        change: "promo=1 @ 2026-12-01..2026-12-07", or several. instead: a second plan, in place of `future`. The rest
+        is as of predict(). `.attrs`: "totals" over the horizon by series, "remarks", whose difference is to be doubted.
+        Raises RequestError, DataError."""
+        from forecast.tasks import whatif as task
+
+        asked, heard = (change,) if isinstance(change, str) else tuple(change), Heard()
+        data, steps = self._of(frame), flags_of({"horizon": horizon}).get("model.horizon")
+        request = task.Request(data, self._run, steps, asked, fill_future=fill_future, series=ids_of(series),
+                               future=None if future is None else _named(future), output=None,
+                               instead=None if instead is None else _named(instead))
+        found = task.whatif(_workspace(self._store), request, heard)
+        zone = zone_of(data, self._run.contract.time) if isinstance(data, pd.DataFrame) else None
+        answer = frame_of(found.table, self._run.contract, zone)
+        answer.attrs |= {"totals": [vars(d) for d in found.totals], "remarks": heard.warnings}
+        return answer
+
+    @in_python()
     def evaluate(self, frame: Data | None = None, *, baselines: Several = ("seasonal_naive", "naive"),
                  accept_scale: bool = False, event: str | None = None, by: Several | None = None,
-                 settings: Mapping[str, Any] | None = None, **keywords: Unpack[Settings]) -> Scores:
+                 settings: Mapping[str, Any] | None = None, **keywords: Unpack[Scored]) -> Scores:
         """Score it on what came after rolling cutoffs, beside simple baselines; nothing is written.
 
         It is never scored on data it has seen: on newer data it is taken as it is, else its settings are fitted anew on
         what stood before the first cutoff. settings by name: windows=4, step=1, test_size=30, refit="each", season=7.
+        jobs, engine, address: as of forecast.predict.
 
         Raises DataError, RequestError, ModelError."""
         from forecast.tasks import evaluate as evaluating
 
-        workspace = _workspace(self._store, flags_of(keywords, settings))
+        workspace = _workspace(self._store, flags_of(without(keywords, Workers.__annotations__), settings))
         names = baselines if isinstance(baselines, str) else ",".join(baselines)
         request = evaluating.Request(self._of(frame), model=self._run, baselines=names, accept_scale=accept_scale,
-                                     event=event, by=named_by(by))
+                                     event=event, by=named_by(by), engine=engine_for(keywords))
         with _alone():
             return Scores.of(evaluating.evaluate(workspace, request))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from forecast.cli import main
 from forecast.ledger.options import Options
@@ -235,8 +236,10 @@ def test_every_cell_trains_saves_loads_predicts_and_evaluates(run: Run, tmp_path
 
 def test_torch_predicts_the_same_text_and_a_device_that_is_not_there_is_refused(run: Run, store: Path) -> None:
     assert run("predict", "-o", "-").out == run("predict", "-o", "-", "--device", "cpu").out
-    ended = run("predict", "--device", "abacus")
-    assert (ended.code, "--device abacus: there is no such device here" in ended.err) == (2, True)
+    for device, words in (("abacus", "takes one of auto, cpu, cuda, mps"), ("mps", "there is none here")):
+        if device != "mps" or not torch.backends.mps.is_available():
+            ended = run("predict", "--device", device)
+            assert (ended.code, f"--device {device}: {words}" in ended.err) == (2, True), ended.err
 
 
 def test_an_unknown_cell_names_the_known_ones(run: Run) -> None:

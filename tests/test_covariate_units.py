@@ -56,6 +56,18 @@ def line(count: int) -> Panel:
     return waves(1, count)
 
 
+def test_holes_of_a_column_of_the_past_are_no_business_of_what_is_known_ahead() -> None:
+    panel = shops(1, 30)
+    columns = (Column("promo", "known"), Column("visitors", "past"))
+    values = panel.beside.values[:, [0, 2]].copy()
+    values[3, 1] = np.nan
+    panel = replace(panel, beside=replace(panel.beside, columns=columns, values=values, static=np.empty((1, 0))))
+    units = CovariateUnits.of(panel, (6,), same)
+    seen = units.beside(panel, ends_of(panel), units.usual[:, None], context=12, horizon=4, forward=same)
+    assert units.holed == (False, True)
+    assert (seen.before.shape[2], seen.ahead.shape[2]) == units.sizes[:2] == (5, 2)
+
+
 def test_a_number_counts_in_deviations_of_its_series_from_its_last_season() -> None:
     panel = with_one(Column("price", "known"), [1, 3, 1, 3, 1, 3, 1, 9], line(6))
     units = CovariateUnits.of(panel, (2,), same)

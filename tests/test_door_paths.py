@@ -66,7 +66,7 @@ def test_a_seed_alone_is_the_setting_it_was() -> None:
     ({"sum": "week", "by": "price"}, "by='price': there is no such static column"),
     ({"sum": "day", "together": True}, "together=True goes with samples="),
     ({"samples": 3, "event": "max > 3"}, "are files of their own"),
-    ({"samples": 10**9, "layout": "long"}, "1,000,000,000 paths of 7 steps need about")])
+    ({"samples": 10**9, "layout": "long"}, "samples=1000000000: so many paths of 1 step need")])
 def test_what_cannot_be_asked_is_refused_in_the_words_of_python(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(RequestError) as refused:
         forecast.predict(sales(), horizon=7, **asked)

@@ -97,7 +97,7 @@ def seconds_of(monkeypatch: pytest.MonkeyPatch, length: Callable[[int], float]) 
     monkeypatch.setattr(expecting.time, "perf_counter", lambda: clock[0])
     panel = waves(30, 70)
     predictor = Predictor.new(Config(), panel)
-    return expecting.asking(predictor, panel, expecting._held_out(predictor.plan, panel))
+    return expecting.asking(predictor, panel, expecting.held_out_windows(predictor.plan, panel))
 
 
 def test_what_many_windows_take_is_told_by_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +111,6 @@ def test_what_many_windows_take_is_told_by_few(monkeypatch: pytest.MonkeyPatch) 
 def test_without_a_window_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     panel = waves(30, 70)
     predictor = Predictor.new(Config(), panel)
-    none = expecting._held_out(predictor.plan, panel).take(np.empty(0, dtype=np.int64))
+    none = expecting.held_out_windows(predictor.plan, panel).take(np.empty(0, dtype=np.int64))
     monkeypatch.setattr(expecting, "said_at", None)                     # would fail
     assert expecting.asking(predictor, panel, none)(100) == 0

@@ -143,6 +143,24 @@ def test_nothing_but_one_file_opens_files_for_writing() -> None:
             assert not writing.search(file.read_text()), name
 
 
+def test_whether_an_output_may_be_written_is_asked_in_one_place() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        if file.name not in ("workspace.py", "datasource.py"):
+            assert not re.search(r"datasource import .*\bguard\b", file.read_text()), file.name
+
+
+def test_a_private_name_stays_in_its_file() -> None:
+    for file in PACKAGE.rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        others = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)
+                  and (node.module or "").startswith("forecast")]
+        names = {alias.asname or alias.name for node in others for alias in node.names}
+        assert not [name for name in names if name.startswith("_") and not name.startswith("__")], file.name
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
+                assert not re.match(r"_[a-z]", node.attr), f"{file.name}:{node.lineno}"
+
+
 def test_nobody_else_makes_a_panel_of_another_ones_fields() -> None:
     fields = {"first", "stop", "start", "filled"}
     for file in [f for f in PACKAGE.rglob("*.py") if f.name != "panel.py"]:

@@ -187,13 +187,13 @@ def test_the_ledger_keeps_the_bands_and_the_issue_can_be_made_again(run: Run, da
 
 REFUSED = ((("--samples", 3, "--sum", "all"), "--samples and --sum are files of their own"),
            (("--by", "region", "--samples", 3), "--samples and --by are files of their own"),
-           (("--by", ""), "--by names no column"),
+           (("--by", ","), "--by names no column"),
            (("--event", "max > 3", "--together"), "--together goes with --samples, or --by"),
            (("--seed", 3), "--seed goes with --samples, --sum or --event"),
            (("--sum", "year"), "--sum year: takes one of step, day, week, month, all"),
            (("--sum", "week", "--layout", "long"), "--sum has no --layout long"),
-           (("--samples", 20_000), "--samples 20000 would be as many columns. Use --layout long"),
-           (("--samples", 10**12, "--layout", "long"), "1,000,000,000,000 paths of 10 steps need about"),
+           (("--samples", 20_000), "--samples 20000 would be as many columns, and 10,000 are the most. Use --layout"),
+           (("--samples", 10**12, "--layout", "long"), "--samples 1000000000000: so many paths of 10 steps"),
            (("--sum", "week", "--by", "price"), "--by price: there is no such static column. There is shop, all"),
            (("--event", "11 in a row > 3"), "the horizon has 10 steps"))
 
@@ -204,6 +204,22 @@ def test_what_cannot_be_asked_is_refused_by_name_and_nothing_is_written(
     ended = run("predict", data, "--horizon", HORIZON, *asked)
     assert (ended.code, words in ended.err) == (2, True), ended.err
     assert list(data.parent.glob("*.csv")) == [data]
+
+
+def test_paths_that_do_not_fit_are_refused_before_data_are_read_with_the_most_that_do(
+        run: Run, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = run("predict", "none.csv", "--horizon", HORIZON, "--samples", 10**12, "--layout", "long")
+    assert (ended.code, "so many paths of 10 steps need" in ended.err) == (2, True), ended.err
+    most = 5_000                                                        # of 10 steps, 10 copies, 8 bytes each
+    monkeypatch.setattr(joint, "memory", lambda: most * 10 * 10 * 8)
+    for more in ((), ("--together",), ("-o", "paths.parquet")):
+        ended = run("predict", data, "--horizon", HORIZON, "--samples", most + 1, "--layout", "long", *more)
+        assert (ended.code, "At most --samples 5000 will do" in ended.err) == (2, True), ended.err
+    assert run("predict", data, "--horizon", HORIZON, "--samples", most, "--layout", "long", "-q",
+               "-o", "paths.parquet").code == 0
+    monkeypatch.setattr(joint, "memory", lambda: 1000)
+    ended = run("predict", data, "--horizon", HORIZON, "--sum", "all")
+    assert (ended.code, "2,000 paths of 10 steps need" in ended.err) == (2, True), ended.err
 
 
 def test_an_event_is_read_as_it_is_written() -> None:
@@ -222,6 +238,7 @@ def test_an_event_that_cannot_be_read_is_refused_at_its_place(text: str, at: int
     with pytest.raises(RequestError, match=f"at character {at} stands .* wanted is {wanted}") as refused:
         event_of(text)
     assert "3 in a row > 80" in str(refused.value)
+    assert f'event "{text[:at - 1]}^{text[at - 1:]}"' in str(refused.value)
 
 
 def periods(freq: str, origin: str, kind: str, count: int, **others: object) -> tuple[tuple[str, ...], list[int]]:

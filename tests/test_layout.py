@@ -34,7 +34,6 @@ from forecast.writing.layouts import (
     MOST_DIGITS,
     Page,
     check_ending,
-    check_no_folder,
     is_typed,
     levels_of,
     rounded,
@@ -381,14 +380,6 @@ def test_an_ending_in_capitals_writes_the_same_bytes(tmp_path: Path, ending: str
         write_table(table, tmp_path / name)
     assert (tmp_path / f"large{ending.upper()}").read_bytes() == (tmp_path / f"small{ending}").read_bytes()
     assert is_typed(f"a{ending.upper()}") == is_typed(f"a{ending}")
-
-
-def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
-    (tmp_path / "d.csv").mkdir()
-    with pytest.raises(RequestError, match="is a folder"):
-        check_no_folder(Place(str(tmp_path / "d.csv")))
-    check_no_folder(Place(str(tmp_path / "d.csv") + "/"))
-    check_no_folder(Place(str(tmp_path / "e.csv")))
 
 
 def test_standard_output_is_taken_only_where_there_is_one() -> None:

@@ -150,7 +150,7 @@ def test_every_setting_that_a_page_names_exists() -> None:
     sections = "|".join({key.split(".")[0] for key in SETTINGS})
     for page, text in PAGES.items():
         named = set(re.findall(rf"(?<![\w/])(?:{sections})\.[a-z]\w*\b", prose(text)))
-        other = (".py", ".csv", ".predict", ".evaluate", ".future", ".explain")      # files, and what a Model can do
+        other = (".py", ".csv", ".predict", ".evaluate", ".future", ".explain", ".whatif")     # and a Model.
         assert {name for name in named if not name.endswith(other)} <= set(SETTINGS), page
         for variable in re.findall(r"FORECAST_([A-Z]+_[A-Z_]+)=", text):
             assert variable.lower().replace("_", ".", 1) in SETTINGS, page

@@ -51,6 +51,9 @@ FLAGS = [word for key, value in FEW.items() for word in (
     "--set", f"{key}={str(value).lower().strip('(),')}")]
 
 
+DAYS = {"cutoffs": 6, "series": 1}
+
+
 def series(count: int = 100, *, newest: float = 1.0) -> str:
     """A file of season 6; the newest 20 values, times a factor."""
     t = np.arange(count)
@@ -116,6 +119,17 @@ def test_windows_lie_one_after_the_other_and_the_unseen_are_the_newest() -> None
     assert len(parts.unseen) >= 5
     assert parts.searched.end.max() == panel.end.max() - parts.unseen[0]
     assert parts.known.end.max() == ends[0]
+
+
+@pytest.mark.parametrize(("count", "length", "cutoffs"), [(3, 150, 5), (40, 150, 5), (3, 60, 3)])
+def test_several_series_are_judged_on_as_many_days_as_one_where_the_data_allow(count: int, length: int, cutoffs: int
+                                                                               ) -> None:
+    panel = waves(1, length).take(np.zeros(count, dtype=np.int64))
+    parts = split(quick(), panel)
+    assert len(parts.unseen) >= cutoffs
+    assert parts.unseen[-1] == 4
+    bench = Bench(quick(), parts.panel, parts.unseen, parts.plan)
+    assert len(bench.naive) == count * len(parts.unseen)                # all series at each
 
 
 def test_data_too_short_for_windows_of_both_kinds_are_refused() -> None:
@@ -233,16 +247,19 @@ def test_the_chance_is_that_of_wilcoxon_and_equal_errors_are_pure_chance() -> No
 def test_better_takes_all_seeds_and_the_windows_and_each_look_makes_it_harder() -> None:
     usual = [np.ones(6)] * 3
     better = [np.full(6, 0.9) - 0.01 * np.arange(6)] * 3
-    assert Judgement(usual, better, 1.0, looks=1).is_better             # p = 1/64
-    assert not Judgement(usual, better, 1.0, looks=4).is_better         # over 0.05 / 4
-    assert not Judgement(usual, [*better[:2], np.full(6, 1.05)], 1.0, looks=1).is_better
-    assert not Judgement([np.ones(4)], [np.full(4, 0.5)], 1.0, looks=1).is_better
-    assert not Judgement(better, usual, 1.0, looks=1).is_better
+    assert Judgement(usual, better, 1.0, looks=1, **DAYS).is_better             # p = 1/64
+    assert not Judgement(usual, better, 1.0, looks=4, **DAYS).is_better         # over 0.05 / 4
+    assert not Judgement(usual, [*better[:2], np.full(6, 1.05)], 1.0, looks=1, **DAYS).is_better
+    assert not Judgement([np.ones(4)], [np.full(4, 0.5)], 1.0, looks=1, **DAYS).is_better
+    assert not Judgement(better, usual, 1.0, looks=1, **DAYS).is_better
+    many = [np.full(60, 0.9) - 0.01 * np.arange(60)] * 3
+    assert Judgement([np.ones(60)] * 3, many, 1.0, looks=1, cutoffs=5, series=12).is_better
+    assert not Judgement([np.ones(60)] * 3, many, 1.0, looks=1, cutoffs=1, series=60).is_better     # all of one day
 
 
 def test_settings_that_are_no_better_are_called_better_at_most_one_time_in_twenty() -> None:
     random = np.random.default_rng(0)
-    called_better = [Judgement(*(list(random.gamma(2, size=(3, 12))) for _ in "ab"), 1.0, looks=1).is_better
+    called_better = [Judgement(*(list(random.gamma(2, size=(3, 12))) for _ in "ab"), 1.0, looks=1, **DAYS).is_better
                      for _ in range(400)]
     assert np.mean(called_better) < 0.05
 
@@ -262,6 +279,27 @@ def test_ctrl_c_ends_with_what_is_known_and_the_trial_is_tried_again(tmp_path: P
     bad = [(t.number, t.state) for t in study.trials() if t.changes == {"model.cell": "bad"}]
     assert bad[0] == (1, FAILED)
     assert [state for _, state in bad[1:]] == [HOPELESSLY]
+
+
+def test_a_search_interrupted_twice_goes_on_with_all_that_is_left(tmp_path: Path, bench: Bench) -> None:
+    for _ in range(2):
+        looks = iter(range(100))
+
+        def interrupted(looks: Any = looks) -> None:
+            if next(looks) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            searched(tmp_path / "s", bench, None, interrupted)
+    before = [(t.number, t.score) for t in Study.joined(tmp_path / "s", (), seed=0).trials() if t.state == DONE]
+    study, spent = searched(tmp_path / "s", bench, None)
+    best = study.best()
+    assert spent == "settings"
+    assert best is not None
+    assert best.changes == {"model.cell": "good"}
+    done = [(t.number, t.score) for t in study.trials() if t.state == DONE]
+    assert done[:len(before)] == before != []
+    assert RUNNING not in {t.state for t in study.trials()}
 
 
 def test_the_command_says_what_is_known_when_it_is_interrupted(data: Path, monkeypatch: pytest.MonkeyPatch,
@@ -404,6 +442,8 @@ def test_the_best_settings_are_judged_on_unseen_windows_with_some_seeds(data: Pa
     assert [seed for _, seed in asked] == [0, 0, 1, 1, 2, 2]
     assert found.judgement is not None
     assert found.is_better
+    assert (found.judgement.cutoffs, found.judgement.series) == (5, 1)
+    assert "on 5 windows (5 cutoffs of 1 series) that the search had not seen" in found.verdict
     assert "better than the defaults beyond chance" in found.verdict
     assert any("--set" in text for label, text in found.words if label == "next")
     asked.clear()

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from forecast.errors import RequestError
+from forecast.model import guard
+from forecast.model.blending import Blend
 from forecast.reading.changes import Change
+from forecast.series.arrays import Floats
 from forecast.tasks import whatif as task
+from tests.conftest import quick, shops
+from tests.conftest import trained as trained_on
 from tests.test_cli import Run, run, succeed
 
 __all__ = ["run"]
@@ -101,6 +108,40 @@ def test_where_the_change_silences_a_forecaster_both_that_and_whose_difference_i
     assert "other forecasters serve 2 series with the change than without it" in far.err
     assert "a, b" in far.err
     assert "other forecasters" not in run("whatif", "--future", "far.csv", "--change", "sky=rain @ 2026-03-06").err
+
+
+def test_where_one_side_loses_a_forecaster_both_are_served_by_those_who_can_serve_both(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = shops(2, 60)
+    predictor = trained_on(quick(model_members=2, model_blend=True, train_steps=0), panel)
+    names = ("linear.0", "network.0", "theta")
+    predictor = replace(predictor, blend=Blend(names, (0.5, 0.25, 0.25), (), {"s1": (0.0, 0.5, 0.5)}))
+    ahead = panel.beside.ahead(panel.row, panel.end, 4)
+    ahead[:, :, 0] = 1 - ahead[:, :, 0]
+    other = replace(panel, beside=panel.beside.with_ahead(panel.row, panel.end, ahead), row=np.arange(2))
+    usual = guard.silenced
+
+    def silenced(medians: Floats, witnesses: Floats, *rest: Any) -> Any:
+        """The first of those that read covariates may not speak where it is what the change makes of it."""
+        mute = usual(medians, witnesses, *rest)
+        mute[:] = False
+        mute[0] = not len(witnesses) and np.any(np.abs(medians[0] - first) > 1e-9, axis=1)
+        return mute
+
+    first = predictor.parts(panel, ["linear.0"])[0]["linear.0"][:, :, predictor.quantiles.index(0.5)]
+    monkeypatch.setattr(guard, "silenced", silenced)
+    sides = [predictor.predict(p, 4) for p in (panel, other)]
+    assert [f.voices[:, 0].tolist() for f in sides] == [[True, True], [False, False]]
+    before, after, joined = task.alike(predictor, *sides)
+    assert joined == ["s0"]                                             # in s1 it had no say anyway
+    rest = replace(predictor, blend=Blend(names, (0.0, 0.5, 0.5), (), {}))
+    np.testing.assert_allclose(before.values[0], rest.predict(panel, 4).values[0])
+    np.testing.assert_allclose(after.values, rest.predict(other, 4).values)
+    assert (before.values[1] == sides[0].values[1]).all()
+    none_left = replace(predictor, blend=Blend(("linear.0", "theta"), (0.5, 0.5), (), {}))
+    sides = [none_left.predict(p, 4) for p in (panel, other)]
+    assert [f.voices[:, 0].tolist() for f in sides] == [[True, True], [False, False]]
+    assert task.alike(none_left, *sides) == (*sides, [])                # theta alone knows of no change
 
 
 @pytest.mark.parametrize(("asked", "words"), [

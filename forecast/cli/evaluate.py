@@ -57,7 +57,7 @@ def evaluate(
     Metrics, per series and then averaged (y truth, f forecast):
     """
     from forecast.cli.console import Console
-    from forecast.system.monitor import check_status_path, reported
+    from forecast.system.monitor import reported
     from forecast.tasks import evaluate as task
 
     kind = "-issued" if issued else "-forecast" if forecast else ""
@@ -67,7 +67,7 @@ def evaluate(
                            fail_over=fail_over or (), accept_scale=accept_scale, event=event, by=by,
                            engine=session.engine)
     console, workspace = Console(session), session.workspace
-    check_status_path(status_path := workspace.path(status_file) if status_file else None)
+    status_path = workspace.status_path(status_file)
     with reported(status_path, "evaluate") as status:
         evaluated = task.evaluate(workspace, request, console, guarded=[status_path])
         evaluated.watched(status)

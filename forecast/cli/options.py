@@ -45,6 +45,17 @@ WORKERS: dict[str, tuple[Any, Any]] = {
                                          help="with --engine ray: a cluster that runs already"))}
 
 
+def _check_said(ctx: Any, values: Mapping[str, Any]) -> None:
+    """Raises RequestError for an empty text: a variable of a shell that is not set leaves one, and its default would
+    be taken in silence."""
+    for param in ctx.command.params if ctx else ():
+        value = values.get(param.name or "")
+        if isinstance(value, str) and not value.strip():
+            name = param.opts[0] if param.opts[0].startswith("-") else str(param.metavar).strip("[]")
+            raise RequestError(f"{name}: nothing is named, only {value!r}", code="empty",
+                               hint="Name something, or leave it out; is a variable of the shell empty?")
+
+
 def _engine(*asked: Any) -> Engine | None:
     if asked == (None,) * len(asked):
         return None
@@ -114,6 +125,8 @@ def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "check
         def run(ctx: typer.Context, **values: Any) -> None:
             ranks.hush()
             outer = ctx.parent.params if ctx.parent else {}
+            for said, context in ((values, ctx), (outer, ctx.parent)):
+                _check_said(context, {name: value for name, value in said.items() if name not in options})
             chosen = {k: values.pop(k) or outer.get(k) for k in shared}
             workers = [values.pop(name) for name in WORKERS] if engines else []
             session = session_of(chosen, outer, _settings(values, options))

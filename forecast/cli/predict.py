@@ -67,7 +67,7 @@ def predict(
     from forecast.cli.console import Console
     from forecast.cli.streams import write_bytes_out
     from forecast.ledger.options import Options
-    from forecast.system.monitor import check_status_path, reported
+    from forecast.system.monitor import reported
     from forecast.tasks import joint
     from forecast.tasks import predict as task
     from forecast.tasks.backfill import backfill, is_range
@@ -82,7 +82,7 @@ def predict(
                            drawn=drawn, as_of=as_of, max_age=max_age, require_new=require_new, device=device, plot=plot,
                            accept_scale=accept_scale, future=future, engine=session.engine)
     console, workspace = Console(session), session.workspace
-    check_status_path(status_path := workspace.path(status_file) if status_file else None)
+    status_path = workspace.status_path(status_file)
     with reported(status_path, "predict") as status:
         if is_range(as_of):
             filled = backfill(workspace, request, console, guarded=[status_path])

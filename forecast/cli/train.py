@@ -42,18 +42,16 @@ def train(
 
     machine.spare_pandas()
     from forecast.cli.console import Console
-    from forecast.system.datasource import guard
-    from forecast.system.monitor import check_status_path, reported
+    from forecast.system.monitor import reported
     from forecast.system.ranks import rank
     from forecast.tasks import train as task
 
     request = task.Request(data, name=name, promote=promote, min_skill=min_skill, origin=origin, dry_run=dry_run,
                            resume=resume, wait=wait)
     console, workspace = Console(session), session.workspace
-    status_path = workspace.path(status_file) if status_file and not (dry_run or rank().number) else None
-    check_status_path(status_path)
-    guard([status_path], [workspace.source(data)])
+    status_path = workspace.status_path(None if dry_run or rank().number else status_file)
     with reported(status_path, "train") as status:
+        workspace.guard([status_path], workspace.inputs(workspace.source(data)))
         trained = task.train(workspace, request, console, status=status)
         status.watch(next(iter(trained.metrics.get("models", {}).values()), {}))
         status.numbers["data_age_seconds"] = trained.age

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from forecast.door.keywords import Asked, Several, flags_of
+from forecast.door.words import spoken
 from forecast.errors import RequestError
 from forecast.ledger.options import Options
+from forecast.reading.contract import Contract
 from forecast.series.ids import listed_names
+from forecast.system.engine import Engine, engine_of
 from forecast.tasks import joint
+from forecast.tasks.teller import Silent
 
 
 def named_by(columns: Several | None) -> str | None:
@@ -17,10 +25,44 @@ def named_by(columns: Several | None) -> str | None:
     return columns if columns is None or isinstance(columns, str) else listed_names(list(map(str, columns)))
 
 
+class Heard(Silent):
+    """Keeps what is warned of."""
+
+    def __init__(self) -> None:
+        self.warnings = list[str]()
+
+    def warn(self, label: str, text: str) -> None:
+        self.warnings.append(spoken(text))
+
+
+def engine_for(given: Mapping[str, Any]) -> Engine | None:
+    """Who works beside this process. Raises RequestError."""
+    jobs = given.get("jobs")
+    if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, (int, np.integer))):
+        raise RequestError(f"--jobs {jobs}: takes a number from 1", code="bad_setting")
+    return engine_of(None if jobs is None else int(jobs), given.get("engine"), given.get("address"))
+
+
+def without(given: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in names}
+
+
+def ids_of(series: Several | None) -> tuple[str, ...] | None:
+    return None if series is None else (series,) if isinstance(series, str) else tuple(map(str, series))
+
+
+def moment_of(as_of: Any, contract: Contract) -> str | None:
+    """A time as text, as --as-of takes it."""
+    if isinstance(as_of, datetime):
+        stamp = pd.Timestamp(as_of)
+        as_of = stamp if stamp.tz is None else stamp.tz_convert(contract.tz or "UTC").tz_localize(None)
+    return None if as_of is None else str(as_of)
+
+
 def options_of(asked: Asked, series: Several | None, *, mean: bool) -> Options:
     read = flags_of({name: asked.get(name) for name in ("missing", "spikes")})
     return Options(
-        series=None if series is None else (series,) if isinstance(series, str) else tuple(map(str, series)),
+        series=ids_of(series), adapt={} if asked.get("adapt") else None,
         nonnegative=asked.get("nonnegative", False), round=asked.get("round", False), mean=mean,
         allow_negative=asked.get("allow_negative", False), fill_future=asked.get("fill_future"),
         read={key: value if isinstance(value, str) else ",".join(value) for key, value in read.items()} or None)

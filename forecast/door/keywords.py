@@ -100,11 +100,24 @@ class Drawn(TypedDict, total=False):
     layout: str                         # "long": a row for each value of samples
 
 
-class AtOnce(Settings, Drawn, total=False):
+class Workers(TypedDict, total=False):
+    """Who works beside this process; the numbers are those of one. Processes are begun anew, so a script (a notebook
+    does not) has to call from below `if __name__ == "__main__":`."""
+
+    jobs: int                           # processes
+    engine: str                         # "processes" of this machine, or "ray"
+    address: str                        # with "ray": a cluster that runs already
+
+
+class AtOnce(Settings, Drawn, Workers, total=False):
     """What may be asked of a forecast without any training."""
 
 
-class Asked(Drawn, total=False):
+class Scored(Settings, Workers, total=False):
+    """What else may be asked of a backtest."""
+
+
+class Asked(Drawn, Workers, total=False):
     """What else may be asked of a forecast; see `forecast predict --help`."""
 
     future: Any                         # a frame, or a path
@@ -117,6 +130,8 @@ class Asked(Drawn, total=False):
     missing: Several | float | Sequence[float]
     spikes: str
     device: str
+    adapt: bool                         # with record=True
+    plot: Any                           # where a picture goes, .png or .svg
 
 
 _KEYS = {key.split(".")[1]: key for key in SETTINGS}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.series.arrays import Floats, Ints
+from forecast.series.arrays import Bools, Floats, Ints
 
 POWER = 12.0                        # a weight is 1 / error to this power where there are many windows,
 FEW = 2.0                           # and to the power FEW + their number where that is less
@@ -68,6 +68,14 @@ class Blend:
     def weights(self, ids: NDArray[np.object_]) -> Floats:
         """(M, S)."""
         return np.array([self.own.get(i, self.pooled) for i in ids]).reshape(len(ids), len(self.names)).T
+
+    def limited(self, voices: Mapping[str, Bools]) -> Blend:
+        """The same where in these series only those have a say who have a voice (M,); another one of no weight."""
+        own = dict(self.own)
+        for name, able in voices.items():
+            weights = np.where(able, self.own.get(name, self.pooled), 0.0)
+            own[name] = (weights / max(weights.sum(), np.finfo(float).tiny)).tolist()
+        return replace(self, own=own)
 
     def of_parts(self, parts: Mapping[str, Floats], ids: NDArray[np.object_]) -> Floats:
         """The weighed mean of quantiles (S, H, Q) over the parts that are finite; NaN where none is. What all parts

@@ -79,7 +79,8 @@ def event_of(text: str, horizon: int | None = None) -> Event:
 def _expect(text: str, word: tuple[str, int], is_there: bool, wanted: str) -> None:
     if not is_there:
         found = quoted(word[0]) if word[0] else "the end"
-        raise RequestError(f"event {quoted(text)}: at character {word[1] + 1} stands {found}, wanted is {wanted}",
+        pointed = quoted(f"{text[:word[1]]}^{text[word[1]:]}")
+        raise RequestError(f"event {pointed}: at character {word[1] + 1} stands {found}, wanted is {wanted}",
                            code="bad_event", hint=FORMS)
 
 

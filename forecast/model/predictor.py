@@ -29,7 +29,7 @@ from forecast.model.prior import PRIOR, TUNED, Prior, Tuned, shipped
 from forecast.model.sight import reach
 from forecast.scoring.formulas import SIMPLE
 from forecast.scoring.metrics import seasonal_scale
-from forecast.series.arrays import Floats, Ints, finite_sums
+from forecast.series.arrays import Bools, Floats, Ints, finite_sums
 from forecast.series.batch import Batch
 from forecast.series.forecast import Forecast, Remark, quantile_grid
 from forecast.series.levels import Changes, levelled, with_return
@@ -200,11 +200,13 @@ class Predictor:
         near = panel.trimmed() if horizon == self.plan.horizon else panel.trimmed().foreseen(horizon)
         level, changes = levelled(near, self.plan.season)
         history = guard.History.of(near)
-        values, reasons, silent = self._quantiles(level, guard.History.of(level) if changes.series.size else history)
+        seen = guard.History.of(level) if changes.series.size else history
+        values, reasons, silent, voices = self._quantiles(level, seen)
         parts, longer = [values], level
         while sum(p.shape[1] for p in parts) < horizon:
             longer = longer.extended(parts[-1][:, :, self.quantiles.index(0.5)])
-            further, _, _ = self._quantiles(longer, guard.History.of(longer))
+            further, _, _, speak = self._quantiles(longer, guard.History.of(longer))
+            voices &= speak
             parts.append(_spread_from(parts[-1][:, -1:, :], further, self.quantiles))
         values = np.concatenate(parts, axis=1)[:, :horizon]
         source = np.array(self.blend.sources(panel.ids, self.titles), dtype=object)
@@ -218,7 +220,8 @@ class Predictor:
             able = short[np.isfinite(said).all(axis=(1, 2))]
             values[able], source[able] = said[np.isin(short, able)], PRIOR
         values, mean = self._signed(values, level, history, changes)
-        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, reasons), mean)
+        return Forecast(panel, self.quantiles, values, source, self._remarks(panel, changes, silent, reasons), mean,
+                        voices)
 
     def _plain(self, panel: Panel, horizon: int) -> Floats:
         """The seasonal naive forecast, as wide as other series of the run were where one of a single value says nothing
@@ -264,15 +267,16 @@ class Predictor:
                                  f"{', '.join(dict.fromkeys(who))}") for s, who in sorted(names.items())))
 
     def _quantiles(self, panel: Panel, history: guard.History
-                   ) -> tuple[Floats, NDArray[np.object_], dict[str, Ints]]:
-        """(S, H, Q) forecasts of the trained horizon; (S,) why a series can't be served ("" where it can); and who has
-        no say in which series."""
+                   ) -> tuple[Floats, NDArray[np.object_], dict[str, Ints], Bools]:
+        """(S, H, Q) forecasts of the trained horizon; (S,) why a series can't be served ("" where it can); who has
+        no say in which series; and (S, M) who has one."""
         parts, reasons = self.parts(panel, self.blend.names)
         spoke = np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
         silent = self._silenced(panel, parts, history)
-        mute = ~np.any([np.isfinite(said).all(axis=(1, 2)) for said in parts.values()], axis=0)
+        voices = np.stack([np.isfinite(parts[name]).all(axis=(1, 2)) for name in self.blend.names], axis=1)
+        mute = ~voices.any(axis=1)
         reasons[spoke & mute & (reasons == "")] = "fallback:guard"      # all that spoke were far from what is known
-        return self.widened(self.blended(parts, panel)), reasons, silent
+        return self.widened(self.blended(parts, panel)), reasons, silent, voices
 
     def blended(self, parts: Mapping[str, Floats], panel: Panel) -> Floats:
         """What all say together, (S, H, Q); its spread by the phase of the season, where that decides on it."""

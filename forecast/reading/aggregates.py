@@ -47,7 +47,7 @@ def is_on_the_wall(every: str | None) -> bool:
 
 def rule_of(options: DataConfig, column: str) -> str:
     """What becomes of the rows of one step in a column. Raises RequestError where nothing says."""
-    rules = _rules(options)
+    rules = rules_of(options)
     rule = rules.get(column, rules.get(""))
     if rule is None:
         raise RequestError(f"--aggregate does not say what becomes of column {quoted(column)}", code="no_aggregate",
@@ -62,11 +62,12 @@ def is_counted(options: DataConfig, column: str) -> bool:
 
 def only_counts(options: DataConfig) -> bool:
     """Whether rows are counted, and no column is named."""
-    return options.every is not None and options.target is None and _rules(options) == {"": "count"}
+    return options.every is not None and options.target is None and rules_of(options) == {"": "count"}
 
 
-def _rules(options: DataConfig) -> dict[str, str]:
-    """Column -> rule; "" stands for the columns that are not named. Raises RequestError."""
+def rules_of(options: DataConfig) -> dict[str, str]:
+    """What becomes of the rows of one step: column -> rule; "" stands for columns that are not named. Raises
+    RequestError."""
     rules: dict[str, str] = {}
     for text in options.aggregate or ():
         column, _, rule = text.rpartition("=")
@@ -88,7 +89,7 @@ def as_asked(options: DataConfig) -> DataConfig:
                                hint="As in --every day --aggregate sum")
         return options
     grid_of(options.every)
-    rules = _rules(options)
+    rules = rules_of(options)
     if not rules:
         raise RequestError(f"--every {options.every} needs --aggregate: what becomes of the rows of one step?",
                            code="no_aggregate", hint=f"As in --every {options.every} --aggregate sum; known: "
@@ -106,7 +107,7 @@ def check_columns(options: DataConfig, targets: Sequence[str], beside: Sequence[
     if beside:
         raise RequestError(f"--{beside[0][0]} takes columns of a file with a row a step, and --every brings events to "
                            "steps", code="events_beside", hint="Put them, a row a step, into a file for --covariates")
-    for column in _rules(options):
+    for column in rules_of(options):
         if column and column not in targets:
             raise RequestError(f"--aggregate names column {quoted(column)}, which is not forecast", code="no_target",
                                hint=f"Forecast are: {', '.join(targets)[:80]}")

@@ -122,7 +122,7 @@ class CovariateUnits:
         holes = self._holes()
         known = ahead.shape[2]
         return Beside(np.concatenate([before, past, past_there[:, :, holes]], axis=2),
-                      np.concatenate([after, ahead, ahead_there[:, :, holes[:known]]], axis=2),
+                      np.concatenate([after, ahead, ahead_there[:, :, holes[holes < known]]], axis=2),
                       self._around(before, after, _mean(after, ahead_there), still), still)
 
     def _around(self, before: Floats, after: Floats, mean: Floats, still: Floats) -> Floats:

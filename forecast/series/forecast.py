@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.series.arrays import Floats, Ints
+from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.panel import Panel
 from forecast.system.engine import Engine
 
@@ -40,7 +40,8 @@ class Forecast:
 
     values (S, H, Q) float64, ascending along Q · quantiles (Q,) ascending, 0.5 among them ·
     source (S,) str: what served each series ("lstm", "seasonal_naive", "fallback:short") · mean (S, H): the expected
-    value beside the median, which is what totals are made of; None from a forecaster that does not tell it."""
+    value beside the median, which is what totals are made of; None from a forecaster that does not tell it · voices
+    (S, M): which of M forecasters blended had a say at every step; None from one that blends none."""
 
     panel: Panel                    # what was known; each forecast begins at panel.end
     quantiles: tuple[float, ...]
@@ -48,6 +49,7 @@ class Forecast:
     source: NDArray[np.object_]
     remarks: tuple[Remark, ...] = ()
     mean: Floats | None = None
+    voices: Bools | None = None
 
     @property
     def horizon(self) -> int:
@@ -119,11 +121,12 @@ def _said_of(forecaster: Forecaster, horizon: int, piece: Panel) -> Forecast:
 def _joined(panel: Panel, pieces: Sequence[Forecast]) -> Forecast:
     """The forecast of a panel of those of its pieces."""
     remarks = [remark for piece in pieces for remark in piece.remarks]
-    means = [piece.mean for piece in pieces if piece.mean is not None]
+    means, voices = ([said for piece in pieces if (said := getattr(piece, name)) is not None] for name in
+                     ("mean", "voices"))
     return Forecast(panel, pieces[0].quantiles, np.concatenate([piece.values for piece in pieces]),
                     np.concatenate([piece.source for piece in pieces]),
                     tuple(sorted(remarks, key=lambda remark: remark.code == "silenced")),  # behind all changes of level
-                    np.concatenate(means) if means else None)
+                    np.concatenate(means) if means else None, np.concatenate(voices) if voices else None)
 
 
 def band_quantiles(level: float) -> tuple[float, float]:

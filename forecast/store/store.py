@@ -36,6 +36,11 @@ READING_BEGUN = re.compile(r"\.[0-9a-f]{16}\.reading\.[0-9a-f]{8}\.tmp")
 MOST_NAME = 1_000                                                       # a longer text is no path
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a model, wherever it lies."""
+    return all((folder / name).is_file() for name in (RUN_FILE, "manifest.json", "weights.safetensors"))
+
+
 @dataclass(frozen=True)
 class Promotion:
     """A line of promotions.jsonl: when which run went live, and which one a rollback brings back then."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecast.errors import RequestError
+from forecast.errors import DiskError, RequestError
 from forecast.system.addresses import is_database, seen_from
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def place_of(output: Path | str) -> str:
 
 def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *, makes_folder: bool = False) -> None:
     """Before any work: no output may be an input or another output, lie in one, or have one in it, and its folder must
-    be there, unless it `makes_folder`. Raises RequestError."""
+    be there, unless it `makes_folder`, and let files be made in it. Raises RequestError, DiskError."""
     taken = {source.path for source in inputs if source is not None and source.path is not None}
     for output in outputs:
         if output is None:
@@ -100,9 +100,32 @@ def guard(outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *
             raise RequestError(f"{output}: would be written over a file that this command reads or writes",
                                code="overwrite", hint="Choose another name")
         taken.add(place)
-        if not makes_folder and not output.parent.exists():
-            raise RequestError("the folder does not exist", file=shown_path(str(output)), code="no_folder",
-                               hint=f"mkdir -p {shlex.quote(shown_path(str(output.parent)))}")
+        if not makes_folder:
+            _check_parent(output)
+
+
+def check_file(output: Path) -> None:
+    """Raises RequestError where a folder stands in the place of a file that is to be written, DiskError for a device or
+    a pipe."""
+    if output.is_dir():
+        raise RequestError("is a folder, and a file is to be written", file=shown_path(str(output)), code="bad_ending",
+                           hint="Name a file in it, or another one")
+    if output.exists() and not output.is_file():
+        raise DiskError("is there already, and is not a file", file=shown_path(str(output)), code="disk",
+                        hint="Choose another name")
+
+
+def _check_parent(output: Path) -> None:
+    name, parent = shown_path(str(output)), output.parent
+    if not parent.exists():
+        raise RequestError("the folder does not exist", file=name, code="no_folder",
+                           hint=f"mkdir -p {shlex.quote(shown_path(str(parent)))}")
+    if not parent.is_dir():
+        raise RequestError(f"{shown_path(str(parent))} is a file, and has to be a folder", file=name, code="no_folder",
+                           hint="Choose another name")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise DiskError("cannot write: no file may be made in this folder", file=name, code="disk",
+                        hint="Check who may write there, or choose another place")
 
 
 def shown_path(name: str) -> str:

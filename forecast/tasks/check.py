@@ -15,7 +15,6 @@ from forecast.reading.future import cells_of
 from forecast.reading.reader import Reading, read_panel
 from forecast.series.arrays import Ints
 from forecast.series.covariates import ROLES
-from forecast.system.datasource import guard
 from forecast.system.files import disk_errors
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
@@ -97,7 +96,8 @@ def check(workspace: Workspace, request: Request, teller: Teller = SILENT) -> It
     written = {_named(target, file) for file in request.files} if target is not None and into_folder else {target}
     rejects = None if request.rejects is None else workspace.path(request.rejects)
     sources = [workspace.source(file) for file in request.files]
-    guard([*written, rejects], sources, makes_folder=into_folder)
+    beside = [read for source in sources for read in workspace.inputs(source)]
+    workspace.guard([*written, rejects], beside, makes_folder=into_folder)
     bad: list[Problem] = []
     for file in request.files:
         checked = looked_at(workspace, file)

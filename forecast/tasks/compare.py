@@ -20,7 +20,6 @@ from forecast.series.panel import Panel
 from forecast.showing.ink import check_picture
 from forecast.showing.tables import score_text
 from forecast.store.record import DataRecord
-from forecast.system.datasource import guard
 from forecast.system.durations import seconds_of
 from forecast.tasks.fitting import backtest_plan, baseline_makers, record_of, scored, tracked
 from forecast.tasks.teller import SILENT, Teller, tell_reading, tell_settings
@@ -111,7 +110,8 @@ def compare(workspace: Workspace, request: Request, teller: Teller = SILENT, *, 
     Raises RequestError, DataError."""
     start = time.monotonic() if since is None else since
     allowed, source = seconds_of(request.budget, "--budget"), workspace.source(request.data)
-    guard([None if name is None else workspace.path(name) for name in (request.output, request.plot)], [source])
+    workspace.guard([None if name is None else workspace.path(name) for name in (request.output, request.plot)],
+                    workspace.inputs(source))
     config = workspace.config.override({"model.cell": "lstm", "model.blend": False}, source="compare")
     workspace.check_precision(config, *request.names)
     tell_settings(teller, workspace.given)

@@ -20,7 +20,7 @@ from forecast.series.panel import Panel
 from forecast.showing.ink import check_picture
 from forecast.store.run import Run
 from forecast.system import clock
-from forecast.system.datasource import DataSource, guard, shown_path
+from forecast.system.datasource import DataSource, shown_path
 from forecast.system.engine import Engine
 from forecast.tasks import prior
 from forecast.tasks.backtests import Beside, backtested
@@ -171,8 +171,7 @@ def evaluate(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
         raise ModelError("there is no live model yet, so DATA must be named", file=str(workspace.store.folder),
                          code="no_live", hint="forecast evaluate DATA, or first forecast train DATA")
     given = workspace.source(request.forecast) if request.forecast else None
-    workspace.keep_out(*outputs(workspace, request))
-    guard([*outputs(workspace, request), *guarded], [source, given])
+    workspace.guard([*outputs(workspace, request), *guarded], [*workspace.inputs(source, run), given])
     as_trained = run and run.predictor.config.train.precision == config.train.precision
     if not (request.issued or given or untrained or as_trained):
         workspace.check_precision(config, config.model.cell)            # else the run may be scored as it is

@@ -18,7 +18,7 @@ from forecast.showing.ink import check_picture
 from forecast.showing.inside import draw
 from forecast.showing.layout import Table
 from forecast.store.run import Run
-from forecast.system.datasource import DataSource, guard
+from forecast.system.datasource import DataSource
 from forecast.tasks import plans
 from forecast.tasks.teller import SILENT, Teller, tell_model
 from forecast.tasks.workspace import Workspace
@@ -56,11 +56,6 @@ class Explained:
     document: dict[str, Any]
 
     @property
-    def beside(self) -> Path:
-        """Where the picture of covariates lies, if there are some."""
-        return self.path.with_name(f"{self.path.stem}-covariates{self.path.suffix}")
-
-    @property
     def lines(self) -> list[tuple[str, str]]:
         """Labels and lines; every number in them stands in the document."""
         return [*words.lines_of(self.document), *effects.lines_of(self.document["covariates"])]
@@ -78,9 +73,9 @@ class Explained:
              target=target)
         teller.wrote(self.path, "replaced the one there" if stood else "", verb="drew")
         if self.document["covariates"]:
-            effects.draw(self.beside, self.document["covariates"], target=target,
+            effects.draw(beside(self.path), self.document["covariates"], target=target,
                          title=f"What covariates moved in the forecast of {self.inspection.series}")
-            teller.wrote(self.beside, verb="drew")
+            teller.wrote(beside(self.path), verb="drew")
         return self.path
 
 
@@ -89,7 +84,8 @@ def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> 
     run = workspace.run(request.model)
     source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
     path = workspace.path(request.output)
-    guard([path], [source, *([] if request.future is None else [workspace.source(request.future)])])
+    plan = [] if request.future is None else [workspace.source(request.future)]
+    workspace.guard([path, beside(path)], [*workspace.inputs(source, run), *plan])
     reading = plans.planned_for(workspace, run, workspace.read_for(run, source), request.future, None)
     panel = one_series(reading.panel, request.series)
     tell_model(teller, run, source, reading)
@@ -102,6 +98,11 @@ def explain(workspace: Workspace, request: Request, teller: Teller = SILENT) -> 
     steps = panel.calendar.times(panel.end[0] + np.arange(run.predictor.plan.horizon))
     document["covariates"] = effects.described(effects_of(run.predictor, panel), run.contract.time_text(steps))
     return Explained(run, source, path, inspection, document)
+
+
+def beside(path: Path) -> Path:
+    """Where the picture of covariates lies, if there are some."""
+    return path.with_name(f"{path.stem}-covariates{path.suffix}")
 
 
 def one_series(panel: Panel, name: str | None) -> Panel:

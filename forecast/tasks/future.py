@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import RequestError
-from forecast.system.datasource import guard
 from forecast.tasks.plans import planned_for
 from forecast.tasks.predict import chosen
 from forecast.tasks.teller import SILENT, Teller
@@ -65,7 +64,7 @@ def future(workspace: Workspace, request: Request, teller: Teller = SILENT) -> F
                            hint="forecast train DATA --known COLUMN trains one that does")
     source = workspace.source_of(run) if request.data is None else workspace.source(request.data)
     output = None if request.output is None else workspace.path(request.output)
-    guard([output], [source])
+    workspace.guard([output], workspace.inputs(source, run))
     reading = workspace.read_for(run, source, request.read)
     steps = request.horizon or run.predictor.plan.horizon
     panel = chosen(planned_for(workspace, run, reading, None, steps).panel.with_values()[0], request.series)

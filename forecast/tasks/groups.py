@@ -85,8 +85,8 @@ def _labels(panel: Panel, contract: Contract, by: list[str]) -> list[tuple[str, 
             b, values = static[names.index(name)], panel.beside.static[panel.row, names.index(name)]
             labels.append([shown(b, value) for value in values.tolist()])
         else:
-            role = next((f": its role is {b.role}, it changes within a series" for b in contract.beside
-                         if b.name == name), ": there is no such static column")
+            role = next((f" changes within a series (its role is {b.role}), so it names no group"
+                         for b in contract.beside if b.name == name), ": there is no such static column")
             known = [*columns_of(contract), ALL]
             hint = f"There is {listed(known)}" if len(known) > 1 else "--by all is the total of all"
             raise RequestError(f"--by {name}{role}", code="bad_setting",

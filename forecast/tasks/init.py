@@ -68,6 +68,8 @@ def init(workspace: Workspace, data: str, program: Sequence[str], teller: Teller
                            hint="Change it by hand, or move it")
     if source.is_stdin:
         raise RequestError("init needs a file, not standard input", code="no_data")
+    if not is_there:
+        workspace.guard([path], [source])
     given = workspace.given
     reading = read_panel(source.name, workspace.placed(workspace.config.data))
     tell_reading(teller, reading)

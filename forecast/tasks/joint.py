@@ -74,11 +74,11 @@ class Asked:
                 raise RequestError(f"{flag} {number}: takes a whole number from {least}", code="bad_setting")
         if self.event is not None:
             event_of(self.event)
-        if self.by == "":
+        if self.by is not None and not self.by.replace(",", "").strip():
             raise RequestError("--by names no column", code="bad_setting", hint="As in --by region, or --by all")
         if self.samples is not None and self.samples > MOST_COLUMNS and self.layout == "default":
-            raise RequestError(f"--samples {self.samples} would be as many columns", code="bad_setting",
-                               hint="Use --layout long")
+            raise RequestError(f"--samples {self.samples} would be as many columns, and {MOST_COLUMNS:,} are the most",
+                               code="bad_setting", hint="Use --layout long")
 
     @property
     def file(self) -> str:
@@ -105,6 +105,20 @@ def asked(**given: object) -> Asked | None:
     return Asked(**{"layout": defaults.layout, **there}) if is_any else None     # type: ignore[arg-type]
 
 
+def check_memory(asked: Asked, steps: int, each: int | None = None, size: int = 8) -> None:
+    """Raises RequestError where so many paths do not fit, with the most that do. each: numbers that a path takes, by
+    default while it is drawn; size: bytes of one."""
+    one, there = (steps * COPIES if each is None else each) * size, memory()
+    if asked.count * one <= there:
+        return
+    what = f"--samples {asked.count}: so many" if asked.samples else f"{asked.count:,}"
+    most = there // one if asked.samples else 0
+    raise RequestError(f"{what} paths of {counted(steps, 'step')} need {asked.count * one / 2**30:,.0f} GiB of memory, "
+                       f"and this machine has {there / 2**30:,.0f}", code="too_large",
+                       hint=f"At most --samples {most} will do" if most else
+                       "Ask for fewer series, or for a shorter --horizon")
+
+
 @dataclass
 class Answer:
     """Parts of a forecast turned into rows, one after the other; `tables` are kept where no file takes them."""
@@ -125,7 +139,7 @@ class Answer:
         if self.asked.event is not None:
             event_of(self.asked.event, self.steps)
         periods = len(self.periods.names)
-        self._check_memory(self.asked.count * self.steps * COPIES)
+        check_memory(self.asked, self.steps)
         self._groups = None if self.asked.by is None else self._gathered(self.asked.by, periods)
         self._series = 0
 
@@ -137,21 +151,15 @@ class Answer:
 
     def _gathered(self, by: str, periods: int) -> Gathered:
         groups = Groups.of(self.panel, self.page.contract, by)
-        self._check_memory(len(groups.keys) * self.asked.count * (3 * periods + COPIES * self.steps))
+        check_memory(self.asked, self.steps, len(groups.keys) * (3 * periods + COPIES * self.steps))
         judge = self.judge() if self.judge else self.forecaster
         agreed = agreement_of(groups, judge, self.panel, self.steps, self.options)
         return Gathered.blank(groups, agreed, self.asked.count, periods, self.steps)
 
-    def _check_memory(self, numbers: int, size: int = 8) -> None:
-        if numbers * size > (there := memory()):
-            raise RequestError(f"{self.asked.count:,} paths of {counted(self.steps, 'step')} need about "
-                               f"{numbers * size / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f}",
-                               code="too_large", hint="Ask for fewer, or for a shorter --horizon")
-
     def kept_whole(self, *, is_text: bool) -> None:
         """Say that all rows will be held before they are written. Raises RequestError where the memory will not do."""
         if self.asked.samples:
-            self._check_memory(len(self.panel) * self.steps * self.asked.samples, CELL if is_text else 24)
+            check_memory(self.asked, self.steps, len(self.panel) * self.steps, CELL if is_text else 24)
 
     def of_part(self, part: Forecast, *, typed: bool) -> Iterator[pa.Table]:
         """The rows of some series, in few bytes at a time."""
@@ -249,7 +257,8 @@ class Answer:
 def taken(forecast: Forecast, which: Ints) -> Forecast:
     """The forecast of some of its series."""
     return replace(forecast, panel=forecast.panel.take(which), values=forecast.values[which],
-                   source=forecast.source[which], mean=None if forecast.mean is None else forecast.mean[which])
+                   source=forecast.source[which], mean=None if forecast.mean is None else forecast.mean[which],
+                   voices=None if forecast.voices is None else forecast.voices[which])
 
 
 def drawn_of(forecast: Forecast, forecaster: Predictor, options: Options, count: int, *, seed: int,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecast.system.datasource import DataSource, guard, shown_path
+from forecast.system.datasource import DataSource, shown_path
 from forecast.tasks import shards
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
@@ -49,10 +49,9 @@ def merge(workspace: Workspace, files: Sequence[str], output: str, teller: Telle
     one whole forecast, DiskError."""
     paths, to = [workspace.path(name) for name in files], workspace.path(output)
     shards.check_kind(paths, to, tuple(MERGERS))
-    workspace.keep_out(to)
-    guard([to], [DataSource(str(path)) for given in paths for path in (given, shards.beside(given))])
+    workspace.guard([to], [DataSource(str(path)) for given in paths for path in (given, shards.beside(given))])
     ordered = shards.in_order([shards.read(path) for path in paths])
-    guard([to], [DataSource(shard.source) for shard in ordered if shard.source])
+    workspace.guard([to], [DataSource(shard.source) for shard in ordered if shard.source])
     merged = Merged(to, ordered)
     put_together([shard.file for shard in ordered], to, rows_at_once=int(ordered[0].shared["rows_at_once"]))
     teller.say("model", str(ordered[0].shared["model"]))

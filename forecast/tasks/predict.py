@@ -21,14 +21,14 @@ from forecast.series.forecast import Forecast, Remark, in_parts, part_size, quan
 from forecast.showing.ink import check_picture
 from forecast.showing.pictures import Gallery, draw_fans
 from forecast.system import clock, machine
-from forecast.system.datasource import DataSource, guard
+from forecast.system.datasource import DataSource
 from forecast.system.engine import Engine
 from forecast.tasks import issuing, joint, plans, prior, shards
 from forecast.tasks.groups import judge_of
 from forecast.tasks.teller import SILENT, Teller, tell_forecast, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, listed
-from forecast.writing.layouts import Page, check_layout, check_no_folder, check_output, levels_of, table_of, writing
+from forecast.writing.layouts import Page, check_layout, check_output, levels_of, table_of, writing
 from forecast.writing.places import FOLDER, Place
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from forecast.store.run import Run
 
 STDOUT = "-"
+DEVICES = SETTINGS["train.device"].choices
 MOST_SOURCES = 4                        # told one by one
 
 
@@ -83,6 +84,8 @@ class Request:
         if self.options.shard and self.output is not None and str(self.output).endswith((FOLDER, ".xlsx")):
             raise RequestError(f"--shard: -o {self.output} cannot hold a part of a forecast", code="bad_ending",
                                hint=f"Name a file, as in -o part-{self.options.shard.partition('/')[0]}.parquet")
+        if self.device not in (None, *DEVICES):
+            raise RequestError(f"--device {self.device}: takes one of {', '.join(DEVICES)}", code="bad_setting")
         if self.engine is not None and self.device is not None:
             raise RequestError("--device is for one process, and workers compute on CPUs", code="bad_setting",
                                hint="Leave out --device, or --jobs and --engine")
@@ -236,15 +239,14 @@ def _tell_reach(teller: Teller, steps: int, trained: int) -> None:
 def read_for(workspace: Workspace, request: Request, output: Place | None, others: Sequence[Path | None] = ()
              ) -> tuple[Run, DataSource, Reading]:
     """The model, or the prior, and the data it is to speak of, which none of the outputs overwrites."""
-    outputs = [None if output is None else output.path, *others]
-    workspace.keep_out(None if output is None else output.file, *others)
     plan = [] if request.future is None else [workspace.source(request.future)]
 
-    def guarded(source: DataSource) -> DataSource:
-        guard(outputs, [source, *plan])
+    def guarded(source: DataSource, run: Run | None = None) -> DataSource:
+        workspace.guard(others, [*workspace.inputs(source, run), *plan], place=output)
         if output is not None:
             output.check_apart(source)
-            check_no_folder(output)
+        if request.drawn is not None:
+            joint.check_memory(request.drawn, request.horizon or (run.predictor.plan.horizon if run else 1))
         return source
 
     if prior.is_asked(workspace, request.model, request.data):
@@ -253,7 +255,7 @@ def read_for(workspace: Workspace, request: Request, output: Place | None, other
                                        levels=request.levels)
     else:
         run = _run(workspace, request)
-        source = guarded(workspace.source_of(run) if request.data is None else workspace.source(request.data))
+        source = guarded(workspace.source_of(run) if request.data is None else workspace.source(request.data), run)
         reading = workspace.read_for(run, source, request.options.read)
         if not request.accept_scale:                                    # a first reading knows of no other unit
             reading.check_scale()

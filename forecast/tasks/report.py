@@ -10,14 +10,12 @@ from typing import Any
 from forecast.errors import RequestError
 from forecast.reporting.drawing import fan_drawing
 from forecast.reporting.page import Reason, Sheet, Table, render
-from forecast.store.run import Run
 from forecast.system.clock import minute, now, stamp
-from forecast.system.datasource import guard
 from forecast.system.files import write_text
 from forecast.tasks import chapters, facts, trust
 from forecast.tasks.facts import Facts
 from forecast.tasks.listing import Listing
-from forecast.tasks.remembered import FILE, Remembered, changes_of, key_of, recalled, remember
+from forecast.tasks.remembered import Remembered, changes_of, key_of, recalled, remember
 from forecast.tasks.teller import SILENT, Teller, tell_model
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted
@@ -69,12 +67,9 @@ def report(workspace: Workspace, request: Request, teller: Teller = SILENT) -> R
 
     Raises RequestError, DataError, ModelError, DiskError."""
     output = workspace.path(request.output)
-    if output.is_dir():
-        raise RequestError(f"-o {output}: is a folder", code="bad_ending", hint="Name a file: -o report.html")
     run, source, reading = facts.read_for(workspace, request.model, request.data, horizon=request.horizon)
     plan = [] if request.future is None else [workspace.source(request.future)]
-    workspace.keep_out(output)
-    guard([output], [source, *plan, *(workspace.source(f) for f in _kept(workspace, run))])
+    workspace.guard([output], [*workspace.inputs(source, run), *plan])
     known = facts.gathered(workspace, run, source, reading, horizon=request.horizon, future=request.future,
                            fill=request.fill_future)
     tell_model(teller, run, source, reading)
@@ -91,11 +86,6 @@ def report(workspace: Workspace, request: Request, teller: Teller = SILENT) -> R
     teller.say("trust", verdict)
     teller.wrote(output, f"{output.stat().st_size / 1e6:.2f} MB, {_listed(known, shown)}")
     return Reported(output, run.id, state, verdict, sheet.gist, reasons, changes, len(known.panel), shown)
-
-
-def _kept(workspace: Workspace, run: Run) -> list[Path]:
-    """Files of the store that no page may be written over."""
-    return [workspace.ledger.path.resolve(), (workspace.store.folder / FILE).resolve()]
 
 
 def _sheet(known: Facts, request: Request, reasons: Sequence[Reason], changes: Sequence[str]) -> tuple[Sheet, int]:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_SERIES = 500                       # of a search: those of more say the same
-SEARCHED, UNSEEN = (60, 20, 4), (36, 12, 3)     # pairs that are wanted; windows at most, and where series are many
-FEWEST_PAIRS = 5                        # unseen, with fewer of which no test can tell anything at the level of 5 %
+FEWEST_CUTOFFS = 5                      # unseen: series of one day have its weather in common, and count as one
+SEARCHED, UNSEEN = (60, 20, 4), (36, 12, FEWEST_CUTOFFS)    # pairs wanted; cutoffs at most, and where series are many
 QUARTER = 0.25                          # of the steps of training, before a first look at the windows
 MOST_REPEATED = 12                      # settings in a row that were tried before: then everything was
 Watch = Callable[[], None]              # is called now and then; ends a fit by raising
@@ -68,14 +68,9 @@ def split(config: Config, panel: Panel) -> Split:
     wanted, last = (min(most, max(least, -(-pairs // len(panel)))) for pairs, most, least in (SEARCHED, UNSEEN))
     given = config.backtest.windows or config.backtest.test_size
     room = max(2, int(longest * (1 - KEPT_FOR_TRAINING)) // horizon)    # windows of both kinds
-    last = min(last, max(1, room * last // (wanted + last), min(-(-FEWEST_PAIRS // len(panel)), room // 2)))
+    last = min(last, max(1, room * last // (wanted + last), min(FEWEST_CUTOFFS, room // 2)))
     wanted = wanted if given else min(wanted, max(1, room - last))
-    unseen = [horizon * (k + 1) for k in reversed(range(last))]
-    searched = panel.drop_last(unseen[0]).ended_on_truth().with_values()[0]     # a gap filled across the cut is cut off
-    try:
-        fits = (int(searched.lengths.max(initial=0)) - make_plan(config, searched).least) // horizon
-    except DataError:
-        fits = 0
+    unseen, searched, fits = _cut_off(config, panel, horizon, last)
     if fits < 1:
         raise DataError(f"the data are too short for a search: the longest series has {longest} points, the newest "
                         f"{unseen[0]} of which it may not see", code="too_short", hint="Give a shorter --horizon")
@@ -84,6 +79,18 @@ def split(config: Config, panel: Panel) -> Split:
     cutoffs = backtest_cutoffs(config, searched, make_plan(config, searched))
     known = searched.drop_last(cutoffs[0])
     return Split(panel, searched, known, make_plan(config, known), cutoffs, unseen)
+
+
+def _cut_off(config: Config, panel: Panel, horizon: int, last: int) -> tuple[list[int], Panel, int]:
+    """The unseen cutoffs, `last` of them or as many as leave something to search by; what stands before them; and how
+    many windows fit in there."""
+    unseen = [horizon * (k + 1) for k in reversed(range(last))]
+    searched = panel.drop_last(unseen[0]).ended_on_truth().with_values()[0]     # a gap filled across the cut is cut off
+    try:
+        fits = (int(searched.lengths.max(initial=0)) - make_plan(config, searched).least) // horizon
+    except DataError:
+        fits = 0
+    return _cut_off(config, panel, horizon, last - 1) if fits < 1 < last else (unseen, searched, fits)
 
 
 @dataclass(frozen=True)

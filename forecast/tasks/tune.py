@@ -20,14 +20,13 @@ from forecast.scoring.metrics import seasonal_scale
 from forecast.showing.tables import score_text
 from forecast.showing.trials import changed
 from forecast.system import signals
-from forecast.system.datasource import guard
 from forecast.system.durations import seconds_of
 from forecast.system.files import exclusive
 from forecast.system.machine import usable_cpus
 from forecast.tasks.apart import side_by_side
 from forecast.tasks.fitting import expected, record_of, tell_plan, tell_recorded
 from forecast.tasks.teller import SILENT, Teller, shown, tell_reading, tell_settings
-from forecast.tasks.trials import FEWEST_PAIRS, Bench, Limits, Split, TimeUp, search, split, until
+from forecast.tasks.trials import FEWEST_CUTOFFS, Bench, Limits, Split, TimeUp, search, split, until
 from forecast.tasks.tuned import Judgement, Tuned
 from forecast.tasks.workspace import Workspace
 from forecast.text import counted, duration
@@ -194,7 +193,9 @@ class _Work:
             return None
         default, tried = ([np.array(judged[who][seed]) for seed in seeds] for who in ("default", str(best.number)))
         bench = Bench(self.config, self.parts.panel, self.parts.unseen, self.parts.plan)
-        return Judgement(default, tried, float(bench.naive.mean()), len(judged) - 1)
+        pairs = bench.naive.index
+        return Judgement(default, tried, float(bench.naive.mean()), looks=len(judged) - 1,
+                         cutoffs=pairs.unique("cutoff").size, series=pairs.unique("series").size)
 
 
 def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, since: float | None = None) -> Tuned:
@@ -204,11 +205,13 @@ def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, sin
     A signal ends it with what is known until then. Raises RequestError, DataError, BusyError, DiskError."""
     start = time.monotonic() if since is None else since
     allowed, source = seconds_of(request.budget, "--budget"), workspace.source(request.data)
-    named = [None if name is None else workspace.path(name) for name in (request.output, request.study)]
-    if named[1] is not None and named[1].is_dir():
+    output, journal = (None if name is None else workspace.path(name) for name in (request.output, request.study))
+    if journal is not None and journal.is_dir():
         raise RequestError(f"--study {request.study}: is a folder", code="bad_setting",
                            hint="Name a file, which is made where there is none")
-    guard(named, [source])
+    studies = workspace.store.folder / STUDIES
+    is_kept = journal is not None and journal.resolve().parent == studies.resolve()     # one of before, to go on with
+    workspace.guard([output, None if is_kept else journal], workspace.inputs(source))
     config = workspace.config.override({"train.final_fit": False}, source="tune")
     workspace.check_precision(config, config.model.cell)
     tell_settings(teller, workspace.given)
@@ -225,7 +228,7 @@ def tune(workspace: Workspace, request: Request, teller: Teller = SILENT, *, sin
         config = config.override({"train.threads": max(1, usable_cpus() // request.jobs)}, source="tune")
     said = {"data": panel.fingerprint(), "settings": workspace.given, "windows": [parts.cutoffs, parts.unseen],
             "space": [[d.key, d.default, list(d.values)] for d in dimensions], "version": __version__}
-    path = named[1] or workspace.store.folder / STUDIES / f"{_digest(said)}.journal"
+    path = journal or studies / f"{_digest(said)}.journal"
     begun = Tuned(record_of(reading, source, workspace), shown(source), ",".join(reading.contract.targets), parts.plan,
                   workspace.given, _written(workspace.said), dimensions, path, allowed, parts.cutoffs, parts.unseen,
                   _metric(parts), np.nan)
@@ -257,9 +260,9 @@ def _tell_search(teller: Teller, parts: Split, dimensions: Sequence[Dimension]) 
     series = counted(len(parts.panel), "series")
     teller.say("windows", f"{len(parts.cutoffs)} of {parts.plan.horizon} steps to search by, and the newest "
                           f"{len(parts.unseen)}, which the search does not see, to judge by; {series}")
-    if (pairs := len(parts.panel) * len(parts.unseen)) < FEWEST_PAIRS:
-        teller.warn("windows", f"{counted(pairs, 'unseen window')} cannot show that settings are better beyond chance: "
-                               f"that takes {FEWEST_PAIRS}; longer data or a shorter --horizon have more")
+    if (few := len(parts.unseen)) < FEWEST_CUTOFFS:
+        teller.warn("windows", f"{counted(few, 'unseen cutoff')} cannot show that settings are better beyond chance: "
+                               f"that takes {FEWEST_CUTOFFS}; longer data or a shorter --horizon have more")
     if not dimensions:
         raise RequestError("every setting that could be tried is given", code="nothing_to_try",
                            hint="Leave out some of them")

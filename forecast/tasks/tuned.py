@@ -16,7 +16,7 @@ from forecast.series.arrays import Floats
 from forecast.showing.tables import score_text
 from forecast.showing.trials import changed
 from forecast.store.record import DataRecord
-from forecast.tasks.trials import FEWEST_PAIRS
+from forecast.tasks.trials import FEWEST_CUTOFFS
 from forecast.text import counted, duration
 from forecast.training.search import (
     BROKEN_OFF,
@@ -38,13 +38,15 @@ ROLES = ("data.known", "data.past", "data.static", "data.covariates", "data.holi
 @dataclass(frozen=True)
 class Judgement:
     """The best settings beside the defaults, fitted anew with several seeds on all that stood before the unseen
-    windows. default, tried: (P,) errors with each seed, in the same order; looks: settings judged on these windows so
-    far."""
+    windows. default, tried: (P,) errors with each seed, in the same order; cutoffs, series: of these pairs; looks:
+    settings judged on these windows so far."""
 
     default: Sequence[Floats]
     tried: Sequence[Floats]
     naive: float
     looks: int
+    cutoffs: int
+    series: int
 
     @property
     def means(self) -> tuple[float, float]:
@@ -68,14 +70,21 @@ class Judgement:
 
     @property
     def is_better(self) -> bool:
-        """Beyond chance: of windows by the test, of seeds in that each of them says so."""
-        return self.p < self.limit and self.ahead == len(self.tried)
+        """Beyond chance: of windows by the test, of seeds in that each of them says so; on a few days alone nothing
+        is."""
+        return self.p < self.limit and self.ahead == len(self.tried) and self.cutoffs >= FEWEST_CUTOFFS
+
+    @property
+    def where(self) -> str:
+        """On which windows: `15 windows (5 cutoffs of 3 series)`."""
+        return (f"{counted(len(self.tried[0]), 'window')} ({counted(self.cutoffs, 'cutoff')} of "
+                f"{counted(self.series, 'series')})")
 
     def to_dict(self) -> dict[str, Any]:
         default, tried = self.means
         return {"default": default, "tried": tried, "seasonal_naive": self.naive, "p": self.p, "limit": self.limit,
-                "pairs": len(self.tried[0]), "seeds": len(self.tried), "seeds_ahead": self.ahead, "looks": self.looks,
-                "better_beyond_chance": self.is_better}
+                "pairs": len(self.tried[0]), "cutoffs": self.cutoffs, "series": self.series, "seeds": len(self.tried),
+                "seeds_ahead": self.ahead, "looks": self.looks, "better_beyond_chance": self.is_better}
 
 
 @dataclass(frozen=True)
@@ -140,18 +149,18 @@ class Tuned:
         if not best.changes:
             return ("no better than the defaults: nothing that was tried errs less on the "
                     f"{counted(len(self.cutoffs), 'window')} of the search")
-        judged, shown = self.judgement, counted(len(self.unseen), "unseen window")
+        judged = self.judgement
         if judged is None:
             gain = "" if default is None else f", {1 - best.score / default.score:.1%} less than the defaults"
             return (f"nothing yet: trial {best.number} errs least on the windows of the search{gain}, and was not "
-                    f"judged on the {shown}")
+                    f"judged on the {counted(len(self.unseen), 'unseen cutoff')}")
         usual, tried = (score_text(mean, self.metric) for mean in judged.means)
-        found = (f"on {shown} the best settings err by {tried}, the defaults by {usual}, seasonal naive by "
-                 f"{score_text(judged.naive, self.metric)} (p {judged.p:.2g}, smaller with {judged.ahead} of "
-                 f"{counted(len(judged.tried), 'seed')})")
+        found = (f"on {judged.where} that the search had not seen the best settings err by {tried}, the defaults by "
+                 f"{usual}, seasonal naive by {score_text(judged.naive, self.metric)} (p {judged.p:.2g}, "
+                 f"smaller with {judged.ahead} of {counted(len(judged.tried), 'seed')})")
         if judged.is_better:
             return f"better than the defaults beyond chance: {found}"
-        few = len(judged.tried[0]) < FEWEST_PAIRS and "; so few windows cannot show a difference"
+        few = judged.cutoffs < FEWEST_CUTOFFS and "; so few cutoffs cannot show a difference"
         return f"no better than the defaults beyond chance: {found}{few or ''}"
 
     def to_dict(self) -> dict[str, Any]:

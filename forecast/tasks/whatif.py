@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ from forecast.text import counted, listed
 from forecast.writing.layouts import Page, beside, check_ending, is_typed, keys_of, levels_of, rounded, write_table
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecast.model.predictor import Predictor
     from forecast.series.panel import Panel
     from forecast.store.run import Run
 
@@ -35,15 +38,15 @@ MOST = 3                            # series whose totals are told
 class Request:
     """What is asked for: changes, or a second plan. Raises RequestError for what cannot be asked."""
 
-    data: str | None = None
-    model: str = "live"
+    data: str | pd.DataFrame | None = None
+    model: str | Run = "live"
     horizon: int | None = None
     changes: tuple[str, ...] = ()
-    future: str | None = None       # the plan of the base
-    instead: str | None = None      # the plan that it is held against
+    future: str | pd.DataFrame | None = None        # the plan of the base
+    instead: str | pd.DataFrame | None = None       # the plan that it is held against
     fill_future: str | None = None
     series: tuple[str, ...] | None = None
-    output: str = "whatif.csv"
+    output: str | None = "whatif.csv"       # None: the rows are in the result alone, with time stamps
     seed: int = 0
     read: dict[str, Any] | None = None
 
@@ -51,7 +54,8 @@ class Request:
         if not self.changes and self.instead is None:
             raise RequestError("nothing is changed", code="bad_change", hint="Give --change or --instead")
         plans.check_fill(self.fill_future)
-        check_ending(self.output, stdout=False)
+        if self.output is not None:
+            check_ending(self.output, stdout=False)
         _ = self.asked
 
     @property
@@ -76,16 +80,18 @@ class WhatIf:
     """What came of it."""
 
     run: str
-    output: Path
+    output: Path | None
     rows: int
     horizon: int
     level: float
     totals: list[Difference]
+    table: pa.Table = None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
-        return {"model": self.run, "output": str(self.output), "rows": self.rows, "horizon": self.horizon,
-                "level": self.level, "totals": [vars(d) for d in self.totals]}
+        output = None if self.output is None else str(self.output)
+        return {"model": self.run, "output": output, "rows": self.rows, "horizon": self.horizon, "level": self.level,
+                "totals": [vars(d) for d in self.totals]}
 
 
 def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> WhatIf:
@@ -93,7 +99,9 @@ def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> W
 
     Nothing of it goes into the ledger: nobody said that it will be so. Raises RequestError, DataError, ModelError,
     DiskError."""
-    output = workspace.path(request.output)
+    output = None if request.output is None else workspace.path(request.output)
+    named = [plan for plan in (request.future, request.instead) if plan is not None]
+    workspace.guard([output], [workspace.source(plan) for plan in named])
     asked = predict.Request(request.data, model=request.model, horizon=request.horizon, future=request.future,
                             options=Options(series=request.series, read=request.read), record=False)
     run, source, reading = predict.read_for(workspace, asked, None, [output])
@@ -101,7 +109,7 @@ def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> W
     page = Page(run.contract, levels_of(None, run.predictor.config.model.levels), run.id)
     tell_model(teller, run, source, reading)
 
-    def planned(plan: str | None) -> Panel:
+    def planned(plan: str | pd.DataFrame | None) -> Panel:
         known = plans.planned_for(workspace, run, reading, plan, request.horizon).panel
         panel = predict.chosen(known, request.series).with_values()[0]
         if not len(panel):
@@ -113,19 +121,45 @@ def whatif(workspace: Workspace, request: Request, teller: Teller = SILENT) -> W
     other = changed(other, run.contract, steps, request.asked) if request.changes else other
     for remark in unseen(base, other, run.contract, steps):
         teller.warn("change", remark)
-    tables, totals, remarks, apart = [], list[Difference](), list[Remark](), list[str]()
+    tables, totals, remarks = [], list[Difference](), list[Remark]()
+    joined, apart = list[str](), list[str]()
     for before, after in zip(in_parts(run.predictor, base, steps), in_parts(run.predictor, other, steps), strict=True):
-        table, some = _compared(run, before, after, page, request, typed=is_typed(output.name))
+        before, after, some_joined = alike(run.predictor, before, after)
+        joined += some_joined
+        table, some = _compared(run, before, after, page, request,
+                                typed=output is None or is_typed(output.name))
         tables.append(table)
         totals += some
         remarks += after.remarks
         apart += _served_apart(before, after)
-    _tell_served(teller, remarks, apart)
+    _tell_served(teller, remarks, joined, apart)
     whole = pa.concat_tables(tables)
-    write_table(whole, output)
-    teller.wrote(output, f"{whole.num_rows:,} rows = {counted(len(base), 'series')} x {steps} "
-                         f"{run.contract.calendar.unit}")
-    return WhatIf(run.id, output, whole.num_rows, steps, page.levels[0], totals)
+    if output is not None:
+        write_table(whole, output)
+        teller.wrote(output, f"{whole.num_rows:,} rows = {counted(len(base), 'series')} x {steps} "
+                             f"{run.contract.calendar.unit}")
+    return WhatIf(run.id, output, whole.num_rows, steps, page.levels[0], totals, whole)
+
+
+def alike(predictor: Predictor, before: Forecast, after: Forecast) -> tuple[Forecast, Forecast, list[str]]:
+    """Both forecasts, where other forecasters serve a series on one side made anew by those who can serve both, and the
+    ids of such series. A series stays as it was where none of those reads covariates: they cannot tell what a change
+    does."""
+    ids = [str(i) for i in before.panel.ids]
+    reads = np.array([predictor.is_moved_by_covariates(name) for name in predictor.blend.names])
+    asked = predictor.blend.weights(before.panel.ids).T > 0              # (S, M)
+    joined = np.zeros(len(ids), dtype=bool)
+    while True:
+        assert before.voices is not None
+        assert after.voices is not None
+        both = asked & before.voices & after.voices
+        differ = np.any(asked & (before.voices != after.voices), axis=1)
+        fresh = differ & np.any(both & reads, axis=1)
+        if not fresh.any():
+            return before, after, [i for i, one in zip(ids, joined & ~differ, strict=True) if one]
+        asked[fresh], joined = both[fresh], joined | fresh
+        heard = replace(predictor, blend=predictor.blend.limited({ids[s]: asked[s] for s in np.flatnonzero(joined)}))
+        before, after = (heard.predict(f.panel, f.horizon) for f in (before, after))
 
 
 def _served_apart(before: Forecast, after: Forecast) -> list[str]:
@@ -135,12 +169,17 @@ def _served_apart(before: Forecast, after: Forecast) -> list[str]:
             if one != other or pair[0].get(i) != pair[1].get(i)]
 
 
-def _tell_served(teller: Teller, remarks: Sequence[Remark], apart: Sequence[str]) -> None:
-    """What a reader of the changed forecasts has to know, as predict tells it; and whose differences mean little."""
+def _tell_served(teller: Teller, remarks: Sequence[Remark], joined: Sequence[str], apart: Sequence[str]) -> None:
+    """What a reader of the changed forecasts has to know, as predict tells it; and of which differences."""
     tell_forecast(teller, remarks)
-    if apart:
+    if joined:
+        teller.warn("change", f"in {counted(len(joined), 'series')} a forecaster cannot serve both sides, and is left "
+                              "out of both: the difference is that of the change, but the base is not what predict "
+                              f"says: {listed(joined, 4)}")
+    if apart := [i for i in apart if i not in set(joined)]:
         teller.warn("change", f"other forecasters serve {counted(len(apart), 'series')} with the change than without "
-                              f"it, so the difference is not that of the change alone: {listed(apart, 4)}")
+                              "it, and none that reads columns serves both, so the difference is not that of the "
+                              f"change alone: {listed(apart, 4)}")
 
 
 def _compared(run: Run, before: Forecast, after: Forecast, page: Page, request: Request, *, typed: bool
@@ -183,4 +222,5 @@ def words(found: WhatIf, number: Any) -> Sequence[str]:
              f"{'+' if d.difference >= 0 else ''}{number(d.difference)} ({found.level:g} %: {number(d.low)} .. "
              f"{number(d.high)})" for d in found.totals[:MOST]]
     more = len(found.totals) - MOST
-    return [*lines, f"and {more:,} more series: see {found.output.name}"] if more > 0 else lines
+    see = f": see {found.output.name}" if found.output else ""
+    return [*lines, f"and {more:,} more series{see}"] if more > 0 else lines

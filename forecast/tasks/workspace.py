@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from forecast.config import Config, DataConfig, find_file, layers, resolve, set_by
 from forecast.errors import DiskError, RequestError
-from forecast.store.store import Store
-from forecast.system.datasource import DataSource, shown_path
+from forecast.store.store import Store, is_run
+from forecast.system.datasource import DataSource, check_file, guard, shown_path
 from forecast.system.durations import seconds_of
+from forecast.system.monitor import check_status_path
 from forecast.tasks.teller import Teller
 
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
     from forecast.reading.contract import Contract
     from forecast.reading.reader import Reading
     from forecast.store.run import Run
+    from forecast.writing.places import Place
 
 ROLE_KEYS = ("data.known", "data.past", "data.static", "data.holidays")
 
-OWN = ("runs", "cache", "resume", "live", "lock", "promotions", "ledger")           # how names in a store begin
+OWN = re.compile(r"(runs|cache|resume|studies|live|lock|promotions|reports|ledger)(\..*)?")      # names in a store
 
 # What needs numpy or pyarrow is imported by the methods that need it: a list of models need not wait for them.
 
@@ -56,7 +59,10 @@ class Workspace:
     @cached_property
     def config(self) -> Config:
         """The settings, each from the strongest that gives it. Raises RequestError."""
-        return resolve(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+        settled = resolve(self.flags, sets=self.sets, environment=self.environment, file=self.file)
+        for source, values in layers(self.flags, sets=self.sets, environment=self.environment, file=self.file):
+            self._judge(values, source)
+        return settled
 
     @cached_property
     def given(self) -> dict[str, Any]:
@@ -69,7 +75,17 @@ class Workspace:
     @property
     def said(self) -> dict[str, Any]:
         """The settings of this call alone, by flag or --set. Raises RequestError."""
-        return set_by(self.sets) | {key: value for key, value in self.flags.items() if value is not None}
+        sets, flags = set_by(self.sets), {key: value for key, value in self.flags.items() if value is not None}
+        self._judge(sets, "--set")
+        self._judge(flags, "command line")
+        return sets | flags
+
+    @staticmethod
+    def _judge(values: Mapping[str, Any], source: str) -> None:
+        if any(key.startswith("data.") for key in values):              # only who sets how to read waits for readers
+            from forecast.reading.asked import judge
+
+            judge(values, source)
 
     def check_sets(self, takes: Collection[str], *, user: str, hint: str) -> None:
         """Raises RequestError for a --set that is no setting, or none of those that its user takes."""
@@ -82,15 +98,44 @@ class Workspace:
             raise DiskError("is a file, and the store has to be a folder", file=str(self.store.folder),
                             code="no_folder", hint="Give another --store, or remove the file")
 
-    def keep_out(self, *outputs: Path | None) -> None:
-        """Before any work: no output lies where the store keeps its own. Raises RequestError."""
-        store = self.store.folder.resolve()
-        for output in outputs:
-            if output is None or not (place := output.resolve()).is_relative_to(store) or place == store:
-                continue
-            if place.relative_to(store).parts[0].startswith(OWN):
-                raise RequestError(f"{shown_path(str(output))}: belongs to the store, which keeps models there",
-                                   code="overwrite", hint="Choose another name")
+    def guard(self, outputs: Sequence[Path | None], inputs: Sequence[DataSource | None], *, place: Place | None = None,
+              makes_folder: bool = False) -> None:
+        """Before any work, all that a command writes: no output lies where the store keeps its own or in the folder of
+        a run, nor over what is read, forecast.toml or another output, nor where no file can be made.
+
+        outputs: files · place: where forecasts go, which may be a folder or a table · makes_folder: the folder of the
+        files is made where there is none. Raises RequestError, DiskError."""
+        for output in filter(None, (*outputs, None if place is None else place.file)):
+            self._keep_out(output)
+        for output in filter(None, (*outputs, None if place is None or place.is_folder else place.path)):
+            check_file(output)
+        settings = None if self.file is None else DataSource(str(self.file))
+        guard([None if place is None else place.path, *outputs], [*inputs, settings], makes_folder=makes_folder)
+
+    def _keep_out(self, output: Path) -> None:
+        store, place = self.store.folder.resolve(), output.resolve()
+        inside = place.relative_to(store).parts if place.is_relative_to(store) else ()
+        if store.is_relative_to(place) or (inside and OWN.fullmatch(inside[0])):
+            raise RequestError(f"{shown_path(str(output))}: belongs to the store, which keeps models there",
+                               code="overwrite", hint="Choose another name")
+        if any(is_run(folder) for folder in (place, *place.parents[:2])):
+            raise RequestError(f"{shown_path(str(output))}: would be written into a model, which never changes",
+                               code="overwrite", hint="Choose another name")
+
+    def status_path(self, name: str | None) -> Path | None:
+        """Where the status of a command goes; None for no name. Raises RequestError, DiskError."""
+        path = None if name is None else self.path(name)
+        check_status_path(path)
+        self.guard([path], [])
+        return path
+
+    def inputs(self, source: DataSource, run: Run | None = None) -> list[DataSource]:
+        """All files that are read with some data: these, and those of covariates beside them, as a run's contract or
+        the settings name them. Raises RequestError."""
+        kept = [source.path.parent / b.source for b in run.contract.beside if b.source and not b.is_holiday
+                ] if run and source.path else []
+        named = run.predictor.config.override(self.said, source="command line") if run else self.config
+        return [source, *(DataSource(str(path)) for path in (*kept, *(self.placed(named.data).covariates or ())))]
 
     @staticmethod
     def check_precision(config: Config, *cells: str) -> None:

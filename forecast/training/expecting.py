@@ -16,7 +16,7 @@ from forecast.scoring.formulas import SIMPLE
 from forecast.series.panel import Panel, Windows
 from forecast.series.windows import evenly
 from forecast.system.beside import workers
-from forecast.training.fit import _held_out, pace, rounds_of
+from forecast.training.fit import held_out_windows, pace, rounds_of
 from forecast.training.weighing import MOST_ASKED, MOST_WEIGHED, said_at, weighed_by
 
 PREPARING = 0.03                        # of a fit's steps: the closed forms before it
@@ -47,7 +47,8 @@ def expect(predictor: Predictor, known: Panel, rows: int, *, share: float = 1.0,
     it, `spent` seconds are over.
 
     share: of the usual steps."""
-    rounds, windows, train = rounds_of(predictor, known), _held_out(predictor.plan, known), predictor.config.train
+    rounds, windows = rounds_of(predictor, known), held_out_windows(predictor.plan, known)
+    train = predictor.config.train
     steps, asked = share * pace(predictor, known), asking(predictor, known, windows)
     taken, again = (1.0, rounds - 1) if rounds < 2 else (EARLY, TAKEN * (rounds - 1))
     weighing = [min(len(windows), most) for most in (weighed_by(len(known)), MOST_WEIGHED)]

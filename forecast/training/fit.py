@@ -102,7 +102,7 @@ def fit(predictor: Predictor, panel: Panel, *, limit: float | None = None, check
     device = machine.set_up(config.train.device, config.train.threads)
     panel, _ = levelled(panel, plan.season)
     known = panel.drop_last(plan.validation)
-    training, held_out = _windows_of(plan, known), _held_out(plan, panel)
+    training, held_out = _windows_of(plan, known), held_out_windows(plan, panel)
     members = blanks(predictor, known, panel, training, held_out)
     predictor = replace(predictor, members=tuple(members))
     if len(training) and len(held_out):
@@ -202,7 +202,7 @@ def pace(predictor: Predictor, panel: Panel) -> float:
     steps of a network, and of the prior where it is tuned, and the looks at held-out windows between them."""
     plan, train, began = predictor.plan, predictor.config.train, time.monotonic()
     device = machine.set_up(train.device, train.threads)
-    looked_at, panel = len(_held_out(plan, panel)), panel.drop_last(plan.validation)
+    looked_at, panel = len(held_out_windows(plan, panel)), panel.drop_last(plan.validation)
     windows = _windows_of(plan, panel)                                  # a step takes longer where there is more past
     if not len(windows) or not plan.steps:
         return 0.0
@@ -252,7 +252,7 @@ def _windows_of(plan: Plan, panel: Panel, newest: int | None = None) -> AllWindo
     return windows_of(panel, horizon=plan.horizon, min_context=plan.min_context, newest=newest)
 
 
-def _held_out(plan: Plan, panel: Panel) -> Windows:
+def held_out_windows(plan: Plan, panel: Panel) -> Windows:
     """The windows to validate by: some of the newest, those with any truth."""
     newest = _windows_of(plan, panel, newest=plan.validation)
     some = newest.take(evenly(len(newest), MOST_VALIDATION))

@@ -110,7 +110,7 @@ def _attempt(loop: Loop, held_out: Batch, left: Arrays | None, attempt: int) -> 
         if number and (valid_loss < look.best_loss or last):
             look.best_epoch, look.best_loss, look.best_steps = number, valid_loss, loop.steps
             look.best = loop.average.network()
-        yield from _left(course.place, Epoch(
+        yield from passed_on(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, look.best_loss, look.best_epoch, loop.seconds,
             course.member, course.members, course.whole),
             lambda: loop.state() | look.state() | {"attempt": np.array(attempt)})
@@ -133,7 +133,7 @@ def relearn(material: Material, course: Course, origin: Network | None = None) -
     epochs = math.ceil(steps / size)
     for number in range(math.ceil(loop.steps / size) + 1, epochs + 1):
         loss = loop.run(min(size, steps - loop.steps))
-        yield from _left(course.place, Epoch(
+        yield from passed_on(course.place, Epoch(
             "final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number, loop.seconds, course.member,
             course.members, course.whole), loop.state)
         if math.isnan(loss):
@@ -143,7 +143,7 @@ def relearn(material: Material, course: Course, origin: Network | None = None) -
     return learned
 
 
-def _left(place: Place, epoch: Epoch, state: Callable[[], Arrays]) -> Generator[Epoch, None, None]:
+def passed_on(place: Place, epoch: Epoch, state: Callable[[], Arrays]) -> Generator[Epoch, None, None]:
     """Pass the epoch on; leave a checkpoint when its time has come, or when nobody asks for another epoch."""
     try:
         yield epoch

@@ -27,7 +27,7 @@ from forecast.series.panel import Panel, Windows
 from forecast.series.units import without_absurd
 from forecast.series.windows import AllWindows, contexts, evenly, targets
 from forecast.training.checkpoints import Arrays
-from forecast.training.learning import _left, is_lost, whole_schedule
+from forecast.training.learning import is_lost, passed_on, whole_schedule
 from forecast.training.loop import SEEDING, Course, Epoch, one_cycle
 from forecast.training.torch_prior import TorchPrior, loss
 
@@ -226,7 +226,7 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
             best_loss, best_epoch, best_steps = valid_loss, number, loop.steps
             best = loop.prior() if number else prior
         looks = {"looks": np.array([number, best_epoch, best_steps, best_loss])} | _best(best)
-        yield from _left(course.place, Epoch(
+        yield from passed_on(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, loop.seconds,
             course.member, course.members, course.whole, is_prior=True), partial(_state, loop, looks))
         if number and (loop.progress >= 1 or is_lost(valid_loss, best_loss, number - best_epoch)):
@@ -249,7 +249,7 @@ def retune(prior: Prior, lessons: Lessons, course: Course, steps: int) -> Genera
     epochs = math.ceil(steps / size)
     for number in range(math.ceil(loop.steps / size) + 1, epochs + 1):
         train_loss = loop.run(min(size, steps - loop.steps))
-        yield from _left(course.place, Epoch(
+        yield from passed_on(course.place, Epoch(
             "final fit", number, epochs, loop.steps, train_loss, math.nan, math.nan, number, loop.seconds,
             course.member, course.members, course.whole, is_prior=True), loop.state)
     course.place.save({"done": np.array([steps])} | _best(loop.prior()))

@@ -217,12 +217,6 @@ def check_output(name: str, layout: str | None) -> None:
         check_ending(name, stdout=True)
 
 
-def check_no_folder(place: Place) -> None:
-    """Raises RequestError where a file is to be written and a folder stands."""
-    if place.path is not None and not place.is_folder and place.path.is_dir():
-        raise RequestError(f"-o {shown(place.name)}: is a folder", code="bad_ending", hint="Choose another name")
-
-
 @contextlib.contextmanager
 def writing(place: Place | None, page: Page, layout: str, panel: Panel, *, into: BinaryIO | None = None
             ) -> Iterator[Write]:

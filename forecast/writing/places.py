@@ -80,7 +80,7 @@ class Place:
         """Raises RequestError for the very table that is read."""
         if self.is_table and source.is_database and address_of(source.name).place == self.address.place:
             raise RequestError(f"{shown(self.name)}: is the table that this command reads", code="overwrite",
-                               hint="Choose another -o")
+                               hint="Choose another name")
 
 
 def _check_folder(path: Path) -> None:
@@ -88,7 +88,8 @@ def _check_folder(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise RequestError(f"{shown_path(str(path))}: is a file, and a folder is asked for", code="bad_ending",
                            hint="Leave the / out, or choose another -o")
-    others = sorted(file.name for file in path.iterdir() if not _OURS.fullmatch(file.name)) if path.is_dir() else []
+    others = sorted(file.name for file in path.iterdir() if file.is_dir() or not _OURS.fullmatch(file.name)
+                    ) if path.is_dir() else []
     if others:
         raise RequestError(f"{shown_path(str(path))}/: holds what is no forecast, such as {others[0]}, and all that is "
                            "in a folder would be replaced", code="overwrite",

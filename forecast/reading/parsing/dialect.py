@@ -62,7 +62,7 @@ def find_dialect(data: bytes, file: str, *, delimiter: str | None = None, known:
     if other := next((name for begin, name in _OTHER if begin.match(head)), ""):
         raise DataError(f"is {other}, not a table", file=file, row=1, code="not_a_table",
                         hint="Save it as CSV: a header and one row per time")
-    chosen = _delimiter(delimiter) if delimiter else None
+    chosen = mark_of(delimiter) if delimiter else None
     scores = [_score(head, mark, quote) for mark in ((chosen,) if chosen else DELIMITERS) for quote in _quotes(head)]
     best = max(scores, key=lambda s: s.rank)
     if best.delimiter == " " and len(best.rows[0]) == 1:            # it parts dates from clocks alone
@@ -91,7 +91,8 @@ def split(text: str, delimiter: str, quote: str | None, *, skip_space: bool = Fa
         return text.split(delimiter)
 
 
-def _delimiter(given: str) -> str:
+def mark_of(given: str) -> str:
+    """The character that a caller names. Raises DataError where it is not one."""
     mark = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";", "pipe": "|"}.get(given, given)
     if len(mark) != 1 or mark in "\"\r\n" or not mark.isascii():
         raise DataError(f"--delimiter {quoted(given)} is not one character", code="bad_delimiter",

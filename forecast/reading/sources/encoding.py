@@ -5,7 +5,7 @@ import codecs
 import re
 from collections.abc import Sequence
 
-from forecast.errors import DataError
+from forecast.errors import DataError, about
 from forecast.text import quoted
 
 CHUNK = 1 << 20
@@ -56,13 +56,20 @@ def _unmarked_wide(raw: bytes) -> str | None:
                  if all(z > 0.9 if s else z < 0.1 for z, s in zip(zeros, shape, strict=True))), None)
 
 
-def _as_given(raw: bytes, file: str, encoding: str) -> tuple[bytes, str, tuple[str, ...]]:
+def check_encoding(name: str) -> str:
+    """The name by which Python knows an encoding of text. Raises DataError."""
     try:
-        name = codecs.lookup(encoding).name
-        "".encode(name)
+        known = codecs.lookup(name).name
+        "".encode(known)
     except (LookupError, ValueError) as error:
-        raise DataError(f"--encoding {quoted(encoding)} is not known", file=file, code="bad_encoding",
+        raise DataError(f"--encoding {quoted(name)} is not known", code="bad_encoding",
                         hint="As in utf-8, cp1252, utf-16") from error
+    return known
+
+
+def _as_given(raw: bytes, file: str, encoding: str) -> tuple[bytes, str, tuple[str, ...]]:
+    with about(file):
+        name = check_encoding(encoding)
     return _transcoded(raw, file, name), name, ()
 
 
