@@ -40,8 +40,10 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
             stopped.set()                                               # the others need not go on
             raise
         finally:
-            epochs.close()
-            queue.put(None)
+            try:
+                epochs.close()                                          # may save what there is, and meet a full disk
+            finally:
+                queue.put(None)
         raise InterruptedError
 
     # Filters of warnings belong to the process: threads that set and restore them would leave each other's behind.
