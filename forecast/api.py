@@ -27,9 +27,9 @@ import pandas as pd
 import pyarrow as pa
 
 from forecast.door.answers import Scores, frame_of
-from forecast.door.asking import drawn_of, named_by, options_of
+from forecast.door.asking import drawn_of, ids_of, named_by, options_of
 from forecast.door.inside import Inside
-from forecast.door.keywords import Asked, AtOnce, Drawn, Settings, Several, check_known, flags_of, text_of
+from forecast.door.keywords import Asked, AtOnce, Drawn, Ids, Settings, Several, check_known, flags_of, text_of
 from forecast.door.words import in_python, said, spoken
 from forecast.errors import GateError, Problem, RequestError
 from forecast.ledger.options import Options
@@ -181,7 +181,7 @@ def train(data: Data, /, *, store: str | os.PathLike[str] | None = None, name: s
 
 
 @in_python()
-def predict(data: Data, /, *, series: Several | None = None, mean: bool = False,
+def predict(data: Data, /, *, series: Ids | None = None, mean: bool = False,
             settings: Mapping[str, Any] | None = None, **keywords: Unpack[AtOnce]) -> pd.DataFrame:
     """Forecast a data frame or a file at once, without any training, by the network that comes with the program.
 
@@ -193,8 +193,7 @@ def predict(data: Data, /, *, series: Several | None = None, mean: bool = False,
     asked = Drawn.__annotations__.keys() - {"seed"}                     # which is a setting, too
     drawn = drawn_of(keywords) if keywords.keys() & asked else None
     flags = flags_of({name: value for name, value in keywords.items() if name not in asked}, settings)
-    options = Options(series=None if series is None else (series,) if isinstance(series, str) else
-                      tuple(map(str, series)), mean=mean)
+    options = Options(series=ids_of(series), mean=mean)
     request = predicting.Request(named, model="prior", options=options, typed=True, record=False, drawn=drawn)
     predicted = predicting.predict(_workspace(None, flags), request)
     return _answer(predicted, predicted.page.contract, None if isinstance(named, str) else named)
@@ -282,7 +281,7 @@ class Model:
 
     @in_python()
     def predict(self, frame: Data | None = None, *, horizon: int | None = None,
-                levels: float | Sequence[float] | str | None = None, series: Several | None = None,
+                levels: float | Sequence[float] | str | None = None, series: Ids | None = None,
                 mean: bool = False, as_of: str | date | pd.Period | None = None, record: bool = False,
                 **options: Unpack[Asked]) -> pd.DataFrame:
         """What follows a data frame, or a file; without either, what follows its training data as they are now.
@@ -351,7 +350,7 @@ class Model:
             return Scores.of(evaluating.evaluate(workspace, request))
 
     @in_python()
-    def explain(self, series: str | None = None, *, frame: Data | None = None, lags: int = 5,
+    def explain(self, series: str | int | None = None, *, frame: Data | None = None, lags: int = 5,
                 future: Data | None = None, fill_future: str | None = None) -> Inside:
         """What the cell forgets, lets in and exposes while it reads the context of the next forecast of a series (by
         default the first one), and which past values move that forecast: frames, and a picture by `.draw("x.png")`.
@@ -360,8 +359,8 @@ class Model:
         Raises DataError for a series that no network serves, RequestError for one that is not there, ModelError."""
         from forecast.tasks import explain as explaining
 
-        request = explaining.Request(series, self._of(frame), self._run, lags=lags, fill_future=fill_future,
-                                     future=None if future is None else _named(future))
+        request = explaining.Request(None if series is None else str(series), self._of(frame), self._run, lags=lags,
+                                     fill_future=fill_future, future=None if future is None else _named(future))
         return Inside.of(explaining.explain(_workspace(self._store), request))
 
     def _of(self, data: Data | None) -> str | pd.DataFrame | None:

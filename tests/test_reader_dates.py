@@ -313,7 +313,7 @@ def test_differences_that_do_not_stand_in_the_way_are_said() -> None:
     contract = read(days()).contract
     notes = " / ".join(read(days(count=20, values=[1000.0 * k + 1 for k in range(20)]), contract=contract).notes)
     assert "times the size" in notes
-    assert "history ends" in notes
+    assert "history ends 2020-01-20, before the end of the training file (2020-02-09)" in notes
 
 
 @settings(max_examples=30, deadline=None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from forecast.door.keywords import Asked, Several, flags_of
+from forecast.door.keywords import Asked, Ids, Several, flags_of
 from forecast.errors import RequestError
 from forecast.ledger.options import Options
 from forecast.series.ids import listed_names
@@ -17,10 +17,17 @@ def named_by(columns: Several | None) -> str | None:
     return columns if columns is None or isinstance(columns, str) else listed_names(list(map(str, columns)))
 
 
-def options_of(asked: Asked, series: Several | None, *, mean: bool) -> Options:
+def ids_of(series: Ids | None) -> tuple[str, ...] | None:
+    """Ids as texts; an integer is the text that it is written as."""
+    if series is None:
+        return None
+    return (str(series),) if isinstance(series, str) or not isinstance(series, Iterable) else tuple(map(str, series))
+
+
+def options_of(asked: Asked, series: Ids | None, *, mean: bool) -> Options:
     read = flags_of({name: asked.get(name) for name in ("missing", "spikes")})
     return Options(
-        series=None if series is None else (series,) if isinstance(series, str) else tuple(map(str, series)),
+        series=ids_of(series),
         nonnegative=asked.get("nonnegative", False), round=asked.get("round", False), mean=mean,
         allow_negative=asked.get("allow_negative", False), fill_future=asked.get("fill_future"),
         read={key: value if isinstance(value, str) else ",".join(value) for key, value in read.items()} or None)
