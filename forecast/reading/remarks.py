@@ -123,8 +123,8 @@ def _differences(contract: Contract, panel: Panel) -> tuple[str, ...]:
                      f"{listed(revised, 4)}")
     end = int(panel.end.max()) - 1
     if contract.last is not None and end < contract.last:
-        last, before = contract.time_text(panel.calendar.times([end, contract.last]))
-        notes.append(f"history ends {last}, before the end of the training file ({before})")
+        newest, trained = contract.time_text(panel.calendar.times([end, contract.last]))
+        notes.append(f"history ends {newest}, before the end of the training file ({trained})")
     size = usual_size(panel.y)
     if contract.size and size is not None:
         ratio = size / contract.size
