@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ LISTED = 1_000                      # series named one by one
 EARLY = 6                           # series that end early, named in a note
 SHORT = 3                           # rows below which a series is named
 AHEAD = "in the future"             # stands in a note that another day would not make
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def notes_of_series(panel: Panel, contract: Contract | None) -> tuple[str, ...]:
     flat = describe_constant(panel.y, panel.first, panel.stop, list(panel.ids))
     short = [str(name) for name in panel.ids[panel.lengths < SHORT]]
     few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
-    notes = (flat, few, _early_ends(panel))
+    notes = (flat, few, _early_ends(panel), _renamed(panel))
     return (*(note for note in notes if note), *(_differences(contract, panel) if contract else ()))
 
 
@@ -77,6 +80,20 @@ def _early_ends(panel: Panel) -> str:
              for s, n in list(zip(early.tolist(), behind, strict=True))[:EARLY]]
     more = f" and {early.size - EARLY:,} more" if early.size > EARLY else ""
     return f"{counted(early.size, 'series ends', 'series end')} before the others: {', '.join(named)}{more}"
+
+
+def _renamed(panel: Panel) -> str:
+    """Ids that differ in capitals, spaces or leading zeros alone, where one begins behind the end of the other."""
+    alike = defaultdict[str, list[int]](list)
+    for s, name in enumerate(panel.ids.tolist()):
+        alike[_ZEROS.sub("", "".join(str(name).casefold().split()))].append(s)
+    if len(alike) == len(panel):
+        return ""
+    ordered = (sorted(same, key=lambda s: int(panel.start[s])) for same in alike.values() if len(same) > 1)
+    pairs = [(a, b) for same in ordered for a, b in pairwise(same) if panel.end[a] <= panel.start[b]]
+    named = [f"{quoted(panel.ids[a], 30)} ends before {quoted(panel.ids[b], 30)} begins" for a, b in pairs]
+    more = f" and {len(named) - 3:,} more" if len(named) > 3 else ""
+    return f"one series under two names? {', '.join(named[:3])}{more}" if named else ""
 
 
 def _of_times(times: Times, contract: Contract | None) -> list[str]:
