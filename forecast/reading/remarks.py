@@ -32,6 +32,7 @@ LISTED = 1_000                      # series named one by one
 EARLY = 6                           # series that end early, named in a note
 SHORT = 3                           # rows below which a series is named
 AHEAD = "in the future"             # stands in a note that another day would not make
+NOT_OVER = "is not over yet"        # the same
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
@@ -65,7 +66,7 @@ def notes_of_series(panel: Panel, contract: Contract | None) -> tuple[str, ...]:
     flat = describe_constant(panel.y, panel.first, panel.stop, list(panel.ids))
     short = [str(name) for name in panel.ids[panel.lengths < SHORT]]
     few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
-    notes = (flat, few, _early_ends(panel), _renamed(panel))
+    notes = (flat, few, _early_ends(panel), _renamed(panel), _not_over(panel))
     return (*(note for note in notes if note), *(_differences(contract, panel) if contract else ()))
 
 
@@ -80,6 +81,22 @@ def _early_ends(panel: Panel) -> str:
              for s, n in list(zip(early.tolist(), behind, strict=True))[:EARLY]]
     more = f" and {early.size - EARLY:,} more" if early.size > EARLY else ""
     return f"{counted(early.size, 'series ends', 'series end')} before the others: {', '.join(named)}{more}"
+
+
+def _not_over(panel: Panel) -> str:
+    """Whether the newest day, or month named by its first day, goes on by the clock: its value may be a part."""
+    calendar = panel.calendar
+    is_day = calendar.kind == "business" or (calendar.kind == "fixed" and calendar.every == DAY)
+    is_month = calendar.kind == "month" and calendar.day == 1
+    at_midnight = calendar.clock == 0 and (calendar.kind != "fixed" or calendar.phase % DAY == 0)
+    if not len(panel) or calendar.tz is not None or not at_midnight or not (is_day or is_month):
+        return ""
+    last = int(panel.end.max())
+    begin, after = calendar.times(np.array([last - 1, last])).astype("datetime64[us]")
+    end = begin + np.timedelta64(1, "D") if is_day else after
+    now = np.datetime64(int(clock.now().timestamp()), "s")
+    unit = calendar.unit.removesuffix("s")
+    return f"the newest {unit}, {str(begin)[:10]}, {NOT_OVER}: is its value whole?" if begin <= now < end else ""
 
 
 def _renamed(panel: Panel) -> str:
