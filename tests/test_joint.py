@@ -182,6 +182,12 @@ def test_of_a_series_that_ended_totals_of_groups_hold_only_what_lies_in_the_hori
     assert found["period"].iloc[:2].tolist() == ["2026-03-11..2026-03-20", "2026-03-11..2026-03-17"]
 
 
+def test_a_picture_beside_totals_is_said_to_show_the_bands_of_the_series(run: Run, data: Path) -> None:
+    for asked, words in ((("--sum", "week"), "   the bands of the series, step by step\n"), ((), "\n")):
+        ended = run("predict", data, "--horizon", HORIZON, "--series", "a", *asked, "--plot", "p.svg")
+        assert f"drew       p.svg{words}" in ended.err
+
+
 @pytest.mark.parametrize("by", ["region,all", "all,region"])
 def test_all_among_columns_is_the_whole_wherever_it_stands(run: Run, data: Path, by: str) -> None:
     found = table(run, data, "--static", "region", "--sum", "all", "--by", by)

@@ -211,7 +211,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     if output is not None:
         teller.wrote(output, words)
     first = replace(tally.parts[0], panel=panel)
-    _draw(teller, plot, tally.gallery, first, page)
+    _draw(teller, plot, tally.gallery, first, page, "" if answer is None else "the bands of the series, step by step")
     fell = _tell_sources(teller, tally, valueless)
     shards.note(shard, draft.issue, whole, rows, fell=len(fell), series=len(panel), device=request.device)
     issue = _kept(workspace, teller, draft, output, unread) if request.record else None
@@ -368,7 +368,8 @@ def part_of(panel: Panel, shard: str | None) -> Panel:
     return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
 
 
-def _draw(teller: Teller, path: Path | None, gallery: Gallery | None, forecast: Forecast, page: Page) -> None:
+def _draw(teller: Teller, path: Path | None, gallery: Gallery | None, forecast: Forecast, page: Page, words: str
+          ) -> None:
     """The picture, where one was asked for and there is something to draw."""
     if path is None or gallery is None or not len(forecast.panel):
         return
@@ -377,7 +378,7 @@ def _draw(teller: Teller, path: Path | None, gallery: Gallery | None, forecast: 
     what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
     draw_fans(path, gallery.fans, contract.calendar, of=gallery.seen,
               title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}")
-    teller.wrote(path, verb="drew")
+    teller.wrote(path, words, verb="drew")
 
 
 def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:
