@@ -33,6 +33,7 @@ from forecast.door.keywords import (
     Asked,
     AtOnce,
     Drawn,
+    Ids,
     Scored,
     Settings,
     Several,
@@ -184,7 +185,7 @@ def train(data: Data, /, *, store: str | os.PathLike[str] | None = None, name: s
 
 
 @in_python()
-def predict(data: Data, /, *, series: Several | None = None, mean: bool = False,
+def predict(data: Data, /, *, series: Ids | None = None, mean: bool = False,
             settings: Mapping[str, Any] | None = None, **keywords: Unpack[AtOnce]) -> pd.DataFrame:
     """Forecast a data frame or a file at once, without any training, by the network that comes with the program.
 
@@ -285,7 +286,7 @@ class Model:
 
     @in_python()
     def predict(self, frame: Data | None = None, *, horizon: int | None = None,
-                levels: float | Sequence[float] | str | None = None, series: Several | None = None,
+                levels: float | Sequence[float] | str | None = None, series: Ids | None = None,
                 mean: bool = False, as_of: str | date | pd.Period | None = None, record: bool = False,
                 **options: Unpack[Asked]) -> pd.DataFrame:
         """What follows a data frame, or a file; without either, what follows its training data as they are now.
@@ -338,7 +339,7 @@ class Model:
     @in_python()
     def whatif(self, change: Several = (), frame: Data | None = None, *, instead: Data | None = None,
                future: Data | None = None, fill_future: str | None = None, horizon: int | None = None,
-               series: Several | None = None) -> pd.DataFrame:
+               series: Ids | None = None) -> pd.DataFrame:
         """The forecast with and without a change of what is known ahead, and their difference, as in whatif.csv.
 
         change: "promo=1 @ 2026-12-01..2026-12-07", or several. instead: a second plan, in place of `future`. The rest
@@ -378,7 +379,7 @@ class Model:
             return Scores.of(evaluating.evaluate(workspace, request))
 
     @in_python()
-    def explain(self, series: str | None = None, *, frame: Data | None = None, lags: int = 5,
+    def explain(self, series: str | int | None = None, *, frame: Data | None = None, lags: int = 5,
                 future: Data | None = None, fill_future: str | None = None) -> Inside:
         """What the cell forgets, lets in and exposes while it reads the context of the next forecast of a series (by
         default the first one), and which past values move that forecast: frames, and a picture by `.draw("x.png")`.
@@ -387,8 +388,8 @@ class Model:
         Raises DataError for a series that no network serves, RequestError for one that is not there, ModelError."""
         from forecast.tasks import explain as explaining
 
-        request = explaining.Request(series, self._of(frame), self._run, lags=lags, fill_future=fill_future,
-                                     future=None if future is None else _named(future))
+        request = explaining.Request(None if series is None else str(series), self._of(frame), self._run, lags=lags,
+                                     fill_future=fill_future, future=None if future is None else _named(future))
         return Inside.of(explaining.explain(_workspace(self._store), request))
 
     def _of(self, data: Data | None) -> str | pd.DataFrame | None:

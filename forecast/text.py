@@ -49,6 +49,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {plural or (noun if noun.endswith('s') else noun + 's')}"
 
 
+def cell_name(kind: str) -> str:
+    """A recurrent cell as people call it: LSTM, GRU, peephole LSTM."""
+    return kind.upper() if kind in ("rnn", "gru", "lstm") else f"{kind} LSTM"
+
+
 def csv_cell(text: str) -> str:
     """A text cell that no spreadsheet takes for a formula: a leading `'` before = + - @ TAB CR.
 

@@ -168,6 +168,14 @@ def test_a_look_inside_of_a_gru_with_attention_has_its_gates_and_weights(tmp_pat
 def test_a_look_at_a_series_that_is_not_there_names_those_that_are(shops: forecast.Model) -> None:
     with pytest.raises(RequestError, match="there is no series west"):
         shops.explain("west")
+    with pytest.raises(RequestError, match="there is no series 8"):
+        shops.explain(8)
+
+
+def test_an_id_that_is_a_number_names_its_series() -> None:
+    frame = pd.concat([pd.DataFrame({"store": k, "date": DAYS, "sales": values(k)}) for k in (7, 8)])
+    for asked in (8, [8], "8"):
+        assert forecast.predict(frame, horizon=2, series=asked)["store"].unique().tolist() == ["8"]
 
 
 def test_what_is_asked_of_a_forecast_is_done(shops: forecast.Model) -> None:

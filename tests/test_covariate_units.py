@@ -209,6 +209,20 @@ def test_where_promotions_move_a_series_those_who_read_them_weigh_more(taught: P
     assert not any(taught.is_moved_by_covariates(name) for name in taught.without.names)
 
 
+def test_who_reads_no_covariates_speaks_for_a_lost_expert_where_none_are_read(taught: Predictor) -> None:
+    panel = shops(1, 150)
+    y = panel.y.copy()
+    y[-3] = 1e9                                                         # absurd in the context: theta is lost
+    panel = replace(panel, y=y)
+    bare = replace(panel, beside=None, row=None)
+    plain = replace(taught, blend=Blend(("theta",), (1.0,), (), {}), without=None)
+    linear = plain.parts(bare, ["linear.1"])[0]["linear.1"]
+    for data in (bare, panel):
+        np.testing.assert_array_equal(plain.parts(data, ["theta"])[0]["theta"], linear)
+    alone = replace(plain, members=plain.members[:1]).parts(bare, ["theta"])[0]["theta"]
+    assert np.isfinite(alone).all()                                     # nobody can: it is kept within bounds
+
+
 def test_covariates_that_do_not_help_on_held_out_windows_have_no_say() -> None:
     panel = shops(3, 150)
     assert panel.beside is not None

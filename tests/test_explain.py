@@ -73,6 +73,10 @@ def test_every_cell_is_explained_in_words_json_and_a_picture(run: Run, stores: P
     assert way not in DRAWN or is_picture(tmp_path / "explain.png")
     labels = {line.split(" ")[0] for line in ended.out.splitlines()}
     assert labels >= {"context", "cell", "memory", "exposes", "reads", "lags"}
+    spans = re.findall(r"(\S+ \S+) back", next(line for line in ended.out.splitlines() if line.startswith("remembers")))
+    assert 1 <= len(spans) == len(set(spans))                           # none is at once a tenth and a hundredth
+    names = {"lstm": "LSTM", "gru": "GRU", "peephole": "peephole LSTM", "coupled": "coupled LSTM", "rnn": "RNN"}
+    assert re.search(rf"^cell +{names.get(way, '.*')} of 4 units", ended.out, re.MULTILINE)
     assert ("forgets" in labels) == (way != "one step")
     assert ("lets" in labels) == (way != "rnn")
     assert ("attends" in labels) == (way in ("all of it", "flat"))

@@ -55,6 +55,18 @@ def test_the_template_holds_a_row_a_series_and_step_and_what_is_known_already(ru
     assert "6 rows = 2 series x 3 days, 4 cells to fill in" in ended.err
 
 
+def test_a_plan_that_was_filled_in_is_not_written_over_and_a_blank_one_is(run: Run, folder: Path) -> None:
+    assert run("future").code == 0
+    assert run("future", "--horizon", "2").code == 0                    # nobody has worked on it
+    blank = (folder / "plan.csv").read_text()
+    for work in (plan(folder).read_text(), blank.replace("26,,", "26,6,"), blank.replace("27,,", "27,6;5,")):
+        assert work != blank
+        (folder / "plan.csv").write_text(work)
+        ended = run("future")
+        assert (ended.code, (folder / "plan.csv").read_text()) == (2, work)
+        assert ended.err.endswith("it would be lost. Name another file with -o, or remove it\n")
+
+
 def test_the_template_names_series_as_the_data_do_and_is_read_back(
         run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

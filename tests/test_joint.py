@@ -162,6 +162,32 @@ def test_all_is_the_whole_and_without_a_sum_each_step_is_a_total(run: Run, data:
     assert "groups     added up from the series: on " in ended.err
 
 
+def test_of_a_series_that_ended_totals_of_groups_hold_only_what_lies_in_the_horizon_of_the_others(
+        run: Run, data: Path) -> None:
+    """One shop closed long ago, one is three days late."""
+    lines = data.read_text().splitlines()
+    data.write_text("\n".join([line for line in lines if not line.startswith(
+        ("c,2026-02", "c,2026-03", "a,2026-03-08", "a,2026-03-09", "a,2026-03-10"))]) + "\n")
+    means = table(run, data, "--mean")
+    inside = means[means["day"] > "2026-03-10"]
+    ended = run("predict", data, "--horizon", HORIZON, "--static", "region", "--sum", "all", "--by", "all,region,shop",
+                "-o", "all.csv")
+    assert ("groups     2 series ended before the others: of them totals hold only what is forecast of times after "
+            "2026-03-10: a, c\n") in ended.err
+    found = pd.read_csv("all.csv")
+    assert found[["region", "shop"]].fillna("").to_numpy().tolist() == [
+        ["", ""], ["north", ""], ["south", ""], ["north", "a"], ["south", "b, the second"]]
+    assert found["steps"].tolist() == [10, 7, 10, 7, 10]
+    assert found["yhat_mean"].iloc[0] == pytest.approx(inside["yhat_mean"].sum(), rel=1e-6)
+    assert found["period"].iloc[:2].tolist() == ["2026-03-11..2026-03-20", "2026-03-11..2026-03-17"]
+
+
+def test_a_picture_beside_totals_is_said_to_show_the_bands_of_the_series(run: Run, data: Path) -> None:
+    for asked, words in ((("--sum", "week"), "   the bands of the series, step by step\n"), ((), "\n")):
+        ended = run("predict", data, "--horizon", HORIZON, "--series", "a", *asked, "--plot", "p.svg")
+        assert f"drew       p.svg{words}" in ended.err
+
+
 @pytest.mark.parametrize("by", ["region,all", "all,region"])
 def test_all_among_columns_is_the_whole_wherever_it_stands(run: Run, data: Path, by: str) -> None:
     found = table(run, data, "--static", "region", "--sum", "all", "--by", by)

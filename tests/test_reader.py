@@ -311,6 +311,19 @@ def test_ids_that_differ_in_spaces_are_kept_apart_and_said() -> None:
     assert refused(LONG.replace("A,2020-01-05", ",2020-01-05")).problem.row == 6
 
 
+@pytest.mark.parametrize(("first", "second"), [("007", "7"), ("Nord 1", "nord 1"), ("Nord 01", "Nord 1")])
+def test_a_series_that_goes_on_under_another_spelling_is_asked_about(first: str, second: str) -> None:
+    """Not where both are there at one time, nor where names differ in more."""
+    def notes(first: str, second: str, begins: int) -> str:
+        rows = [(first, k) for k in range(5)] + [(second, k) for k in range(begins, begins + 5)]
+        return " / ".join(read("id,ds,y\n" + "".join(f"{name},{k},{k}\n" for name, k in rows)).notes)
+
+    asked = f'one series under two names? "{first}" ends before "{second}" begins'
+    assert asked in notes(first, second, 5)
+    assert "two names" not in notes(first, second, 4)
+    assert "two names" not in notes(first, f"{second}0", 5)
+
+
 # where bytes come from
 
 def test_compressed_files(tmp_path: Path) -> None:

@@ -325,11 +325,27 @@ def test_a_file_of_another_step_is_not_for_this_model(stamps: Sequence[object]) 
         read(column(stamps), contract=contract)
 
 
+@pytest.mark.parametrize(("stamps", "inside", "behind", "named"), [
+    (["2026-03-29", "2026-03-30", "2026-03-31"], "2026-03-31T05:16:00", "2026-04-01T00:00:00", "day, 2026-03-31"),
+    (["2026-01-01", "2026-02-01", "2026-03-01"], "2026-03-31T23:59:59", "2026-04-01T00:00:00", "month, 2026-03-01"),
+    (["2026-01-31", "2026-02-28", "2026-03-31"], None, "2026-03-31T12:00:00", ""),      # a month that ends there
+    ([f"2026-03-31T0{h}:00" for h in range(3)], None, "2026-03-31T02:30:00", "")])
+def test_a_newest_day_or_month_that_goes_on_by_the_clock_is_asked_about(
+        monkeypatch: pytest.MonkeyPatch, stamps: list[str], inside: str | None, behind: str, named: str) -> None:
+    said = []
+    for now in (inside, behind):
+        monkeypatch.setenv("FORECAST_NOW", now or behind)
+        notes = read("ds,y\n" + "".join(f"{stamp},1{k}\n" for k, stamp in enumerate(stamps))).notes
+        said.append(f"the newest {named}, is not over yet: is its value whole?" in notes)
+        assert any("not over" in note for note in notes) == said[-1]
+    assert said == [inside is not None, False]
+
+
 def test_differences_that_do_not_stand_in_the_way_are_said() -> None:
     contract = read(days()).contract
     notes = " / ".join(read(days(count=20, values=[1000.0 * k + 1 for k in range(20)]), contract=contract).notes)
     assert "times the size" in notes
-    assert "history ends" in notes
+    assert "history ends 2020-01-20, before the end of the training file (2020-02-09)" in notes
 
 
 @settings(max_examples=30, deadline=None)

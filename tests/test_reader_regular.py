@@ -78,6 +78,19 @@ def test_gaps_are_counted_with_their_lines_and_filled_by_the_rule(size: int, mon
     assert reading.panel.y[5] == 6
 
 
+@pytest.mark.parametrize(("closed", "said"), [
+    ([6], "; no row is on a Sunday: zero if that means closed"),
+    ([2, 6], "; no row is on a Wednesday or Sunday: zero if that means closed"), ([5, 6], None)])
+def test_days_of_the_week_that_never_have_a_row_are_named(closed: list[int], said: str | None) -> None:
+    """Saturdays and Sundays together are no gaps: these are business days."""
+    stamps = [datetime(2020, 1, 1) + timedelta(days=k) for k in range(60)]
+    text = column([s for s in stamps if s.weekday() not in closed])
+    assert [r.message.partition(" -> linear")[2] for r in read(text).repairs] == ([] if said is None else [said])
+    assert all(r.message.endswith("-> zero") for r in read(text, fill="zero").repairs)
+    chance = column([s for s in stamps if s.weekday() != 6 or s.day == 19])
+    assert read(chance).repairs[0].message.endswith("-> linear")
+
+
 def test_gaps_longer_than_allowed_are_refused() -> None:
     stamps = DAYS[:5] + DAYS[6:20] + DAYS[23:]
     error = refused(column(stamps), max_gap=2)

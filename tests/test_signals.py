@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -52,6 +53,37 @@ def test_a_training_that_nobody_interrupts_ends() -> None:
     signals.listen()
     training = Training(together([epochs], 1, 1))
     assert (len(list(training)), training.result) == (999, ["done"])
+
+
+def test_two_trainings_that_both_meet_a_full_disk_end_and_say_so() -> None:
+    """The second meets it as it is closed, for it saves there what it has."""
+    both = threading.Barrier(2)
+
+    def failing() -> Generator[Epoch, None, str]:
+        yield next(epochs())
+        both.wait(20)
+        raise OSError(28, "No space left on device")
+
+    def saving() -> Generator[Epoch, None, str]:
+        try:
+            both.wait(20)
+            while True:
+                yield next(epochs())
+        finally:
+            raise OSError(28, "No space left on device")
+
+    met: list[OSError] = []
+
+    def train() -> None:
+        try:
+            list(together([failing, saving], 2, 2))
+        except OSError as error:
+            met.append(error)
+
+    thread = threading.Thread(target=train, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert [error.errno for error in met] == [28]
 
 
 @pytest.mark.parametrize("happened", [lambda: swallowed(signal.SIGINT, KeyboardInterrupt),

@@ -110,6 +110,11 @@ def test_without_a_whole_window_every_penalty_gives_the_prior() -> None:
     context, target, prior = example()
     for weights in ridge(Batch(context, target=target * np.nan), prior, PENALTIES):
         np.testing.assert_array_equal(weights, prior)
+    told = Batch(context, target=target * np.nan, around=np.ones((len(context), 4, 3)))
+    for weights, effects in ridge_beside([told, told], prior, PENALTIES):
+        np.testing.assert_array_equal(weights, prior)
+        assert effects.shape == (3, 4)
+        assert not effects.any()
 
 
 def test_constant_windows_give_finite_weights() -> None:

@@ -37,6 +37,13 @@ def test_a_wrong_value_is_refused_by_its_flag_with_the_near_word(run: Run, words
     assert ended.err.endswith(said)
 
 
+@pytest.mark.parametrize(("words", "help_"), [(("predict", "-o"), "forecast predict"), (("-C",), "forecast")])
+def test_an_option_without_its_value_names_the_help_of_its_command(run: Run, words: tuple[str, ...], help_: str
+                                                                   ) -> None:
+    ended = run(*words)
+    assert (ended.code, ended.err) == (2, f"forecast: Option '{words[-1]}' requires an argument. See {help_} --help\n")
+
+
 def test_a_step_in_a_word_is_answered_with_its_name(run: Run) -> None:
     ended = run("check", AIR, "--freq", "monthly")
     assert "Write MS (stamps at its start) or ME (at its end)" in ended.out

@@ -39,7 +39,7 @@ def ended(error: Exception, arguments: Sequence[str]) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, typer.BadParameter.__bases__[0]):              # UsageError: typer gives no name to it
-        return _failed(_usage(error), arguments)
+        return _failed(_usage(error, arguments), arguments)
     return _failed(ForecastError(f"{type(error).__name__}: {error}", code="bug",
                                  hint="This is a bug in forecast; --debug shows where"), arguments, error)
 
@@ -66,9 +66,12 @@ class _Usage(ForecastError):
     exit_code = 2
 
 
-def _usage(error: Exception) -> ForecastError:
+def _usage(error: Exception, arguments: Sequence[str]) -> ForecastError:
+    from forecast.cli import COMMANDS
+
     context = getattr(error, "ctx", None)
-    where = context.command_path if context else "forecast"
+    named = [word for word in arguments if word in {row.name for row in COMMANDS}]
+    where = context.command_path if context else " ".join(["forecast", *named[:1]])
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     for pattern, words in PLAIN.items():
         message = re.sub(pattern, words, message)

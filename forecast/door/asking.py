@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecast.door.keywords import Asked, Several, flags_of
+from forecast.door.keywords import Asked, Ids, Several, flags_of
 from forecast.door.words import spoken
 from forecast.errors import RequestError
 from forecast.ledger.options import Options
@@ -47,8 +47,11 @@ def without(given: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in names}
 
 
-def ids_of(series: Several | None) -> tuple[str, ...] | None:
-    return None if series is None else (series,) if isinstance(series, str) else tuple(map(str, series))
+def ids_of(series: Ids | None) -> tuple[str, ...] | None:
+    """Ids as texts; an integer is the text that it is written as."""
+    if series is None:
+        return None
+    return (str(series),) if isinstance(series, str) or not isinstance(series, Iterable) else tuple(map(str, series))
 
 
 def moment_of(as_of: Any, contract: Contract) -> str | None:
@@ -59,7 +62,7 @@ def moment_of(as_of: Any, contract: Contract) -> str | None:
     return None if as_of is None else str(as_of)
 
 
-def options_of(asked: Asked, series: Several | None, *, mean: bool) -> Options:
+def options_of(asked: Asked, series: Ids | None, *, mean: bool) -> Options:
     read = flags_of({name: asked.get(name) for name in ("missing", "spikes")})
     return Options(
         series=ids_of(series), adapt={} if asked.get("adapt") else None,

@@ -11,6 +11,7 @@ from forecast.config import SETTINGS
 from forecast.errors import RequestError
 
 Several = str | Sequence[str]
+Ids = str | int | Sequence[str | int]             # of series: they are texts, so 7 means 7 as a file writes it
 
 
 class Settings(TypedDict, total=False):

@@ -320,6 +320,12 @@ class Predictor:
         side_by_side(speak, blocks, most=1 if self.forwards else None)
         return said, reasons
 
+    @property
+    def _stand_in(self) -> int | None:
+        """The member whose linear skip speaks for a lost expert. It reads covariates only where the blend does."""
+        reads = any(map(self.is_moved_by_covariates, self.blend.names))
+        return next((k for k, member in enumerate(self.members) if reads or not member.reads_covariates), None)
+
     def _owned(self, name: str) -> tuple[str, int] | None:
         kind, _, k = name.partition(".")
         return (kind, int(k)) if kind in (NETWORK, LINEAR) else None
@@ -359,7 +365,8 @@ class Predictor:
         absurd = np.any(np.isnan(block.sane(self.context)) & ~np.isnan(block.context(self.context)), axis=1)
         values = BASELINES[name](self.plan.season, self.quantiles).predict(panel, self.plan.horizon).values
         if (lost := np.flatnonzero(absurd | np.any((values < low) | (values > high), axis=(1, 2)))).size:
-            values[lost] = self._said(LINEAR, 0, Block(panel.take(lost)))
+            values[lost] = (np.clip(values[lost], low[lost], high[lost]) if (k := self._stand_in) is None else
+                            self._said(LINEAR, k, Block(panel.take(lost))))
         return values
 
     def _foreseen(self, name: str, panel: Panel, horizon: int) -> Floats:

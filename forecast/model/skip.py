@@ -86,7 +86,8 @@ def ridge_beside(batches: Iterable[Batch], prior: Floats, penalties: Sequence[fl
         residual = batch.target[whole] - read @ prior                   # (W, H)
         told = batch.around[whole]                                      # (W, H, F)
         by_step = np.ascontiguousarray(told.transpose(1, 2, 0))         # (H, F, W)
-        cross = by_step.reshape(-1, len(read)) @ read                   # one product for all steps
+        rows = by_step.shape[0] * by_step.shape[1]
+        cross = by_step.reshape(rows, len(read)) @ read                 # one product for all steps
         terms = [np.float64(len(read)), read.T @ read, read.T @ residual, cross.reshape(*by_step.shape[:2], -1),
                  np.stack([a @ a.T for a in by_step]), np.einsum("hfw,wh->hf", by_step, residual)]
         sums = terms if sums is None else [a + b for a, b in zip(sums, terms, strict=True)]

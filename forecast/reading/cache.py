@@ -37,7 +37,7 @@ from forecast.reading import portions
 from forecast.reading.contract import Contract
 from forecast.reading.parsing.zones import USUAL
 from forecast.reading.reader import Reading, Repair
-from forecast.reading.remarks import AHEAD
+from forecast.reading.remarks import AHEAD, NOT_OVER
 from forecast.reading.sheets import beside_at
 from forecast.series.covariates import Covariates
 from forecast.series.panel import Panel
@@ -106,8 +106,10 @@ def is_large(file: str | os.PathLike[str]) -> bool:
 
 
 def _is_of_its_hour(reading: Reading) -> bool:
-    """Whether another day may read the file otherwise: it has rows in the future, or years of two digits."""
-    return any(AHEAD in note for note in reading.notes) or "%y" in reading.contract.time_format.pattern
+    """Whether another day may read the file otherwise: it has rows in the future, a last day that is not
+    over, or years of two digits."""
+    told = any(word in note for note in reading.notes for word in (AHEAD, NOT_OVER))
+    return told or "%y" in reading.contract.time_format.pattern
 
 
 def _entry(file: str, options: DataConfig, contract: Contract | None, store: Path) -> _Entry | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,8 @@ LISTED = 1_000                      # series named one by one
 EARLY = 6                           # series that end early, named in a note
 SHORT = 3                           # rows below which a series is named
 AHEAD = "in the future"             # stands in a note that another day would not make
+NOT_OVER = "is not over yet"        # the same
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def notes_of_series(panel: Panel, contract: Contract | None) -> tuple[str, ...]:
     flat = describe_constant(panel.y, panel.first, panel.stop, list(panel.ids))
     short = [str(name) for name in panel.ids[panel.lengths < SHORT]]
     few = f"fewer than {SHORT} rows: {listed(short, 5)}" if short else ""
-    notes = (flat, few, _early_ends(panel))
+    notes = (flat, few, _early_ends(panel), _renamed(panel), _not_over(panel))
     return (*(note for note in notes if note), *(_differences(contract, panel) if contract else ()))
 
 
@@ -77,6 +81,36 @@ def _early_ends(panel: Panel) -> str:
              for s, n in list(zip(early.tolist(), behind, strict=True))[:EARLY]]
     more = f" and {early.size - EARLY:,} more" if early.size > EARLY else ""
     return f"{counted(early.size, 'series ends', 'series end')} before the others: {', '.join(named)}{more}"
+
+
+def _not_over(panel: Panel) -> str:
+    """Whether the newest day, or month named by its first day, goes on by the clock: its value may be a part."""
+    calendar = panel.calendar
+    is_day = calendar.kind == "business" or (calendar.kind == "fixed" and calendar.every == DAY)
+    is_month = calendar.kind == "month" and calendar.day == 1
+    at_midnight = calendar.clock == 0 and (calendar.kind != "fixed" or calendar.phase % DAY == 0)
+    if not len(panel) or calendar.tz is not None or not at_midnight or not (is_day or is_month):
+        return ""
+    last = int(panel.end.max())
+    begin, after = calendar.times(np.array([last - 1, last])).astype("datetime64[us]")
+    end = begin + np.timedelta64(1, "D") if is_day else after
+    now = np.datetime64(int(clock.now().timestamp()), "s")
+    unit = calendar.unit.removesuffix("s")
+    return f"the newest {unit}, {str(begin)[:10]}, {NOT_OVER}: is its value whole?" if begin <= now < end else ""
+
+
+def _renamed(panel: Panel) -> str:
+    """Ids that differ in capitals, spaces or leading zeros alone, where one begins behind the end of the other."""
+    alike = defaultdict[str, list[int]](list)
+    for s, name in enumerate(panel.ids.tolist()):
+        alike[_ZEROS.sub("", "".join(str(name).casefold().split()))].append(s)
+    if len(alike) == len(panel):
+        return ""
+    ordered = (sorted(same, key=lambda s: int(panel.start[s])) for same in alike.values() if len(same) > 1)
+    pairs = [(a, b) for same in ordered for a, b in pairwise(same) if panel.end[a] <= panel.start[b]]
+    named = [f"{quoted(panel.ids[a], 30)} ends before {quoted(panel.ids[b], 30)} begins" for a, b in pairs]
+    more = f" and {len(named) - 3:,} more" if len(named) > 3 else ""
+    return f"one series under two names? {', '.join(named[:3])}{more}" if named else ""
 
 
 def _of_times(times: Times, contract: Contract | None) -> list[str]:
@@ -123,8 +157,8 @@ def _differences(contract: Contract, panel: Panel) -> tuple[str, ...]:
                      f"{listed(revised, 4)}")
     end = int(panel.end.max()) - 1
     if contract.last is not None and end < contract.last:
-        last, before = panel.calendar.times([end, contract.last])
-        notes.append(f"history ends {last}, before the end of the training file ({before})")
+        newest, trained = contract.time_text(panel.calendar.times([end, contract.last]))
+        notes.append(f"history ends {newest}, before the end of the training file ({trained})")
     size = usual_size(panel.y)
     if contract.size and size is not None:
         ratio = size / contract.size

@@ -14,7 +14,7 @@ from forecast.series.arrays import Floats
 from forecast.showing.inside import spoken
 from forecast.showing.layout import Table
 from forecast.store.run import Run
-from forecast.text import counted
+from forecast.text import cell_name, counted
 
 Length = Callable[..., dict[str, Any]]                                  # points (, digits) -> {"points": , "words": }
 NAMED = 3                                                               # properties, and cycles, told in a line
@@ -157,16 +157,17 @@ def lines_of(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["used"]:
         yield from _lines_of_cell(document, cell)
     else:
-        yield "cell", f"the {cell['kind'].upper()} is not used: others did better on held-out windows"
+        yield "cell", f"the {cell_name(cell['kind'])} is not used: others did better on held-out windows"
     whole = influence["whole"]
     if not whole["mean_change"]:
         yield "reads", "nothing: no past value moves the forecast"
         return
     yield "reads", (f"half of the influence on the forecast comes from the last {whole['half_within']['words']} "
                     f"(as measured on {counted(influence['windows'], 'window')})")
-    half, tenth, hundredth = (influence["still"][name]["words"] for name in STILL)
+    still = [(name, influence["still"][name]["words"]) for name in STILL]
+    (_, half), *less = [(name, back) for k, (name, back) in enumerate(still) if back not in dict(still[:k]).values()]
     yield "remembers", (f"a change {half} back still moves the forecast half as much as one at the point that counts "
-                        f"most, {tenth} back a tenth, {hundredth} back a hundredth")
+                        f"most{''.join(f', {back} back a {name}' for name, back in less)}")
     if not whole["lags"]:
         yield "lags", "none stands out: what is read moves all steps of the forecast alike"
         return
@@ -203,7 +204,7 @@ def _lines_of_cell(document: dict[str, Any], cell: dict[str, Any]) -> Iterator[t
     stacked = f", the last of {cell['layers']} layers" if cell["layers"] > 1 else ""
     ways = ", forward (the other direction is in --json)" if cell["bidirectional"] else ""
     units, steps = counted(cell["units"], "unit"), counted(cell["steps"], "step")
-    yield "cell", (f"{cell['kind'].upper()} of {units}{stacked}{ways}, {steps} of "
+    yield "cell", (f"{cell_name(cell['kind'])} of {units}{stacked}{ways}, {steps} of "
                    f"{cell['step']['words']}")
     memory, resets, gate = (document[k] for k in ("memory", "resets", "input_gate"))
     keeps, opens = ("update gate z", "1 - z") if cell["kind"] == "gru" else ("forget gate", "input gate")
@@ -291,12 +292,12 @@ def headline(document: dict[str, Any]) -> str:
     reads = f"{recent}; lags that stand out: {lags}" if lags else f"{recent}; no lag stands out"
     served = f"{document['series']}, forecast by {_served(document)}"
     if not document["used"]:
-        return f"{served}; the {cell['kind'].upper()} is not used\n{reads}"
+        return f"{served}; the {cell_name(cell['kind'])} is not used\n{reads}"
     memory, resets = document["memory"], document["resets"]
     moments = [m["from"] for m in resets["moments"]] if resets else []
     units, steps = counted(cell["units"], "unit"), counted(cell["steps"], "step")
     lets_go = f"; lets go at {', '.join(moments[:2])}{' and more' if len(moments) > 2 else ''}" if moments else ""
     keeps = f"forgets half in {memory['half_life']['median']['words']} (median unit)" if cell["steps"] > 1 else \
         "takes a single step"
-    network = f"{cell['kind'].upper()} of {units}, {steps} of {cell['step']['words']}"
+    network = f"{cell_name(cell['kind'])} of {units}, {steps} of {cell['step']['words']}"
     return f"{served}: {network}\n{keeps}{lets_go}; {reads}"

@@ -21,7 +21,7 @@ from forecast.system.datasource import DataSource
 from forecast.system.engine import Engine
 from forecast.tasks.teller import Teller
 from forecast.tasks.workspace import Workspace
-from forecast.text import counted, duration, safe
+from forecast.text import cell_name, counted, duration, safe
 
 WITHOUT = "without covariates"
 HELPS = 0.99                            # times the error without covariates: below it they help
@@ -41,7 +41,7 @@ def tell_plan(teller: Teller, config: Config, plan: Plan, cutoffs: Sequence[int]
     tuned = " and the prior, tuned" if model.prior and model.blend else ""
     times = f", {counted(plan.members, 'network')} of {counted(plan.steps, 'step')}{tuned}" if plan.steps else ""
     teller.say("plan", f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, "
-                       f"season {seasons} ({plan.season_source}), {model.cell.upper()} "
+                       f"season {seasons} ({plan.season_source}), {cell_name(model.cell)} "
                        f"{model.layers}x{plan.hidden}{ways}{times}, validated on the last {plan.validation} steps, "
                        + (f"{counted(len(cutoffs), 'backtest window')}" if cutoffs else "too short for a backtest"))
 

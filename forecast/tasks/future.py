@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forecast.errors import RequestError
+from forecast.errors import DataError, RequestError
 from forecast.tasks.plans import planned_for
 from forecast.tasks.predict import chosen
 from forecast.tasks.teller import SILENT, Teller
@@ -67,12 +67,35 @@ def future(workspace: Workspace, request: Request, teller: Teller = SILENT) -> F
     workspace.guard([output], workspace.inputs(source, run))
     reading = workspace.read_for(run, source, request.read)
     steps = request.horizon or run.predictor.plan.horizon
-    panel = chosen(planned_for(workspace, run, reading, None, steps).panel.with_values()[0], request.series)
-    table = template(panel, reading.contract, steps, typed=request.typed or bool(output and is_typed(output.name)))
-    empty = sum(column.null_count for column in table.columns)
+    typed = request.typed or bool(output and is_typed(output.name))
+
+    def rows(plan: Path | None) -> tuple[pa.Table, int]:
+        panel = chosen(planned_for(workspace, run, reading, plan, steps).panel.with_values()[0], request.series)
+        return template(panel, reading.contract, steps, typed=typed), len(panel)
+
+    table, count = rows(None)
+    empty = _empty(table)
+    if output is not None and output.exists():
+        _check_blank(output, empty, lambda: _empty(rows(output)[0]))
     if output is not None:
         write_table(table, output)
-        teller.wrote(output, f"{table.num_rows:,} rows = {len(panel):,} series x {steps} "
+        teller.wrote(output, f"{table.num_rows:,} rows = {count:,} series x {steps} "
                              f"{reading.contract.calendar.unit}, {counted(empty, 'cell')} to fill in")
         teller.say("next", f"forecast predict --future {request.output}")
     return Future(table, output, empty)
+
+
+def _empty(table: pa.Table) -> int:
+    return sum(column.null_count for column in table.columns)
+
+
+def _check_blank(output: Path, empty: int, with_it: Callable[[], int]) -> None:
+    """Raises RequestError where the file that stands there says something of the horizon that would be lost, or cannot
+    be read as a plan: somebody may have worked on it."""
+    try:
+        if with_it() == empty:
+            return
+    except DataError:
+        pass
+    raise RequestError(f"{output}: stands there and may have been filled in; it would be lost", code="exists",
+                       hint="Name another file with -o, or remove it")

@@ -112,12 +112,14 @@ class Gathered:
                    np.zeros((several, steps)))
 
     def add(self, some: Forecast, paths: Floats, periods: Periods) -> None:
-        """The next series, with their paths (S, N, H)."""
+        """The next series, with their paths (S, N, H). What is forecast of a time before that of the periods is left
+        out: it is no part of the horizon that they share."""
         mine = slice(self.seen, self.seen + len(paths))
         self.seen += len(paths)
-        means = expected(some)
+        means, before = expected(some), (some.ordinals < periods.first).sum(axis=1)
         for s, group in zip(*np.nonzero(self.groups.asked[:, mine].T), strict=True):
-            self.totals.add(np.array([group]), some.ordinals[[s]], means[[s]], paths[[s]], periods)
+            if (k := int(before[s])) < some.horizon:
+                self.totals.add(np.array([group]), some.ordinals[[s], k:], means[[s], k:], paths[[s], :, k:], periods)
         if len(self.sums):
             part = self.agreement.parts[:, mine].astype(np.float64)
             self.sums += np.tensordot(part, paths, axes=1)

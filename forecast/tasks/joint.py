@@ -145,9 +145,10 @@ class Answer:
 
     @cached_property
     def periods(self) -> Periods:
+        """Those of all series; groups share the horizon that begins where the newest of them end."""
         ends = self.panel.end if len(self.panel) else np.zeros(1, dtype=np.int64)
-        return Periods.of(self.page.contract, self.asked.kind, first=int(ends.min()),
-                          stop=int(ends.max()) + self.steps)
+        return Periods.of(self.page.contract, self.asked.kind, stop=int(ends.max()) + self.steps,
+                          first=int(ends.min() if self.asked.by is None else ends.max()))
 
     def _gathered(self, by: str, periods: int) -> Gathered:
         groups = Groups.of(self.panel, self.page.contract, by)
@@ -212,7 +213,15 @@ class Answer:
             teller.say("periods", f"in the horizon, {listed(cut, 2)}")
         if self._groups is not None:
             teller.say("groups", self._groups.agreement.words())
+            self._tell_ended(teller)
         return self.rows, self._words()
+
+    def _tell_ended(self, teller: Teller) -> None:
+        end = self.panel.end
+        if len(ended := self.panel.ids[end < end.max(initial=0)]):
+            last, = stamps(self.page.contract, end.max(keepdims=True) - 1)
+            teller.warn("groups", f"{counted(len(ended), 'series')} ended before the others: of them totals hold only "
+                                  f"what is forecast of times after {last}: {listed(list(ended), 4)}")
 
     def _words(self) -> str:
         unit = self.page.contract.calendar.unit

@@ -14,7 +14,7 @@ from forecast.system import clock
 from forecast.system.durations import seconds_of
 from forecast.tasks.teller import SILENT, Teller
 from forecast.tasks.workspace import Workspace
-from forecast.text import counted, duration
+from forecast.text import cell_name, counted, duration
 
 if TYPE_CHECKING:
     from forecast.store.run import Run
@@ -94,7 +94,7 @@ class Shown:
         yield "data", (f"{data.path or 'standard input or a data frame'}   {counted(data.rows, 'row')}, "
                        f"{counted(len(run.predictor.knowledge), 'series')}, {data.first} .. {data.last}")
         yield "plan", (f"horizon {plan.horizon}, context {plan.context} in segments of {plan.segment}, season "
-                       f"{plan.season}, {model.cell.upper()} {model.layers}x{plan.hidden}")
+                       f"{plan.season}, {cell_name(model.cell)} {model.layers}x{plan.hidden}")
         yield "serves", " + ".join(f"{name} {share:.0%}" for name, share in _largest(run.predictor.mean_shares))
         yield "scores", (f"MASE {mase}, skill {skill} over the better simple forecast" if self.listed.serves else
                          "too short for a backtest")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,7 +79,7 @@ class Request:
         if self.options.mean and self.options.layout not in ("default", "nixtla"):
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
-        share_of(self.options.shard)
+        shards.share_of(self.options.shard)
         if self.options.shard and self.output is not None and str(self.output).endswith((FOLDER, ".xlsx")):
             raise RequestError(f"--shard: -o {self.output} cannot hold a part of a forecast", code="bad_ending",
                                hint=f"Name a file, as in -o part-{self.options.shard.partition('/')[0]}.parquet")
@@ -215,7 +214,7 @@ def predict(workspace: Workspace, request: Request, teller: Teller = SILENT, *,
     if output is not None:
         teller.wrote(output, words)
     first = replace(tally.parts[0], panel=panel)
-    _draw(teller, plot, tally.gallery, first, page)
+    _draw(teller, plot, tally.gallery, first, page, "" if answer is None else "the bands of the series, step by step")
     fell = _tell_sources(teller, tally, valueless)
     shards.note(shard, draft.issue, whole, rows, fell=len(fell), series=len(panel), device=request.device)
     issue = _kept(workspace, teller, draft, output, unread) if request.record else None
@@ -284,7 +283,7 @@ def _known(request: Request, draft: Draft, reading: Reading) -> Panel:
 def _asked_for(request: Request, draft: Draft, reading: Reading) -> tuple[Panel, Panel, list[str]]:
     """The series of all shards; those to forecast, and the ids of those among them that have no value."""
     panel = chosen(_known(request, draft, reading), request.options.series)
-    return panel, *part_of(panel, request.options.shard).with_values()
+    return panel, *shards.part_of(panel, request.options.shard).with_values()
 
 
 def _prepared(workspace: Workspace, request: Request, teller: Teller, run: Run, draft: Draft, source: DataSource,
@@ -359,24 +358,8 @@ def chosen(panel: Panel, ids: Sequence[str] | None) -> Panel:
     return panel.take(np.flatnonzero(np.isin(panel.ids.astype(str), ids)))
 
 
-def share_of(shard: str | None) -> tuple[int, int]:
-    """(1, 4) of "1/4": which part of how many. Raises RequestError."""
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "1/1")
-    part, parts = map(int, match.groups()) if match else (0, 0)
-    if not 1 <= part <= parts:
-        raise RequestError(f"--shard {shard}: takes I/N with I from 1 to N", code="bad_setting",
-                           hint="As in --shard 1/4")
-    return part, parts
-
-
-def part_of(panel: Panel, shard: str | None) -> Panel:
-    """The series of this part; the parts one behind the other are the panel."""
-    part, parts = share_of(shard)
-    size = len(panel)
-    return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
-
-
-def _draw(teller: Teller, path: Path | None, gallery: Gallery | None, forecast: Forecast, page: Page) -> None:
+def _draw(teller: Teller, path: Path | None, gallery: Gallery | None, forecast: Forecast, page: Page, words: str
+          ) -> None:
     """The picture, where one was asked for and there is something to draw."""
     if path is None or gallery is None or not len(forecast.panel):
         return
@@ -385,7 +368,7 @@ def _draw(teller: Teller, path: Path | None, gallery: Gallery | None, forecast: 
     what = contract.targets[0] if len(contract.targets) == 1 else f"{len(contract.targets)} columns"
     draw_fans(path, gallery.fans, contract.calendar, of=gallery.seen,
               title=f"{what}: {forecast.horizon} {contract.calendar.unit} after {cutoff}")
-    teller.wrote(path, verb="drew")
+    teller.wrote(path, words, verb="drew")
 
 
 def _tell_sources(teller: Teller, tally: Tally, valueless: list[str]) -> list[str]:

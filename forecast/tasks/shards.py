@@ -4,10 +4,13 @@ whether some files are the whole of one forecast."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from forecast.errors import DataError, RequestError
 from forecast.ledger.issue import Issue
@@ -37,6 +40,23 @@ class Shard:
     sha256: str
     source: str                     # the data it was made from, as they lay there; "" where they were no file
     shared: dict[str, Any]
+
+
+def share_of(shard: str | None) -> tuple[int, int]:
+    """(1, 4) of "1/4": which part of how many. Raises RequestError."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard or "1/1")
+    part, parts = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise RequestError(f"--shard {shard}: takes I/N with I from 1 to N", code="bad_setting",
+                           hint="As in --shard 1/4")
+    return part, parts
+
+
+def part_of(panel: Panel, shard: str | None) -> Panel:
+    """The series of this part; the parts one behind the other are the panel."""
+    part, parts = share_of(shard)
+    size = len(panel)
+    return panel if shard is None else panel.take(np.arange(size * (part - 1) // parts, size * part // parts))
 
 
 def beside(output: Path) -> Path:

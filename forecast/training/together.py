@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -29,10 +30,10 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
     def drain(job: Callable[[], Generator[Epoch, None, T]]) -> T:
         torch.set_flush_denormal(True)
         torch.set_num_threads(max(1, threads // workers))
-        epochs = job()
         try:
-            while not stopped.is_set():
-                queue.put(next(epochs))
+            with closing(job()) as epochs:                              # as it closes it may save, and meet a full disk
+                while not stopped.is_set():
+                    queue.put(next(epochs))
         except StopIteration as end:
             result: T = end.value
             return result
@@ -40,7 +41,6 @@ def together(jobs: Sequence[Callable[[], Generator[Epoch, None, T]]], workers: i
             stopped.set()                                               # the others need not go on
             raise
         finally:
-            epochs.close()
             queue.put(None)
         raise InterruptedError
 
