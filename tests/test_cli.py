@@ -21,6 +21,7 @@ from forecast.model.cells import CELLS
 from forecast.store.store import Store
 from forecast.tasks import predict
 from forecast.tasks.workspace import Workspace
+from forecast.text import cell_name
 
 DATA = Path(__file__).parent.parent / "data"
 AIR, SHOPS = DATA / "airpassengers.csv", DATA / "shops.csv"
@@ -227,7 +228,7 @@ def test_every_cell_trains_saves_loads_predicts_and_evaluates(run: Run, tmp_path
     alone = ("--cell", cell, "--bidirectional", "--attention", "--layers", 2, "--set", "model.skip=false",
              "--set", "model.members=1", "--set", "train.steps=3")
     ended = run("train", AIR, *FAST, *alone)
-    assert (ended.code, ended.err.count(f"{cell.upper()} 2x8 in both directions with attention")) == (0, 1)
+    assert (ended.code, ended.err.count(f"{cell_name(cell)} 2x8 in both directions with attention")) == (0, 1)
     assert run("predict").code == 0
     assert {row["source"] for row in rows(tmp_path / "predictions.csv")} == {cell}
     assert run("evaluate", "--windows", 1).code == 0
@@ -236,7 +237,7 @@ def test_every_cell_trains_saves_loads_predicts_and_evaluates(run: Run, tmp_path
 
 def test_torch_predicts_the_same_text_and_a_device_that_is_not_there_is_refused(run: Run, store: Path) -> None:
     assert run("predict", "-o", "-").out == run("predict", "-o", "-", "--device", "cpu").out
-    for device, words in (("abacus", "takes one of auto, cpu, cuda, mps"), ("mps", "there is none here")):
+    for device, words in (("abacus", "takes one of auto, cpu, cuda, mps"), ("mps", "there is no such device here")):
         if device != "mps" or not torch.backends.mps.is_available():
             ended = run("predict", "--device", device)
             assert (ended.code, f"--device {device}: {words}" in ended.err) == (2, True), ended.err

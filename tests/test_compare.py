@@ -318,7 +318,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     (("--seeds", "0"), 2, "--seeds"),
     (("-o", "record.csv"), 2, "written as .json"),
     (("--horizon", "45"), 3, "too short"),
-    (("--test-size", "95"), 2, "too little to train on")], ids=str)
+    (("--test-size", "95"), 2, "too little before it")], ids=str)
 def test_what_cannot_be_done_is_refused_before_any_work(compare: Compare, arguments: tuple[str, ...], code: int,
                                                         said: str) -> None:
     ended, out, err = compare(*arguments)

@@ -185,7 +185,7 @@ def functions(folder: str) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 def test_tasks_and_commands_stay_small() -> None:
     lines = [len(file.read_text().splitlines()) for file in (PACKAGE / "cli").glob("*.py")]
-    assert sum(lines) <= 2150
+    assert sum(lines) <= 2170
     stories = {row.name for row in COMMANDS}
     for folder in ("cli", "tasks"):
         assert max(len(file.read_text().splitlines()) for file in (PACKAGE / folder).glob("*.py")) <= 400

@@ -46,7 +46,7 @@ def test_an_option_without_its_value_names_the_help_of_its_command(run: Run, wor
 
 def test_a_step_in_a_word_is_answered_with_its_name(run: Run) -> None:
     ended = run("check", AIR, "--freq", "monthly")
-    assert "Write MS (stamps at its start) or ME (at its end)" in ended.out
+    assert "Write MS (stamps at its start) or ME (at its end)" in ended.err
     assert [Calendar.of(freq).words for freq in ("MS", "D", "30min", "15min", "B", "step")] == [
         "monthly (MS)", "daily (D)", "half hours (30min)", "15-min steps (15min)", "business days (B)",
         "integer steps"]
