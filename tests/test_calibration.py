@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.model.calibration import WIDEST, tracked, widened, widths
+from forecast.model.calibration import (
+    USUAL_FACTOR,
+    WIDEST,
+    mean_above_median,
+    mean_factor,
+    tracked,
+    widened,
+    widths,
+)
 from forecast.series.arrays import Floats
 from forecast.series.forecast import quantile_grid
 
@@ -128,3 +136,31 @@ def test_a_tracked_band_finds_its_coverage_again_where_a_fixed_one_does_not() ->
     assert fixed[40:].mean() < 0.65
     assert with_factor[40:60].mean() < 0.65                             # it takes its time
     assert with_factor[80:].mean() == pytest.approx(0.8, abs=0.05)
+
+
+def skewed(windows: int, times: float, noise: float) -> tuple[Floats, Floats]:
+    """Bands (W, 4, Q) whose mean lies above the median, and truths that lie so many times as far above it."""
+    values = np.tile(np.exp(np.array([NormalDist().inv_cdf(q) for q in quantile_grid((80.0, 95.0))])), (windows, 4, 1))
+    lift = mean_above_median(values, quantile_grid((80.0, 95.0)))
+    return values, 1 + times * lift + noise * np.random.default_rng(0).normal(size=(windows, 4))
+
+
+def factor_of(values: Floats, truth: Floats, independent: float) -> float:
+    return mean_factor(values, truth, np.ones(len(values)), quantile_grid((80.0, 95.0)), independent=independent)
+
+
+def test_the_mean_lies_where_it_was_seen_to_lie() -> None:
+    for times in (0.0, 0.5, 2.0):
+        assert factor_of(*skewed(50, times, 0.0), 50) == pytest.approx(times)
+        assert factor_of(*skewed(5_000, times, 1.0), 5_000) == pytest.approx(times, abs=0.1)
+    assert factor_of(*skewed(50, 9.0, 0.0), 50) == 3
+
+
+def test_the_less_is_known_of_the_mean_the_nearer_it_is_to_the_usual() -> None:
+    sure, less, hardly = (factor_of(*skewed(200, 2.0, 1.0), independent) for independent in (200, 10, 0.01))
+    assert USUAL_FACTOR < hardly < less < sure < 2.2
+    assert hardly == pytest.approx(USUAL_FACTOR, abs=0.2)
+    values, truth = skewed(20, 1.0, 0.0)
+    assert factor_of(values, np.full_like(truth, np.nan), 20) == USUAL_FACTOR
+    truth[:10] = np.nan
+    assert factor_of(values, truth, 20) == pytest.approx(1)             # what is missing does not count

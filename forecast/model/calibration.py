@@ -11,6 +11,7 @@ import numpy as np
 from forecast.series.arrays import Floats
 
 WIDEST = 5.0                                                            # factor; none is below 1
+USUAL_FACTOR = 0.5                                                      # of the mean, and 1 is what it varies by
 RATE = 0.1                                                              # of the logarithm of a tracked factor, an issue
 TRACKED = (0.5, 3.0)                                                    # bounds of a tracked factor
 
@@ -52,15 +53,23 @@ def mean_above_median(values: Floats, quantiles: Sequence[float]) -> Floats:
     return np.asarray(values @ weight - values[:, :, int(np.argmin(np.abs(grid - 0.5)))])
 
 
-def mean_factor(values: Floats, truth: Floats, unit: Floats, quantiles: Sequence[float]) -> float:
+def mean_factor(values: Floats, truth: Floats, unit: Floats, quantiles: Sequence[float], *, independent: float
+                ) -> float:
     """How many times `mean_above_median` the truth lay above the median on held-out windows, by least squares, 0 to 3:
-    a few quantiles do not tell the tails. values (W, H, Q), truth (W, H) NaN where missing, unit (W,) of each window;
-    1 where nothing tells."""
+    a few quantiles do not tell the tails. The less sure that is, the nearer to USUAL_FACTOR.
+
+    values (W, H, Q), truth (W, H) NaN where missing, unit (W,) of each window; independent: how many of the windows are
+    proof of their own, which its error is estimated by (windows are clusters, Liang & Zeger 1986)."""
     lift = mean_above_median(values, quantiles) / unit[:, None]
     gap = (truth - values[:, :, int(np.argmin(np.abs(np.asarray(quantiles) - 0.5)))]) / unit[:, None]
     known = np.isfinite(gap) & np.isfinite(lift)
-    total = float(np.sum(lift[known] ** 2))
-    return float(np.clip(np.sum(lift[known] * gap[known]) / total, 0.0, 3.0)) if total > 0 else 1.0
+    both, square = (np.sum(np.where(known, part, 0.0), axis=1) for part in (lift * gap, lift**2))
+    total = float(square.sum())
+    if total == 0:
+        return USUAL_FACTOR
+    found = float(both.sum()) / total
+    error = float(np.sum((both - found * square) ** 2)) / total**2 * max(1.0, len(truth) / independent)
+    return USUAL_FACTOR + (float(np.clip(found, 0.0, 3.0)) - USUAL_FACTOR) / (1 + error)
 
 
 def tracked(misses: Sequence[float], alpha: float, start: float = 1.0) -> float:

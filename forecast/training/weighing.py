@@ -59,10 +59,11 @@ def weighed(predictor: Predictor, panel: Panel, known: Panel, held_out: Windows)
     unit = naive_errors(known, predictor.plan.season)[windows.series]
     issued = kept(predictor.widened(values), History.of(rows), negative=predictor.config.model.allow_negative,
                   whole=False)
+    independent = _independent(predictor, windows)
     together = Dependence.of(normal_scores(issued, predictor.quantiles, truth), windows.series, panel.cuts(windows),
-                             independent=_independent(predictor, windows))
-    return replace(predictor, mean_factor=mean_factor(issued, truth, unit, predictor.quantiles),
-                   dependence=together.lasting(LASTS))
+                             independent=independent)
+    factor = mean_factor(issued, truth, unit, predictor.quantiles, independent=max(1.0, independent))
+    return replace(predictor, mean_factor=factor, dependence=together.lasting(LASTS))
 
 
 def _independent(predictor: Predictor, windows: Windows) -> float:
