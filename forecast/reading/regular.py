@@ -263,8 +263,8 @@ def _gap_repairs(rows: Rows, gaps: _Gaps, calendar: Calendar, options: DataConfi
 def _closed_days(rows: Rows, missing: int, calendar: Calendar) -> str:
     """Which days of the week have no row at all, where that is more than chance: forecasts and totals would hold what
     is sold on a day that is closed."""
-    if calendar.kind != "fixed" or calendar.every != DAY:
-        return ""
+    if calendar.kind != "fixed" or calendar.every != DAY or (rows.utc and calendar.phase % DAY):
+        return ""                                                       # by UTC some begin on the day before
     seen = np.bincount((rows.stamps // DAY + MONDAY) % 7, minlength=7) > 0
     names = [day for day, is_seen in zip(DAYS, seen, strict=True) if not is_seen]
     if not 0 < len(names) <= 3 or missing < CLOSED * len(names):
