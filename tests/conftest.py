@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.pop("COLUMNS", None)                            # readline, which pytest imports, tells it to what it starts
@@ -10,6 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")        # as the commands have
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +108,11 @@ def panel() -> Panel:
 def predictor(panel: Panel) -> Predictor:
     """Trained once; tests must leave it as it was."""
     return trained(quick(), panel)
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """To stand in: a copy of the folder that a file of tests has `trained` a model in."""
+    shutil.copytree(request.getfixturevalue("trained"), tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +29,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "shops.csv").write_text(shops(56))
     succeed("-C", folder, "train", "shops.csv", "-q", *FAST, *ROLES)
     return folder
-
-
-@pytest.fixture
-def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def plan(folder: Path, count: int = 3, price: object = 6, name: str = "plan.csv") -> Path:

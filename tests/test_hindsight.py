@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,14 @@ import pytest
 
 from forecast.config import Config
 from forecast.methods.baselines import Naive
+from forecast.model import hindsight
 from forecast.model.dependence import USUAL_BETWEEN, USUAL_COMMON, Dependence
-from forecast.model.hindsight import MOST_SERIES, hanging_together, past_errors
+from forecast.model.hindsight import MOST_SERIES, count_apart, hanging_together, past_errors
 from forecast.model.predictor import Predictor
 from forecast.model.prior import shipped
 from forecast.series.arrays import Floats
 from forecast.series.calendar import Calendar
+from forecast.series.forecast import Forecaster
 from forecast.series.panel import Panel
 from forecast.tasks.prior import looking_back
 
@@ -56,6 +59,34 @@ def test_of_very_many_series_some_are_looked_at() -> None:
     found = hanging_together(of_prior(panel), panel, HORIZON)
     assert found is not None
     assert found.between == pytest.approx(0, abs=0.02)
+
+
+def test_a_long_series_tells_no_more_than_the_windows_looked_at() -> None:
+    panel = days([np.random.default_rng(9).normal(10, 1, 100_000)])
+    found = looking_back(of_prior(panel), panel, HORIZON).dependence
+    assert found.share > 0.5                                            # of 40 windows of noise: mostly the shape
+
+
+def test_windows_apart_are_no_more_than_there_are() -> None:
+    assert count_apart([60, 57, 54], 3) == 3
+    assert count_apart([6, 5, 4, 3], 3) == 2
+    assert count_apart([300, 3], 3) == 2
+
+
+def test_the_longer_the_horizon_the_fewer_windows_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = days(list(np.random.default_rng(10).normal(10, 1, (30, 80))))
+    seen = list[int]()
+
+    def noted(forecaster: Forecaster, some: Panel, cutoffs: Sequence[int], horizon: int) -> tuple[Floats, Floats]:
+        seen.append(len(some) * len(cutoffs) * horizon)
+        return past_errors(forecaster, some, cutoffs, horizon)
+
+    monkeypatch.setattr(hindsight, "past_errors", noted)
+    monkeypatch.setattr(hindsight, "NUMBERS", 1_000)
+    for horizon in (HORIZON, 12):
+        assert hanging_together(Naive(quantiles=(0.1, 0.5, 0.9)), panel, horizon) is not None
+    assert seen[0] > 500
+    assert max(seen) <= 1_000
 
 
 def test_steps_of_noise_have_nothing_to_do_with_each_other_and_those_of_a_walk_do() -> None:

@@ -221,6 +221,7 @@ REFUSED = ((("--samples", 3, "--sum", "all"), "--samples and --sum are files of 
            (("--samples", 20_000), "--samples 20000 would be as many columns, and 10,000 are the most. Use --layout"),
            (("--samples", 10**12, "--layout", "long"), "--samples 1000000000000: so many paths of 10 steps"),
            (("--sum", "week", "--by", "price"), "--by price: there is no such static column. There is shop, all"),
+           (("--by", "all", "--shard", "1/2"), "--by: a group may have series in several shards"),
            (("--event", "11 in a row > 3"), "the horizon has 10 steps"))
 
 

@@ -42,13 +42,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def contents() -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(Path().rglob("*")) if path.is_file() and path.name != "lock"}
 

@@ -101,6 +101,19 @@ def test_a_portion_that_is_refused_is_refused_as_the_whole_is(tmp_path: Path, sm
     assert (of_portions.value.file, of_portions.value.row) == (str(path), 8)
 
 
+def test_a_portion_does_not_say_of_all_rows_what_is_true_of_its_own(tmp_path: Path, small: list[int]) -> None:
+    by_store(tmp_path / "f")
+    open_days = [k for k, day in enumerate(DAYS) if day.weekday() != 6]
+    for store in ("007", "b%20c", "'=x", "'9"):                         # closed on Sundays, as store 9 is not
+        put(tmp_path / "f" / f"store={store}" / "0.parquet", date=[DAYS[k] for k in open_days],
+            sales=[values(0)[k] for k in open_days])
+    contract = read_panel(tmp_path / "f").contract
+    (whole,), (parted,) = (reading.repairs for reading in (
+        read_panel(tmp_path / "f", contract=contract), portions.read_whole(tmp_path / "f", DataConfig(), contract)))
+    assert "Sunday" not in whole.message + parted.message
+    assert len(small) == 3
+
+
 def test_a_repair_in_a_portion_names_its_file_and_row(tmp_path: Path, small: list[int]) -> None:
     with_faults(tmp_path / "f")
     contract = read_panel(tmp_path / "f").contract

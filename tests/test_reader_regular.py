@@ -91,6 +91,13 @@ def test_days_of_the_week_that_never_have_a_row_are_named(closed: list[int], sai
     assert read(chance).repairs[0].message.endswith("-> linear")
 
 
+def test_a_day_that_begins_on_the_day_before_by_utc_is_not_named_by_another_one() -> None:
+    days = [day for day in (datetime(2020, 1, 1) + timedelta(days=k) for k in range(60)) if day.weekday() != 6]
+    for offset, said in (("+01:00", ""), ("Z", "; no row is on a Sunday: zero if that means closed")):
+        reading = read("t,y\n" + "".join(f"{day.isoformat()}{offset},{day.day}\n" for day in days))
+        assert [r.message.partition(" -> linear")[2] for r in reading.repairs] == [said]
+
+
 def test_gaps_longer_than_allowed_are_refused() -> None:
     stamps = DAYS[:5] + DAYS[6:20] + DAYS[23:]
     error = refused(column(stamps), max_gap=2)

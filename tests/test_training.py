@@ -21,7 +21,7 @@ from forecast.series.windows import windows_of
 from forecast.system.machine import works_in_bfloat16
 from forecast.training import fit as fitting
 from forecast.training import learning, loop
-from forecast.training.checkpoints import Checkpoints
+from forecast.training.checkpoints import Checkpoints, Place
 from forecast.training.fit import Training, finished, fit, refit
 from forecast.training.loop import Epoch, one_cycle
 from forecast.training.start import Start, kinds
@@ -82,7 +82,6 @@ def test_a_training_that_only_gets_worse_ends_and_loses_nothing_by_it(monkeypatc
         some, all_of = ([one.valid_loss for one in of if one.is_prior == is_prior] for of in (looks, every))
         assert len(some) < len(all_of) == 13
         assert some == all_of[:len(some)]
-        print(all_of, len(some))
     one, other = short.result, whole.result
     assert chosen(one) == chosen(other)
     assert one.tuned is not None
@@ -90,6 +89,21 @@ def test_a_training_that_only_gets_worse_ends_and_loses_nothing_by_it(monkeypatc
     assert (one.tuned.steps, one.tuned.schedule) == (other.tuned.steps, other.tuned.schedule)
     for name, weight in other.members[0].network.tensors.items():
         np.testing.assert_array_equal(one.members[0].network.tensors[name], weight, err_msg=name)
+
+
+def test_a_training_broken_off_at_its_early_end_does_not_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+                                                               ) -> None:
+    panel = Panel.of([np.random.default_rng(1).gamma(2, 50, 60)], Calendar.steps())
+    settings = quick(train_lr=0.03, train_steps=60, model_blend=True, model_members=1)
+    looks = list(fit(Predictor.new(settings, panel), panel, checkpoints=Checkpoints.of(tmp_path, "whole")))
+    save = Place.save                                                   # all that is left behind a look, but no end
+    monkeypatch.setattr(Place, "is_due", True)
+    monkeypatch.setattr(Place, "save", lambda place, arrays: None if "done" in arrays else save(place, arrays))
+    left = Checkpoints.of(tmp_path, "broken off")
+    list(fit(Predictor.new(settings, panel), panel, checkpoints=left))
+    again = list(fit(Predictor.new(settings, panel), panel, checkpoints=left))
+    assert len(looks) < 2 * 13
+    assert again == []
 
 
 def test_a_last_look_as_good_as_the_best_is_the_one_kept() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,13 +44,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "plan.csv").write_text(PLAN)
     succeed("-C", folder, "train", "shops.csv", "-q", *FAST, "--known", "promo,sky", "--past", "visits")
     return folder
-
-
-@pytest.fixture
-def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_a_change_moves_the_steps_it_names_and_the_difference_is_what_lies_between(run: Run, folder: Path) -> None:

@@ -15,7 +15,7 @@ from forecast.series.panel import Panel
 from forecast.series.windows import evenly
 
 MOST_SERIES = 500                   # looked at
-ROWS = 4_000                        # past forecasts made, about
+ROWS, NUMBERS = 4_000, 100_000      # past forecasts made, about, and steps of them all
 WINDOWS = (6, 40)                   # of each series: fewer tell nothing, more tell no more
 
 
@@ -31,10 +31,15 @@ def room_of(panel: Panel, horizon: int, unseen: int) -> int:
     return min(unseen, int(panel.lengths.min()) // 2) - horizon
 
 
-def cutoffs_of(room: int, horizon: int, each: int) -> list[int]:
-    """How many steps back windows begin, the oldest first; `each` forecasts are made at one of them."""
-    count = int(np.clip(ROWS // each, *WINDOWS))
+def cutoffs_of(room: int, horizon: int, each: int, rows: int = ROWS) -> list[int]:
+    """How many steps back windows begin, the oldest first; `each` of so many forecasts are made at one of them."""
+    count = int(np.clip(rows // each, *WINDOWS))
     return sorted({horizon + round(k) for k in np.linspace(0, max(room, 0), count)}, reverse=True)
+
+
+def count_apart(cutoffs: Sequence[int], horizon: int) -> float:
+    """How many of the windows share no value: no more than there are."""
+    return min(float(len(cutoffs)), 1 + (max(cutoffs) - min(cutoffs)) / horizon)
 
 
 def past_errors(forecaster: Forecaster, panel: Panel, cutoffs: Sequence[int], horizon: int) -> tuple[Floats, Floats]:
@@ -62,11 +67,11 @@ def hanging_together(forecaster: Forecaster, panel: Panel, horizon: int) -> Depe
     usable = np.flatnonzero(comparable(panel))
     if not usable.size:
         return None
-    some = panel.take(usable[evenly(len(usable), MOST_SERIES)])
-    room = room_of(some, horizon, int(some.lengths.max()))
-    cutoffs = cutoffs_of(room, horizon, len(some))
+    rows = min(ROWS, NUMBERS // horizon)
+    some = panel.take(usable[evenly(len(usable), int(np.clip(rows // WINDOWS[0], 2, MOST_SERIES)))])
+    cutoffs = cutoffs_of(room_of(some, horizon, int(some.lengths.max())), horizon, len(some), rows)
     if len(cutoffs) < WINDOWS[0]:
         return None
     scores = past_errors(forecaster, some, cutoffs, horizon)[1].reshape(-1, horizon)
     series, cuts = np.tile(np.arange(len(some)), len(cutoffs)), np.repeat(cutoffs, len(some))
-    return Dependence.of(scores, series, cuts, independent=len(some) * (1 + room / horizon))
+    return Dependence.of(scores, series, cuts, independent=len(some) * count_apart(cutoffs, horizon))

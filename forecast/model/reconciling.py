@@ -17,7 +17,7 @@ from statistics import NormalDist
 import numpy as np
 
 from forecast.model.dependence import at_scores
-from forecast.model.hindsight import WINDOWS, comparable, cutoffs_of, past_errors, room_of
+from forecast.model.hindsight import WINDOWS, comparable, count_apart, cutoffs_of, past_errors, room_of
 from forecast.series.arrays import Bools, Floats, Ints
 from forecast.series.forecast import Forecast, Forecaster
 from forecast.series.panel import Panel
@@ -100,15 +100,14 @@ def agreement(series: Forecaster, groups: Forecaster, panel: Panel, asked: Bools
     if len(panel) > MOST_SERIES:
         return replace(none, why=f"there are more than {MOST_SERIES:,}")
     some, sums = panel.take(np.flatnonzero(usable)), panel.summed(parts)
-    room = room_of(sums, horizon, unseen)
-    cutoffs = cutoffs_of(room, horizon, len(some) + len(parts))
+    cutoffs = cutoffs_of(room_of(sums, horizon, unseen), horizon, len(some) + len(parts))
     if len(cutoffs) >= WINDOWS[0]:
         both = [past_errors(who, data, cutoffs, horizon)[0] for who, data in ((groups, sums), (series, some))]
         errors = np.concatenate(both, axis=1).swapaxes(1, 2)            # (K, H, U + S)
         errors[np.isnan(errors).any(axis=2)] = np.nan                   # a step counts where all is known
         errors = errors[np.isfinite(errors[..., 0]).any(axis=1)]
         if len(errors) >= WINDOWS[0]:
-            found = chosen(errors, parts[:, usable], asked[:, usable], independent=1 + room / horizon)
+            found = chosen(errors, parts[:, usable], asked[:, usable], independent=count_apart(cutoffs, horizon))
             none.pull[usable] = found.pull
             return replace(found, parts=parts, pull=none.pull)
     return replace(none, why="there are too few past windows to tell whether something else is better")

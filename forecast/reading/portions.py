@@ -26,6 +26,7 @@ from forecast.reading.opening import open_columns
 from forecast.reading.parsing.coding import encoded
 from forecast.reading.parsing.table import as_written
 from forecast.reading.reader import Reading, as_agreed, read_source
+from forecast.reading.regular import NO_ROW
 from forecast.reading.remarks import LISTED, notes_of_series, usual_size, words_of
 from forecast.reading.roles import find_roles
 from forecast.reading.rows import Repair
@@ -193,10 +194,12 @@ def _behind(whole: Any, more: Any) -> Any:
 
 
 def _together(repairs: Sequence[Repair]) -> tuple[Repair, ...]:
-    """One repair of each kind: of several, the words of the first, and how often in all."""
+    """One repair of each kind: of several, the words of the first, and how often in all; not what is said of all rows
+    there are, as other portions have others."""
     kinds = dict[tuple[str, str | None], list[Repair]]()
     for repair in repairs:
-        kinds.setdefault((repair.kind, repair.flag), []).append(repair)
+        said = dataclasses.replace(repair, message=repair.message.partition(NO_ROW)[0])
+        kinds.setdefault((repair.kind, repair.flag), []).append(said)
     return tuple(same[0] if len(same) == 1 else dataclasses.replace(
         same[0], count=(total := sum(r.count for r in same)), message=f"{same[0].message}, and so on: {total:,} in all",
         examples=tuple(problem for r in same for problem in r.examples)) for same in kinds.values())

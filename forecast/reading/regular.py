@@ -28,6 +28,7 @@ LISTED = 20_000                     # problems of a kind listed one by one
 FEW_LAST = 4                        # times as many rows must stand before a few last ones
 CLOSED = 4                          # missing ones of a day of the week without any row, from which it is told
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+NO_ROW = "; no row is on a "
 MONDAY = 3                          # day 0 of 1970 was a Thursday
 SHUFFLED = 0.3                      # share of backward steps from which rows are taken to be in no order at all
 
@@ -263,13 +264,13 @@ def _gap_repairs(rows: Rows, gaps: _Gaps, calendar: Calendar, options: DataConfi
 def _closed_days(rows: Rows, missing: int, calendar: Calendar) -> str:
     """Which days of the week have no row at all, where that is more than chance: forecasts and totals would hold what
     is sold on a day that is closed."""
-    if calendar.kind != "fixed" or calendar.every != DAY:
-        return ""
+    if calendar.kind != "fixed" or calendar.every != DAY or (rows.utc and calendar.phase % DAY):
+        return ""                                                       # by UTC some begin on the day before
     seen = np.bincount((rows.stamps // DAY + MONDAY) % 7, minlength=7) > 0
     names = [day for day, is_seen in zip(DAYS, seen, strict=True) if not is_seen]
     if not 0 < len(names) <= 3 or missing < CLOSED * len(names):
         return ""
-    return f"; no row is on a {' or '.join(names)}: zero if that means closed"
+    return f"{NO_ROW}{' or '.join(names)}: zero if that means closed"
 
 
 def _gap_hint(rows: Rows, row: int, missing: int, calendar: Calendar) -> str:

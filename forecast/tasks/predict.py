@@ -80,6 +80,9 @@ class Request:
             raise RequestError(f"--mean has no column in --layout {self.options.layout}", code="bad_setting",
                                hint="Use --layout default or nixtla")
         shards.share_of(self.options.shard)
+        if self.options.shard and self.drawn is not None and self.drawn.by is not None:
+            raise RequestError("--by: a group may have series in several shards, and --shard knows those of one",
+                               code="bad_setting", hint="Leave out --shard")
         if self.options.shard and self.output is not None and str(self.output).endswith((FOLDER, ".xlsx")):
             raise RequestError(f"--shard: -o {self.output} cannot hold a part of a forecast", code="bad_ending",
                                hint=f"Name a file, as in -o part-{self.options.shard.partition('/')[0]}.parquet")

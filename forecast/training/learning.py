@@ -14,7 +14,7 @@ import torch
 from forecast.model.network import Network, Shape
 from forecast.series.batch import Batch
 from forecast.training.checkpoints import Arrays, Place
-from forecast.training.loop import Course, Epoch, Loop, Material
+from forecast.training.loop import Course, Epoch, Loop, Material, Underway
 
 ALIKE = 1.02                        # a last loss so near to the best one is as good
 LOST, SINCE = 1.1, 3                # a loss so many times the best one, so many looks later, was never seen to return
@@ -42,16 +42,18 @@ class _Look:
     best_steps: int = 0
     best_loss: float = math.inf
     skip_loss: float = math.inf     # to be bettered
+    is_over: bool = False           # nothing comes after it
 
     def state(self) -> Arrays:
-        numbers = np.array([self.number, self.best_epoch, self.best_steps, self.best_loss, self.skip_loss])
+        numbers = np.array([self.number, self.best_epoch, self.best_steps, self.best_loss, self.skip_loss,
+                            self.is_over])
         return {"look": numbers} | {f"best.{name}": t for name, t in self.best.tensors.items()}
 
     @classmethod
     def restored(cls, state: Arrays, shape: Shape) -> _Look:
-        number, epoch, steps, best_loss, skip_loss = state["look"].tolist()
+        number, epoch, steps, best_loss, skip_loss, is_over = state["look"].tolist()
         best = Network(shape, {name: state[f"best.{name}"] for name in shape.tensors})
-        return cls(best, int(number), int(epoch), int(steps), best_loss, skip_loss)
+        return cls(best, int(number), int(epoch), int(steps), best_loss, skip_loss, bool(is_over))
 
 
 def is_lost(loss: float, best_loss: float, since: int) -> bool:
@@ -99,7 +101,7 @@ def _attempt(loop: Loop, held_out: Batch, left: Arrays | None, attempt: int) -> 
         look = _Look.restored(left, member.shape)
     if left and any(bool(torch.isnan(p).any()) for p in loop.trained):
         return Learned(look.best, look.best_steps, loop.steps, diverged=True)
-    for number in range(look.number + 1, epochs + 1):
+    for number in range(look.number + 1, epochs + 1) if not look.is_over else ():
         train_loss = loop.run(min(size, total - loop.steps)) if number else math.nan
         valid_loss = loop.valid_loss(held_out)
         look.number = number
@@ -110,13 +112,14 @@ def _attempt(loop: Loop, held_out: Batch, left: Arrays | None, attempt: int) -> 
         if number and (valid_loss < look.best_loss or last):
             look.best_epoch, look.best_loss, look.best_steps = number, valid_loss, loop.steps
             look.best = loop.average.network()
+        look.is_over = done or is_lost(valid_loss, look.best_loss, number - look.best_epoch)
         yield from passed_on(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, look.best_loss, look.best_epoch, loop.seconds,
             course.member, course.members, course.whole),
             lambda: loop.state() | look.state() | {"attempt": np.array(attempt)})
         if number and math.isnan(train_loss + valid_loss):
             return Learned(look.best, look.best_steps, loop.steps, diverged=True)
-        if done or is_lost(valid_loss, look.best_loss, number - look.best_epoch):
+        if look.is_over:
             break
     return Learned(look.best, look.best_steps, whole_schedule(loop.steps, loop.progress))
 
@@ -127,20 +130,26 @@ def relearn(material: Material, course: Course, origin: Network | None = None) -
     member, left = material.member, course.place.load()
     if left and "done" in left:
         return _network_of(left, member.shape)
-    loop, size, steps = Loop(material, course, member.rate_factor, origin), course.train.epoch_steps, member.steps
+    loop = Loop(material, course, member.rate_factor, origin)
     if left:
         loop.restore(left)
+    yield from steps_of(loop, member.steps)
+    learned = loop.average.network()
+    course.place.save({"done": np.array(1)} | _arrays_of(learned))
+    return learned
+
+
+def steps_of(loop: Underway, steps: int, *, is_prior: bool = False) -> Generator[Epoch, None, None]:
+    """What a final fit lacks of so many steps, without a look at other windows; fewer where the loss is no number."""
+    course, size = loop.course, loop.course.train.epoch_steps
     epochs = math.ceil(steps / size)
     for number in range(math.ceil(loop.steps / size) + 1, epochs + 1):
         loss = loop.run(min(size, steps - loop.steps))
         yield from passed_on(course.place, Epoch(
             "final fit", number, epochs, loop.steps, loss, math.nan, math.nan, number, loop.seconds, course.member,
-            course.members, course.whole), loop.state)
+            course.members, course.whole, is_prior), loop.state)
         if math.isnan(loss):
             break
-    learned = loop.average.network()
-    course.place.save({"done": np.array(1)} | _arrays_of(learned))
-    return learned
 
 
 def passed_on(place: Place, epoch: Epoch, state: Callable[[], Arrays]) -> Generator[Epoch, None, None]:

@@ -10,6 +10,7 @@ import copy
 import math
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -107,8 +108,36 @@ class Material:
             return self.batch().map(lambda array: torch.from_numpy(array.astype(np.float32)).to(device))
 
 
+class Underway(ABC):
+    """A training on its way: how many steps it has taken, and of which share of its course."""
+
+    course: Course
+    steps: int
+    start: float                    # by the monotonic clock
+    spent: float                    # seconds, by the mean of a team
+
+    @abstractmethod
+    def run(self, steps: int) -> float:
+        """Take so many steps; their mean loss."""
+
+    @abstractmethod
+    def state(self) -> Arrays:
+        """All that goes on changing, to be gone on from."""
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    @property
+    def progress(self) -> float:
+        """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
+        taken = self.seconds if self.course.team.size == 1 else self.spent
+        spent = taken / self.course.limit if self.course.limit else 0.0
+        return min(1.0, max(self.steps / max(self.course.steps, 1), spent))
+
+
 @dataclass
-class Loop:
+class Loop(Underway):
     """Weights, their running average and AdamW's moments. The closed forms are the member's and stay.
 
     AdamW (Loshchilov & Hutter 2019) is torch's function: its class imports two seconds of compiler."""
@@ -191,17 +220,6 @@ class Loop:
         lists = {"trained": self.trained, "means": self.means, "first": self.moments[0], "second": self.moments[1],
                  "counts": self.counts}
         return {f"{name}.{k}": tensor for name, some in lists.items() for k, tensor in enumerate(some)}
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.start
-
-    @property
-    def progress(self) -> float:
-        """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
-        taken = self.seconds if self.course.team.size == 1 else self.spent
-        spent = taken / self.course.limit if self.course.limit else 0.0
-        return min(1.0, max(self.steps / max(self.course.steps, 1), spent))
 
     def _descend(self, rate: float) -> None:
         gradients = [p.grad for p in self.trained if p.grad is not None]

@@ -27,8 +27,8 @@ from forecast.series.panel import Panel, Windows
 from forecast.series.units import without_absurd
 from forecast.series.windows import AllWindows, contexts, evenly, targets
 from forecast.training.checkpoints import Arrays
-from forecast.training.learning import is_lost, passed_on, whole_schedule
-from forecast.training.loop import SEEDING, Course, Epoch, one_cycle
+from forecast.training.learning import is_lost, passed_on, steps_of, whole_schedule
+from forecast.training.loop import SEEDING, Course, Epoch, Underway, one_cycle
 from forecast.training.torch_prior import TorchPrior, loss
 
 STEPS, RATE = 600, 1e-3                     # of a tuning, before train.effort; its highest learning rate
@@ -103,7 +103,7 @@ def batch_of(windows: int) -> int:
     return int(np.clip(windows // 4, FEWEST, BATCH))
 
 
-class _Loop:
+class _Loop(Underway):
     """The network on its way, its running mean and AdamW's moments."""
 
     def __init__(self, prior: Prior, lessons: Lessons, course: Course) -> None:
@@ -166,17 +166,6 @@ class _Loop:
         points, queries, target = (torch.from_numpy(a).to(self.course.device) for a in shown.asked(ahead))
         return loss(model(points, queries), target)
 
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.start
-
-    @property
-    def progress(self) -> float:
-        """The share of the schedule that is done: of its steps, or of its time where that is shorter."""
-        taken = self.seconds if self.course.team.size == 1 else self.spent
-        spent = taken / self.course.limit if self.course.limit else 0.0
-        return min(1.0, max(self.steps / max(self.course.steps, 1), spent))
-
     def prior(self) -> Prior:
         return Prior({name: t.detach().to("cpu", copy=True).numpy() for name, t in self.mean.state_dict().items()})
 
@@ -210,14 +199,14 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
         return Tuned(_of(left), steps, schedule, float(left["share"]))
     loop, size = _Loop(prior, lessons, course), course.train.epoch_steps
     epochs, number = math.ceil(course.steps / size), 0
-    best, best_loss, best_epoch, best_steps = prior, math.inf, 0, 0
+    best, best_loss, best_epoch, best_steps, is_over = prior, math.inf, 0, 0, False
     if left:
         loop.restore(left)
         best = _of(left)
         number, best_epoch, best_steps = (int(n) for n in left["looks"][:3])
-        best_loss = float(left["looks"][3])
+        best_loss, is_over = float(left["looks"][3]), bool(left["looks"][4])
         number += 1
-    while number <= epochs:
+    while number <= epochs and not is_over:
         train_loss = loop.run(min(size, course.steps - loop.steps)) if number else math.nan
         valid_loss = loop.look(held_out)
         if number and math.isnan(train_loss + valid_loss):
@@ -225,12 +214,11 @@ def tune(prior: Prior, lessons: Lessons, held_out: Lessons, course: Course) -> G
         if valid_loss < best_loss * (BETTER if best_epoch == 0 and number else 1.0):
             best_loss, best_epoch, best_steps = valid_loss, number, loop.steps
             best = loop.prior() if number else prior
-        looks = {"looks": np.array([number, best_epoch, best_steps, best_loss])} | _best(best)
+        is_over = number > 0 and (loop.progress >= 1 or is_lost(valid_loss, best_loss, number - best_epoch))
+        looks = {"looks": np.array([number, best_epoch, best_steps, best_loss, is_over])} | _best(best)
         yield from passed_on(course.place, Epoch(
             "train", number, epochs, loop.steps, train_loss, valid_loss, best_loss, best_epoch, loop.seconds,
             course.member, course.members, course.whole, is_prior=True), partial(_state, loop, looks))
-        if number and (loop.progress >= 1 or is_lost(valid_loss, best_loss, number - best_epoch)):
-            break
         number += 1
     schedule = whole_schedule(loop.steps, loop.progress)
     share = loop.share(prior, best, best_loss, held_out) if best_steps else 1.0
@@ -243,15 +231,10 @@ def retune(prior: Prior, lessons: Lessons, course: Course, steps: int) -> Genera
     left = course.place.load() or {}
     if "done" in left:
         return _of(left)
-    loop, size = _Loop(prior, lessons, course), course.train.epoch_steps
+    loop = _Loop(prior, lessons, course)
     if left:
         loop.restore(left)
-    epochs = math.ceil(steps / size)
-    for number in range(math.ceil(loop.steps / size) + 1, epochs + 1):
-        train_loss = loop.run(min(size, steps - loop.steps))
-        yield from passed_on(course.place, Epoch(
-            "final fit", number, epochs, loop.steps, train_loss, math.nan, math.nan, number, loop.seconds,
-            course.member, course.members, course.whole, is_prior=True), loop.state)
+    yield from steps_of(loop, steps, is_prior=True)
     course.place.save({"done": np.array([steps])} | _best(loop.prior()))
     return loop.prior()
 
