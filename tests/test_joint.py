@@ -296,7 +296,7 @@ def test_periods_have_the_steps_of_their_calendar() -> None:
 
 
 def test_a_period_shorter_than_a_step_and_dates_of_numbers_are_refused() -> None:
-    with pytest.raises(RequestError, match="--sum day: one of the months is longer"):
+    with pytest.raises(RequestError, match=r"--sum day: a step of these data is longer, monthly \(MS\)"):
         periods("MS", "2026-01-01", "day", 3)
     contract = Contract(id=None, time="t", targets=("y",), layout="single", decimals=0, calendar=Calendar.of("step"))
     with pytest.raises(RequestError, match="the times of these data are numbers, not dates"):
