@@ -190,6 +190,7 @@ def test_totals_of_times_before_1970_end_where_the_horizon_ends_and_nothing_ende
     ended = run("predict", tmp_path / "old.csv", "--sum", "all", "--by", "all", "-q", "-o", "out.csv")
     assert (ended.code, ended.err) == (0, "")
     assert pd.read_csv("out.csv")["period"].tolist() == ["1961-01..1961-12"]
+    assert "1 row = 1 series x all steps" in run("predict", tmp_path / "old.csv", "--sum", "all").err
 
 
 def test_a_picture_beside_totals_is_said_to_show_the_bands_of_the_series(run: Run, data: Path) -> None:
