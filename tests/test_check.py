@@ -53,6 +53,16 @@ def test_a_gap_that_would_be_filled_is_no_reason_to_refuse(tmp_path: Path, capsy
     assert "5 missing days -> linear   (--fill)" in capsys.readouterr().out
 
 
+def test_a_flag_that_takes_several_may_be_repeated_and_none_of_them_is_lost(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{day},{k},{k % 5},{k % 2}" for k, day in enumerate(DAYS)]
+    (tmp_path / "d.csv").write_text("\n".join(["day,sales,price,promo", *rows]))
+    assert run(tmp_path / "d.csv", "--target", "sales", "--known", "price", "--known", "promo") == 0
+    repeated = capsys.readouterr().out
+    assert run(tmp_path / "d.csv", "--target", "sales", "--known", "price,promo") == 0
+    assert repeated == capsys.readouterr().out
+
+
 def test_json_is_a_list_with_every_problem(files: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*files.values(), "--json") == 3
     entries = json.loads(capsys.readouterr().out)

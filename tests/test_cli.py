@@ -241,6 +241,8 @@ def test_torch_predicts_the_same_text_and_a_device_that_is_not_there_is_refused(
         if device != "mps" or not torch.backends.mps.is_available():
             ended = run("predict", "--device", device)
             assert (ended.code, f"--device {device}: {words}" in ended.err) == (2, True), ended.err
+    ended = run("predict", DATA, "--model", "prior", "--device", "cuda")
+    assert (ended.code, "--device cuda: the prior computes on the CPU" in ended.err) == (2, True), ended.err
 
 
 def test_an_unknown_cell_names_the_known_ones(run: Run) -> None:

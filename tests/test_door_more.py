@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import forecast
-from forecast.errors import RequestError
+from forecast.errors import DataError, RequestError
 from tests.test_cli import Run, run
 from tests.test_door_paths import sales
 from tests.test_whatif import PLAN
@@ -52,6 +52,13 @@ def test_a_change_far_from_all_that_was_seen_is_remarked(shops: forecast.Model) 
     assert any("lies outside of all that was seen" in remark for remark in remarks)
     with pytest.raises(RequestError, match=r"nothing is changed. Give change= or instead="):
         shops.whatif(future="plan.csv")
+
+
+def test_a_plan_that_lacks_is_made_up_for_by_a_call_and_no_command(shops: forecast.Model) -> None:
+    with pytest.raises(DataError) as found:
+        shops.predict()
+    assert found.value.hint == ("model.future() gives the rows to fill in, for future=; or fill_future='last', zero or "
+                                "seasonal makes up for them")
 
 
 def test_workers_change_no_number(monkeypatch: pytest.MonkeyPatch) -> None:

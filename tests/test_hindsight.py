@@ -12,7 +12,7 @@ from forecast.config import Config
 from forecast.methods.baselines import Naive
 from forecast.model import hindsight
 from forecast.model.dependence import USUAL_BETWEEN, USUAL_COMMON, Dependence
-from forecast.model.hindsight import MOST_SERIES, count_apart, hanging_together, past_errors
+from forecast.model.hindsight import MOST_SERIES, comparable, count_apart, hanging_together, past_errors
 from forecast.model.predictor import Predictor
 from forecast.model.prior import shipped
 from forecast.series.arrays import Floats
@@ -35,6 +35,11 @@ def of_prior(panel: Panel) -> Predictor:
 def correlation(found: Dependence) -> Floats:
     root = found.root(HORIZON)
     return np.asarray(root @ root.T)
+
+
+def test_series_that_end_together_before_1970_are_comparable_too() -> None:
+    panel = Panel.of([np.arange(20.0), np.arange(19.0)], Calendar.of("MS"), start=[-200, -200])
+    assert comparable(panel).tolist() == [True, False]
 
 
 def test_errors_of_the_past_are_truth_less_what_was_said_then() -> None:

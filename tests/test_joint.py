@@ -182,6 +182,17 @@ def test_of_a_series_that_ended_totals_of_groups_hold_only_what_lies_in_the_hori
     assert found["period"].iloc[:2].tolist() == ["2026-03-11..2026-03-20", "2026-03-11..2026-03-17"]
 
 
+def test_totals_of_times_before_1970_end_where_the_horizon_ends_and_nothing_ended_early(
+        run: Run, tmp_path: Path) -> None:
+    months = [f"{1955 + k // 12}-{k % 12 + 1:02}" for k in range(72)]
+    rows = [f"{month},{k % 12 + 5}" for k, month in enumerate(months)]
+    (tmp_path / "old.csv").write_text("\n".join(["month,y", *rows]))
+    ended = run("predict", tmp_path / "old.csv", "--sum", "all", "--by", "all", "-q", "-o", "out.csv")
+    assert (ended.code, ended.err) == (0, "")
+    assert pd.read_csv("out.csv")["period"].tolist() == ["1961-01..1961-12"]
+    assert "1 row = 1 series x all steps" in run("predict", tmp_path / "old.csv", "--sum", "all").err
+
+
 def test_a_picture_beside_totals_is_said_to_show_the_bands_of_the_series(run: Run, data: Path) -> None:
     for asked, words in ((("--sum", "week"), "   the bands of the series, step by step\n"), ((), "\n")):
         ended = run("predict", data, "--horizon", HORIZON, "--series", "a", *asked, "--plot", "p.svg")
@@ -287,7 +298,7 @@ def test_periods_have_the_steps_of_their_calendar() -> None:
 
 
 def test_a_period_shorter_than_a_step_and_dates_of_numbers_are_refused() -> None:
-    with pytest.raises(RequestError, match="--sum day: one of the months is longer"):
+    with pytest.raises(RequestError, match=r"--sum day: a step of these data is longer, monthly \(MS\)"):
         periods("MS", "2026-01-01", "day", 3)
     contract = Contract(id=None, time="t", targets=("y",), layout="single", decimals=0, calendar=Calendar.of("step"))
     with pytest.raises(RequestError, match="the times of these data are numbers, not dates"):

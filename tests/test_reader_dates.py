@@ -203,6 +203,8 @@ def test_without_the_zone_the_doubled_hour_is_named() -> None:
     spring = read(column(local("Europe/Berlin", datetime(2020, 3, 28), 72)))
     assert repairs(spring) == {"gaps": 1}
     assert "DST change (2020-03-29)" in (spring.repairs[0].examples[0].hint or "")
+    assert spring.repairs[0].message == ("1 missing hour -> linear; looks like a DST change (2020-03-29); --tz reads "
+                                         "local time")
 
 
 def test_hours_that_do_not_exist_or_are_in_doubt_are_refused() -> None:

@@ -217,3 +217,9 @@ def test_a_row_that_stands_twice_does_not_hide_the_column_that_names_the_series(
     reading = read(text, target="qty", duplicates="last")
     assert reading.panel.ids.tolist() == ["north", "south"]
     assert reading.panel.lengths.tolist() == [80, 80]
+
+
+def test_a_row_of_delimiters_alone_hides_no_column_that_names_the_series() -> None:
+    rows = [f"{shop};{day};{k}" for shop in ("Bonn", "Ulm") for k, day in enumerate(DAYS[:20])]
+    reading = read("\n".join(["Filiale;Datum;Umsatz", *rows, ";;"]) + "\n")
+    assert list(reading.panel.ids) == ["Bonn", "Ulm"]

@@ -386,6 +386,13 @@ def test_a_budget_that_is_too_short_is_refused_with_one_that_would_do(data: Path
         tuned(data, budget="0.01s")
 
 
+def test_a_budget_without_room_for_one_trial_and_its_judging_is_refused_at_once(
+        data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task._Work, "_guessed", lambda work: 800.0)     # a trial takes 1,000 s, a judging 1,760 s
+    with pytest.raises(RequestError, match="1000 s, and to judge anything takes 1760 s more"):
+        tuned(data, budget="2700s")
+
+
 def test_a_folder_is_no_study_and_a_study_that_goes_on_says_what_it_holds(data: Path, capfd: pytest.CaptureFixture[str]
                                                                         ) -> None:
     with pytest.raises(RequestError, match=r"--study \.: is a folder"):

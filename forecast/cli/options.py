@@ -86,10 +86,17 @@ def _settings(values: dict[str, Any], options: Mapping[str, tuple[str, Any, Any]
         raise RequestError("--quick and --best exclude each other", hint="Give one of them")
     for name, (key, _, _) in options.items():
         value = next(iter(presets), None) if name.startswith("preset_") else values.pop(name)
-        flags[key] = None if value == [] else value                     # a flag that may be repeated, and was not given
+        flags[key] = _joined(SETTINGS[key], value)
     if flags.get("train.final_fit") is not None:
         flags["train.final_fit"] = not flags["train.final_fit"]
     return flags
+
+
+def _joined(setting: Setting, value: Any) -> Any:
+    """What a flag was given: `--known a --known b` is `--known a,b`. None: nothing."""
+    if value == [] or not (setting.is_tuple and isinstance(value, (list, tuple))):
+        return None if value == [] else value
+    return value if setting.key == "data.covariates" else ",".join(value)
 
 
 def _flag(setting: Setting) -> tuple[Any, Any]:
@@ -105,8 +112,9 @@ def _flag(setting: Setting) -> tuple[Any, Any]:
     metavar = "|".join(setting.choices) or NAMED.get(setting.key, kinds[setting.kind])
     if setting.is_tuple:
         metavar += f"[,{metavar}]"
-    return str | None, typer.Option("--" + name.replace("_", "-"), help=setting.meaning + said, metavar=metavar,
-                                    show_default=False)
+    kind = list[str] | None if setting.is_tuple else str | None
+    return kind, typer.Option("--" + name.replace("_", "-"), help=setting.meaning + said, metavar=metavar,
+                              show_default=False)
 
 
 def command(*, settings: Sequence[str] = (), after: str = "", sets: str = "checked", engines: bool = False

@@ -11,6 +11,7 @@ from forecast.errors import ForecastError, Problem
 from forecast.system.datasource import FRAME
 
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?: ('[^']*'|\"[^\"]*\"|[^\s;)]+))?")
+_PLAN = re.compile(r"forecast future .*? -o plan\.csv writes")
 _PROSE = ("with", "takes", "keeps", "reads", "changes", "says", "sets", "allows", "if", "is", "or", "and", "in", "to",
           "right?", "where", "may", "has", "goes", "are", "names")
 _SWITCHES = ("quick", "best", "resume", "accept-scale", "dayfirst", "turn", "bidirectional", "attention",
@@ -38,7 +39,7 @@ def _keyword(flag: re.Match[str]) -> str:
 
 def spoken(text: str, *, of_frame: bool = False) -> str:
     """A text that names flags, lines and commands, in the words of Python; a frame has rows in place of lines."""
-    text = _FLAG.sub(_keyword, text)
+    text = _FLAG.sub(_keyword, _PLAN.sub("model.future() gives", text).replace("for --future plan.csv", "for --future"))
     text = text.replace("forecast predict DATA", "predict(frame)").replace("DATA must be named", "data must be named")
     return re.sub(r"(?<!\")\bline (\d)", r"row \1", text) if of_frame else text     # not in what a cell holds
 

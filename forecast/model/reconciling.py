@@ -51,7 +51,7 @@ class Agreement:
         by = f"on {counted(self.windows, 'past window')} groups err " + (
             f"{abs(percent)}% {'more' if percent > 0 else 'less'}" if percent else "as much")
         if self.is_added_up:
-            return f"added up from the series: {by} where forecasts of their own have a say, too"
+            return f"added up from the series: {by} if they are also forecast by themselves"
         return f"forecasts of the groups themselves have a say, all reconciled (MinT): {by} than added up"
 
     def shift(self, groups: Bools, off: Floats) -> Floats:

@@ -257,8 +257,10 @@ def _gap_repairs(rows: Rows, gaps: _Gaps, calendar: Calendar, options: DataConfi
     longest = f", the longest {int(gaps.missing.max()):,}" if gaps.before.size > 1 else ""
     unit = calendar.unit.removesuffix("s") if number == 1 else calendar.unit
     closed = "" if options.fill == "zero" else _closed_days(rows, number, calendar)
-    return [Repair("gaps", number, f"{number:,} missing {unit}{where}{longest} -> {options.fill}{closed}", "--fill",
-                   tuple(_gap_problems(rows, gaps, calendar, 100)))]
+    lines = tuple(_gap_problems(rows, gaps, calendar, 100))
+    clock = next((f"; {p.hint[0].lower()}{p.hint[1:]}" for p in lines if p.hint and "--tz" in p.hint), "")
+    return [Repair("gaps", number, f"{number:,} missing {unit}{where}{longest} -> {options.fill}{closed}{clock}",
+                   "--fill", lines)]
 
 
 def _closed_days(rows: Rows, missing: int, calendar: Calendar) -> str:

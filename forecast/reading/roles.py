@@ -73,7 +73,7 @@ class Roles:
 def find_roles(file: str, names: Sequence[str], rows: Sequence[Sequence[str]], options: DataConfig,
                contract: Contract | None = None) -> Roles:
     """Roles of the columns of a file. Raises DataError where they cannot be told, RequestError for two roles of one."""
-    columns = Head(file, tuple(names), rows, options.missing or ())
+    columns = Head(file, tuple(names), _filled(rows), options.missing or ())
     roles = _as_before(columns, contract) if contract is not None else _found(columns, options)
     for k in (*roles.ids, *roles.time, *roles.targets, *(k for _, k in roles.beside)):
         if columns.names.count(columns.names[k]) > 1:
@@ -81,10 +81,15 @@ def find_roles(file: str, names: Sequence[str], rows: Sequence[Sequence[str]], o
     return roles
 
 
+def _filled(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """The rows that say anything: a sheet often ends in rows of delimiters alone."""
+    return [row for row in rows if any(map(str.strip, row))]
+
+
 def find_beside(file: str, names: Sequence[str], rows: Sequence[Sequence[str]], like: Like) -> Roles:
     """Roles of the columns of a file of covariates that stands beside another one: its id and time are called as there.
     What is wanted and is not there is left out. Raises DataError."""
-    columns = Head(file, tuple(names), rows)
+    columns = Head(file, tuple(names), _filled(rows))
     own = _own_ids(columns, like)
     wanted = [(role, k) for role, name in like.wanted for k in columns.named([name.strip().lower()])[:1]]
     if all(columns.named([t.strip().lower()]) for t in like.time):

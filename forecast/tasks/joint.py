@@ -218,7 +218,7 @@ class Answer:
 
     def _tell_ended(self, teller: Teller) -> None:
         end = self.panel.end
-        if len(ended := self.panel.ids[end < end.max(initial=0)]):
+        if len(ended := self.panel.ids[end < end.max(initial=np.iinfo(np.int64).min)]):
             last, = stamps(self.page.contract, end.max(keepdims=True) - 1)
             teller.warn("groups", f"{counted(len(ended), 'series')} ended before the others: of them totals hold only "
                                   f"what is forecast of times after {last}: {listed(list(ended), 4)}")
@@ -226,16 +226,17 @@ class Answer:
     def _words(self) -> str:
         unit = self.page.contract.calendar.unit
         if self.asked.samples:
-            return (f"{self.rows:,} rows = {len(self.panel):,} series x {self.steps} {unit}"
+            return (f"{counted(self.rows, 'row')} = {len(self.panel):,} series x {self.steps} {unit}"
                     + (f" x {self.asked.samples:,} samples" if self.asked.layout == "long" else
                        f", {self.asked.samples:,} samples each"))
         if self.asked.event:
-            return f"{self.rows:,} rows = {len(self.panel):,} series, \"{self.asked.event}\" in {self.steps} {unit}"
+            return (f"{counted(self.rows, 'row')} = {len(self.panel):,} series, "
+                    f"\"{self.asked.event}\" in {self.steps} {unit}")
         groups = None if self._groups is None else self._groups.groups
         whose = counted(len(self.panel), "series") if groups is None else counted(len(groups.keys), "group")
         spans = "all steps" if self.asked.kind == ALL else \
             counted(len(self.periods.names), self.asked.kind)
-        return f"{self.rows:,} rows = {whose} x {spans}"
+        return f"{counted(self.rows, 'row')} = {whose} x {spans}"
 
     @contextmanager
     def opened(self, output: Place | None, out: Callable[[bytes], None] | None) -> Iterator[Callable[[Forecast], None]]:

@@ -252,6 +252,7 @@ def read_for(workspace: Workspace, request: Request, output: Place | None, other
         return source
 
     if prior.is_asked(workspace, request.model, request.data):
+        prior.check_device(request.device)
         source = guarded(workspace.source(prior.named(request.data)))
         run, reading = prior.prior_for(workspace, source, request.options.read, horizon=request.horizon,
                                        levels=request.levels)

@@ -40,6 +40,13 @@ def named(data: str | Path | pd.DataFrame | None) -> str | Path | pd.DataFrame:
     return data
 
 
+def check_device(name: str | None) -> None:
+    """The prior is numpy alone. Raises RequestError for a device that it cannot use."""
+    if name not in (None, "auto", "cpu"):
+        raise RequestError(f"--device {name}: the prior computes on the CPU", code="no_device",
+                           hint="Leave out --device, or train a model")
+
+
 def looking_back(predictor: Predictor, panel: Panel, steps: int) -> Predictor:
     """The prior with how its errors hang together on the past of these series, none of which it has learned from; a
     trained model, which has that from held-out windows, as it is."""

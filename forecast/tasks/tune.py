@@ -113,9 +113,9 @@ class _Work:
                                      f"{self.path}")
         seconds = done[0] if done else TRIAL * self._guessed()
         spent = time.monotonic() - self.start
-        if not done and spent + seconds > self.allowed:
+        if not done and spent + (1 + PAIR) * seconds > self.allowed:     # less would end before the first trial
             raise RequestError(f"--budget: {self.allowed:g} s is too short: the defaults alone take "
-                               f"about {seconds:.0f} s",
+                               f"about {seconds:.0f} s, and to judge anything takes {PAIR * seconds:.0f} s more",
                                code="budget_too_short", hint="Give "
                                f"{in_budget_text(1.2 * (spent + seconds * (1 + 2 / TRIAL)))} or more")
         about_so_many = max(1, int(self.request.jobs * (self.allowed - spent - self._reserve(seconds)) / seconds))

@@ -42,9 +42,9 @@ class Totals:
 
     @classmethod
     def blank(cls, groups: int, count: int, periods: int) -> Totals:
-        none = np.zeros((groups, periods), dtype=np.int64)
+        none, ordinals = np.zeros((groups, periods), dtype=np.int64), np.iinfo(np.int64)
         return cls(np.zeros((groups, count, periods)), np.zeros((groups, periods)), none,
-                   none + np.iinfo(np.int64).max, none.copy())
+                   none + ordinals.max, none + ordinals.min)             # below 0 before 1970
 
     def add(self, which: Ints, ordinals: Ints, means: Floats, paths: Floats, periods: Periods) -> None:
         """Add series to the groups `which` (S,): what lies at ordinals (S, H), expected (S, H) and on paths

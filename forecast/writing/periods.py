@@ -56,8 +56,8 @@ class Periods:
         at = contract.calendar.times(np.array([first, first + 1])).astype(np.int64)
         step = int(at[1] - at[0])
         if step > LONGEST[kind]:
-            raise RequestError(f"--sum {kind}: one of the {contract.calendar.unit} is longer", code="bad_setting",
-                               hint="Use --sum all")
+            raise RequestError(f"--sum {kind}: a step of these data is longer, {contract.calendar.words}",
+                               code="bad_setting", hint="Use --sum all")
         room = LONGEST[kind] // max(1, step) + 2
         keys = KEYS[kind](_on_the_clock(contract, np.arange(first - room, stop + room)))
         inside = keys[room:len(keys) - room]
