@@ -125,7 +125,7 @@
     chart = new uPlot({
       width: at("chart").clientWidth, height: window.innerWidth < 600 ? 260 : 340, legend: { show: false },
       tzDate: clock ? (t) => uPlot.tzDate(new Date(t * 1e3), data.x.zone) : (t) => uPlot.tzDate(new Date(t * 1e3), "Etc/UTC"),
-      scales: { x: { time: data.x.time } }, bands, series,
+      scales: { x: { time: data.x.time } }, bands, series, padding: [null, data.x.time ? 36 : null, null, null],
       axes: [{ ...axis, size: data.x.time && data.x.letters > 10 ? 48 : 34, space: data.x.time ? 90 : 50, values: ticks, ...(data.x.time ? {} : { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7, 1e8] }) },
         { ...axis, size: wide, values: (u, splits) => splits.map((v) => (v === null ? "" : Math.abs(v) >= 1e9 ? v.toExponential(1) : v.toLocaleString("en", { maximumFractionDigits: 12 }))) }],
       cursor: { y: false, points: { size: 7 }, bind: { mousedown: shiftMove } },
