@@ -1,6 +1,7 @@
 """Paths: how often totals are covered, and how good paths are, beside independent steps and one shape for all data.
 
     python -m tests.benchmarks.paths FOLDER             # trains at the defaults, once for each data set
+    python -m tests.benchmarks.paths FOLDER --refits 8  # trains anew eight times, each time before an eighth of them
     python -m tests.benchmarks.paths FOLDER --prior     # without any training
     python -m tests.benchmarks.paths FOLDER --speed     # 10,000 series x 24 steps x 200 paths
 
@@ -127,6 +128,30 @@ def measure(folder: Path, name: str, *, prior: bool) -> None:
             print(f"    chance {fifth['chance']:.2f}   happened {fifth['happened']:.2f}   of {fifth['n']}")
 
 
+def measure_refits(folder: Path, name: str, refits: int) -> None:
+    """What is covered where the model is trained anew now and then, as by the lines of `forecast init`."""
+    settings, series, horizon, count, points = DATA[name]
+    panel, config = read(SHOPS if name == SHOPS.name else folder / name, settings, series, horizon, points)
+    found: list[tuple[Cases, Predictor, Panel]] = []
+    for some in np.array_split(np.array(cutoffs_of(panel, horizon, count)), refits):
+        predictor = by_training(panel, config, some.tolist())
+        frame = backtest(panel, {"own": lambda known, p=predictor: p}, horizon=horizon, cutoffs=some.tolist(),
+                         levels=config.model.levels)
+        found.append((Cases.of(frame, config.model.levels, horizon), predictor, panel.drop_last(int(some[0]))))
+    parts = [cases for cases, _, _ in found]
+    whole = Cases(parts[0].quantiles, *(np.concatenate([getattr(part, field) for part in parts])
+                                        for field in ("values", "truth", "series", "cutoff")))
+    for how, cases in (("as trained", whole), ("learned", learned(whole))):
+        covered, begin = [], 0
+        for part, predictor, known in found:
+            mine = cases.take(np.arange(begin, begin := begin + len(part)))
+            drawn = drawn_at(mine, predictor.dependence, known, negative=config.model.allow_negative)
+            covered.append(total_covered(drawn, mine.truth, 80.0))
+        print(f"{name:<28} {refits} trainings, {how:<10}   steps covered {steps_covered(cases):.1%}   "
+              f"totals {np.concatenate(covered).mean():.1%}   bands of 95 % {steps_covered(cases, 95.0):.1%}",
+              flush=True)
+
+
 def speed() -> None:
     """Seconds and memory of 10,000 series x 24 steps x 200 paths, as Parquet."""
     from forecast.ledger.options import Options
@@ -166,6 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--prior", action="store_true")
+    parser.add_argument("--refits", type=int, default=1)
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--only", nargs="*", choices=sorted(DATA))
     asked = parser.parse_args()
@@ -173,6 +199,9 @@ def main() -> None:
         speed()
         return
     for name in asked.only or DATA:
+        if asked.refits > 1:
+            measure_refits(asked.folder, name, asked.refits)
+            continue
         measure(asked.folder, name, prior=asked.prior)
 
 
