@@ -161,6 +161,7 @@ def speed() -> None:
     from forecast.series.forecast import Forecast, in_parts
     from forecast.tasks.joint import Answer, Asked
     from forecast.writing.layouts import Page
+    from forecast.writing.places import Place
 
     rng, count, horizon = np.random.default_rng(0), 10_000, 24
     panel = Panel.of(list(rng.normal(100, 5, (count, 48))), Calendar.of("h"), ids=[f"s{k}" for k in range(count)])
@@ -178,7 +179,7 @@ def speed() -> None:
         with tempfile.TemporaryDirectory() as folder:
             output, begun = Path(folder) / "out.parquet", time.perf_counter()
             answer = Answer(asked, predictor, page, Options(), panel, horizon)
-            with answer.opened(output, None) as write:
+            with answer.opened(Place(str(output)), None) as write:
                 for part in parts:
                     write(part)
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
