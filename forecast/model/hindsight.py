@@ -17,14 +17,13 @@ from forecast.series.windows import evenly
 MOST_SERIES = 500                   # looked at
 ROWS, NUMBERS = 4_000, 100_000      # past forecasts made, about, and steps of them all
 WINDOWS = (6, 40)                   # of each series: fewer tell nothing, more tell no more
-BEFORE_ALL = np.iinfo(np.int64).min # of ordinals, which lie below 0 before 1970
 
 
 def comparable(panel: Panel) -> Bools:
     """The series (S,) that a sum has a past of: they end together, and are at least half as long as usual. Others are
     added up."""
     lengths = panel.lengths
-    return np.asarray((panel.end == panel.end.max(initial=BEFORE_ALL)) & (2 * lengths >= np.median(lengths)))
+    return np.asarray((panel.behind == 0) & (2 * lengths >= np.median(lengths)))
 
 
 def room_of(panel: Panel, horizon: int, unseen: int) -> int:

@@ -72,11 +72,10 @@ def notes_of_series(panel: Panel, contract: Contract | None) -> tuple[str, ...]:
 
 def _early_ends(panel: Panel) -> str:
     """Which series end before the others, and how far, in words."""
-    ends, some = panel.end, panel.stop > panel.first
-    early = np.flatnonzero(some & (ends < ends.max(initial=np.iinfo(np.int64).min, where=some)))
+    early = np.flatnonzero((panel.lengths > 0) & (panel.behind > 0))
     if not early.size:
         return ""
-    unit, behind = panel.calendar.unit, (int(ends[some].max()) - ends[early]).tolist()
+    unit, behind = panel.calendar.unit, panel.behind[early].tolist()
     named = [f"{shorten(safe(str(panel.ids[s])), 30)} by {counted(n, unit.removesuffix('s'), unit)}"
              for s, n in list(zip(early.tolist(), behind, strict=True))[:EARLY]]
     more = f" and {early.size - EARLY:,} more" if early.size > EARLY else ""

@@ -139,10 +139,14 @@ class Panel:
     def newest(self) -> Ints:
         """Ordinal just behind "now" for each series (S,): the newest time stamp of the panel, so that what is cut off
         for one series is cut off for all; on an integer calendar, where time is only a count, each series' own end."""
-        if not self.calendar.is_time or not len(self):
-            return self.end
+        return self.end + self.behind if self.calendar.is_time else self.end
+
+    @property
+    def behind(self) -> Ints:
+        """How many steps before the newest end of all each series ends, (S,)."""
         begun = self.lengths > 0                                        # one that begins later says nothing of now
-        return np.full(len(self), self.end[begun if begun.any() else slice(None)].max(), dtype=np.int64)
+        ends = self.end[begun] if begun.any() else self.end
+        return np.asarray(ends.max() - self.end if len(self) else self.end)
 
     def trimmed(self) -> Panel:
         """The same series over no more of the array than they span: what is done to the whole array is then done to

@@ -76,10 +76,10 @@ class Checked:
 def early_ends(reading: Reading) -> list[dict[str, Any]]:
     """The series that end before the others: name, last time, and how many steps before."""
     panel, contract = reading.panel.with_values()[0], reading.contract
-    ends = panel.start + panel.lengths
-    early = np.flatnonzero(ends < ends.max(initial=np.iinfo(np.int64).min))
-    last = contract.time_text(contract.calendar.times(ends[early] - 1)) if early.size else []
-    return [{"series": str(panel.ids[s]), "last": time, "steps": int(ends.max() - ends[s])}
+    behind = panel.behind
+    early = np.flatnonzero(behind)
+    last = contract.time_text(contract.calendar.times(panel.end[early] - 1)) if early.size else []
+    return [{"series": str(panel.ids[s]), "last": time, "steps": int(behind[s])}
             for s, time in zip(early.tolist(), last, strict=True)]
 
 

@@ -217,9 +217,8 @@ class Answer:
         return self.rows, self._words()
 
     def _tell_ended(self, teller: Teller) -> None:
-        end = self.panel.end
-        if len(ended := self.panel.ids[end < end.max(initial=np.iinfo(np.int64).min)]):
-            last, = stamps(self.page.contract, end.max(keepdims=True) - 1)
+        if len(ended := self.panel.ids[self.panel.behind > 0]):
+            last, = stamps(self.page.contract, self.panel.end.max(keepdims=True) - 1)
             teller.warn("groups", f"{counted(len(ended), 'series')} ended before the others: of them totals hold only "
                                   f"what is forecast of times after {last}: {listed(list(ended), 4)}")
 

@@ -6,9 +6,8 @@
     python -m tests.benchmarks.paths FOLDER --speed     # 10,000 series x 24 steps x 200 paths
 
 FOLDER holds bike_hourly.csv, monthly-sunspots.csv, daily-min-temperatures.csv, m4_hourly.csv and nab_nyc_taxi.csv; the
-shops come with the repository. What is learned ends before the windows that are scored; where there is no training,
-half of the windows, the older ones, tell how steps hang together, and the newer half is scored, a horizon behind. The
-second line of each is of bands that learn (`predict --adapt`), had there been an issue at each cutoff."""
+shops come with the repository. What is learned ends before the windows that are scored. The second line of each is of
+bands that learn (`predict --adapt`), had there been an issue at each cutoff."""
 
 from __future__ import annotations
 
@@ -24,7 +23,6 @@ import numpy as np
 from forecast.config import Config
 from forecast.ledger.adaptation import FEWEST, MOST
 from forecast.model.calibration import tracked, widened
-from forecast.model.dependence import Dependence, normal_scores
 from forecast.model.predictor import Predictor
 from forecast.model.prior import shipped
 from forecast.scoring.backtest import backtest
@@ -32,6 +30,7 @@ from forecast.scoring.joint import Cases, total_covered
 from forecast.series.forecast import band_quantiles
 from forecast.series.panel import Panel
 from forecast.tasks.joint_scores import drawn_at, joint_scores
+from forecast.tasks.prior import looking_back
 from forecast.tasks.workspace import Workspace
 from forecast.training.fit import finished, fit
 
@@ -63,17 +62,11 @@ def by_training(panel: Panel, config: Config, cutoffs: list[int]) -> Predictor:
     return finished(fit(Predictor.new(config, known), known))
 
 
-def by_prior(panel: Panel, config: Config, cutoffs: list[int]) -> tuple[Predictor, list[int]]:
-    """The prior, its dependence from the older half of the cutoffs; and the cutoffs that are left to score."""
-    predictor = Predictor.of_prior(config, panel, shipped())
-    horizon, middle = predictor.plan.horizon, cutoffs[len(cutoffs) // 2]
-    older = [k for k in cutoffs if k >= middle + horizon]
-    cases = Cases.of(backtest(panel, {"prior": lambda known: predictor}, horizon=horizon, cutoffs=older,
-                              levels=config.model.levels), config.model.levels, horizon)
-    scores = normal_scores(cases.values, cases.quantiles, cases.truth)
-    independent = len(panel) * max(1.0, (older[0] - older[-1]) / horizon)
-    learned = Dependence.of(scores, cases.series, cases.cutoff, independent=independent)
-    return replace(predictor, dependence=learned), [k for k in cutoffs if k < middle]
+def by_prior(panel: Panel, config: Config, cutoffs: list[int]) -> Predictor:
+    """The prior as `predict` has it: with what it sees in past windows."""
+    known = panel.drop_last(cutoffs[0])
+    predictor = Predictor.of_prior(config, known, shipped())
+    return looking_back(predictor, known, predictor.plan.horizon)
 
 
 def learned(cases: Cases) -> Cases:
@@ -102,11 +95,8 @@ def measure(folder: Path, name: str, *, prior: bool) -> None:
     settings, series, horizon, count, points = DATA[name]
     path = SHOPS if name == SHOPS.name else folder / name
     panel, config = read(path, settings, series, horizon, points)
-    cutoffs = cutoffs_of(panel, horizon, 2 * count if prior else count)
-    if prior:
-        predictor, cutoffs = by_prior(panel, config, cutoffs)
-    else:
-        predictor = by_training(panel, config, cutoffs)
+    cutoffs = cutoffs_of(panel, horizon, count)
+    predictor = (by_prior if prior else by_training)(panel, config, cutoffs)
     frame = backtest(panel, {"own": lambda known: predictor}, horizon=horizon, cutoffs=cutoffs,
                      levels=config.model.levels)
     found = joint_scores(frame, predictor, panel.drop_last(cutoffs[0]), EVENTS.get(name))
